@@ -1,0 +1,2 @@
+//! The `cloudy` program.
+fn main() {}

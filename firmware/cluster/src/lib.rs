@@ -1,0 +1,1 @@
+//! The microcloud core, sans-IO: membership, admission, messages.

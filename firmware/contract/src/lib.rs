@@ -1,0 +1,1 @@
+//! What the builder and the node must agree on. No I/O.

@@ -1,0 +1,2 @@
+//! The builder: `cargo xtask`.
+fn main() {}
