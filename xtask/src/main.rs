@@ -1,2 +1,29 @@
-//! The builder: `cargo xtask`.
-fn main() {}
+//! The builder: `cargo xtask VERB`. Each verb is one file in `verbs/`; each stage one folder.
+
+use std::process::ExitCode;
+
+mod board;
+mod boot;
+mod cmd;
+mod compile;
+mod image;
+mod initramfs;
+mod packages;
+mod plan;
+mod sandbox;
+mod tools;
+mod tree;
+mod twin;
+mod ui;
+mod verbs;
+mod vm;
+
+fn main() -> ExitCode {
+    match verbs::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The root file system as a value: path → kind, mode, owner, content, origin.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where the bytes of a regular file are.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// In memory.
+    Bytes(Arc<[u8]>),
+    /// A range of a file on disk (an unpacked data.tar in the cache, a file of the overlay).
+    Slice {
+        /// The file that holds them.
+        file: Arc<PathBuf>,
+        /// First byte.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
+    },
+}
+
+/// What an entry is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File(Content),
+    /// A symbolic link and where it points, as written.
+    Symlink(String),
+    /// A second name of another path of this tree.
+    Hardlink(TreePath),
+    /// A character device (major, minor).
+    CharDevice(u32, u32),
+}
+
+/// Who put an entry there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A package of the target's lock.
+    Package {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// The configuration delta of the twin.
+    Delta,
+    /// A file laid over the tree: its path in the repo.
+    Overlay(String),
+    /// Made by the builder: which step.
+    Builder(&'static str),
+}
+
+/// An absolute, normal path below the root, without the leading slash (`usr/bin/cloudy`); the root itself is the empty string.
+pub type TreePath = String;
+
+/// One entry of the tree.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits with setuid, setgid and sticky (0o7777 at most).
+    pub mode: u32,
+    /// Owner's number.
+    pub uid: u32,
+    /// Group's number.
+    pub gid: u32,
+    /// Extended attributes, name → value (`security.capability`).
+    pub xattrs: BTreeMap<String, Vec<u8>>,
+    /// Who put it there.
+    pub origin: Origin,
+}
+
+/// The tree: every entry by its path, in order, so that parents come before children.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    entries: BTreeMap<TreePath, Entry>,
+}
+
+impl Tree {
+    /// All entries, parents before children.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// The entry at exactly `path` (no symbolic link is followed).
+    pub fn get(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// Puts an entry, replacing what stood there.
+    pub fn insert(&mut self, path: TreePath, entry: Entry) -> Option<Entry> {
+        self.entries.insert(path, entry)
+    }
+
+    /// Takes an entry away.
+    pub fn remove(&mut self, path: &str) -> Option<Entry> {
+        self.entries.remove(path)
+    }
+
+    /// Keeps only the entries that `keep` says yes to.
+    pub fn retain(&mut self, keep: impl FnMut(&TreePath, &mut Entry) -> bool) {
+        self.entries.retain(keep);
+    }
+}
+
+impl Content {
+    /// How many bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Slice { len, .. } => *len,
+        }
+    }
+
+    /// The bytes themselves.
+    pub fn read(&self) -> std::io::Result<Arc<[u8]>> {
+        use std::os::unix::fs::FileExt;
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.clone()),
+            Self::Slice { file, offset, len } => {
+                let mut bytes = vec![0; usize::try_from(*len).map_err(std::io::Error::other)?];
+                std::fs::File::open(file.as_path())?.read_exact_at(&mut bytes, *offset)?;
+                Ok(bytes.into())
+            }
+        }
+    }
+}
