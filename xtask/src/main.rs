@@ -19,6 +19,7 @@ mod verbs;
 mod vm;
 
 fn main() -> ExitCode {
+    sandbox::maybe_be_a_part();
     match verbs::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

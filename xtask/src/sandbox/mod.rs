@@ -1,1 +1,236 @@
-//! See docs/ARCHITECTURE.md.
+//! Commands in a root of our own: a user, mount, PID and (unless asked) network namespace around a tree of Debian packages. No root needed.
+//!
+//! Three processes carry it. `outer` (this program again, `__sandbox`) makes the namespaces; `__sandbox-map` stays outside for a moment to
+//! have newuidmap and newgidmap write the maps; `inner` (`__sandbox-inner`) is PID 1 inside: it mounts, enters the root, starts the command
+//! and ends with its status. When the builder dies, each dies with its parent, so nothing is left running or mounted.
+
+mod host;
+mod ids;
+mod inner;
+mod outer;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::cmd;
+pub use host::check as check_host;
+
+/// Where a bind mount comes from and goes to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Bind {
+    host: PathBuf,
+    /// Absolute, inside the root; made if missing.
+    inside: PathBuf,
+    writable: bool,
+}
+
+/// Where changes to the root go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Upper {
+    /// To memory, gone at the end.
+    Discard,
+    /// To `dir/upper` (with `dir/work` beside it, as overlayfs wants).
+    Keep(PathBuf),
+    /// Straight into the root.
+    Direct,
+}
+
+/// Which owners exist inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Owners {
+    /// Root alone, who is the caller outside. Enough for compilers and image tools.
+    Root,
+    /// 0 to 65535, by the caller's subordinate ids: maintainer scripts chown.
+    All,
+}
+
+/// All that `inner` must know, handed over as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Spec {
+    root: PathBuf,
+    scratch: PathBuf,
+    upper: Upper,
+    binds: Vec<Bind>,
+    env: Vec<(String, String)>,
+    cwd: PathBuf,
+    argv: Vec<String>,
+    network: bool,
+    owners: Owners,
+}
+
+/// A root and what is mounted in it; the start of any number of commands.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    spec: Spec,
+}
+
+impl Sandbox {
+    /// A sandbox whose root is `root`; what commands change there is forgotten.
+    pub fn new(root: &Path) -> Self {
+        let spec = Spec {
+            root: root.to_owned(),
+            scratch: PathBuf::new(),
+            upper: Upper::Discard,
+            binds: Vec::new(),
+            env: vec![
+                ("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into()),
+                ("HOME".into(), "/root".into()),
+                ("LC_ALL".into(), "C.UTF-8".into()),
+                ("TZ".into(), "UTC".into()),
+            ],
+            cwd: "/".into(),
+            argv: Vec::new(),
+            network: false,
+            owners: Owners::Root,
+        };
+        Self { spec }
+    }
+
+    /// Shows the host's `host` at `inside`, read-only.
+    pub fn bind(mut self, host: &Path, inside: &str) -> Self {
+        self.spec.binds.push(Bind { host: host.to_owned(), inside: inside.into(), writable: false });
+        self
+    }
+
+    /// Shows the host's `host` at `inside`, to be written.
+    pub fn bind_writable(mut self, host: &Path, inside: &str) -> Self {
+        self.spec.binds.push(Bind { host: host.to_owned(), inside: inside.into(), writable: true });
+        self
+    }
+
+    /// Sets an environment variable. The host's environment is never seen.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.spec.env.retain(|(known, _)| known != name);
+        self.spec.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// The working directory inside.
+    pub fn cwd(mut self, inside: &str) -> Self {
+        self.spec.cwd = inside.into();
+        self
+    }
+
+    /// Lets commands use the host's network.
+    pub fn network(mut self) -> Self {
+        self.spec.network = true;
+        self
+    }
+
+    /// Which owners exist inside.
+    pub fn owners(mut self, owners: Owners) -> Self {
+        self.spec.owners = owners;
+        self
+    }
+
+    /// Keeps what commands change in `dir/upper`, as overlayfs writes it.
+    pub fn keep_changes(mut self, dir: &Path) -> Self {
+        self.spec.upper = Upper::Keep(dir.to_owned());
+        self
+    }
+
+    /// Lets commands change the root itself.
+    pub fn change_root(mut self) -> Self {
+        self.spec.upper = Upper::Direct;
+        self
+    }
+
+    /// A command in this sandbox.
+    pub fn command<S: Into<String>>(&self, argv: impl IntoIterator<Item = S>) -> Invocation {
+        let mut spec = self.spec.clone();
+        spec.argv = argv.into_iter().map(Into::into).collect();
+        Invocation { spec }
+    }
+}
+
+/// A command that has not started.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    spec: Spec,
+}
+
+/// A command that runs; killing `child` ends everything inside.
+#[derive(Debug)]
+pub struct Running {
+    /// The outer process: its stdin, stdout and stderr are the command's.
+    pub child: Child,
+    /// Holds the mount points while it runs.
+    _scratch: tempfile::TempDir,
+}
+
+impl Invocation {
+    /// Starts it with the given standard streams.
+    pub fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Running> {
+        let scratch = tempfile::Builder::new().prefix("cloudy-sandbox-").tempdir().context("failed to make the sandbox's mount point")?;
+        let mut spec = self.spec.clone();
+        spec.scratch = scratch.path().to_owned();
+        let json = serde_json::to_string(&spec)?;
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that starts this program again as the sandbox")]
+        let mut command = Command::new("/proc/self/exe");
+        command.args([outer::VERB, &json]).stdin(stdin).stdout(stdout).stderr(stderr);
+        let child = command.spawn().with_context(|| format!("failed to start the sandbox for `{}`", self.shown()))?;
+        Ok(Running { child, _scratch: scratch })
+    }
+
+    /// Runs it to its end and returns what it printed on stdout.
+    ///
+    /// # Errors
+    /// When it ends with a status other than 0: with the command and the tail of its stderr.
+    pub fn run(&self) -> Result<Vec<u8>> {
+        self.run_with(|_| Ok(()), |_| ())
+    }
+
+    /// Runs it, feeding its stdin by `feed`, showing each line of its stderr to `each`.
+    pub fn run_with(&self, feed: impl FnOnce(ChildStdin) -> Result<()> + Send, each: impl FnMut(&str) + Send) -> Result<Vec<u8>> {
+        let mut running = self.spawn(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
+        let stdin = running.child.stdin.take();
+        let shown = self.shown();
+        std::thread::scope(|scope| {
+            let feeder = scope.spawn(move || stdin.map_or(Ok(()), feed));
+            let Running { child, _scratch } = running;
+            let result = cmd::finish(&shown, child, each);
+            let fed = feeder.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the writer to `{shown}` broke")));
+            // A command that ended early breaks the pipe: its own words are the better error.
+            let output = result?;
+            fed.with_context(|| format!("failed to write to `{shown}`"))?;
+            Ok(output)
+        })
+    }
+
+    fn shown(&self) -> String {
+        self.spec.argv.join(" ")
+    }
+}
+
+/// Takes the builder's process over when it was started as a part of a sandbox; returns otherwise.
+pub fn maybe_be_a_part() {
+    let mut args = std::env::args().skip(1);
+    let (Some(verb), Some(rest)) = (args.next(), args.next()) else { return };
+    let result = match verb.as_str() {
+        outer::VERB => outer::run(&rest),
+        inner::VERB => inner::run(&rest),
+        ids::VERB => ids::run(&rest),
+        _ => return,
+    };
+    match result {
+        Ok(status) => std::process::exit(status),
+        Err(error) => {
+            eprintln!("sandbox: {error:#}");
+            std::process::exit(125)
+        }
+    }
+}
+
+/// Removes a tree that may hold files of subordinate owners.
+pub fn remove_tree(tools_root: &Path, path: &Path) -> Result<()> {
+    if std::fs::remove_dir_all(path).is_ok() || !path.exists() {
+        return Ok(());
+    }
+    let parent = path.parent().context("a path to remove has no parent")?;
+    let name = path.file_name().and_then(|n| n.to_str()).context("a path to remove has no name")?;
+    Sandbox::new(tools_root).owners(Owners::All).bind_writable(parent, "/doomed").command(["rm", "-rf", &format!("/doomed/{name}")]).run()?;
+    Ok(())
+}
