@@ -1,1 +1,151 @@
-//! See docs/ARCHITECTURE.md.
+//! Boards and flavours: the facts of `board-configs/` and `images/os/`, read once into checked values.
+//!
+//! `board-configs/<family>/family.toml` holds what the boards of a family share, `<family>/<board>.toml` one board;
+//! a board file may override any key of its family. Nothing in the builder branches on a board's name.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+mod check;
+mod globs;
+mod load;
+mod parse;
+mod raw;
+
+pub use globs::{Globs, Prune, Select};
+pub use load::{BoardError, Catalog};
+pub use parse::{ParseError, nearest, parse};
+
+/// What a board's processor runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arch {
+    /// 64-bit x86.
+    Amd64,
+    /// 64-bit ARM.
+    Arm64,
+    /// 32-bit ARM with hard float (ARMv7).
+    Armhf,
+}
+
+impl Arch {
+    /// Debian's name.
+    pub fn debian(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+            Self::Armhf => "armhf",
+        }
+    }
+
+    /// The multiarch triplet: the folder of libraries below `/usr/lib`.
+    pub fn multiarch(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-linux-gnu",
+            Self::Arm64 => "aarch64-linux-gnu",
+            Self::Armhf => "arm-linux-gnueabihf",
+        }
+    }
+
+    /// Rust's target for programs that run on the booted system.
+    pub fn rust_target(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-unknown-linux-gnu",
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+            Self::Armhf => "armv7-unknown-linux-gnueabihf",
+        }
+    }
+
+    /// `e_machine` of its ELF files (ELF specification, figure 1-4).
+    pub fn elf_machine(self) -> u16 {
+        match self {
+            Self::Amd64 => 62,
+            Self::Arm64 => 183,
+            Self::Armhf => 40,
+        }
+    }
+}
+
+impl std::fmt::Display for Arch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.debian())
+    }
+}
+
+/// Who loads the kernel and counts the tries of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootFlow {
+    /// Debian's signed shim and systemd-boot, type 1 entries with counting.
+    Uefi,
+    /// U-Boot with our script and state records.
+    Uboot,
+}
+
+/// How the root's erofs is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Plain: the smallest download (one outer .xz sees it all) and the quickest build.
+    #[default]
+    None,
+    /// lz4: fewer bytes on the card, a larger download.
+    Lz4,
+}
+
+/// A board, checked: family and board file merged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Board {
+    /// The file's name without `.toml`; what is typed.
+    pub name: String,
+    /// The folder's name.
+    pub family: String,
+    /// One line for people.
+    pub title: String,
+    /// Its processor.
+    pub arch: Arch,
+    /// How it boots.
+    pub boot_flow: BootFlow,
+    /// Consoles of the kernel; the last one is /dev/console. At least one.
+    pub consoles: Vec<String>,
+    /// More words for the kernel command line.
+    pub cmdline: Vec<String>,
+    /// The package that brings the kernel (a metapackage or the image itself).
+    pub kernel: String,
+    /// Packages that are laid out and never configured; their Depends are ignored.
+    pub payload: Vec<String>,
+    /// Kernel modules in the root, by path below `/usr/lib/modules/VERSION/kernel` without `.ko*`.
+    pub modules: Select,
+    /// Firmware in the root, by path below `/usr/lib/firmware`: `keep` is kept without a module that asks for it,
+    /// `drop` goes even if one does.
+    pub firmware: Select,
+    /// Kernel modules that the initramfs carries beside what init itself needs, same paths as `modules`.
+    pub initramfs: Globs,
+    /// Files that this value was read from, relative to the tree that holds them.
+    #[serde(skip)]
+    pub files: Vec<PathBuf>,
+}
+
+/// A flavour, checked: what is installed, and what of it is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Flavour {
+    /// The folder's name below `images/os/`.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Packages asked for; their Depends follow, their Recommends don't.
+    pub packages: Vec<String>,
+    /// Virtual package → the provider chosen.
+    pub providers: BTreeMap<String, String>,
+    /// Paths left out of the root, absolute.
+    pub prune: Prune,
+    /// How the root is stored.
+    pub compression: Compression,
+    /// Its folder, relative to the tree that holds it; its locks lie beside `image.toml`.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}

@@ -1,7 +1,11 @@
 //! The verbs of the builder, one file each.
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+
+mod boards;
 
 /// Builds and tries images of cloudy.
 #[derive(Parser)]
@@ -12,9 +16,29 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Verb {}
+enum Verb {
+    Boards(boards::Boards),
+}
 
 /// Parses the command line and runs the verb that it names.
 pub fn run() -> Result<()> {
-    match Cli::parse().verb {}
+    match Cli::parse().verb {
+        Verb::Boards(verb) => verb.run(),
+    }
+}
+
+/// The repo's root: what cargo says, else the nearest folder upwards that holds `board-configs`.
+pub fn root() -> Result<PathBuf> {
+    if let Some(manifest) = std::env::var_os("CARGO_MANIFEST_DIR")
+        && let Some(parent) = PathBuf::from(manifest).parent()
+    {
+        return Ok(parent.to_owned());
+    }
+    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    here.ancestors()
+        .find(|folder| folder.join("board-configs").is_dir())
+        .map(PathBuf::from)
+        .context(
+            "this is not inside cloudy's repository; change into it, then `cargo xtask boards`",
+        )
 }

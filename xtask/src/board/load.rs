@@ -1,0 +1,338 @@
+//! Finding and reading the files of `board-configs/` and `images/os/` in one or more trees.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::check::{self, Pair, Source};
+use super::parse::{ParseError, nearest, parse};
+use super::{Board, Flavour};
+
+/// Where boards lie in a tree.
+const BOARDS: &str = "board-configs";
+/// Where flavours lie in a tree.
+const FLAVOURS: &str = "images/os";
+/// The file that a family's boards share.
+const FAMILY_FILE: &str = "family.toml";
+/// The file of a flavour.
+const FLAVOUR_FILE: &str = "image.toml";
+
+/// Why a board or flavour can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardError {
+    /// A file or folder can't be read.
+    #[error("cannot read `{}`", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file says something that is not allowed.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// No such board or flavour.
+    #[error("no {kind} is called `{name}`{mend}")]
+    Unknown {
+        /// `board` or `flavour`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// The nearest name and all that exist.
+        mend: String,
+    },
+    /// Two files give the same board.
+    #[error("two boards are called `{name}`: `{}` and `{}`; rename one", .first.display(), .second.display())]
+    Twice {
+        /// The name.
+        name: String,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+}
+
+/// All boards and flavours of the trees: the repo, and trees that a person adds.
+#[derive(Debug)]
+pub struct Catalog {
+    /// By name, in order.
+    pub boards: Vec<Board>,
+    /// By name, in order.
+    pub flavours: Vec<Flavour>,
+}
+
+impl Catalog {
+    /// Reads every board and flavour below `roots`. One bad file is an error, so that none rots unseen.
+    pub fn load(roots: &[&Path]) -> Result<Self, BoardError> {
+        let mut boards = Vec::<Board>::new();
+        let mut flavours = Vec::<Flavour>::new();
+        for root in roots {
+            for family in folders(&root.join(BOARDS))? {
+                let path = Path::new(BOARDS).join(&family);
+                for file in toml_files(&root.join(&path))? {
+                    if file == FAMILY_FILE {
+                        continue;
+                    }
+                    let pair = Pair {
+                        board: read(root, path.join(&file))?,
+                        family: read(root, path.join(FAMILY_FILE))?,
+                    };
+                    boards.push(pair.check()?);
+                }
+            }
+            for name in folders(&root.join(FLAVOURS))? {
+                flavours.push(check::flavour(&read(
+                    root,
+                    Path::new(FLAVOURS).join(name).join(FLAVOUR_FILE),
+                )?)?);
+            }
+        }
+        boards.sort_by(|a, b| a.name.cmp(&b.name));
+        flavours.sort_by(|a, b| a.name.cmp(&b.name));
+        for pair in boards.windows(2) {
+            if let [first, second] = pair
+                && first.name == second.name
+            {
+                let file = |board: &Board| board.files.last().cloned().unwrap_or_default();
+                return Err(BoardError::Twice {
+                    name: first.name.clone(),
+                    first: file(first),
+                    second: file(second),
+                });
+            }
+        }
+        Ok(Self { boards, flavours })
+    }
+
+    /// The board of that name.
+    pub fn board(&self, name: &str) -> Result<&Board, BoardError> {
+        self.boards
+            .iter()
+            .find(|board| board.name == name)
+            .ok_or_else(|| {
+                unknown(
+                    "board",
+                    name,
+                    self.boards.iter().map(|board| board.name.as_str()),
+                )
+            })
+    }
+
+    /// The flavour of that name.
+    pub fn flavour(&self, name: &str) -> Result<&Flavour, BoardError> {
+        self.flavours
+            .iter()
+            .find(|flavour| flavour.name == name)
+            .ok_or_else(|| {
+                unknown(
+                    "flavour",
+                    name,
+                    self.flavours.iter().map(|flavour| flavour.name.as_str()),
+                )
+            })
+    }
+}
+
+fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> BoardError {
+    let known: Vec<&str> = known.collect();
+    let near = nearest(name, known.iter().copied())
+        .map(|near| format!("; did you mean `{near}`?"))
+        .unwrap_or_else(|| ";".to_owned());
+    BoardError::Unknown {
+        kind,
+        name: name.to_owned(),
+        mend: format!("{near} there are: {}", known.join(", ")),
+    }
+}
+
+fn read<T: DeserializeOwned>(root: &Path, path: PathBuf) -> Result<Source<T>, BoardError> {
+    let full = root.join(&path);
+    let text =
+        std::fs::read_to_string(&full).map_err(|source| BoardError::Read { path: full, source })?;
+    let raw = parse(&path, &text)?;
+    Ok(Source { path, text, raw })
+}
+
+/// Names of the folders in a folder, in order; none if it does not exist.
+fn folders(path: &Path) -> Result<Vec<String>, BoardError> {
+    names(path, |entry| entry.path().is_dir())
+}
+
+/// Names of the `.toml` files in a folder, in order.
+fn toml_files(path: &Path) -> Result<Vec<String>, BoardError> {
+    names(path, |entry| {
+        entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+    })
+}
+
+fn names(
+    path: &Path,
+    wanted: impl Fn(&std::fs::DirEntry) -> bool,
+) -> Result<Vec<String>, BoardError> {
+    let failed = |source| BoardError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if wanted(&entry) {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::{Arch, BootFlow};
+
+    const FAMILY: &str = "arch = \"amd64\"\nboot-flow = \"uefi\"\nconsoles = [\"tty0\"]\nkernel = \"linux-image-amd64\"\n[modules]\nkeep = [\"net/**\"]\ndrop = [\"net/atm/**\"]\n";
+    const FLAVOUR: &str =
+        "title = \"T\"\npackages = [\"systemd\"]\n[prune]\ndrop = [\"/usr/share/doc/**\"]\n";
+
+    fn tree(family: &str, board: &str, flavour: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in [
+            ("board-configs/fam/family.toml", family),
+            ("board-configs/fam/one.toml", board),
+            ("images/os/std/image.toml", flavour),
+        ] {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    fn error(family: &str, board: &str, flavour: &str) -> String {
+        Catalog::load(&[tree(family, board, flavour).path()])
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn a_board_overrides_its_family() {
+        let dir = tree(
+            FAMILY,
+            "title = \"One\"\nkernel = \"linux-image-rt-amd64\"\n[modules]\nkeep = [\"fs/**\"]\n",
+            FLAVOUR,
+        );
+        let catalog = Catalog::load(&[dir.path()]).unwrap();
+        let board = catalog.board("one").unwrap();
+        assert_eq!(
+            (board.arch, board.boot_flow, board.family.as_str()),
+            (Arch::Amd64, BootFlow::Uefi, "fam")
+        );
+        assert_eq!(board.kernel, "linux-image-rt-amd64");
+        assert_eq!(board.modules.keep.patterns(), ["fs/**"]);
+        assert_eq!(board.modules.drop.patterns(), ["net/atm/**"]);
+        assert_eq!(
+            catalog.flavour("std").unwrap().folder,
+            Path::new("images/os/std")
+        );
+    }
+
+    #[test]
+    fn an_unknown_board_names_the_nearest() {
+        let dir = tree(FAMILY, "title = \"One\"", FLAVOUR);
+        let catalog = Catalog::load(&[dir.path()]).unwrap();
+        assert_eq!(
+            catalog.board("onee").unwrap_err().to_string(),
+            "no board is called `onee`; did you mean `one`? there are: one"
+        );
+    }
+
+    #[test]
+    fn the_repo_s_own_files_are_good() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let catalog = Catalog::load(&[&root]).unwrap();
+        assert!(!catalog.boards.is_empty() && !catalog.flavours.is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let board = "title = \"One\"\n";
+        let cases = [
+            (
+                error(FAMILY, "titel = \"One\"", FLAVOUR),
+                "board-configs/fam/one.toml:1:1: unknown key `titel`; did you mean `title`? allowed here: title, arch, boot-flow,",
+            ),
+            (
+                error("arch = \"amd46\"", board, FLAVOUR),
+                "board-configs/fam/family.toml:1:8: unknown value `amd46`; did you mean `amd64`?",
+            ),
+            (
+                error("arch = \"amd64\"", board, FLAVOUR),
+                "board-configs/fam/one.toml:1:1: `boot-flow` is missing; set it here or in board-configs/fam/family.toml",
+            ),
+            (
+                error(FAMILY, "title = \"One\"\nkernel = \"Linux\"", FLAVOUR),
+                "board-configs/fam/one.toml:2:10: `Linux` is no package name",
+            ),
+            (
+                error(FAMILY, "title = \"One\"\nconsoles = []", FLAVOUR),
+                "board-configs/fam/one.toml:1:1: `consoles` is empty",
+            ),
+            (
+                error(
+                    FAMILY,
+                    "title = \"One\"\n[initramfs]\nmodules = [\"a\", \"b{\"]",
+                    FLAVOUR,
+                ),
+                "board-configs/fam/one.toml:3:17: bad glob: ",
+            ),
+            (
+                error(FAMILY, "title = \"One\"\ncmdline = [\"a b\"]", FLAVOUR),
+                "board-configs/fam/one.toml:2:12: `a b` is no single word",
+            ),
+            (
+                error(FAMILY, board, "title = \"T\"\npackages = [\"a1\", \"a1\"]"),
+                "images/os/std/image.toml:2:19: `a1` stands here twice",
+            ),
+            (
+                error(
+                    FAMILY,
+                    board,
+                    "title = \"T\"\npackages = []\n[prune]\ndrop = [\"usr/**\"]",
+                ),
+                "images/os/std/image.toml:4:9: `usr/**` is not absolute",
+            ),
+            (
+                error(
+                    FAMILY,
+                    board,
+                    "title = \"T\"\npackages = []\n[prune]\ndrops = []",
+                ),
+                "images/os/std/image.toml:4:1: unknown key `drops`; did you mean `drop`?",
+            ),
+            (
+                error(
+                    FAMILY,
+                    board,
+                    "title = \"T\"\npackages = []\n[root]\ncompression = \"lz5\"",
+                ),
+                "images/os/std/image.toml:4:15: unknown value `lz5`; did you mean `lz4`?",
+            ),
+            (
+                error("arch = [", board, FLAVOUR),
+                "board-configs/fam/family.toml:1:9: ",
+            ),
+        ];
+        for (got, want) in cases {
+            assert!(got.starts_with(want), "{got}\nshould begin with\n{want}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `cargo xtask boards`: what can be built.
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use crate::board::Catalog;
+
+/// Lists the boards and flavours that can be built.
+#[derive(Args)]
+pub struct Boards {
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Boards {
+    /// Runs the verb.
+    pub fn run(self) -> Result<()> {
+        let catalog = Catalog::load(&[&super::root()?])?;
+        if self.json {
+            println!(
+                "{}",
+                serde_json::to_string_pretty(
+                    &json!({ "boards": catalog.boards, "flavours": catalog.flavours })
+                )?
+            );
+            return Ok(());
+        }
+        let width = catalog
+            .boards
+            .iter()
+            .map(|board| board.name.len())
+            .chain(catalog.flavours.iter().map(|flavour| flavour.name.len()))
+            .max()
+            .unwrap_or(0);
+        println!("boards");
+        for board in &catalog.boards {
+            println!("  {:width$}  {:5}  {}", board.name, board.arch, board.title);
+        }
+        println!("flavours");
+        for flavour in &catalog.flavours {
+            println!("  {:width$}  {:5}  {}", flavour.name, "", flavour.title);
+        }
+        if let Some(board) = catalog.boards.first() {
+            println!(
+                "\nNext: cargo xtask plan {0}, or build it: cargo xtask image {0}",
+                board.name
+            );
+        }
+        Ok(())
+    }
+}
