@@ -1,1 +1,13 @@
-//! See docs/ARCHITECTURE.md.
+//! Debian packages as values: the committed lock that names them, the cache that holds them, the reader that opens them.
+//!
+//! A build reads a [`lock`] alone: every `.deb` by sha256, size and path below one of the [`sources`]. [`fetch`] brings
+//! what the [`cache`] lacks; [`deb`] reads a package's control part, [`data`] its files.
+//! Only `cargo xtask lock` asks apt, so there is no resolver of ours.
+
+pub mod cache;
+pub mod data;
+pub mod deb;
+pub mod fetch;
+pub mod lock;
+pub mod sources;
+mod text;

@@ -1,0 +1,242 @@
+//! The files of packages: data tars unpacked once into the cache, and their entries as places in those tars.
+//!
+//! Nothing is extracted: a tree refers to bytes as slices of the cached tar.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+
+use super::cache::Cache;
+use super::deb::Deb;
+use super::fetch::explain_io;
+use super::lock::LockedPackage;
+
+/// The most that one data.tar may unpack to (the largest that we lock are below 1 GiB).
+const MAX_DATA_BYTES: u64 = 3 << 30;
+/// A tar ends with two empty blocks.
+const TAR_END_BYTES: u64 = 1024;
+
+/// One entry of a data tar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataEntry {
+    /// Normal and relative, without a leading `./` or `/`; the root itself is the empty string.
+    pub path: String,
+    /// What it is.
+    pub kind: DataKind,
+    /// Permission bits with setuid, setgid and sticky.
+    pub mode: u32,
+    /// Owner's number, as the package has it.
+    pub uid: u32,
+    /// Group's number.
+    pub gid: u32,
+    /// Owner's name, if given.
+    pub uname: Option<String>,
+    /// Group's name, if given.
+    pub gname: Option<String>,
+    /// Seconds since 1970.
+    pub mtime: u64,
+    /// Extended attributes, name → value.
+    pub xattrs: BTreeMap<String, Vec<u8>>,
+}
+
+/// What an entry of a data tar is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataKind {
+    /// A directory.
+    Dir,
+    /// A regular file: its bytes in the tar.
+    File {
+        /// First byte in the uncompressed tar.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
+    },
+    /// A symbolic link and where it points, as written.
+    Symlink(String),
+    /// A second name of the file at this path (normal, relative).
+    Hardlink(String),
+    /// A character device (major, minor).
+    Char(u32, u32),
+}
+
+/// The uncompressed data tar of a package, unpacked into the cache if it is not there yet. The .deb must be in the cache.
+pub fn data_tar(cache: &Cache, package: &LockedPackage) -> Result<PathBuf> {
+    let path = cache.tar_path(&package.sha256);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let deb = cache.deb(package).with_context(|| format!("{} is not in the cache: it has to be fetched first", package.title()))?;
+    unpack(&deb, package, &path)?;
+    Ok(path)
+}
+
+fn unpack(deb: &Path, package: &LockedPackage, path: &Path) -> Result<()> {
+    let opened = Deb::open(deb)?;
+    let control = &opened.control;
+    if (control.package(), control.version(), control.architecture()) != (&package.name, &package.version, &package.arch) {
+        bail!(
+            "the lock says {}, but that .deb holds {} {} ({}): the lock was edited by hand; make it again with `cargo xtask lock`",
+            package.title(),
+            control.package(),
+            control.version(),
+            control.architecture()
+        );
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || -> Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let copied = std::io::copy(&mut opened.data()?.take(MAX_DATA_BYTES + 1), &mut file)?;
+        if copied > MAX_DATA_BYTES {
+            bail!("it unpacks to more than {MAX_DATA_BYTES} bytes");
+        }
+        // What is in the cache is known to be readable.
+        data_entries(file.path())?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|error| explain_io(error, folder)).with_context(|| format!("failed to unpack the files of {}", package.title()))
+}
+
+/// Unpacks all data tars that the cache lacks, in parallel, the largest first.
+pub fn prepare(packages: &[LockedPackage], cache: &Cache) -> Result<()> {
+    let mut missing: Vec<&LockedPackage> = packages.iter().filter(|package| cache.tar(package).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    missing.sort_by_key(|package| std::cmp::Reverse(package.size));
+    let progress = crate::ui::progress(missing.iter().map(|package| package.size).sum(), "unpacking");
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    for_each(&missing, threads, |package| {
+        data_tar(cache, package)?;
+        progress.add(package.size);
+        Ok(())
+    })
+}
+
+/// Runs `work` on every item, `threads` at a time, in order. The first error stops what has not begun and is returned.
+pub(super) fn for_each<T: Sync>(items: &[T], threads: usize, work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, items.len().max(1)) {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = work(item) {
+                        next.store(items.len(), Ordering::Relaxed);
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    }
+                }
+            });
+        }
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// All entries of an uncompressed data tar, in its order. Refuses paths that leave the tree, and kinds that no package ships.
+pub fn data_entries(tar: &Path) -> Result<Vec<DataEntry>> {
+    read_entries(tar).with_context(|| format!("failed to read the tar {} (if it was damaged, remove it: it is unpacked again)", tar.display()))
+}
+
+fn read_entries(path: &Path) -> Result<Vec<DataEntry>> {
+    let mut file = File::open(path)?;
+    let end = file.seek(SeekFrom::End(0))?;
+    // A file that a crash cut short does not end as a tar does.
+    let mut tail = [1; TAR_END_BYTES as usize];
+    let marker = end.checked_sub(TAR_END_BYTES).context("it is too short")?;
+    file.seek(SeekFrom::Start(marker))?;
+    file.read_exact(&mut tail)?;
+    if tail.iter().any(|byte| *byte != 0) || end % 512 != 0 {
+        bail!("its end is missing");
+    }
+    file.seek(SeekFrom::Start(0))?;
+    let mut archive = tar::Archive::new(std::io::BufReader::new(file));
+    let mut entries = Vec::new();
+    for entry in archive.entries_with_seek()? {
+        let mut entry = entry?;
+        let raw = String::from_utf8(entry.path_bytes().into_owned()).context("a path is not UTF-8")?;
+        let read = read_entry(&mut entry, &raw, end).with_context(|| format!("the entry {raw:?} is bad"))?;
+        entries.push(read);
+    }
+    if entries.is_empty() {
+        bail!("it holds nothing, not even the root");
+    }
+    Ok(entries)
+}
+
+fn read_entry<R: Read>(entry: &mut tar::Entry<'_, R>, raw: &str, end: u64) -> Result<DataEntry> {
+    let mut xattrs = BTreeMap::new();
+    if let Some(extensions) = entry.pax_extensions()? {
+        for extension in extensions {
+            let extension = extension?;
+            let key = extension.key().context("a key of its extended header is not UTF-8")?;
+            if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
+                xattrs.insert(name.to_owned(), extension.value_bytes().to_vec());
+            } else if key.starts_with("GNU.sparse") {
+                bail!("sparse files are not supported");
+            }
+        }
+    }
+    let header = entry.header();
+    let target = || -> Result<String> {
+        let bytes = entry.link_name_bytes().context("it is a link to nothing")?;
+        let target = String::from_utf8(bytes.into_owned()).context("its target is not UTF-8")?;
+        if target.is_empty() || target.contains('\0') {
+            bail!("its target is empty or holds a NUL");
+        }
+        Ok(target)
+    };
+    let kind = match header.entry_type() {
+        tar::EntryType::Directory => DataKind::Dir,
+        tar::EntryType::Regular | tar::EntryType::Continuous => {
+            let (offset, len) = (entry.raw_file_position(), entry.size());
+            if offset.checked_add(len).is_none_or(|last| last > end) {
+                bail!("its {len} bytes at {offset} are beyond the end of the tar");
+            }
+            DataKind::File { offset, len }
+        }
+        tar::EntryType::Symlink => DataKind::Symlink(target()?),
+        tar::EntryType::Link => DataKind::Hardlink(normal(&target()?)?),
+        tar::EntryType::Char => {
+            let number = |part: Option<u32>| part.context("its device number is missing");
+            DataKind::Char(number(header.device_major()?)?, number(header.device_minor()?)?)
+        }
+        other => bail!("entries of type {other:?} are not supported"),
+    };
+    let path = normal(raw)?;
+    if path.is_empty() && kind != DataKind::Dir {
+        bail!("the root is not a directory");
+    }
+    let name = |name: Result<Option<&str>, _>| -> Result<Option<String>> {
+        Ok(name.context("an owner's name is not UTF-8")?.filter(|name| !name.is_empty()).map(str::to_owned))
+    };
+    Ok(DataEntry {
+        path,
+        mode: header.mode()? & 0o7777,
+        uid: u32::try_from(header.uid()?).context("its owner's number is too large")?,
+        gid: u32::try_from(header.gid()?).context("its group's number is too large")?,
+        uname: name(header.username())?,
+        gname: name(header.groupname())?,
+        mtime: header.mtime()?,
+        kind,
+        xattrs,
+    })
+}
+
+/// `./a/b/` → `a/b`; refuses what is absolute, leaves the tree or is not normal.
+fn normal(raw: &str) -> Result<String> {
+    if raw.starts_with('/') {
+        bail!("the path {raw:?} is absolute");
+    }
+    let path = if raw == "." { "" } else { raw.strip_prefix("./").unwrap_or(raw) };
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.contains('\0') || (!path.is_empty() && path.split('/').any(|part| part.is_empty() || part == "." || part == "..")) {
+        bail!("the path {raw:?} is not normal");
+    }
+    Ok(path.to_owned())
+}
