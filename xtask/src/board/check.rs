@@ -23,12 +23,7 @@ impl<T> Source<T> {
         ParseError::at(&self.path, &self.text, value.span(), message)
     }
 
-    fn strings(
-        &self,
-        list: &Strings,
-        what: &str,
-        good: impl Fn(&str) -> bool,
-    ) -> Result<Vec<String>, ParseError> {
+    fn strings(&self, list: &Strings, what: &str, good: impl Fn(&str) -> bool) -> Result<Vec<String>, ParseError> {
         let mut seen = Vec::<String>::new();
         for item in list {
             let text = item.get_ref();
@@ -61,25 +56,13 @@ pub struct Pair {
 }
 
 impl Pair {
-    fn find<'a, T>(
-        &'a self,
-        key: impl Fn(&'a RawBoard) -> Option<&'a T>,
-    ) -> Option<(&'a Source<RawBoard>, &'a T)> {
-        [&self.board, &self.family]
-            .into_iter()
-            .find_map(|source| key(&source.raw).map(|value| (source, value)))
+    fn find<'a, T>(&'a self, key: impl Fn(&'a RawBoard) -> Option<&'a T>) -> Option<(&'a Source<RawBoard>, &'a T)> {
+        [&self.board, &self.family].into_iter().find_map(|source| key(&source.raw).map(|value| (source, value)))
     }
 
-    fn need<'a, T>(
-        &'a self,
-        name: &str,
-        key: impl Fn(&'a RawBoard) -> Option<&'a T>,
-    ) -> Result<(&'a Source<RawBoard>, &'a T), ParseError> {
+    fn need<'a, T>(&'a self, name: &str, key: impl Fn(&'a RawBoard) -> Option<&'a T>) -> Result<(&'a Source<RawBoard>, &'a T), ParseError> {
         self.find(key).ok_or_else(|| {
-            let message = format!(
-                "`{name}` is missing; set it here or in {}",
-                self.family.path.display()
-            );
+            let message = format!("`{name}` is missing; set it here or in {}", self.family.path.display());
             ParseError::at(&self.board.path, &self.board.text, 0..0, message)
         })
     }
@@ -90,29 +73,17 @@ impl Pair {
         good: fn(&str) -> bool,
         key: impl Fn(&'a RawBoard) -> Option<&'a Strings>,
     ) -> Result<Vec<String>, ParseError> {
-        self.find(key).map_or_else(
-            || Ok(Vec::new()),
-            |(source, list)| source.strings(list, what, good),
-        )
+        self.find(key).map_or_else(|| Ok(Vec::new()), |(source, list)| source.strings(list, what, good))
     }
 
-    fn globs<'a>(
-        &'a self,
-        key: impl Fn(&'a RawBoard) -> Option<&'a Strings>,
-    ) -> Result<Globs, ParseError> {
+    fn globs<'a>(&'a self, key: impl Fn(&'a RawBoard) -> Option<&'a Strings>) -> Result<Globs, ParseError> {
         static NONE: Strings = Vec::new();
         let (source, list) = self.find(key).unwrap_or((&self.board, &NONE));
         source.globs(list)
     }
 
-    fn select<'a>(
-        &'a self,
-        section: impl Fn(&'a RawBoard) -> &'a RawSelect,
-    ) -> Result<Select, ParseError> {
-        Ok(Select {
-            keep: self.globs(|raw| section(raw).keep.as_ref())?,
-            drop: self.globs(|raw| section(raw).drop.as_ref())?,
-        })
+    fn select<'a>(&'a self, section: impl Fn(&'a RawBoard) -> &'a RawSelect) -> Result<Select, ParseError> {
+        Ok(Select { keep: self.globs(|raw| section(raw).keep.as_ref())?, drop: self.globs(|raw| section(raw).drop.as_ref())? })
     }
 
     /// The checked board.
@@ -121,22 +92,14 @@ impl Pair {
         let (_, arch) = self.need("arch", |raw| raw.arch.as_ref())?;
         let (_, boot_flow) = self.need("boot-flow", |raw| raw.boot_flow.as_ref())?;
         let (console_source, consoles) = self.need("consoles", |raw| raw.consoles.as_ref())?;
-        let consoles =
-            console_source.strings(consoles, "console (`tty0`, `ttyS0,115200`)", is_console)?;
+        let consoles = console_source.strings(consoles, "console (`tty0`, `ttyS0,115200`)", is_console)?;
         if consoles.is_empty() {
             let message = "`consoles` is empty; name at least one, the last is /dev/console";
-            return Err(ParseError::at(
-                &console_source.path,
-                &console_source.text,
-                0..0,
-                message,
-            ));
+            return Err(ParseError::at(&console_source.path, &console_source.text, 0..0, message));
         }
         let (kernel_source, kernel) = self.need("kernel", |raw| raw.kernel.as_ref())?;
         if !is_package(kernel.get_ref()) {
-            return Err(
-                kernel_source.error(kernel, format!("`{}` is no package name", kernel.get_ref()))
-            );
+            return Err(kernel_source.error(kernel, format!("`{}` is no package name", kernel.get_ref())));
         }
         Ok(Board {
             name: stem(&self.board.path),
@@ -145,9 +108,7 @@ impl Pair {
             arch: *arch,
             boot_flow: *boot_flow,
             consoles,
-            cmdline: self.strings("single word for the kernel command line", is_word, |raw| {
-                raw.cmdline.as_ref()
-            })?,
+            cmdline: self.strings("single word for the kernel command line", is_word, |raw| raw.cmdline.as_ref())?,
             kernel: kernel.get_ref().clone(),
             payload: self.strings("package name", is_package, |raw| raw.payload.as_ref())?,
             modules: self.select(|raw| &raw.modules)?,
@@ -170,34 +131,22 @@ pub fn flavour(source: &Source<RawFlavour>) -> Result<Flavour, ParseError> {
     }
     for glob in raw.prune.drop.iter().chain(&raw.prune.keep) {
         if !glob.get_ref().starts_with('/') {
-            return Err(source.error(
-                glob,
-                format!("`{}` is not absolute; begin it with `/`", glob.get_ref()),
-            ));
+            return Err(source.error(glob, format!("`{}` is not absolute; begin it with `/`", glob.get_ref())));
         }
     }
     Ok(Flavour {
         name: folder(&source.path),
         title: raw.title.clone(),
         packages: source.strings(&raw.packages, "package name", is_package)?,
-        providers: raw
-            .providers
-            .iter()
-            .map(|(name, provider)| (name.clone(), provider.get_ref().clone()))
-            .collect(),
-        prune: Prune {
-            drop: source.globs(&raw.prune.drop)?,
-            keep: source.globs(&raw.prune.keep)?,
-        },
+        providers: raw.providers.iter().map(|(name, provider)| (name.clone(), provider.get_ref().clone())).collect(),
+        prune: Prune { drop: source.globs(&raw.prune.drop)?, keep: source.globs(&raw.prune.keep)? },
         compression: raw.root.compression.unwrap_or_default(),
         folder: source.path.parent().map(Path::to_owned).unwrap_or_default(),
     })
 }
 
 fn stem(path: &Path) -> String {
-    path.file_stem()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn folder(path: &Path) -> String {
@@ -208,9 +157,7 @@ fn folder(path: &Path) -> String {
 fn is_package(name: &str) -> bool {
     name.len() >= 2
         && name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
 }
 
 fn is_word(word: &str) -> bool {

@@ -15,21 +15,10 @@ impl Globs {
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, (usize, globset::Error)> {
         let mut set = GlobSetBuilder::new();
         for (index, pattern) in patterns.iter().enumerate() {
-            set.add(
-                GlobBuilder::new(pattern.as_ref())
-                    .literal_separator(true)
-                    .build()
-                    .map_err(|error| (index, error))?,
-            );
+            set.add(GlobBuilder::new(pattern.as_ref()).literal_separator(true).build().map_err(|error| (index, error))?);
         }
         let set = set.build().map_err(|error| (0, error))?;
-        Ok(Self {
-            patterns: patterns
-                .iter()
-                .map(|pattern| pattern.as_ref().to_owned())
-                .collect(),
-            set,
-        })
+        Ok(Self { patterns: patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect(), set })
     }
 
     /// Whether any of them matches the whole path.
@@ -115,15 +104,9 @@ mod tests {
     fn drop_wins_in_a_selection_and_keep_in_a_prune() {
         let all = Globs::new(&["a/**"]).unwrap();
         let some = Globs::new(&["a/b"]).unwrap();
-        let select = Select {
-            keep: all.clone(),
-            drop: some.clone(),
-        };
+        let select = Select { keep: all.clone(), drop: some.clone() };
         assert!(select.takes("a/c") && !select.takes("a/b") && !select.takes("z"));
-        let prune = Prune {
-            drop: all,
-            keep: some,
-        };
+        let prune = Prune { drop: all, keep: some };
         assert!(prune.drops("a/c") && !prune.drops("a/b") && !prune.drops("z"));
     }
 }

@@ -75,18 +75,12 @@ impl Catalog {
                     if file == FAMILY_FILE {
                         continue;
                     }
-                    let pair = Pair {
-                        board: read(root, path.join(&file))?,
-                        family: read(root, path.join(FAMILY_FILE))?,
-                    };
+                    let pair = Pair { board: read(root, path.join(&file))?, family: read(root, path.join(FAMILY_FILE))? };
                     boards.push(pair.check()?);
                 }
             }
             for name in folders(&root.join(FLAVOURS))? {
-                flavours.push(check::flavour(&read(
-                    root,
-                    Path::new(FLAVOURS).join(name).join(FLAVOUR_FILE),
-                )?)?);
+                flavours.push(check::flavour(&read(root, Path::new(FLAVOURS).join(name).join(FLAVOUR_FILE))?)?);
             }
         }
         boards.sort_by(|a, b| a.name.cmp(&b.name));
@@ -96,11 +90,7 @@ impl Catalog {
                 && first.name == second.name
             {
                 let file = |board: &Board| board.files.last().cloned().unwrap_or_default();
-                return Err(BoardError::Twice {
-                    name: first.name.clone(),
-                    first: file(first),
-                    second: file(second),
-                });
+                return Err(BoardError::Twice { name: first.name.clone(), first: file(first), second: file(second) });
             }
         }
         Ok(Self { boards, flavours })
@@ -111,13 +101,7 @@ impl Catalog {
         self.boards
             .iter()
             .find(|board| board.name == name)
-            .ok_or_else(|| {
-                unknown(
-                    "board",
-                    name,
-                    self.boards.iter().map(|board| board.name.as_str()),
-                )
-            })
+            .ok_or_else(|| unknown("board", name, self.boards.iter().map(|board| board.name.as_str())))
     }
 
     /// The flavour of that name.
@@ -125,32 +109,19 @@ impl Catalog {
         self.flavours
             .iter()
             .find(|flavour| flavour.name == name)
-            .ok_or_else(|| {
-                unknown(
-                    "flavour",
-                    name,
-                    self.flavours.iter().map(|flavour| flavour.name.as_str()),
-                )
-            })
+            .ok_or_else(|| unknown("flavour", name, self.flavours.iter().map(|flavour| flavour.name.as_str())))
     }
 }
 
 fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> BoardError {
     let known: Vec<&str> = known.collect();
-    let near = nearest(name, known.iter().copied())
-        .map(|near| format!("; did you mean `{near}`?"))
-        .unwrap_or_else(|| ";".to_owned());
-    BoardError::Unknown {
-        kind,
-        name: name.to_owned(),
-        mend: format!("{near} there are: {}", known.join(", ")),
-    }
+    let near = nearest(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_else(|| ";".to_owned());
+    BoardError::Unknown { kind, name: name.to_owned(), mend: format!("{near} there are: {}", known.join(", ")) }
 }
 
 fn read<T: DeserializeOwned>(root: &Path, path: PathBuf) -> Result<Source<T>, BoardError> {
     let full = root.join(&path);
-    let text =
-        std::fs::read_to_string(&full).map_err(|source| BoardError::Read { path: full, source })?;
+    let text = std::fs::read_to_string(&full).map_err(|source| BoardError::Read { path: full, source })?;
     let raw = parse(&path, &text)?;
     Ok(Source { path, text, raw })
 }
@@ -162,22 +133,11 @@ fn folders(path: &Path) -> Result<Vec<String>, BoardError> {
 
 /// Names of the `.toml` files in a folder, in order.
 fn toml_files(path: &Path) -> Result<Vec<String>, BoardError> {
-    names(path, |entry| {
-        entry
-            .path()
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-    })
+    names(path, |entry| entry.path().extension().is_some_and(|extension| extension == "toml"))
 }
 
-fn names(
-    path: &Path,
-    wanted: impl Fn(&std::fs::DirEntry) -> bool,
-) -> Result<Vec<String>, BoardError> {
-    let failed = |source| BoardError::Read {
-        path: path.to_owned(),
-        source,
-    };
+fn names(path: &Path, wanted: impl Fn(&std::fs::DirEntry) -> bool) -> Result<Vec<String>, BoardError> {
+    let failed = |source| BoardError::Read { path: path.to_owned(), source };
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -200,16 +160,13 @@ mod tests {
     use crate::board::{Arch, BootFlow};
 
     const FAMILY: &str = "arch = \"amd64\"\nboot-flow = \"uefi\"\nconsoles = [\"tty0\"]\nkernel = \"linux-image-amd64\"\n[modules]\nkeep = [\"net/**\"]\ndrop = [\"net/atm/**\"]\n";
-    const FLAVOUR: &str =
-        "title = \"T\"\npackages = [\"systemd\"]\n[prune]\ndrop = [\"/usr/share/doc/**\"]\n";
+    const FLAVOUR: &str = "title = \"T\"\npackages = [\"systemd\"]\n[prune]\ndrop = [\"/usr/share/doc/**\"]\n";
 
     fn tree(family: &str, board: &str, flavour: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        for (path, text) in [
-            ("board-configs/fam/family.toml", family),
-            ("board-configs/fam/one.toml", board),
-            ("images/os/std/image.toml", flavour),
-        ] {
+        for (path, text) in
+            [("board-configs/fam/family.toml", family), ("board-configs/fam/one.toml", board), ("images/os/std/image.toml", flavour)]
+        {
             let path = dir.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
@@ -218,41 +175,26 @@ mod tests {
     }
 
     fn error(family: &str, board: &str, flavour: &str) -> String {
-        Catalog::load(&[tree(family, board, flavour).path()])
-            .unwrap_err()
-            .to_string()
+        Catalog::load(&[tree(family, board, flavour).path()]).unwrap_err().to_string()
     }
 
     #[test]
     fn a_board_overrides_its_family() {
-        let dir = tree(
-            FAMILY,
-            "title = \"One\"\nkernel = \"linux-image-rt-amd64\"\n[modules]\nkeep = [\"fs/**\"]\n",
-            FLAVOUR,
-        );
+        let dir = tree(FAMILY, "title = \"One\"\nkernel = \"linux-image-rt-amd64\"\n[modules]\nkeep = [\"fs/**\"]\n", FLAVOUR);
         let catalog = Catalog::load(&[dir.path()]).unwrap();
         let board = catalog.board("one").unwrap();
-        assert_eq!(
-            (board.arch, board.boot_flow, board.family.as_str()),
-            (Arch::Amd64, BootFlow::Uefi, "fam")
-        );
+        assert_eq!((board.arch, board.boot_flow, board.family.as_str()), (Arch::Amd64, BootFlow::Uefi, "fam"));
         assert_eq!(board.kernel, "linux-image-rt-amd64");
         assert_eq!(board.modules.keep.patterns(), ["fs/**"]);
         assert_eq!(board.modules.drop.patterns(), ["net/atm/**"]);
-        assert_eq!(
-            catalog.flavour("std").unwrap().folder,
-            Path::new("images/os/std")
-        );
+        assert_eq!(catalog.flavour("std").unwrap().folder, Path::new("images/os/std"));
     }
 
     #[test]
     fn an_unknown_board_names_the_nearest() {
         let dir = tree(FAMILY, "title = \"One\"", FLAVOUR);
         let catalog = Catalog::load(&[dir.path()]).unwrap();
-        assert_eq!(
-            catalog.board("onee").unwrap_err().to_string(),
-            "no board is called `onee`; did you mean `one`? there are: one"
-        );
+        assert_eq!(catalog.board("onee").unwrap_err().to_string(), "no board is called `onee`; did you mean `one`? there are: one");
     }
 
     #[test]
@@ -270,66 +212,32 @@ mod tests {
                 error(FAMILY, "titel = \"One\"", FLAVOUR),
                 "board-configs/fam/one.toml:1:1: unknown key `titel`; did you mean `title`? allowed here: title, arch, boot-flow,",
             ),
-            (
-                error("arch = \"amd46\"", board, FLAVOUR),
-                "board-configs/fam/family.toml:1:8: unknown value `amd46`; did you mean `amd64`?",
-            ),
+            (error("arch = \"amd46\"", board, FLAVOUR), "board-configs/fam/family.toml:1:8: unknown value `amd46`; did you mean `amd64`?"),
             (
                 error("arch = \"amd64\"", board, FLAVOUR),
                 "board-configs/fam/one.toml:1:1: `boot-flow` is missing; set it here or in board-configs/fam/family.toml",
             ),
+            (error(FAMILY, "title = \"One\"\nkernel = \"Linux\"", FLAVOUR), "board-configs/fam/one.toml:2:10: `Linux` is no package name"),
+            (error(FAMILY, "title = \"One\"\nconsoles = []", FLAVOUR), "board-configs/fam/one.toml:1:1: `consoles` is empty"),
             (
-                error(FAMILY, "title = \"One\"\nkernel = \"Linux\"", FLAVOUR),
-                "board-configs/fam/one.toml:2:10: `Linux` is no package name",
-            ),
-            (
-                error(FAMILY, "title = \"One\"\nconsoles = []", FLAVOUR),
-                "board-configs/fam/one.toml:1:1: `consoles` is empty",
-            ),
-            (
-                error(
-                    FAMILY,
-                    "title = \"One\"\n[initramfs]\nmodules = [\"a\", \"b{\"]",
-                    FLAVOUR,
-                ),
+                error(FAMILY, "title = \"One\"\n[initramfs]\nmodules = [\"a\", \"b{\"]", FLAVOUR),
                 "board-configs/fam/one.toml:3:17: bad glob: ",
             ),
+            (error(FAMILY, "title = \"One\"\ncmdline = [\"a b\"]", FLAVOUR), "board-configs/fam/one.toml:2:12: `a b` is no single word"),
+            (error(FAMILY, board, "title = \"T\"\npackages = [\"a1\", \"a1\"]"), "images/os/std/image.toml:2:19: `a1` stands here twice"),
             (
-                error(FAMILY, "title = \"One\"\ncmdline = [\"a b\"]", FLAVOUR),
-                "board-configs/fam/one.toml:2:12: `a b` is no single word",
-            ),
-            (
-                error(FAMILY, board, "title = \"T\"\npackages = [\"a1\", \"a1\"]"),
-                "images/os/std/image.toml:2:19: `a1` stands here twice",
-            ),
-            (
-                error(
-                    FAMILY,
-                    board,
-                    "title = \"T\"\npackages = []\n[prune]\ndrop = [\"usr/**\"]",
-                ),
+                error(FAMILY, board, "title = \"T\"\npackages = []\n[prune]\ndrop = [\"usr/**\"]"),
                 "images/os/std/image.toml:4:9: `usr/**` is not absolute",
             ),
             (
-                error(
-                    FAMILY,
-                    board,
-                    "title = \"T\"\npackages = []\n[prune]\ndrops = []",
-                ),
+                error(FAMILY, board, "title = \"T\"\npackages = []\n[prune]\ndrops = []"),
                 "images/os/std/image.toml:4:1: unknown key `drops`; did you mean `drop`?",
             ),
             (
-                error(
-                    FAMILY,
-                    board,
-                    "title = \"T\"\npackages = []\n[root]\ncompression = \"lz5\"",
-                ),
+                error(FAMILY, board, "title = \"T\"\npackages = []\n[root]\ncompression = \"lz5\""),
                 "images/os/std/image.toml:4:15: unknown value `lz5`; did you mean `lz4`?",
             ),
-            (
-                error("arch = [", board, FLAVOUR),
-                "board-configs/fam/family.toml:1:9: ",
-            ),
+            (error("arch = [", board, FLAVOUR), "board-configs/fam/family.toml:1:9: "),
         ];
         for (got, want) in cases {
             assert!(got.starts_with(want), "{got}\nshould begin with\n{want}");

@@ -57,19 +57,14 @@ pub fn nearest<'a>(given: &str, allowed: impl IntoIterator<Item = &'a str>) -> O
 }
 
 /// "; did you mean `x`?" where a near name exists, and what is allowed.
-pub fn suggestion<'a>(given: &str, allowed: &[&'a str]) -> String {
-    let near = nearest(given, allowed.iter().copied())
-        .map(|name| format!("; did you mean `{name}`?"))
-        .unwrap_or_else(|| ";".to_owned());
+pub fn suggestion(given: &str, allowed: &[&str]) -> String {
+    let near = nearest(given, allowed.iter().copied()).map(|name| format!("; did you mean `{name}`?")).unwrap_or_else(|| ";".to_owned());
     format!("{near} allowed here: {}", allowed.join(", "))
 }
 
 /// Serde's words for an unknown field or variant, turned into ours; any other message is kept.
 fn explain(message: &str) -> String {
-    for (theirs, ours) in [
-        ("unknown field ", "unknown key"),
-        ("unknown variant ", "unknown value"),
-    ] {
+    for (theirs, ours) in [("unknown field ", "unknown key"), ("unknown variant ", "unknown value")] {
         if let Some(rest) = message.strip_prefix(theirs) {
             let mut names = rest.split('`').skip(1).step_by(2);
             if let Some(given) = names.next() {
@@ -101,9 +96,7 @@ mod tests {
     }
 
     fn error(text: &str) -> String {
-        parse::<Sample>(Path::new("a/b.toml"), text)
-            .unwrap_err()
-            .to_string()
+        parse::<Sample>(Path::new("a/b.toml"), text).unwrap_err().to_string()
     }
 
     #[test]
@@ -116,27 +109,17 @@ mod tests {
 
     #[test]
     fn a_far_key_gets_the_list_alone() {
-        assert_eq!(
-            error("zzzzzzzz = 1"),
-            "a/b.toml:1:1: unknown key `zzzzzzzz`; allowed here: boot-flow, title"
-        );
+        assert_eq!(error("zzzzzzzz = 1"), "a/b.toml:1:1: unknown key `zzzzzzzz`; allowed here: boot-flow, title");
     }
 
     #[test]
     fn an_unknown_value_too() {
-        assert_eq!(
-            error("boot-flow = \"ueif\""),
-            "a/b.toml:1:13: unknown value `ueif`; did you mean `uefi`? allowed here: uefi, uboot"
-        );
+        assert_eq!(error("boot-flow = \"ueif\""), "a/b.toml:1:13: unknown value `ueif`; did you mean `uefi`? allowed here: uefi, uboot");
     }
 
     #[test]
     fn columns_count_characters() {
         let text = "title = \"üü\" x";
-        assert!(
-            error(text).starts_with("a/b.toml:1:14: "),
-            "{}",
-            error(text)
-        );
+        assert!(error(text).starts_with("a/b.toml:1:14: "), "{}", error(text));
     }
 }

@@ -1,1 +1,433 @@
-//! See docs/ARCHITECTURE.md.
+//! The plan: everything that a build decides, made before anything is done, printable, and hashed into the build id.
+//!
+//! Architecture invariant: no later stage makes a choice; it reads the plan.
+
+use std::fmt;
+
+use contract::partitions::{Layout, Role};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::board::{Arch, Board, BootFlow, Compression, Flavour, Globs, Prune, Select};
+use crate::packages::lock::{Lock, LockedPackage};
+
+mod boot;
+pub mod inputs;
+mod render;
+
+pub use boot::{BootPlan, BootSource};
+pub use inputs::Inputs;
+
+/// Block size of the root's erofs in bytes: the page size, so that every kernel mounts it.
+const EROFS_BLOCK_BYTES: u32 = 4096;
+/// Physical clusters of a compressed root in bytes (facts: 64 KiB saves a tenth over 4 KiB).
+const EROFS_CLUSTER_BYTES: u32 = 65536;
+/// How full a root slot may be in percent: later versions must fit too.
+pub const SLOT_FULL_PERCENT: u64 = 60;
+/// zstd's level for the initramfs, by profile.
+const INITRAMFS_ZSTD_LEVEL: (u32, u32) = (3, 19);
+/// xz's preset for the download.
+const XZ_PRESET: u32 = 6;
+
+/// What a build is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// To try: quick, no .xz.
+    Dev,
+    /// To ship: small, with .xz and sums.
+    Release,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The lock does not hold what board or flavour name.
+    #[error("the lock of {flavour} for {arch} has no `{package}`, which {wanted_by} names; run `cargo xtask lock`")]
+    NotLocked {
+        /// The flavour.
+        flavour: String,
+        /// The architecture.
+        arch: Arch,
+        /// The package.
+        package: String,
+        /// The board or flavour.
+        wanted_by: String,
+    },
+    /// The kernel's release can't be told from the lock.
+    #[error("the lock must hold one kernel image that goes with `{kernel}` {version}, it holds: {found}; run `cargo xtask lock`")]
+    Kernel {
+        /// What the board names.
+        kernel: String,
+        /// Its locked version.
+        version: String,
+        /// Releases that are there.
+        found: String,
+    },
+    /// A package of the lock is for another architecture.
+    #[error("the lock for {arch} holds {package}, which is for another architecture; run `cargo xtask lock`")]
+    WrongArch {
+        /// The lock's architecture.
+        arch: Arch,
+        /// The package with its version.
+        package: String,
+    },
+}
+
+/// One .deb that goes into the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedPackage {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Debian's architecture, or `all`.
+    pub arch: String,
+    /// sha256 of the .deb.
+    pub sha256: String,
+    /// Bytes of the .deb.
+    pub size: u64,
+    /// Key of `images/sources.toml`.
+    pub source: String,
+    /// Path below the source's url.
+    pub path: String,
+    /// Laid out, never configured.
+    pub payload: bool,
+}
+
+/// One partition of a node's disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedPartition {
+    /// Its GPT name.
+    pub label: &'static str,
+    /// Its size in bytes; `None` for data, which takes what is left.
+    pub bytes: Option<u64>,
+    /// What is in it.
+    pub content: &'static str,
+    /// Whether the image file holds it; the rest is made at first boot.
+    pub shipped: bool,
+}
+
+/// How the root is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ErofsPlan {
+    /// Plain or lz4.
+    pub compression: Compression,
+    /// Block size in bytes.
+    pub block_bytes: u32,
+    /// Physical cluster in bytes, where it is compressed.
+    pub cluster_bytes: Option<u32>,
+    /// Time of every file, seconds since 1970.
+    pub timestamp: u64,
+    /// The build id as a UUID.
+    pub uuid: String,
+    /// Most bytes that it may have.
+    pub max_bytes: u64,
+}
+
+/// How the node's programs are compiled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CompilePlan {
+    /// Rust's target.
+    pub target: &'static str,
+    /// Cargo's profile.
+    pub cargo_profile: &'static str,
+    /// Programs linked against the image's libc: package and where it goes in the tree.
+    pub dynamic: Vec<(&'static str, &'static str)>,
+    /// Programs linked statically: package and where it goes in the initramfs.
+    pub fixed: Vec<(&'static str, &'static str)>,
+}
+
+/// What the initramfs carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InitramfsPlan {
+    /// Modules loaded always, in this order, each after what it needs. Built-in ones are left out.
+    pub load: Vec<&'static str>,
+    /// Modules loaded when a device asks for them.
+    pub modules: Globs,
+    /// zstd's level.
+    pub zstd_level: u32,
+    /// Whether processor microcode stands before it.
+    pub microcode: bool,
+}
+
+/// One step of the build, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The stage's name, as progress and timings show it.
+    pub stage: &'static str,
+    /// What it does.
+    pub does: String,
+}
+
+/// A build, decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Plan {
+    /// 32 hexadecimal digits over all that follows.
+    pub build_id: String,
+    /// The board's name.
+    pub board: String,
+    /// The flavour's name.
+    pub flavour: String,
+    /// The processor.
+    pub arch: Arch,
+    /// Dev or release.
+    pub profile: Profile,
+    /// The time that everything in the image has, seconds since 1970.
+    pub epoch: u64,
+    /// `uname -r` of the kernel.
+    pub kernel_release: String,
+    /// The image file's name, without `.xz`.
+    pub image_name: String,
+    /// Steps in order.
+    pub steps: Vec<Step>,
+    /// Partitions in order.
+    pub partitions: Vec<PlannedPartition>,
+    /// Boot loader, kernel, command line.
+    pub boot: BootPlan,
+    /// The root's file system.
+    pub root: ErofsPlan,
+    /// The node's programs.
+    pub compile: CompilePlan,
+    /// Kernel modules in the root.
+    pub modules: Select,
+    /// Firmware in the root.
+    pub firmware: Select,
+    /// The initramfs.
+    pub initramfs: InitramfsPlan,
+    /// Paths left out of the root.
+    pub prune: Prune,
+    /// Folders laid over the tree, in order; those that don't exist are skipped.
+    pub overlays: Vec<String>,
+    /// Preset of the .xz, where one is made.
+    pub xz_preset: Option<u32>,
+    /// Packages of the image.
+    pub packages: Vec<PlannedPackage>,
+    /// Packages of the native twin that is configured for it: (name, version, sha256).
+    pub twin: Vec<(String, String, String)>,
+    /// Inputs of the build id that are files.
+    pub inputs: Inputs,
+}
+
+/// What init itself needs, whatever the board: the root (crc32c_generic before libcrc32c before erofs, on 6.12), data,
+/// the overlay on /etc, the config partition, and the boot loader's variables.
+const INIT_LOAD: [&str; 9] = ["crc32c_generic", "libcrc32c", "erofs", "ext4", "overlay", "nls_cp437", "nls_ascii", "vfat", "efivarfs"];
+/// As [`INIT_LOAD`], where no EFI variables exist.
+const INIT_LOAD_UBOOT: usize = INIT_LOAD.len() - 1;
+
+impl Plan {
+    /// Decides a build. `twin` is the amd64 lock that is configured natively in the target's stead (for an amd64 board
+    /// the lock itself).
+    pub fn make(board: &Board, flavour: &Flavour, lock: &Lock, twin: &Lock, profile: Profile, inputs: Inputs) -> Result<Self, PlanError> {
+        let packages = packages(board, flavour, lock)?;
+        let kernel_release = kernel_release(board, lock, &packages)?;
+        let layout = match board.boot_flow {
+            BootFlow::Uefi => Layout::Uefi,
+            BootFlow::Uboot => Layout::Uboot,
+        };
+        let compression = flavour.compression;
+        let mut plan = Self {
+            build_id: String::new(),
+            board: board.name.clone(),
+            flavour: flavour.name.clone(),
+            arch: board.arch,
+            profile,
+            epoch: lock.epoch,
+            image_name: format!("cloudy-{}-{}.img", board.name, flavour.name),
+            steps: Vec::new(),
+            partitions: layout.roles().iter().map(partition).collect(),
+            boot: boot::plan(board, "BUILD", &kernel_release),
+            root: ErofsPlan {
+                compression,
+                block_bytes: EROFS_BLOCK_BYTES,
+                cluster_bytes: (compression != Compression::None).then_some(EROFS_CLUSTER_BYTES),
+                timestamp: lock.epoch,
+                uuid: String::new(),
+                max_bytes: contract::partitions::ROOT_BYTES * SLOT_FULL_PERCENT / 100,
+            },
+            compile: CompilePlan {
+                target: board.arch.rust_target(),
+                cargo_profile: "release",
+                dynamic: vec![("agent", "usr/bin/cloudy")],
+                fixed: vec![("init", "init")],
+            },
+            modules: board.modules.clone(),
+            firmware: board.firmware.clone(),
+            initramfs: InitramfsPlan {
+                load: INIT_LOAD.iter().copied().take(if layout == Layout::Uefi { INIT_LOAD.len() } else { INIT_LOAD_UBOOT }).collect(),
+                modules: board.initramfs.clone(),
+                zstd_level: if profile == Profile::Release { INITRAMFS_ZSTD_LEVEL.1 } else { INITRAMFS_ZSTD_LEVEL.0 },
+                microcode: board.arch == Arch::Amd64,
+            },
+            prune: flavour.prune.clone(),
+            overlays: inputs::overlays(board).to_vec(),
+            xz_preset: (profile == Profile::Release).then_some(XZ_PRESET),
+            kernel_release,
+            packages,
+            twin: twin.packages.iter().filter(|package| !package.payload).map(identity).collect(),
+            inputs,
+        };
+        plan.steps = plan.list_steps();
+        plan.build_id = plan.digest();
+        plan.boot = boot::plan(board, &plan.build_id, &plan.kernel_release);
+        plan.root.uuid = uuid(&plan.build_id);
+        Ok(plan)
+    }
+
+    /// The first 32 hexadecimal digits of the sha256 over the plan itself, the id and what holds it left open.
+    fn digest(&self) -> String {
+        // A struct of plain values always has a JSON form.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let mut digits = inputs::hex(&Sha256::digest(&json));
+        digits.truncate(32);
+        digits
+    }
+
+    /// Packages that are configured (all but the payload).
+    pub fn configured(&self) -> impl Iterator<Item = &PlannedPackage> {
+        self.packages.iter().filter(|package| !package.payload)
+    }
+
+    fn list_steps(&self) -> Vec<Step> {
+        let bytes: u64 = self.packages.iter().map(|package| package.size).sum();
+        let configured = self.configured().count();
+        let step = |stage, does| Step { stage, does };
+        let mut steps = vec![
+            step("packages", format!("fetch {} packages, {} MB", self.packages.len(), bytes / 1_000_000)),
+            step("compile", format!("agent and init for {}", self.compile.target)),
+            step("twin", format!("configure {} packages natively, or take the delta from the cache", self.twin.len())),
+            step(
+                "tree",
+                format!(
+                    "lay out {configured} packages and {} of payload, then the delta, {} and the agent",
+                    self.packages.len() - configured,
+                    self.overlays.join(", ")
+                ),
+            ),
+            step("modules", format!("select modules of {} with what they need, index them", self.kernel_release)),
+            step("firmware", "select the firmware that the selected modules name".to_owned()),
+            step("prune", format!("leave out what {} globs name", self.prune.drop.patterns().len())),
+            step("lints", "check the tree".to_owned()),
+            step("initramfs", format!("pack init and its modules, zstd level {}", self.initramfs.zstd_level)),
+            step("root", format!("write erofs, at most {} MB", self.root.max_bytes / 1_000_000)),
+            step("image", format!("write the partitions of {}", self.image_name)),
+        ];
+        if let Some(preset) = self.xz_preset {
+            steps.push(step("release", format!("xz -{preset} and SHA256SUMS")));
+        }
+        steps
+    }
+}
+
+/// The build id as mkfs.erofs takes a UUID: 8-4-4-4-12 digits.
+fn uuid(build_id: &str) -> String {
+    let mut text = build_id.to_owned();
+    for place in [20, 16, 12, 8] {
+        if text.is_char_boundary(place) {
+            text.insert(place, '-');
+        }
+    }
+    text
+}
+
+fn partition(role: &Role) -> PlannedPartition {
+    PlannedPartition {
+        label: role.label(),
+        bytes: role.bytes(),
+        content: match role {
+            Role::Config => "FAT32: cloudy.toml",
+            Role::Esp => "FAT32: boot loader, kernel, initramfs",
+            Role::BootA | Role::BootB => "FAT32: kernel, initramfs, device trees",
+            Role::State => "two boot state records",
+            Role::RootA | Role::RootB => "erofs, read-only",
+            Role::Data => "ext4: /var, /home, /root",
+        },
+        shipped: role.shipped_guid().is_some(),
+    }
+}
+
+fn identity(package: &LockedPackage) -> (String, String, String) {
+    (package.name.clone(), package.version.clone(), package.sha256.clone())
+}
+
+/// All that is configured, and of the payload what this board names: one lock serves every board of an architecture.
+fn packages(board: &Board, flavour: &Flavour, lock: &Lock) -> Result<Vec<PlannedPackage>, PlanError> {
+    let missing = |package: &str, wanted_by: String| PlanError::NotLocked {
+        flavour: flavour.name.clone(),
+        arch: board.arch,
+        package: package.to_owned(),
+        wanted_by,
+    };
+    for name in &flavour.packages {
+        if lock.get(name).is_none() {
+            return Err(missing(name, format!("flavour {}", flavour.name)));
+        }
+    }
+    for name in board.payload.iter().chain([&board.kernel]) {
+        if lock.get(name).is_none() {
+            return Err(missing(name, format!("board {}", board.name)));
+        }
+    }
+    let kernel_version = lock.get(&board.kernel).map(|package| package.version.as_str());
+    let mut planned = Vec::new();
+    for package in &lock.packages {
+        if package.arch != board.arch.debian() && package.arch != "all" {
+            return Err(PlanError::WrongArch { arch: board.arch, package: format!("{} {}", package.name, package.version) });
+        }
+        let of_kernel = release_of(&package.name).is_some() && Some(package.version.as_str()) == kernel_version;
+        if package.payload && !of_kernel && package.name != board.kernel && !board.payload.contains(&package.name) {
+            continue;
+        }
+        planned.push(PlannedPackage {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            arch: package.arch.clone(),
+            sha256: package.sha256.clone(),
+            size: package.size,
+            source: package.source.clone(),
+            path: package.path.clone(),
+            payload: package.payload,
+        });
+    }
+    Ok(planned)
+}
+
+/// The release in the name of a package that brings (a part of) a kernel: `linux-image-6.12.9+deb13-amd64`.
+fn release_of(package: &str) -> Option<&str> {
+    ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"]
+        .iter()
+        .find_map(|prefix| package.strip_prefix(prefix))
+        .filter(|release| release.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+fn kernel_release(board: &Board, lock: &Lock, packages: &[PlannedPackage]) -> Result<String, PlanError> {
+    let mut releases: Vec<&str> =
+        packages.iter().filter(|package| package.payload).filter_map(|package| release_of(&package.name)).collect();
+    releases.dedup();
+    match releases.as_slice() {
+        [release] => Ok((*release).to_owned()),
+        found => Err(PlanError::Kernel {
+            kernel: board.kernel.clone(),
+            version: lock.get(&board.kernel).map(|package| package.version.clone()).unwrap_or_default(),
+            found: if found.is_empty() { "none".to_owned() } else { found.join(", ") },
+        }),
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

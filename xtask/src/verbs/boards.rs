@@ -19,12 +19,7 @@ impl Boards {
     pub fn run(self) -> Result<()> {
         let catalog = Catalog::load(&[&super::root()?])?;
         if self.json {
-            println!(
-                "{}",
-                serde_json::to_string_pretty(
-                    &json!({ "boards": catalog.boards, "flavours": catalog.flavours })
-                )?
-            );
+            println!("{}", serde_json::to_string_pretty(&json!({ "boards": catalog.boards, "flavours": catalog.flavours }))?);
             return Ok(());
         }
         let width = catalog
@@ -43,10 +38,7 @@ impl Boards {
             println!("  {:width$}  {:5}  {}", flavour.name, "", flavour.title);
         }
         if let Some(board) = catalog.boards.first() {
-            println!(
-                "\nNext: cargo xtask plan {0}, or build it: cargo xtask image {0}",
-                board.name
-            );
+            println!("\nNext: cargo xtask plan {0}, or build it: cargo xtask image {0}", board.name);
         }
         Ok(())
     }

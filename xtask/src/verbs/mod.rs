@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 mod boards;
+pub mod plan;
 
 /// Builds and tries images of cloudy.
 #[derive(Parser)]
@@ -18,12 +19,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Boards(boards::Boards),
+    Plan(plan::PlanVerb),
 }
 
 /// Parses the command line and runs the verb that it names.
 pub fn run() -> Result<()> {
     match Cli::parse().verb {
         Verb::Boards(verb) => verb.run(),
+        Verb::Plan(verb) => verb.run(),
     }
 }
 

@@ -1,0 +1,57 @@
+//! `cargo xtask plan BOARD`: what a build would do, before it does anything.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::board::{Arch, Catalog};
+use crate::packages::lock::{self, Lock};
+use crate::plan::{Plan, Profile, inputs};
+
+/// The flavour that is built unless another is named.
+pub const DEFAULT_FLAVOUR: &str = "standard";
+
+/// Shows everything that a build of a board decides.
+#[derive(Args)]
+pub struct PlanVerb {
+    /// The board, as `cargo xtask boards` lists it.
+    board: String,
+    /// The flavour.
+    #[arg(long, default_value = DEFAULT_FLAVOUR)]
+    flavour: String,
+    /// Plan what is shipped, not what is tried.
+    #[arg(long)]
+    release: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl PlanVerb {
+    /// Runs the verb.
+    pub fn run(self) -> Result<()> {
+        let profile = if self.release { Profile::Release } else { Profile::Dev };
+        let plan = make(&super::root()?, &self.board, &self.flavour, profile)?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&plan)?);
+        } else {
+            print!("{plan}");
+            println!("\nNext: cargo xtask image {}", plan.board);
+        }
+        Ok(())
+    }
+}
+
+/// Reads the facts and locks of the repo at `root` and makes the plan.
+pub fn make(root: &Path, board: &str, flavour: &str, profile: Profile) -> Result<Plan> {
+    let catalog = Catalog::load(&[root])?;
+    let board = catalog.board(board)?;
+    let flavour = catalog.flavour(flavour)?;
+    let read = |arch: Arch| Lock::read(&lock::flavour_lock(root, &flavour.name, arch.debian()));
+    let target = read(board.arch)?;
+    // The twin is configured natively, and the builder runs on amd64.
+    let twin = if board.arch == Arch::Amd64 { target.clone() } else { read(Arch::Amd64)? };
+    let inputs = inputs::hash(root, board)?;
+    Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))
+}
