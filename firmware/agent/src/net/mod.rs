@@ -1,0 +1,147 @@
+//! The node on the network: identity, encrypted transport (iroh), admission, membership.
+//!
+//! One task owns the state machine of `cluster`. Others send it [`Command`]s and read the newest
+//! [`ClusterView`] from a watch channel; nothing else is shared.
+
+mod driver;
+mod endpoint;
+mod identity;
+mod store;
+mod view;
+
+pub use view::*;
+
+use anyhow::Result;
+use std::{net::SocketAddr, path::PathBuf};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// UDP port that nodes use where nothing else is said.
+pub const DEFAULT_PORT: u16 = 4747;
+
+/// What the network part must be told at start.
+#[derive(Debug, Clone)]
+pub struct NetConfig {
+    /// The agent's data folder; the network part keeps its files in `net/` below it.
+    pub data: PathBuf,
+    /// Addresses to bind, at most one IPv4 and one IPv6. Empty: both unspecified addresses with [`DEFAULT_PORT`].
+    pub bind: Vec<SocketAddr>,
+    /// The node's name for people.
+    pub name: String,
+    /// The agent's version.
+    pub version: String,
+    /// How to found or join.
+    pub join: JoinConfig,
+}
+
+/// How a node comes into a community. A node that is a member already keeps its community.
+#[derive(Debug, Clone, Default)]
+pub struct JoinConfig {
+    /// Found a community.
+    pub found: Option<FoundConfig>,
+    /// Join by this invite.
+    pub token: Option<String>,
+    /// Without a token, join a community on the local network whose door is open.
+    pub lan: bool,
+    /// Whether this node lets newcomers on the local network in. Needs the community's key on this node.
+    pub door: DoorConfig,
+    /// Look and be seen on the local network by mDNS. Needed to find members without addresses.
+    pub mdns: bool,
+}
+
+/// Found a community at start.
+#[derive(Debug, Clone)]
+pub struct FoundConfig {
+    /// The community's name.
+    pub name: String,
+    /// The recovery kit's text (`cloudy1-kit-…`); without it the node makes one, to be saved by its owner.
+    pub kit: Option<String>,
+}
+
+/// The door at start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DoorConfig {
+    /// Closed.
+    #[default]
+    Closed,
+    /// Open, always.
+    Open,
+    /// Open for so many minutes after each start.
+    OpenMinutes(u32),
+}
+
+/// Why a command was refused, in words for people, with the mend.
+pub type CommandResult<T> = std::result::Result<T, String>;
+
+/// A wish to the network part. Each is answered exactly once; a dropped reply means that the network part has ended.
+#[derive(Debug)]
+pub enum Command {
+    /// Found a community here. Answers with the recovery kit's text, which must be saved.
+    Found {
+        /// The community's name.
+        name: String,
+        /// The answer: the kit's text.
+        reply: oneshot::Sender<CommandResult<String>>,
+    },
+    /// Make an invite. Answers with the token's text.
+    Invite {
+        /// How many nodes may use it, 1 to 1,000.
+        uses: u16,
+        /// Seconds until it expires; none for never.
+        valid_seconds: Option<u64>,
+        /// The answer: the token's text.
+        reply: oneshot::Sender<CommandResult<String>>,
+    },
+    /// Join by token. Answers when the token was accepted as valid; how joining goes is in the view.
+    Join {
+        /// The token's text.
+        token: String,
+        /// The answer: the community's name.
+        reply: oneshot::Sender<CommandResult<String>>,
+    },
+    /// Let newcomers of the local network in for so many minutes; 0 closes the door.
+    OpenDoor {
+        /// Minutes.
+        minutes: u32,
+        /// The answer.
+        reply: oneshot::Sender<CommandResult<()>>,
+    },
+    /// The recovery kit's text, if this node holds it. For its owner only.
+    Kit {
+        /// The answer: the kit's text.
+        reply: oneshot::Sender<CommandResult<String>>,
+    },
+    /// Say goodbye and forget the community. The node keeps its identity.
+    Leave {
+        /// The answer.
+        reply: oneshot::Sender<CommandResult<()>>,
+    },
+    /// Give the node another name.
+    Rename {
+        /// The new name.
+        name: String,
+        /// The answer.
+        reply: oneshot::Sender<CommandResult<()>>,
+    },
+    /// Say goodbye to the members and close the endpoint; the last thing before the program ends.
+    Shutdown {
+        /// The answer.
+        reply: oneshot::Sender<CommandResult<()>>,
+    },
+}
+
+/// The running network part. It ends when a [`Command::Shutdown`] was answered or all command senders are gone.
+#[derive(Debug, Clone)]
+pub struct NetHandle {
+    /// The newest view.
+    pub view: watch::Receiver<ClusterView>,
+    /// Where wishes go.
+    pub commands: mpsc::Sender<Command>,
+}
+
+/// Starts the network part.
+///
+/// # Errors
+/// The identity can't be read or written, or no socket can be bound.
+pub async fn start(config: NetConfig) -> Result<NetHandle> {
+    driver::start(config).await
+}

@@ -1,0 +1,213 @@
+//! What the network part shows of itself: plain values for the API, the page, the command line and the doctor.
+
+use serde::Serialize;
+use std::net::SocketAddr;
+
+/// All that is known at one moment. Replaced as a whole, never changed in place.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClusterView {
+    /// This node.
+    pub me: Me,
+    /// The community that this node belongs to; none before it has founded or joined one.
+    pub community: Option<CommunityView>,
+    /// The members of the community, this node among them, sorted by name, then id.
+    pub members: Vec<MemberView>,
+    /// How joining goes; none when there is nothing to join or it is done.
+    pub joining: Option<JoinState>,
+    /// What is seen on the local network.
+    pub lan: LanView,
+    /// What is wrong, each a sentence with its mend. Empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// This node.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Me {
+    /// Node id: the ed25519 public key in hexadecimal, 64 digits.
+    pub id: String,
+    /// Name that people gave it.
+    pub name: String,
+    /// Version of the agent.
+    pub version: String,
+    /// Addresses at which others can reach it.
+    pub addresses: Vec<SocketAddr>,
+    /// How often this node has started; it tells an older life of the same node from this one.
+    pub epoch: u32,
+}
+
+/// The community of this node.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CommunityView {
+    /// Community id in hexadecimal, 64 digits.
+    pub id: String,
+    /// Name given by the founder.
+    pub name: String,
+    /// Whether this node holds a key that can sign invites.
+    pub can_invite: bool,
+    /// Whether this node lets newcomers of the local network in at present.
+    pub door: Door,
+}
+
+/// Whether newcomers on the local network are let in without a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Door {
+    /// Nobody is let in without a token.
+    Closed,
+    /// Open until it is closed by hand or by `cloudy.toml`.
+    Open,
+    /// Open for so many seconds more.
+    OpenFor {
+        /// Seconds left.
+        seconds: u64,
+    },
+}
+
+/// What this node believes of a member. A hint from the gossip, not the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Liveness {
+    /// It answers, or others say that it does.
+    Alive,
+    /// It did not answer lately; being looked into.
+    Suspect,
+    /// The gossip gave it up, and this node failed to reach it too.
+    Down,
+}
+
+/// One member of the community.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MemberView {
+    /// Node id in hexadecimal, 64 digits.
+    pub id: String,
+    /// Name that its owner gave it; empty while it is not known yet.
+    pub name: String,
+    /// Addresses that it says it has.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether this is the node itself.
+    pub me: bool,
+    /// Alive, suspect or down.
+    pub state: Liveness,
+    /// How often it has started (its epoch).
+    pub epoch: u32,
+    /// How often it answered a suspicion since it started.
+    pub incarnation: u32,
+    /// Seconds since this node heard it directly; none when it never did since this node started.
+    pub last_heard_seconds: Option<u64>,
+    /// Version of its agent; empty while it is not known yet.
+    pub version: String,
+    /// The connection to it, if there is one now.
+    pub link: Option<LinkView>,
+    /// Suspended members are members by certificate, but their invite was used more often than allowed.
+    pub suspended: bool,
+}
+
+/// An open connection to a member.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LinkView {
+    /// Address on the other side.
+    pub address: Option<SocketAddr>,
+    /// Round-trip time in milliseconds.
+    pub rtt_ms: Option<u64>,
+}
+
+/// How joining goes.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct JoinState {
+    /// What is being joined, in words: "the community `Gràcia` by token", "any open community on this network".
+    pub what: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Seconds until the next attempt.
+    pub next_attempt_seconds: u64,
+    /// Whether it goes on by itself; false when only a person can mend it (an expired token).
+    pub retrying: bool,
+    /// The last failure of each step and address, newest first, at most 16.
+    pub failures: Vec<JoinFailure>,
+}
+
+/// One thing that failed while joining.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct JoinFailure {
+    /// Which kind of failure; stable for programs.
+    pub reason: JoinProblem,
+    /// To whom or what: an address, a node, the token.
+    pub target: String,
+    /// What was seen.
+    pub seen: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+/// Kinds of failures while joining; their names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JoinProblem {
+    /// Nobody to ask: the token names no address and nobody was found on the local network.
+    NoAddress,
+    /// No route to the address.
+    NoRoute,
+    /// Nothing answers at the address and port.
+    PortRefused,
+    /// No answer in time.
+    Timeout,
+    /// The token's time is over.
+    Expired,
+    /// The token was used as often as it may be.
+    Used,
+    /// The token or the member belongs to another community.
+    Foreign,
+    /// The text is no token.
+    NotAToken,
+    /// The token's text was changed or cut.
+    ChecksumWrong,
+    /// The token's signature is wrong.
+    BadSignature,
+    /// The node or its invite was revoked or suspended.
+    Revoked,
+    /// The two sides speak no common version.
+    ProtocolVersion,
+    /// The members on this network let nobody in at present.
+    DoorClosed,
+    /// The local network carries no multicast, so that nobody can be found.
+    NoMulticast,
+    /// The other side is overloaded or failed; tried again.
+    Busy,
+    /// This node could not write its data.
+    Storage,
+    /// This node is a member already.
+    AlreadyMember,
+}
+
+/// What is seen on the local network by mDNS.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LanView {
+    /// Whether this node looks and shows itself on the local network.
+    pub enabled: bool,
+    /// Why it can't, with the mend.
+    pub problem: Option<String>,
+    /// Cloudy nodes seen.
+    pub seen: Vec<LanNode>,
+}
+
+/// A node seen on the local network. What it says of itself is not verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LanNode {
+    /// Node id in hexadecimal.
+    pub id: String,
+    /// Its addresses.
+    pub addresses: Vec<SocketAddr>,
+    /// The first 16 hexadecimal digits of its community's id, if it has one.
+    pub community: Option<String>,
+    /// Whether its door is open, as it says.
+    pub door_open: bool,
+}
