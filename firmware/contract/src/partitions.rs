@@ -13,6 +13,8 @@ use crate::guid::Guid;
 const MIB: u64 = 1 << 20;
 /// Every partition starts at a multiple of this.
 pub const ALIGNMENT_BYTES: u64 = MIB;
+/// A shipped image's length is a multiple of this.
+pub const PAGE_BYTES: u64 = 4096;
 /// Size of the config partition.
 pub const CONFIG_BYTES: u64 = 64 * MIB;
 /// Size of the EFI system partition.
@@ -206,7 +208,8 @@ pub fn shipped(layout: Layout, root_bytes: u64) -> Result<(Table, u64), LayoutEr
         .map(|partition| partition.last)
         .max()
         .unwrap_or(next);
-    let sectors = end + 1 + gpt::TABLE_SECTORS;
+    // Some flashers bypass the cache and write whole pages only.
+    let sectors = (end + 1 + gpt::TABLE_SECTORS).next_multiple_of(PAGE_BYTES / SECTOR_BYTES as u64);
     Ok((
         Table {
             disk: SHIPPED_DISK,

@@ -1,1 +1,17 @@
-//! See docs/ARCHITECTURE.md.
+//! `Partitions → Image`: FAT file systems, the partition table, and the file that people flash.
+//!
+//! Nothing here needs root or a loop device. The same inputs give the same bytes. The image is written aside and
+//! renamed when it is whole, so that there is never half an image under its name.
+
+mod assemble;
+mod bmap;
+pub mod fat;
+mod files;
+mod sink;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use assemble::{Image, Part, Partitions, assemble};
+pub use files::{config_files, config_part, esp_part};
+pub use window::Window;

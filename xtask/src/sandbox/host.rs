@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use nix::unistd::geteuid;
 use nix::sys::statvfs::statvfs;
+use nix::unistd::geteuid;
 
 use super::ids::range_of_caller;
 
@@ -37,12 +37,22 @@ pub fn check(cache: &Path) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
-    bail!("this machine can't build yet:\n  - {}", problems.join("\n  - "))
+    bail!(
+        "this machine can't build yet:\n  - {}",
+        problems.join("\n  - ")
+    )
 }
 
 fn look(cache: &Path) -> Seen {
-    let flag = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).ok().map(|text| text.trim().to_owned());
-    let existing = cache.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let flag = |name: &str| {
+        fs::read_to_string(Path::new("/proc/sys").join(name))
+            .ok()
+            .map(|text| text.trim().to_owned())
+    };
+    let existing = cache
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
     Seen {
         linux_x86_64: cfg!(all(target_os = "linux", target_arch = "x86_64")),
         root: geteuid().is_root(),
@@ -50,14 +60,20 @@ fn look(cache: &Path) -> Seen {
         newgidmap: in_path("newgidmap").is_some(),
         subuid: range_of_caller(Path::new("/etc/subuid")).is_some(),
         subgid: range_of_caller(Path::new("/etc/subgid")).is_some(),
-        namespaces_off: flag("user/max_user_namespaces").is_some_and(|v| v == "0") || flag("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0"),
-        apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns").is_some_and(|v| v == "1"),
-        free_gib: statvfs(existing).map_or(u64::MAX, |stat| stat.blocks_available() * stat.fragment_size() >> 30),
+        namespaces_off: flag("user/max_user_namespaces").is_some_and(|v| v == "0")
+            || flag("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0"),
+        apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns")
+            .is_some_and(|v| v == "1"),
+        free_gib: statvfs(existing).map_or(u64::MAX, |stat| {
+            stat.blocks_available() * stat.fragment_size() >> 30
+        }),
     }
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|dir| dir.join(program))
+        .find(|path| path.is_file())
 }
 
 fn problems(seen: &Seen) -> Vec<String> {
@@ -67,15 +83,39 @@ fn problems(seen: &Seen) -> Vec<String> {
             problems.push(text.to_owned());
         }
     };
-    need(seen.linux_x86_64, "it is not Linux on x86_64: build on such a machine, or in a virtual machine of that kind");
+    need(
+        seen.linux_x86_64,
+        "it is not Linux on x86_64: build on such a machine, or in a virtual machine of that kind",
+    );
     if !seen.root {
-        need(seen.newuidmap && seen.newgidmap, "newuidmap and newgidmap are missing: install them with `sudo apt install uidmap` (Fedora: shadow-utils)");
-        need(seen.subuid, "no line in /etc/subuid gives this user 65536 ids: add one with `sudo usermod --add-subuids 100000-165535 $USER`");
-        need(seen.subgid, "no line in /etc/subgid gives this user 65536 ids: add one with `sudo usermod --add-subgids 100000-165535 $USER`");
-        need(!seen.namespaces_off, "user namespaces are switched off: allow them with `sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000`");
-        need(!seen.apparmor_restricts, "AppArmor restricts user namespaces: allow them with `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`");
+        need(
+            seen.newuidmap && seen.newgidmap,
+            "newuidmap and newgidmap are missing: install them with `sudo apt install uidmap` (Fedora: shadow-utils)",
+        );
+        need(
+            seen.subuid,
+            "no line in /etc/subuid gives this user 65536 ids: add one with `sudo usermod --add-subuids 100000-165535 $USER`",
+        );
+        need(
+            seen.subgid,
+            "no line in /etc/subgid gives this user 65536 ids: add one with `sudo usermod --add-subgids 100000-165535 $USER`",
+        );
+        need(
+            !seen.namespaces_off,
+            "user namespaces are switched off: allow them with `sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000`",
+        );
+        need(
+            !seen.apparmor_restricts,
+            "AppArmor restricts user namespaces: allow them with `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`",
+        );
     }
-    need(seen.free_gib >= NEEDED_FREE_GIB, &format!("only {} GiB are free where the cache lies and a first build needs {NEEDED_FREE_GIB}: free some, or set CLOUDY_CACHE to a folder on a larger disk", seen.free_gib));
+    need(
+        seen.free_gib >= NEEDED_FREE_GIB,
+        &format!(
+            "only {} GiB are free where the cache lies and a first build needs {NEEDED_FREE_GIB}: free some, or set CLOUDY_CACHE to a folder on a larger disk",
+            seen.free_gib
+        ),
+    );
     problems
 }
 
@@ -83,7 +123,17 @@ fn problems(seen: &Seen) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const GOOD: Seen = Seen { linux_x86_64: true, root: false, newuidmap: true, newgidmap: true, subuid: true, subgid: true, namespaces_off: false, apparmor_restricts: false, free_gib: 100 };
+    const GOOD: Seen = Seen {
+        linux_x86_64: true,
+        root: false,
+        newuidmap: true,
+        newgidmap: true,
+        subuid: true,
+        subgid: true,
+        namespaces_off: false,
+        apparmor_restricts: false,
+        free_gib: 100,
+    };
 
     #[test]
     fn a_good_host_has_no_problem() {
@@ -93,12 +143,48 @@ mod tests {
     #[test]
     fn each_lack_is_named_with_its_mend() {
         let lacks = [
-            (Seen { newuidmap: false, ..GOOD }, "apt install uidmap"),
-            (Seen { subuid: false, ..GOOD }, "--add-subuids"),
-            (Seen { subgid: false, ..GOOD }, "--add-subgids"),
-            (Seen { namespaces_off: true, ..GOOD }, "max_user_namespaces"),
-            (Seen { apparmor_restricts: true, ..GOOD }, "apparmor_restrict_unprivileged_userns=0"),
-            (Seen { free_gib: 1, ..GOOD }, "CLOUDY_CACHE"),
+            (
+                Seen {
+                    newuidmap: false,
+                    ..GOOD
+                },
+                "apt install uidmap",
+            ),
+            (
+                Seen {
+                    subuid: false,
+                    ..GOOD
+                },
+                "--add-subuids",
+            ),
+            (
+                Seen {
+                    subgid: false,
+                    ..GOOD
+                },
+                "--add-subgids",
+            ),
+            (
+                Seen {
+                    namespaces_off: true,
+                    ..GOOD
+                },
+                "max_user_namespaces",
+            ),
+            (
+                Seen {
+                    apparmor_restricts: true,
+                    ..GOOD
+                },
+                "apparmor_restrict_unprivileged_userns=0",
+            ),
+            (
+                Seen {
+                    free_gib: 1,
+                    ..GOOD
+                },
+                "CLOUDY_CACHE",
+            ),
         ];
         for (seen, mend) in lacks {
             let said = problems(&seen);
@@ -109,7 +195,15 @@ mod tests {
 
     #[test]
     fn root_needs_no_subordinate_ids() {
-        let seen = Seen { root: true, newuidmap: false, newgidmap: false, subuid: false, subgid: false, namespaces_off: true, ..GOOD };
+        let seen = Seen {
+            root: true,
+            newuidmap: false,
+            newgidmap: false,
+            subuid: false,
+            subgid: false,
+            namespaces_off: true,
+            ..GOOD
+        };
         assert_eq!(problems(&seen), Vec::<String>::new());
     }
 }

@@ -1,0 +1,176 @@
+//! Assembly: partitions, one behind the other, under a partition table.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write as _};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Error, Result, bail};
+use contract::gpt::{self, PRIMARY_LBA, SECTOR_BYTES};
+use contract::mbr;
+use contract::partitions::{self, Layout, Role};
+
+use super::sink::{Sink, Written};
+use super::{bmap, sink::BLOCK_BYTES};
+
+/// One partition's content.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The file that holds it, from its first byte on; what it lacks at its end is zero.
+    pub file: PathBuf,
+    /// Size of the partition; root-a is as large as its content.
+    pub bytes: u64,
+    /// So many bytes from its start matter; what follows is free space.
+    pub used: u64,
+}
+
+/// All that an image is made of.
+#[derive(Clone, Debug)]
+pub struct Partitions {
+    /// Which partitions there are, in which order.
+    pub layout: Layout,
+    /// The content of each that is shipped.
+    pub parts: Vec<(Role, Part)>,
+}
+
+/// An image that is on the disk, whole.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The file that people flash.
+    pub path: PathBuf,
+    /// Beside it: which blocks of it a flasher must write.
+    pub bmap: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Its checksum, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Part {
+    /// A partition that is just as large as a file and all of which matters (a root).
+    pub fn of_file(file: &Path) -> Result<Self> {
+        let bytes = file
+            .metadata()
+            .with_context(|| format!("failed to read `{}`", file.display()))?
+            .len();
+        Ok(Self {
+            file: file.to_owned(),
+            bytes,
+            used: bytes,
+        })
+    }
+}
+
+/// Writes the image to `path` and its bmap to `path` with `.bmap` added; a former one is replaced once the new is whole.
+///
+/// # Errors
+/// When a part is missing or too large, and when writing fails; then no file is left under either name that was not
+/// there before.
+pub fn assemble(partitions: &Partitions, path: &Path) -> Result<Image> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)
+        .with_context(|| format!("failed to make the folder `{}`", parent.display()))?;
+    write(partitions, parent, path).map_err(|error| explain(error, parent))
+}
+
+fn write(partitions: &Partitions, parent: &Path, path: &Path) -> Result<Image> {
+    // Both are removed on every way out but the last.
+    let image = tempfile::Builder::new()
+        .prefix(".image-")
+        .tempfile_in(parent)
+        .context("failed to make a file")?;
+    let mut map = tempfile::Builder::new()
+        .prefix(".bmap-")
+        .tempfile_in(parent)
+        .context("failed to make a file")?;
+    let written = fill(partitions, image.as_file())
+        .with_context(|| format!("failed to write the image `{}`", path.display()))?;
+    map.write_all(bmap::render(&written).as_bytes())?;
+    map.as_file().sync_all()?;
+    let mut map_path = path.as_os_str().to_owned();
+    map_path.push(".bmap");
+    let map_path = PathBuf::from(map_path);
+    for (file, to) in [(map, &map_path), (image, &path.to_owned())] {
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        file.persist(to)
+            .with_context(|| format!("failed to rename to `{}`", to.display()))?;
+    }
+    Ok(Image {
+        path: path.to_owned(),
+        bmap: map_path,
+        bytes: written.bytes,
+        sha256: written.sha256,
+    })
+}
+
+fn fill(partitions: &Partitions, image: &File) -> Result<Written> {
+    let root = partitions
+        .parts
+        .iter()
+        .find(|(role, _)| *role == Role::RootA)
+        .context("the image has no root-a")?;
+    let (table, sectors) = partitions::shipped(partitions.layout, root.1.bytes)?;
+    let encoded = table.encode(sectors)?;
+    let mut sink = Sink::new(image.try_clone()?);
+    let mbr = match (partitions.layout, table.by_name(Role::Config.label())) {
+        (Layout::Uboot, Some((_, config))) => mbr::hybrid(config)?,
+        _ => mbr::protective(),
+    };
+    sink.write(&mbr)?;
+    debug_assert_eq!(sink.position(), PRIMARY_LBA * SECTOR_BYTES as u64);
+    sink.write(&encoded.primary)?;
+    for partition in table.partitions.values() {
+        let (role, part) = partitions
+            .parts
+            .iter()
+            .find(|(role, _)| role.label() == partition.name)
+            .with_context(|| format!("the image has no {}", partition.name))?;
+        if part.bytes > partition.bytes() {
+            bail!(
+                "{} has {} bytes, its partition {}",
+                role.label(),
+                part.bytes,
+                partition.bytes()
+            );
+        }
+        sink.skip_to(partition.offset())?;
+        let mut file = File::open(&part.file)
+            .with_context(|| format!("failed to open `{}`", part.file.display()))?;
+        file.seek(SeekFrom::Start(0))?;
+        sink.copy(&mut file, part.used)
+            .with_context(|| format!("failed to copy {} into the image", role.label()))?;
+    }
+    let backup = encoded.backup_lba * SECTOR_BYTES as u64;
+    let block = BLOCK_BYTES as u64;
+    if sink.position() < backup / block * block {
+        sink.skip_to(backup / block * block)?;
+    }
+    sink.write(&vec![0; usize::try_from(backup - sink.position())?])?;
+    sink.write(&encoded.backup)?;
+    Ok(sink.finish()?)
+}
+
+/// Says plainly that the disk is full, if that is the cause.
+fn explain(error: Error, folder: &Path) -> Error {
+    let full = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| {
+            matches!(
+                cause.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            )
+        });
+    if full {
+        error.context(format!(
+            "the disk that holds `{}` is full: free some space there and build again (no half image is left)",
+            folder.display()
+        ))
+    } else {
+        error
+    }
+}
