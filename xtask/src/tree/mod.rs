@@ -1,5 +1,8 @@
 //! The root file system as a value: path → kind, mode, owner, content, origin.
 
+pub mod erofs;
+pub mod merge;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,1 +1,191 @@
-//! See docs/ARCHITECTURE.md.
+//! The native twin: the same packages for amd64, configured once by their own maintainer scripts, in a sandbox with no network.
+//!
+//! What the scripts changed is the delta: a tar in the cache, named by the hash of all that went in. The packages' files are unpacked as they
+//! are, dpkg's database is written to say "unpacked", and dpkg itself does the rest (order, triggers, conffiles).
+
+pub mod database;
+pub mod ids;
+pub mod rules;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::packages::cache::Cache;
+use crate::packages::data;
+use crate::packages::deb::Deb;
+use crate::packages::lock::LockedPackage;
+use crate::sandbox::{self, Owners, Sandbox};
+use crate::tree::merge::FRAME_PACKAGE;
+use crate::ui;
+use ids::Ids;
+
+/// Changes whenever this module makes another delta from the same inputs.
+const RECIPE: &str = "twin 1";
+
+/// Runs inside the twin, after its files and dpkg's database are there. `$@`: packages with a preinst, in order.
+const CONFIGURE: &str = r#"
+set -eu
+export DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true DPKG_ROOT= DPKG_ADMINDIR=/var/lib/dpkg
+for name in "$@"; do
+    package=${name%%:*}
+    DPKG_MAINTSCRIPT_PACKAGE=$package DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_ARCH=amd64 DPKG_MAINTSCRIPT_NAME=preinst \
+        "/var/lib/dpkg/info/$name.preinst" install >&2 || { echo "the preinst of $package failed" >&2; exit 1; }
+done
+dpkg --configure --pending --force-confold >&2
+dpkg --audit >&2
+set -- /overlay/*/usr/lib/sysusers.d/*.conf
+[ ! -e "$1" ] || systemd-sysusers "$@" >&2
+"#;
+
+/// What a twin is made from.
+pub struct Inputs<'a> {
+    /// The packages that are configured (the payload left out), for amd64.
+    pub packages: &'a [&'a LockedPackage],
+    /// Names and numbers of users and groups that must stay what they are.
+    pub ids: &'a Ids,
+    /// Overlay folders, whose `usr/lib/sysusers.d` adds users of ours.
+    pub overlays: &'a [PathBuf],
+}
+
+/// A twin's outcome.
+#[derive(Clone, Debug)]
+pub struct Delta {
+    /// The tar of what changed; an overlay's whiteouts in it are removals.
+    pub tar: PathBuf,
+    /// Whether it was in the cache.
+    pub cached: bool,
+}
+
+/// The delta of these inputs, from the cache or by running the maintainer scripts.
+pub fn delta(cache: &Cache, tools: &Sandbox, tools_root: &Path, inputs: &Inputs<'_>) -> Result<Delta> {
+    let folder = cache.root().join("deltas");
+    fs::create_dir_all(&folder)?;
+    let tar = folder.join(format!("{}.tar", key(inputs)?));
+    if tar.is_file() {
+        return Ok(Delta { tar, cached: true });
+    }
+    // Beside the deltas, so that the last step is a rename. What an interrupted run left is removed first.
+    let work = folder.join(format!("making-{}", std::process::id()));
+    remove_leftovers(tools_root, &folder)?;
+    fs::create_dir_all(&work)?;
+    let made = make(cache, tools, inputs, &work);
+    let result = made.and_then(|()| Ok(fs::rename(work.join("delta.tar"), &tar)?));
+    sandbox::remove_tree(tools_root, &work)?;
+    result.context("failed to configure the twin")?;
+    Ok(Delta { tar, cached: false })
+}
+
+fn remove_leftovers(tools_root: &Path, folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix("making-")) else { continue };
+        if !Path::new("/proc").join(pid).exists() {
+            sandbox::remove_tree(tools_root, &entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn key(inputs: &Inputs<'_>) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(RECIPE);
+    hash.update(CONFIGURE);
+    for package in inputs.packages {
+        hash.update(&package.sha256);
+    }
+    hash.update(inputs.ids.to_text());
+    for overlay in inputs.overlays {
+        for (name, text) in sysusers(overlay)? {
+            hash.update(name);
+            hash.update(text);
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn sysusers(overlay: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let folder = overlay.join("usr/lib/sysusers.d");
+    let mut files = BTreeMap::new();
+    if folder.is_dir() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            files.insert(entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?);
+        }
+    }
+    Ok(files)
+}
+
+fn make(cache: &Cache, tools: &Sandbox, inputs: &Inputs<'_>, work: &Path) -> Result<()> {
+    let (lower, changes) = (work.join("lower"), work.join("changes"));
+    fs::create_dir_all(&lower)?;
+    unpack(cache, tools, inputs.packages, &lower)?;
+    let debs = inputs.packages.iter().map(|package| open(cache, package)).collect::<Result<Vec<_>>>()?;
+    database::write(&lower, &debs, cache, inputs.packages).context("failed to write dpkg's database")?;
+    // Preloaded users are part of what changes, even if no script touches them.
+    let upper_etc = changes.join("upper/etc");
+    fs::create_dir_all(&upper_etc)?;
+    inputs.ids.preload(&lower.join("usr/share/base-passwd"), &upper_etc)?;
+    configure(inputs, &debs, &lower, &changes)?;
+    let pack = ["tar", "--create", "--file=/work/delta.tar", "--directory=/work/changes/upper", "--sort=name", "--format=pax", "--numeric-owner", "--xattrs", "--xattrs-include=*", "."];
+    tools.clone().owners(Owners::All).bind_writable(work, "/work").command(pack).run().context("failed to pack the delta")?;
+    Ok(())
+}
+
+fn open(cache: &Cache, package: &LockedPackage) -> Result<Deb> {
+    let path = cache.deb(package).with_context(|| format!("{} is not in the cache", package.title()))?;
+    Deb::open(&path)
+}
+
+/// Unpacks every data tar into `lower`, the frame first; directories that are there keep their modes.
+fn unpack(cache: &Cache, tools: &Sandbox, packages: &[&LockedPackage], lower: &Path) -> Result<()> {
+    let mut ordered: Vec<_> = packages.to_vec();
+    ordered.sort_by_key(|package| package.name != FRAME_PACKAGE);
+    let tars = ordered.iter().map(|package| data::data_tar(cache, package)).collect::<Result<Vec<_>>>()?;
+    let root = cache.root();
+    let inside = tars.iter().map(|tar| Ok(format!("/cache/{}\n", tar.strip_prefix(root).context("a tar lies outside the cache")?.display()))).collect::<Result<String>>()?;
+    let script = "while read -r t; do tar --extract --file=\"$t\" --directory=/twin --same-owner --same-permissions --keep-directory-symlink --no-overwrite-dir --numeric-owner --xattrs --xattrs-include='*' || exit 1; done";
+    tools
+        .clone()
+        .owners(Owners::All)
+        .bind(root, "/cache")
+        .bind_writable(lower, "/twin")
+        .command(["sh", "-c", script])
+        .run_with(|mut pipe| Ok(pipe.write_all(inside.as_bytes())?), |_| ())
+        .context("failed to unpack the twin's packages")?;
+    Ok(())
+}
+
+fn configure(inputs: &Inputs<'_>, debs: &[Deb], lower: &Path, changes: &Path) -> Result<()> {
+    let policy = changes.join("policy-rc.d");
+    fs::write(&policy, "#!/bin/sh\nexit 101\n")?;
+    fs::set_permissions(&policy, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let mut sandbox = Sandbox::new(lower).owners(Owners::All).keep_changes(changes).bind(&policy, rules::POLICY_RC_D);
+    for (number, overlay) in inputs.overlays.iter().enumerate().filter(|(_, overlay)| overlay.is_dir()) {
+        sandbox = sandbox.bind(overlay, &format!("/overlay/{number}"));
+    }
+    let mut argv = vec!["sh".to_owned(), "-c".into(), CONFIGURE.into(), "configure".into()];
+    argv.extend(debs.iter().filter(|deb| deb.members.contains_key("preinst")).map(|deb| database::info_name(&deb.control)));
+    let total = debs.len();
+    let mut done = 0;
+    let output = sandbox.command(argv).run_with(
+        |_| Ok(()),
+        |line| {
+            if line.starts_with("Setting up ") {
+                done += 1;
+                if done % 50 == 0 {
+                    ui::say(&format!("configured {done} of {total} packages"));
+                }
+            }
+        },
+    )?;
+    if !output.is_empty() {
+        bail!("the maintainer scripts wrote to the wrong stream: {}", String::from_utf8_lossy(&output));
+    }
+    Ok(())
+}

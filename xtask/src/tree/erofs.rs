@@ -1,0 +1,102 @@
+//! The tree as one tar stream, and that stream as an erofs image. Nothing is extracted, nothing needs root.
+
+use std::collections::BTreeSet;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tar::{Builder, EntryType, Header};
+
+use super::{Content, Entry, Kind, Tree};
+use crate::sandbox::Sandbox;
+
+/// What mkfs.erofs is told.
+#[derive(Clone, Debug)]
+pub struct ErofsSettings {
+    /// The file system's UUID, as text.
+    pub uuid: String,
+    /// Seconds since 1970 that every file bears.
+    pub epoch: u64,
+    /// `-z` argument, such as `lz4hc,12`; plain without.
+    pub compression: Option<String>,
+}
+
+/// Writes the tree as a POSIX tar: parents before children, a hard link after its target, owners as numbers, one time for all.
+pub fn write_tar(tree: &Tree, epoch: u64, out: impl Write) -> Result<()> {
+    let mut tar = Builder::new(out);
+    let mut done = BTreeSet::new();
+    for (path, entry) in tree.iter() {
+        write_entry(&mut tar, tree, path, entry, epoch, &mut done).with_context(|| format!("failed to write /{path}"))?;
+    }
+    tar.into_inner()?.flush()?;
+    Ok(())
+}
+
+fn write_entry<'t, W: Write>(tar: &mut Builder<W>, tree: &'t Tree, path: &'t str, entry: &'t Entry, epoch: u64, done: &mut BTreeSet<&'t str>) -> Result<()> {
+    if !done.insert(path) {
+        return Ok(());
+    }
+    if let Kind::Hardlink(target) = &entry.kind {
+        let first = tree.get(target).with_context(|| format!("it is a second name of /{target}, which is not there"))?;
+        write_entry(tar, tree, target, first, epoch, done)?;
+    }
+    let mut header = Header::new_ustar();
+    header.set_mode(entry.mode);
+    header.set_uid(entry.uid.into());
+    header.set_gid(entry.gid.into());
+    header.set_mtime(epoch);
+    header.set_size(0);
+    if !entry.xattrs.is_empty() {
+        let names: Vec<String> = entry.xattrs.keys().map(|name| format!("SCHILY.xattr.{name}")).collect();
+        tar.append_pax_extensions(names.iter().map(String::as_str).zip(entry.xattrs.values().map(Vec::as_slice)))?;
+    }
+    let name = if path.is_empty() { ".".to_owned() } else { format!("./{path}") };
+    match &entry.kind {
+        Kind::Directory => {
+            header.set_entry_type(EntryType::Directory);
+            tar.append_data(&mut header, name, std::io::empty())?;
+        }
+        Kind::File(content) => {
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(content.len());
+            match content {
+                Content::Bytes(bytes) => tar.append_data(&mut header, name, &bytes[..])?,
+                Content::Slice { file, offset, len } => {
+                    use std::io::{Read, Seek, SeekFrom};
+                    let mut source = std::fs::File::open(file.as_path()).with_context(|| format!("failed to open `{}`", file.display()))?;
+                    source.seek(SeekFrom::Start(*offset))?;
+                    tar.append_data(&mut header, name, source.take(*len))?;
+                }
+            }
+        }
+        Kind::Symlink(target) => {
+            header.set_entry_type(EntryType::Symlink);
+            tar.append_link(&mut header, name, target)?;
+        }
+        Kind::Hardlink(target) => {
+            header.set_entry_type(EntryType::Link);
+            tar.append_link(&mut header, name, format!("./{target}"))?;
+        }
+        Kind::CharDevice(major, minor) => {
+            header.set_entry_type(EntryType::Char);
+            header.set_device_major(*major)?;
+            header.set_device_minor(*minor)?;
+            tar.append_data(&mut header, name, std::io::empty())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the erofs image of `tree` at `out` (a path on the host, whose folder exists) with the tools tree's mkfs.erofs.
+pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path) -> Result<()> {
+    let folder = out.parent().context("the image's path has no folder")?;
+    let name = out.file_name().and_then(|name| name.to_str()).context("the image's path has no name")?;
+    let mut argv = vec!["mkfs.erofs".to_owned(), "--quiet".into(), "--tar=f".into(), "-T".into(), settings.epoch.to_string(), "-U".into(), settings.uuid.clone()];
+    if let Some(compression) = &settings.compression {
+        argv.push(format!("-z{compression}"));
+    }
+    argv.push(format!("/out/{name}"));
+    let sandbox = tools.clone().bind_writable(folder, "/out");
+    sandbox.command(argv).run_with(|pipe| write_tar(tree, settings.epoch, BufWriter::with_capacity(1 << 20, pipe)), |_| ())?;
+    Ok(())
+}
