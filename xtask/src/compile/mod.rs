@@ -54,7 +54,8 @@ fn fetch_crates(repo: &Path) -> Result<PathBuf> {
     shell.change_dir(repo);
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     cmd::read(cmd!(shell, "{cargo} fetch --locked --quiet")).context("failed to fetch the crates of Cargo.lock")?;
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
+    let home =
+        std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
     home.context("neither CARGO_HOME nor HOME is set")
 }
 
@@ -71,10 +72,11 @@ fn compile(repo: &Path, tools: &Tools, cargo_home: &Path, arch: Arch, job: &Job<
 }
 
 fn sandbox(repo: &Path, tools: &Tools, cargo_home: &Path, target_dir: &Path, arch: Arch, job: &Job<'_>) -> Sandbox {
-    let gcc = format!("{}-gcc", arch.gnu_triplet());
+    let gcc = format!("{}-gcc", arch.multiarch());
     let upper = arch.rust_target().replace('-', "_").to_uppercase();
     let under = arch.rust_target().replace('-', "_");
-    let mut sandbox = tools.sandbox().bind_writable(target_dir, TARGET).bind(&cargo_home.join("registry"), &format!("{CARGO_HOME}/registry"));
+    let mut sandbox =
+        tools.sandbox().bind_writable(target_dir, TARGET).bind(&cargo_home.join("registry"), &format!("{CARGO_HOME}/registry"));
     for name in SOURCES {
         sandbox = sandbox.bind(&repo.join(name), &format!("{SRC}/{name}"));
     }
@@ -85,7 +87,7 @@ fn sandbox(repo: &Path, tools: &Tools, cargo_home: &Path, target_dir: &Path, arc
         .env("CARGO_TERM_PROGRESS_WHEN", "never")
         .env(&format!("CARGO_TARGET_{upper}_LINKER"), &gcc)
         .env(&format!("CC_{under}"), &gcc)
-        .env(&format!("AR_{under}"), &format!("{}-ar", arch.gnu_triplet()))
+        .env(&format!("AR_{under}"), &format!("{}-ar", arch.multiarch()))
         // Build scripts and macros run here, on the builder's own architecture.
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "x86_64-linux-gnu-gcc")
         .env("SOURCE_DATE_EPOCH", "0");

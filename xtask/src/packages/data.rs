@@ -120,7 +120,7 @@ pub fn prepare(packages: &[LockedPackage], cache: &Cache) -> Result<()> {
 }
 
 /// Runs `work` on every item, `threads` at a time, in order. The first error stops what has not begun and is returned.
-pub(super) fn for_each<T: Sync>(items: &[T], threads: usize, work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+pub fn for_each<T: Sync>(items: &[T], threads: usize, work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {

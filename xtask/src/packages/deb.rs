@@ -69,7 +69,7 @@ impl Deb {
     }
 
     /// The uncompressed data tar as a stream.
-    pub(super) fn data(&self) -> Result<Box<dyn Read>> {
+    pub fn data(&self) -> Result<Box<dyn Read>> {
         let file = File::open(&self.file).with_context(|| format!("failed to open {}", self.file.display()))?;
         reader(file, &self.data)
     }

@@ -37,22 +37,12 @@ pub fn check(cache: &Path) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
-    bail!(
-        "this machine can't build yet:\n  - {}",
-        problems.join("\n  - ")
-    )
+    bail!("this machine can't build yet:\n  - {}", problems.join("\n  - "))
 }
 
 fn look(cache: &Path) -> Seen {
-    let flag = |name: &str| {
-        fs::read_to_string(Path::new("/proc/sys").join(name))
-            .ok()
-            .map(|text| text.trim().to_owned())
-    };
-    let existing = cache
-        .ancestors()
-        .find(|path| path.exists())
-        .unwrap_or(Path::new("/"));
+    let flag = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).ok().map(|text| text.trim().to_owned());
+    let existing = cache.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     Seen {
         linux_x86_64: cfg!(all(target_os = "linux", target_arch = "x86_64")),
         root: geteuid().is_root(),
@@ -62,18 +52,13 @@ fn look(cache: &Path) -> Seen {
         subgid: range_of_caller(Path::new("/etc/subgid")).is_some(),
         namespaces_off: flag("user/max_user_namespaces").is_some_and(|v| v == "0")
             || flag("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0"),
-        apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns")
-            .is_some_and(|v| v == "1"),
-        free_gib: statvfs(existing).map_or(u64::MAX, |stat| {
-            stat.blocks_available() * stat.fragment_size() >> 30
-        }),
+        apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns").is_some_and(|v| v == "1"),
+        free_gib: statvfs(existing).map_or(u64::MAX, |stat| stat.blocks_available() * stat.fragment_size() >> 30),
     }
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|dir| dir.join(program))
-        .find(|path| path.is_file())
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
 fn problems(seen: &Seen) -> Vec<String> {
@@ -83,10 +68,7 @@ fn problems(seen: &Seen) -> Vec<String> {
             problems.push(text.to_owned());
         }
     };
-    need(
-        seen.linux_x86_64,
-        "it is not Linux on x86_64: build on such a machine, or in a virtual machine of that kind",
-    );
+    need(seen.linux_x86_64, "it is not Linux on x86_64: build on such a machine, or in a virtual machine of that kind");
     if !seen.root {
         need(
             seen.newuidmap && seen.newgidmap,
@@ -143,48 +125,12 @@ mod tests {
     #[test]
     fn each_lack_is_named_with_its_mend() {
         let lacks = [
-            (
-                Seen {
-                    newuidmap: false,
-                    ..GOOD
-                },
-                "apt install uidmap",
-            ),
-            (
-                Seen {
-                    subuid: false,
-                    ..GOOD
-                },
-                "--add-subuids",
-            ),
-            (
-                Seen {
-                    subgid: false,
-                    ..GOOD
-                },
-                "--add-subgids",
-            ),
-            (
-                Seen {
-                    namespaces_off: true,
-                    ..GOOD
-                },
-                "max_user_namespaces",
-            ),
-            (
-                Seen {
-                    apparmor_restricts: true,
-                    ..GOOD
-                },
-                "apparmor_restrict_unprivileged_userns=0",
-            ),
-            (
-                Seen {
-                    free_gib: 1,
-                    ..GOOD
-                },
-                "CLOUDY_CACHE",
-            ),
+            (Seen { newuidmap: false, ..GOOD }, "apt install uidmap"),
+            (Seen { subuid: false, ..GOOD }, "--add-subuids"),
+            (Seen { subgid: false, ..GOOD }, "--add-subgids"),
+            (Seen { namespaces_off: true, ..GOOD }, "max_user_namespaces"),
+            (Seen { apparmor_restricts: true, ..GOOD }, "apparmor_restrict_unprivileged_userns=0"),
+            (Seen { free_gib: 1, ..GOOD }, "CLOUDY_CACHE"),
         ];
         for (seen, mend) in lacks {
             let said = problems(&seen);
@@ -195,15 +141,7 @@ mod tests {
 
     #[test]
     fn root_needs_no_subordinate_ids() {
-        let seen = Seen {
-            root: true,
-            newuidmap: false,
-            newgidmap: false,
-            subuid: false,
-            subgid: false,
-            namespaces_off: true,
-            ..GOOD
-        };
+        let seen = Seen { root: true, newuidmap: false, newgidmap: false, subuid: false, subgid: false, namespaces_off: true, ..GOOD };
         assert_eq!(problems(&seen), Vec::<String>::new());
     }
 }

@@ -29,8 +29,7 @@ pub(super) fn run(json: &str) -> Result<i32> {
     set_pdeathsig(Signal::SIGKILL)?;
     let spec: Spec = serde_json::from_str(json)?;
     // Nothing of what is mounted here reaches the host.
-    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
-        .context("failed to make the mounts private")?;
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).context("failed to make the mounts private")?;
     let root = mount_root(&spec)?;
     mount_api(&root)?;
     for bind in &spec.binds {
@@ -42,26 +41,13 @@ pub(super) fn run(json: &str) -> Result<i32> {
 
 fn mount_root(spec: &Spec) -> Result<PathBuf> {
     let (scratch, root) = (&spec.scratch, &spec.root);
-    mount(
-        Some("tmpfs"),
-        scratch,
-        Some("tmpfs"),
-        MsFlags::empty(),
-        Some("mode=755"),
-    )
-    .context("failed to mount the sandbox's tmpfs")?;
+    mount(Some("tmpfs"), scratch, Some("tmpfs"), MsFlags::empty(), Some("mode=755")).context("failed to mount the sandbox's tmpfs")?;
     let merged = scratch.join("root");
     fs::create_dir(&merged)?;
     let writable = match &spec.upper {
         Upper::Direct => {
-            mount(
-                Some(root),
-                &merged,
-                NONE,
-                MsFlags::MS_BIND | MsFlags::MS_REC,
-                NONE,
-            )
-            .with_context(|| format!("failed to bind `{}`", root.display()))?;
+            mount(Some(root), &merged, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+                .with_context(|| format!("failed to bind `{}`", root.display()))?;
             return Ok(merged);
         }
         Upper::Discard => scratch.to_owned(),
@@ -70,87 +56,41 @@ fn mount_root(spec: &Spec) -> Result<PathBuf> {
     let (upper, work) = (writable.join("upper"), writable.join("work"));
     fs::create_dir_all(&upper).with_context(|| format!("failed to make `{}`", upper.display()))?;
     fs::create_dir_all(&work)?;
-    let mut options = format!(
-        "lowerdir={},upperdir={},workdir={}",
-        root.display(),
-        upper.display(),
-        work.display()
-    );
+    let mut options = format!("lowerdir={},upperdir={},workdir={}", root.display(), upper.display(), work.display());
     if !is_initial_user_namespace() {
         options.push_str(",userxattr");
     }
-    mount(
-        Some("overlay"),
-        &merged,
-        Some("overlay"),
-        MsFlags::empty(),
-        Some(options.as_str()),
-    )
-    .with_context(|| {
-        format!(
-            "failed to mount an overlay on `{}` (Linux 5.11 or later is needed)",
-            root.display()
-        )
-    })?;
+    mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+        .with_context(|| format!("failed to mount an overlay on `{}` (Linux 5.11 or later is needed)", root.display()))?;
     Ok(merged)
 }
 
 fn is_initial_user_namespace() -> bool {
     // Only the first namespace maps every id there is.
-    geteuid().is_root()
-        && fs::read_to_string("/proc/self/uid_map")
-            .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
+    geteuid().is_root() && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 fn mount_api(root: &Path) -> Result<()> {
     for name in ["proc", "sys", "dev", "tmp", "run"] {
         make_dir(&root.join(name))?;
     }
-    mount(
-        Some("proc"),
-        &root.join("proc"),
-        Some("proc"),
-        MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
-        NONE,
-    )
-    .context("failed to mount /proc in the sandbox")?;
+    mount(Some("proc"), &root.join("proc"), Some("proc"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC, NONE)
+        .context("failed to mount /proc in the sandbox")?;
     let dev = root.join("dev");
-    mount(
-        Some("tmpfs"),
-        &dev,
-        Some("tmpfs"),
-        MsFlags::MS_NOSUID,
-        Some("mode=755"),
-    )
-    .context("failed to mount /dev in the sandbox")?;
+    mount(Some("tmpfs"), &dev, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=755")).context("failed to mount /dev in the sandbox")?;
     for name in DEVICES {
         bind_device(&dev, name)?;
     }
     for name in OPTIONAL_DEVICES {
         let _ = bind_device(&dev, name);
     }
-    for (name, target) in [
-        ("fd", "/proc/self/fd"),
-        ("stdin", "fd/0"),
-        ("stdout", "fd/1"),
-        ("stderr", "fd/2"),
-    ] {
+    for (name, target) in [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
         symlink(target, dev.join(name))?;
     }
     fs::create_dir(dev.join("shm"))?;
-    for (place, options) in [
-        (root.join("tmp"), "mode=1777"),
-        (root.join("run"), "mode=755"),
-        (dev.join("shm"), "mode=1777"),
-    ] {
-        mount(
-            Some("tmpfs"),
-            &place,
-            Some("tmpfs"),
-            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
-            Some(options),
-        )
-        .with_context(|| format!("failed to mount `{}`", place.display()))?;
+    for (place, options) in [(root.join("tmp"), "mode=1777"), (root.join("run"), "mode=755"), (dev.join("shm"), "mode=1777")] {
+        mount(Some("tmpfs"), &place, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options))
+            .with_context(|| format!("failed to mount `{}`", place.display()))?;
     }
     Ok(())
 }
@@ -159,17 +99,13 @@ fn bind_device(dev: &Path, name: &str) -> Result<()> {
     let (host, inside) = (Path::new("/dev").join(name), dev.join(name));
     fs::metadata(&host)?;
     fs::write(&inside, "")?;
-    mount(Some(&host), &inside, NONE, MsFlags::MS_BIND, NONE)
-        .with_context(|| format!("failed to show {} in the sandbox", host.display()))
+    mount(Some(&host), &inside, NONE, MsFlags::MS_BIND, NONE).with_context(|| format!("failed to show {} in the sandbox", host.display()))
 }
 
 fn mount_bind(root: &Path, bind: &Bind) -> Result<()> {
     let inside = root.join(bind.inside.strip_prefix("/").unwrap_or(&bind.inside));
     let host = &bind.host;
-    if fs::metadata(host)
-        .with_context(|| format!("failed to look at `{}`", host.display()))?
-        .is_dir()
-    {
+    if fs::metadata(host).with_context(|| format!("failed to look at `{}`", host.display()))?.is_dir() {
         make_dir(&inside)?;
     } else {
         if let Some(parent) = inside.parent() {
@@ -180,18 +116,10 @@ fn mount_bind(root: &Path, bind: &Bind) -> Result<()> {
         }
     }
     let shown = || format!("failed to show `{}` in the sandbox", host.display());
-    mount(
-        Some(host),
-        &inside,
-        NONE,
-        MsFlags::MS_BIND | MsFlags::MS_REC,
-        NONE,
-    )
-    .with_context(shown)?;
+    mount(Some(host), &inside, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE).with_context(shown)?;
     if !bind.writable {
         // What the host's mount forbids (nosuid, nodev, noatime) must be kept: the kernel refuses to loosen it in a user namespace.
-        let flags =
-            locked_flags(host)? | MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        let flags = locked_flags(host)? | MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
         mount(NONE, &inside, NONE, flags, NONE).with_context(shown)?;
     }
     Ok(())
@@ -208,11 +136,7 @@ fn locked_flags(host: &Path) -> Result<MsFlags> {
         (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
         (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
     ];
-    Ok(pairs
-        .into_iter()
-        .filter(|(seen, _)| flags.contains(*seen))
-        .map(|(_, kept)| kept)
-        .collect())
+    Ok(pairs.into_iter().filter(|(seen, _)| flags.contains(*seen)).map(|(_, kept)| kept).collect())
 }
 
 fn make_dir(path: &Path) -> Result<()> {
@@ -229,25 +153,14 @@ fn enter(root: &Path) -> Result<()> {
 
 fn start(spec: &Spec) -> Result<i32> {
     let (program, args) = spec.argv.split_first().context("an empty command")?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the sandbox's own command; the caller keeps its stderr"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the sandbox's own command; the caller keeps its stderr")]
     let mut command = Command::new(program);
-    command
-        .args(args)
-        .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (name, value)))
-        .current_dir(&spec.cwd);
-    let status = command
-        .status()
-        .with_context(|| format!("failed to start `{program}` in the sandbox"))?;
+    command.args(args).env_clear().envs(spec.env.iter().map(|(name, value)| (name, value))).current_dir(&spec.cwd);
+    let status = command.status().with_context(|| format!("failed to start `{program}` in the sandbox"))?;
     Ok(status_number(status))
 }
 
 /// A status as a shell numbers it: 128 and the signal for a command that a signal ended.
 pub(super) fn status_number(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }

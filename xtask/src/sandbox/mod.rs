@@ -91,21 +91,13 @@ impl Sandbox {
 
     /// Shows the host's `host` at `inside`, read-only.
     pub fn bind(mut self, host: &Path, inside: &str) -> Self {
-        self.spec.binds.push(Bind {
-            host: host.to_owned(),
-            inside: inside.into(),
-            writable: false,
-        });
+        self.spec.binds.push(Bind { host: host.to_owned(), inside: inside.into(), writable: false });
         self
     }
 
     /// Shows the host's `host` at `inside`, to be written.
     pub fn bind_writable(mut self, host: &Path, inside: &str) -> Self {
-        self.spec.binds.push(Bind {
-            host: host.to_owned(),
-            inside: inside.into(),
-            writable: true,
-        });
+        self.spec.binds.push(Bind { host: host.to_owned(), inside: inside.into(), writable: true });
         self
     }
 
@@ -172,30 +164,15 @@ pub struct Running {
 impl Invocation {
     /// Starts it with the given standard streams.
     pub fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Running> {
-        let scratch = tempfile::Builder::new()
-            .prefix("cloudy-sandbox-")
-            .tempdir()
-            .context("failed to make the sandbox's mount point")?;
+        let scratch = tempfile::Builder::new().prefix("cloudy-sandbox-").tempdir().context("failed to make the sandbox's mount point")?;
         let mut spec = self.spec.clone();
         spec.scratch = scratch.path().to_owned();
         let json = serde_json::to_string(&spec)?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the one place that starts this program again as the sandbox"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that starts this program again as the sandbox")]
         let mut command = Command::new("/proc/self/exe");
-        command
-            .args([outer::VERB, &json])
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(stderr);
-        let child = command
-            .spawn()
-            .with_context(|| format!("failed to start the sandbox for `{}`", self.shown()))?;
-        Ok(Running {
-            child,
-            _scratch: scratch,
-        })
+        command.args([outer::VERB, &json]).stdin(stdin).stdout(stdout).stderr(stderr);
+        let child = command.spawn().with_context(|| format!("failed to start the sandbox for `{}`", self.shown()))?;
+        Ok(Running { child, _scratch: scratch })
     }
 
     /// Runs it to its end and returns what it printed on stdout.
@@ -207,11 +184,7 @@ impl Invocation {
     }
 
     /// Runs it, feeding its stdin by `feed`, showing each line of its stderr to `each`.
-    pub fn run_with(
-        &self,
-        feed: impl FnOnce(ChildStdin) -> Result<()> + Send,
-        each: impl FnMut(&str) + Send,
-    ) -> Result<Vec<u8>> {
+    pub fn run_with(&self, feed: impl FnOnce(ChildStdin) -> Result<()> + Send, each: impl FnMut(&str) + Send) -> Result<Vec<u8>> {
         let mut running = self.spawn(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
         let stdin = running.child.stdin.take();
         let shown = self.shown();
@@ -219,9 +192,7 @@ impl Invocation {
             let feeder = scope.spawn(move || stdin.map_or(Ok(()), feed));
             let Running { child, _scratch } = running;
             let result = cmd::finish(&shown, child, each);
-            let fed = feeder
-                .join()
-                .unwrap_or_else(|_| Err(anyhow::anyhow!("the writer to `{shown}` broke")));
+            let fed = feeder.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the writer to `{shown}` broke")));
             // A command that ended early breaks the pipe: its own words are the better error.
             let output = result?;
             fed.with_context(|| format!("failed to write to `{shown}`"))?;
@@ -237,9 +208,7 @@ impl Invocation {
 /// Takes the builder's process over when it was started as a part of a sandbox; returns otherwise.
 pub fn maybe_be_a_part() {
     let mut args = std::env::args().skip(1);
-    let (Some(verb), Some(rest)) = (args.next(), args.next()) else {
-        return;
-    };
+    let (Some(verb), Some(rest)) = (args.next(), args.next()) else { return };
     let result = match verb.as_str() {
         outer::VERB => outer::run(&rest),
         inner::VERB => inner::run(&rest),
@@ -261,10 +230,7 @@ pub fn remove_tree(tools_root: &Path, path: &Path) -> Result<()> {
         return Ok(());
     }
     let parent = path.parent().context("a path to remove has no parent")?;
-    let name = path
-        .file_name()
-        .and_then(|n| n.to_str())
-        .context("a path to remove has no name")?;
+    let name = path.file_name().and_then(|n| n.to_str()).context("a path to remove has no name")?;
     Sandbox::new(tools_root)
         .owners(Owners::All)
         .bind_writable(parent, "/doomed")

@@ -19,38 +19,21 @@ pub(super) fn run(json: &str) -> Result<i32> {
     if !geteuid().is_root() {
         enter_user_namespace(&spec)?;
     }
-    let mut flags = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWPID
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWUTS;
+    let mut flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
     if !spec.network {
         flags |= CloneFlags::CLONE_NEWNET;
     }
-    unshare(flags).context(
-        "failed to make the sandbox's namespaces (inside a container, allow it CAP_SYS_ADMIN)",
-    )?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "starts this program again as PID 1 of the sandbox"
-    )]
-    let status = Command::new("/proc/self/exe")
-        .args([inner::VERB, json])
-        .status()
-        .context("failed to start the sandbox's first process")?;
+    unshare(flags).context("failed to make the sandbox's namespaces (inside a container, allow it CAP_SYS_ADMIN)")?;
+    #[expect(clippy::disallowed_methods, reason = "starts this program again as PID 1 of the sandbox")]
+    let status =
+        Command::new("/proc/self/exe").args([inner::VERB, json]).status().context("failed to start the sandbox's first process")?;
     Ok(inner::status_number(status))
 }
 
 fn enter_user_namespace(spec: &Spec) -> Result<()> {
     let job = format!("{} {}", getpid(), spec.owners.word());
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the mapper must be started before the namespace is made, with its stdin as the signal"
-    )]
-    let mut mapper = Command::new("/proc/self/exe")
-        .args([ids::VERB, &job])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()?;
+    #[expect(clippy::disallowed_methods, reason = "the mapper must be started before the namespace is made, with its stdin as the signal")]
+    let mut mapper = Command::new("/proc/self/exe").args([ids::VERB, &job]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     unshare(CloneFlags::CLONE_NEWUSER).context("failed to make a user namespace")?;
     drop(mapper.stdin.take());
     if !mapper.wait()?.success() {

@@ -35,13 +35,13 @@ pub struct Tools {
 impl Tools {
     /// The tools tree of the lock at `lock` (below `repo`): from the cache, or fetched and laid out.
     pub fn prepare(repo: &Path, lock: &str, cache: &Cache, deb_mirror: Option<&Path>) -> Result<Self> {
-        let lock = Lock::load(&repo.join(lock))?;
+        let lock = Lock::read(&repo.join(lock))?;
         sandbox::check_host(cache.root())?;
         let root = cache.root().join("tools").join(key(&lock));
         if root.is_dir() {
             return Ok(Self { root });
         }
-        let sources = Sources::load(repo)?;
+        let sources = Sources::read(repo)?;
         let step = ui::stage("tools", "laying out the tools tree (compilers, image tools, QEMU); this is done once");
         fetch::fetch(&lock.packages, cache, &sources, deb_mirror)?;
         let parent = root.parent().context("the tools tree has no parent")?;
@@ -97,7 +97,8 @@ fn lay_out(packages: &[LockedPackage], cache: &Cache, root: &Path) -> Result<()>
     })?;
     let masters = root.join("usr/share/base-passwd");
     for name in ["passwd", "group"] {
-        fs::copy(masters.join(format!("{name}.master")), root.join("etc").join(name)).context("base-passwd is missing in the tools lock")?;
+        fs::copy(masters.join(format!("{name}.master")), root.join("etc").join(name))
+            .context("base-passwd is missing in the tools lock")?;
     }
     for folder in ["proc", "sys", "dev", "tmp", "run", "src", "out"] {
         fs::create_dir_all(root.join(folder))?;

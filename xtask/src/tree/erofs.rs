@@ -32,7 +32,14 @@ pub fn write_tar(tree: &Tree, epoch: u64, out: impl Write) -> Result<()> {
     Ok(())
 }
 
-fn write_entry<'t, W: Write>(tar: &mut Builder<W>, tree: &'t Tree, path: &'t str, entry: &'t Entry, epoch: u64, done: &mut BTreeSet<&'t str>) -> Result<()> {
+fn write_entry<'t, W: Write>(
+    tar: &mut Builder<W>,
+    tree: &'t Tree,
+    path: &'t str,
+    entry: &'t Entry,
+    epoch: u64,
+    done: &mut BTreeSet<&'t str>,
+) -> Result<()> {
     if !done.insert(path) {
         return Ok(());
     }
@@ -91,7 +98,15 @@ fn write_entry<'t, W: Write>(tar: &mut Builder<W>, tree: &'t Tree, path: &'t str
 pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path) -> Result<()> {
     let folder = out.parent().context("the image's path has no folder")?;
     let name = out.file_name().and_then(|name| name.to_str()).context("the image's path has no name")?;
-    let mut argv = vec!["mkfs.erofs".to_owned(), "--quiet".into(), "--tar=f".into(), "-T".into(), settings.epoch.to_string(), "-U".into(), settings.uuid.clone()];
+    let mut argv = vec![
+        "mkfs.erofs".to_owned(),
+        "--quiet".into(),
+        "--tar=f".into(),
+        "-T".into(),
+        settings.epoch.to_string(),
+        "-U".into(),
+        settings.uuid.clone(),
+    ];
     if let Some(compression) = &settings.compression {
         argv.push(format!("-z{compression}"));
     }

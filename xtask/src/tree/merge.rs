@@ -41,12 +41,18 @@ impl Tree {
                     _ => {
                         let replaced = matches!(&there.origin, Origin::Package { name, .. } if replaces.contains(name));
                         if !replaced {
-                            bail!("/{path} is shipped by {} and, otherwise, by {origin}: leave one of them out, or name the winner in the flavour", there.origin);
+                            bail!(
+                                "/{path} is shipped by {} and, otherwise, by {origin}: leave one of them out, or name the winner in the flavour",
+                                there.origin
+                            );
                         }
                     }
                 }
             }
-            self.insert(path, Entry { kind, mode: entry.mode, uid: entry.uid, gid: entry.gid, xattrs: entry.xattrs.clone(), origin: origin.clone() });
+            self.insert(
+                path,
+                Entry { kind, mode: entry.mode, uid: entry.uid, gid: entry.gid, xattrs: entry.xattrs.clone(), origin: origin.clone() },
+            );
         }
         Ok(())
     }
@@ -65,7 +71,12 @@ impl Tree {
                 self.remove_all(&path);
             }
             let kept = self.get(&path).filter(|there| same(&there.kind, &kind).unwrap_or(false)).map(|there| there.origin.clone());
-            let xattrs = entry.xattrs.iter().filter(|(name, _)| name.starts_with("security.")).map(|(name, value)| (name.clone(), value.clone())).collect();
+            let xattrs = entry
+                .xattrs
+                .iter()
+                .filter(|(name, _)| name.starts_with("security."))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
             let origin = kept.unwrap_or(Origin::Delta);
             self.insert(path, Entry { kind, mode: entry.mode, uid: entry.uid, gid: entry.gid, xattrs, origin });
         }
@@ -98,7 +109,10 @@ impl Tree {
                 }
                 self.lay_overlay_dir(repo, &file, &path)?;
             } else if kind.is_symlink() {
-                let target = std::fs::read_link(&file)?.into_os_string().into_string().map_err(|t| anyhow::anyhow!("the target {t:?} is not UTF-8"))?;
+                let target = std::fs::read_link(&file)?
+                    .into_os_string()
+                    .into_string()
+                    .map_err(|t| anyhow::anyhow!("the target {t:?} is not UTF-8"))?;
                 self.insert(path, entry(Kind::Symlink(target), 0o777));
             } else {
                 let bytes = std::fs::read(&file)?;

@@ -16,6 +16,24 @@ use crate::packages::lock::LockedPackage;
 /// Control members that dpkg does not keep under info/.
 const NOT_KEPT: [&str; 2] = ["control", "conffiles-obsolete"];
 
+/// What dpkg needs to know of an unpacked package; the rest (long descriptions, homepages) is left out.
+const STATUS_FIELDS: [&str; 14] = [
+    "Package",
+    "Essential",
+    "Protected",
+    "Maintainer",
+    "Architecture",
+    "Multi-Arch",
+    "Version",
+    "Replaces",
+    "Provides",
+    "Depends",
+    "Pre-Depends",
+    "Conflicts",
+    "Breaks",
+    "Section",
+];
+
 /// The stem of a package's files under info/: with the architecture where several may be installed together.
 pub fn info_name(control: &ControlFields) -> String {
     match control.multi_arch() {
@@ -53,7 +71,11 @@ pub fn write(root: &Path, debs: &[Deb], cache: &Cache, packages: &[&LockedPackag
         if let Some((_, text)) = deb.members.get("triggers") {
             for (trigger, awaited) in interests(&String::from_utf8_lossy(text)) {
                 let line = format!("{trigger} {name}{}", if awaited { "" } else { "/noawait" });
-                if trigger.starts_with('/') { file_triggers.insert(line) } else { named_triggers.insert((trigger, format!("{name}{}\n", if awaited { "" } else { "/noawait" }))) };
+                if trigger.starts_with('/') {
+                    file_triggers.insert(line)
+                } else {
+                    named_triggers.insert((trigger, format!("{name}{}\n", if awaited { "" } else { "/noawait" })))
+                };
             }
         }
         status.push_str(&paragraph(deb));
@@ -80,15 +102,16 @@ fn list(entries: &[DataEntry]) -> String {
 /// A package's paragraph of the status file.
 fn paragraph(deb: &Deb) -> String {
     let mut text = String::new();
-    for (name, value) in deb.control.iter() {
-        let _ = writeln!(text, "{name}: {value}");
-        if name.eq_ignore_ascii_case("package") {
-            text.push_str("Status: install ok unpacked\n");
+    for field in STATUS_FIELDS {
+        if let Some(value) = deb.control.get(field) {
+            let _ = writeln!(text, "{field}: {}", value.replace('\n', " "));
         }
     }
+    text.push_str("Status: install ok unpacked\n");
     if let Some((_, conffiles)) = deb.members.get("conffiles") {
         text.push_str("Conffiles:\n");
-        for path in String::from_utf8_lossy(conffiles).lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/'))) {
+        for path in String::from_utf8_lossy(conffiles).lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
+        {
             let _ = writeln!(text, " {path} newconffile");
         }
     }
@@ -114,7 +137,11 @@ fn interests(text: &str) -> Vec<(String, bool)> {
 /// The file triggers that unpacking would have activated: each watched path below which some package ships something.
 fn pending(file_triggers: &BTreeSet<String>, shipped: &BTreeSet<String>) -> String {
     let paths: BTreeSet<&str> = file_triggers.iter().filter_map(|line| line.split(' ').next()).collect();
-    paths.into_iter().filter(|path| shipped.range((*path).to_owned()..).next().is_some_and(|first| first.starts_with(path))).map(|path| format!("{path} -\n")).collect()
+    paths
+        .into_iter()
+        .filter(|path| shipped.range((*path).to_owned()..).next().is_some_and(|first| first.starts_with(path)))
+        .map(|path| format!("{path} -\n"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -69,7 +69,9 @@ impl Ids {
 
     fn check_unique(&self) -> Result<()> {
         let mut seen = BTreeSet::new();
-        for (kind, name, id) in self.users.iter().map(|u| ("user", &u.name, u.uid)).chain(self.groups.iter().map(|g| ("group", &g.name, g.gid))) {
+        for (kind, name, id) in
+            self.users.iter().map(|u| ("user", &u.name, u.uid)).chain(self.groups.iter().map(|g| ("group", &g.name, g.gid)))
+        {
             if !seen.insert((kind, name.clone())) || !seen.insert((kind, id.to_string())) {
                 bail!("{kind} {name} ({id}) stands twice, or shares its number");
             }
@@ -79,7 +81,8 @@ impl Ids {
 
     /// The lock's text.
     pub fn to_text(&self) -> String {
-        let mut text = "# Numbers of users and groups. Only ever appended to: what lies on nodes' data is owned by these numbers.\n".to_owned();
+        let mut text =
+            "# Numbers of users and groups. Only ever appended to: what lies on nodes' data is owned by these numbers.\n".to_owned();
         for group in &self.groups {
             let _ = writeln!(text, "group:{}:{}", group.name, group.gid);
         }

@@ -132,7 +132,18 @@ fn make(cache: &Cache, tools: &Sandbox, inputs: &Inputs<'_>, work: &Path) -> Res
     fs::create_dir_all(&upper_etc)?;
     inputs.ids.preload(&lower.join("usr/share/base-passwd"), &upper_etc)?;
     configure(inputs, &debs, &lower, &changes)?;
-    let pack = ["tar", "--create", "--file=/work/delta.tar", "--directory=/work/changes/upper", "--sort=name", "--format=pax", "--numeric-owner", "--xattrs", "--xattrs-include=*", "."];
+    let pack = [
+        "tar",
+        "--create",
+        "--file=/work/delta.tar",
+        "--directory=/work/changes/upper",
+        "--sort=name",
+        "--format=pax",
+        "--numeric-owner",
+        "--xattrs",
+        "--xattrs-include=*",
+        ".",
+    ];
     tools.clone().owners(Owners::All).bind_writable(work, "/work").command(pack).run().context("failed to pack the delta")?;
     Ok(())
 }
@@ -148,7 +159,10 @@ fn unpack(cache: &Cache, tools: &Sandbox, packages: &[&LockedPackage], lower: &P
     ordered.sort_by_key(|package| package.name != FRAME_PACKAGE);
     let tars = ordered.iter().map(|package| data::data_tar(cache, package)).collect::<Result<Vec<_>>>()?;
     let root = cache.root();
-    let inside = tars.iter().map(|tar| Ok(format!("/cache/{}\n", tar.strip_prefix(root).context("a tar lies outside the cache")?.display()))).collect::<Result<String>>()?;
+    let inside = tars
+        .iter()
+        .map(|tar| Ok(format!("/cache/{}\n", tar.strip_prefix(root).context("a tar lies outside the cache")?.display())))
+        .collect::<Result<String>>()?;
     let script = "while read -r t; do tar --extract --file=\"$t\" --directory=/twin --same-owner --same-permissions --keep-directory-symlink --no-overwrite-dir --numeric-owner --xattrs --xattrs-include='*' || exit 1; done";
     tools
         .clone()

@@ -40,7 +40,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
 
 /// Whether a path of the delta is left out, and why.
 pub fn left_out(path: &str) -> Option<&'static str> {
-    LEFT_OUT.iter().find(|(rule, _)| path.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))).map(|(_, reason)| *reason)
+    LEFT_OUT
+        .iter()
+        .find(|(rule, _)| path.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        .map(|(_, reason)| *reason)
 }
 
 /// Makes what depends on the day of the build independent of it: the day of the last password change in shadow(5).

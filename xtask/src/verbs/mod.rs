@@ -41,7 +41,5 @@ pub fn root() -> Result<PathBuf> {
     here.ancestors()
         .find(|folder| folder.join("board-configs").is_dir())
         .map(PathBuf::from)
-        .context(
-            "this is not inside cloudy's repository; change into it, then `cargo xtask boards`",
-        )
+        .context("this is not inside cloudy's repository; change into it, then `cargo xtask boards`")
 }
