@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod boards;
 pub mod plan;
+mod tools;
 
 /// Builds and tries images of cloudy.
 #[derive(Parser)]
@@ -20,6 +21,7 @@ struct Cli {
 enum Verb {
     Boards(boards::Boards),
     Plan(plan::PlanVerb),
+    Tools(tools::Tools),
 }
 
 /// Parses the command line and runs the verb that it names.
@@ -27,6 +29,7 @@ pub fn run() -> Result<()> {
     match Cli::parse().verb {
         Verb::Boards(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
+        Verb::Tools(verb) => verb.run(),
     }
 }
 

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# What CI runs, as root: README's test command as an ordinary user, since that is who builds images.
+set -euo pipefail
+
+user=cloudy-ci
+home=/home/$user
+repo=$PWD
+begun=$SECONDS
+
+say() { printf '\n== %s (after %s s)\n' "$*" "$((SECONDS - begun))"; }
+
+say "what the host must have: newuidmap, a linker, git"
+missing=()
+command -v newuidmap >/dev/null || missing+=(uidmap)
+command -v cc >/dev/null || missing+=(gcc libc6-dev)
+command -v git >/dev/null || missing+=(git)
+if [ "${#missing[@]}" -gt 0 ]; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
+fi
+
+say "an ordinary user with subordinate ids and its own copy of the checkout"
+id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
+grep -q "^$user:" /etc/subuid || usermod --add-subuids 200000-265535 "$user"
+grep -q "^$user:" /etc/subgid || usermod --add-subgids 200000-265535 "$user"
+# Root's own toolchain lies where others can't read.
+toolchain=$(rustc --print sysroot)
+shared=/opt/cloudy-ci-$(basename "$toolchain")
+if [ ! -x "$shared/bin/cargo" ]; then
+    rm -rf "$shared.making"
+    cp -a "$toolchain" "$shared.making"
+    chmod -R go+rX "$shared.making"
+    mv "$shared.making" "$shared"
+fi
+rm -rf "$home/checkout"
+git -c safe.directory='*' clone --quiet "$repo" "$home/checkout"
+chown -R "$user:$user" "$home/checkout"
+
+say "cargo xtask test, as $user"
+runuser -u "$user" -- env -i HOME="$home" USER="$user" PATH="$shared/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
+    LANG=C.UTF-8 CI=true bash -c "cd '$home/checkout' && umask 022 && cargo xtask test" </dev/null
+
+say "done"
