@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 /// Where it lies, below the repo's root.
-pub const FILE: &str = "images/os/ids.lock";
+pub const FILE: &str = "images/ids.lock";
 
 /// Users and groups in the lock's order: the words of passwd(5) without password, of group(5) without password and members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
