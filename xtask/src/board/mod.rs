@@ -16,7 +16,7 @@ mod raw;
 
 pub use globs::{Globs, Prune, Select};
 pub use load::{BoardError, Catalog};
-pub use parse::ParseError;
+pub use parse::{ParseError, nearest, parse};
 
 /// What a board's processor runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]

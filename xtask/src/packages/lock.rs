@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::text::{error_at, is_package_name, is_pool_path, is_sha256, is_version, is_word, toml_error};
+use super::text::{is_package_name, is_pool_path, is_sha256, is_version, is_word};
+use crate::board::{ParseError, parse};
 
 /// The largest .deb that a lock may name.
 const MAX_DEB_BYTES: u64 = 4 << 30;
@@ -93,11 +95,11 @@ impl Lock {
 
     /// Checks the text of a lock; `file` is for errors, which carry line and column.
     pub fn parse(text: &str, file: &Path) -> Result<Self> {
-        let raw: RawLock = toml::from_str(text).map_err(|error| toml_error(file, text, &error))?;
+        let raw: RawLock = parse(file, text)?;
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         let mut packages = Vec::with_capacity(raw.package.len());
         for package in raw.package {
-            let at = |offset: usize, what: String| error_at(file, text, offset, what);
+            let at = |span: Range<usize>, what: String| ParseError::at(file, text, span, what);
             check(&package.name, "a package name", |name| is_package_name(name), at)?;
             check(&package.version, "a Debian version", |version| is_version(version), at)?;
             check(&package.arch, "an architecture", |arch| is_word(arch), at)?;
@@ -105,14 +107,14 @@ impl Lock {
             check(&package.path, "a relative path of a .deb below its source", |path| is_pool_path(path) && path.ends_with(".deb"), at)?;
             check(&package.sha256, "a sha256 in lower-case hexadecimal", |hash| is_sha256(hash), at)?;
             check(&package.size, "a size of a .deb in bytes", |size| (1..=MAX_DEB_BYTES).contains(size), at)?;
-            let offset = package.name.span().start;
+            let span = package.name.span();
             let arch = package.arch.into_inner();
             let name = package.name.into_inner();
             // The same name for two architectures is Multi-Arch in a tools tree; anything else is one package twice.
             let twice = seen.contains_key(&format!("{name} {arch}"))
                 || seen.get(&name).is_some_and(|other| other == "all" || arch == "all");
             if twice {
-                return Err(at(offset, format!("package `{name}` stands here a second time")));
+                return Err(at(span, format!("package `{name}` stands here a second time")).into());
             }
             seen.insert(format!("{name} {arch}"), arch.clone());
             seen.insert(name.clone(), arch.clone());
@@ -190,12 +192,12 @@ fn check<T: std::fmt::Display>(
     value: &Spanned<T>,
     wanted: &str,
     good: impl FnOnce(&T) -> bool,
-    at: impl FnOnce(usize, String) -> anyhow::Error,
-) -> Result<()> {
+    at: impl FnOnce(Range<usize>, String) -> ParseError,
+) -> Result<(), ParseError> {
     if good(value.as_ref()) {
         return Ok(());
     }
-    Err(at(value.span().start, format!("`{}` is not {wanted}", value.as_ref())))
+    Err(at(value.span(), format!("`{}` is not {wanted}", value.as_ref())))
 }
 
 #[cfg(test)]
@@ -236,12 +238,12 @@ mod tests {
     fn errors_name_the_place() {
         let good = Lock { epoch: 1, packages: vec![package("aa", "amd64")] }.render();
         for (from, to, wanted) in [
-            ("epoch = 1", "epoch = 1\nextra = 2", "x.lock:3:1: unknown field `extra`"),
+            ("epoch = 1", "epoch = 1\nextra = 2", "x.lock:3:1: unknown key `extra`"),
             ("size = 7", "size = 0", "x.lock:10:8: `0` is not a size"),
             ("pool/main", "pool/../main", "x.lock:9:8: `pool/../main/aa_2.3_amd64.deb` is not a relative path"),
             ("\"pool", "\"/pool", "x.lock:9:8: `/pool"),
             ("name = \"aa\"", "name = \"a a\"", "x.lock:5:8: `a a` is not a package name"),
-            ("arch = \"amd64\"", "arch = \"amd64\"\nhue = 1", "unknown field `hue`"),
+            ("arch = \"amd64\"", "arch = \"amd64\"\nhue = 1", "unknown key `hue`"),
             ("abab\"", "ABAB\"", "is not a sha256"),
         ] {
             let text = good.replacen(from, to, 1);

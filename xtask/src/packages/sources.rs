@@ -1,6 +1,7 @@
 //! images/sources.toml, checked: where packages come from and which keys sign their indexes.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -8,7 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::lock::LockedPackage;
-use super::text::{error_at, is_word, toml_error};
+use super::text::is_word;
+use crate::board::{ParseError, parse};
 
 /// All sources, by key, in the order of their keys.
 #[derive(Clone, Debug)]
@@ -46,30 +48,30 @@ impl Sources {
 
     /// Checks the text of a sources file; `file` is for errors, `keys` is the folder that key files are named in.
     pub fn parse(text: &str, file: &Path, keys: &Path) -> Result<Self> {
-        let raw: BTreeMap<Spanned<String>, RawSource> = toml::from_str(text).map_err(|error| toml_error(file, text, &error))?;
-        let at = |offset: usize, what: String| error_at(file, text, offset, what);
+        let raw: BTreeMap<Spanned<String>, RawSource> = parse(file, text)?;
+        let at = |span: Range<usize>, what: String| ParseError::at(file, text, span, what);
         let mut sources = BTreeMap::new();
         for (key, source) in raw {
             if !is_word(key.as_ref()) {
-                return Err(at(key.span().start, format!("`{}` is not a source's key: lower-case letters, digits and `-`", key.as_ref())));
+                return Err(at(key.span(), format!("`{}` is not a source's key: lower-case letters, digits and `-`", key.as_ref())).into());
             }
             let url = source.url.as_ref();
             // Hashes and signatures protect the content, so plain HTTP is enough, and a cache between can help.
             if !url.starts_with("http://") || url.ends_with('/') || url.contains(char::is_whitespace) {
-                return Err(at(source.url.span().start, format!("`{url}` is not a url `http://host/path` without a slash at the end")));
+                return Err(at(source.url.span(), format!("`{url}` is not a url `http://host/path` without a slash at the end")).into());
             }
             for word in source.suites.iter().chain(&source.components) {
                 if !is_word(word.as_ref()) {
-                    return Err(at(word.span().start, format!("`{}` is not a suite or component", word.as_ref())));
+                    return Err(at(word.span(), format!("`{}` is not a suite or component", word.as_ref())).into());
                 }
             }
             for name in &source.keys {
                 if name.as_ref().contains('/') || name.as_ref().starts_with('.') {
-                    return Err(at(name.span().start, format!("`{}` is not the name of a file in images/keys", name.as_ref())));
+                    return Err(at(name.span(), format!("`{}` is not the name of a file in images/keys", name.as_ref())).into());
                 }
             }
             if source.keys.is_empty() || source.suites.is_empty() || source.components.is_empty() {
-                return Err(at(key.span().start, format!("source `{}` needs suites, components and keys", key.as_ref())));
+                return Err(at(key.span(), format!("source `{}` needs suites, components and keys", key.as_ref())).into());
             }
             let strings = |words: Vec<Spanned<String>>| words.into_iter().map(Spanned::into_inner).collect::<Vec<_>>();
             let checked = Source {
@@ -122,7 +124,7 @@ mod tests {
             ("[a]", "[A]", "s.toml:1:2: `A` is not a source's key"),
             ("keys = [\"k.gpg\"]", "keys = []", "needs suites, components and keys"),
             ("k.gpg", "../k.gpg", "s.toml:5:9: `../k.gpg` is not the name"),
-            ("suites", "suite", "s.toml:3:1: unknown field `suite`"),
+            ("suites", "suite", "s.toml:3:1: unknown key `suite`"),
         ] {
             let error = parse(&GOOD.replacen(from, to, 1)).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");

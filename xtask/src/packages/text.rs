@@ -1,21 +1,4 @@
-//! Words that the parsers of this folder share: where in a file something stands, and what names may hold.
-
-use std::path::Path;
-
-use anyhow::anyhow;
-
-/// An error at byte `offset` of the text of `file`: `file:line:column: what`.
-pub fn error_at(file: &Path, text: &str, offset: usize, what: impl std::fmt::Display) -> anyhow::Error {
-    let before = text.get(..offset.min(text.len())).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
-    anyhow!("{}:{line}:{column}: {what}", file.display())
-}
-
-/// A parse error of the `toml` crate, with file, line and column.
-pub fn toml_error(file: &Path, text: &str, error: &toml::de::Error) -> anyhow::Error {
-    error_at(file, text, error.span().map_or(0, |span| span.start), error.message())
-}
+//! Words that the parsers of this folder share: what names, versions and paths may hold, hexadecimal, dates.
 
 /// Whether `name` is a package name as Debian's policy (5.6.1) has it.
 pub fn is_package_name(name: &str) -> bool {
@@ -50,15 +33,28 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Seconds since 1970 of a date as Release files have it: `Sat, 21 Nov 2026 09:15:44 UTC` (RFC 2822, in UTC).
+pub fn rfc2822_seconds(date: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = date.split_once(',').map_or(date, |(_, rest)| rest).split_whitespace();
+    let day: u64 = words.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
+    let name = words.next()?;
+    let month = MONTHS.iter().position(|month| *month == name)? as u64 + 1;
+    let year: u64 = words.next()?.parse().ok().filter(|year| (1970..10_000).contains(year))?;
+    let mut clock = words.next()?.split(':').map(|part| part.parse::<u64>().ok().filter(|part| *part < 61));
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    if !matches!(words.next()?, "UTC" | "GMT" | "+0000") {
+        return None;
+    }
+    // Days since 1970 in the proleptic Gregorian calendar, with years that begin in March.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn place_is_counted_from_one() {
-        let error = error_at(Path::new("f.toml"), "ab\ncdé!", 8, "odd");
-        assert_eq!(error.to_string(), "f.toml:2:5: odd");
-    }
 
     #[test]
     fn paths_that_leave_the_folder_are_refused() {
@@ -66,6 +62,16 @@ mod tests {
             assert!(!is_pool_path(bad), "{bad}");
         }
         assert!(is_pool_path("pool/main/d/docker.io/docker.io_26.1.5+dfsg1-9+b9_amd64.deb"));
+    }
+
+    #[test]
+    fn dates() {
+        assert_eq!(rfc2822_seconds(" Sat, 21 Nov 2026 09:15:44 UTC"), Some(1_795_252_544));
+        assert_eq!(rfc2822_seconds("Thu, 01 Jan 1970 00:00:00 +0000"), Some(0));
+        assert_eq!(rfc2822_seconds("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
+        for bad in ["", "x", "Sat, 21 Foo 2026 09:15:44 UTC", "Sat, 21 Nov 2026 09:15:44 +0200", "Sat, 0 Nov 2026 09:15:44 UTC", "Sat, 21 Nov 2026 9"] {
+            assert_eq!(rfc2822_seconds(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 mod boards;
+mod lock;
 pub mod plan;
 mod tools;
 
@@ -20,6 +21,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Boards(boards::Boards),
+    Lock(lock::LockVerb),
     Plan(plan::PlanVerb),
     Tools(tools::Tools),
 }
@@ -28,6 +30,7 @@ enum Verb {
 pub fn run() -> Result<()> {
     match Cli::parse().verb {
         Verb::Boards(verb) => verb.run(),
+        Verb::Lock(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         Verb::Tools(verb) => verb.run(),
     }

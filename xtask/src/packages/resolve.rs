@@ -1,0 +1,256 @@
+//! Makes a lock: asks apt for the set, reads hashes from the verified indexes, and refuses what was left to chance.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::apt::{Apt, explain_refusal};
+use super::cache::Cache;
+use super::deb::Relation;
+use super::index::{Index, Stanza};
+use super::lock::{Lock, LockedPackage};
+use super::sources::Sources;
+use super::text::rfc2822_seconds;
+use crate::board::nearest;
+use crate::ui;
+
+/// The kernel metapackage is followed to packages of these names alone; all other Depends of payload are ignored.
+const KERNEL_PARTS: [&str; 3] = ["linux-image-", "linux-modules-", "linux-binary-"];
+/// No lock is older than this (2025-08-09, the release of trixie): a Release file that says so has a broken date.
+const EARLIEST_EPOCH_SECONDS: u64 = 1_754_697_600;
+
+/// What a lock is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Debian's architecture.
+    pub arch: String,
+    /// Packages that are configured, with all that they depend on.
+    pub packages: Vec<String>,
+    /// Virtual package → the one that is taken.
+    pub providers: BTreeMap<String, String>,
+    /// Kernel metapackages: each is followed to its real image.
+    pub kernels: BTreeSet<String>,
+    /// Packages that are laid out alone.
+    pub payload: BTreeSet<String>,
+    /// Where `packages` and `providers` stand, for errors.
+    pub file: String,
+}
+
+/// Which packages may move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// Everything is resolved anew.
+    All,
+    /// These alone; the others stay as the old lock has them.
+    Only(Vec<String>),
+}
+
+/// Makes the lock for `wanted`. `old` is the lock that stands there, `tools` the tree to run apt from.
+pub fn resolve(wanted: &Wanted, sources: &Sources, cache: &Cache, old: Option<&Lock>, update: &Update, tools: Option<&Path>) -> Result<Lock> {
+    let pinned = pinned(old, update)?;
+    let pins: Vec<(&str, &str)> = pinned.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
+    let apt = Apt::new(sources, &wanted.arch, &pins, tools)?;
+    apt.update()?;
+    let mut index = read_index(&apt, sources)?;
+    let kept = apt.keep(&pinned, &index, cache)?;
+    for package in &pinned {
+        if index.has(&package.name, &package.version) {
+            continue;
+        }
+        let stays = kept.iter().any(|(kept, _)| kept == package);
+        let what = if stays { "but is kept, since it is in the cache" } else { "and is not in the cache: it moves too" };
+        ui::say(&format!("  {} has left the index, {what}", package.title()));
+    }
+    index.add_kept(&apt.kept(), &kept);
+    check_names(wanted, &index)?;
+
+    let mut names: Vec<&str> = index.essential().into_iter().collect();
+    names.extend(wanted.packages.iter().map(String::as_str));
+    names.extend(wanted.providers.values().map(String::as_str));
+    let mut args = vec!["install", "--print-uris", "-y"];
+    args.extend(&names);
+    let said = apt.run("apt-get", &args)?;
+    if !said.good {
+        bail!("{} (the names stand in {})", explain_refusal(&said), wanted.file);
+    }
+    let set = stanzas(&said.stdout, &index)?;
+    check_choices(wanted, &index, &set)?;
+    let mut packages = set.values().map(|stanza| stanza.locked(false)).collect::<Result<Vec<_>>>()?;
+
+    let mut asked: Vec<String> = wanted.kernels.iter().chain(&wanted.payload).cloned().collect();
+    let mut payload: BTreeMap<String, &Stanza> = BTreeMap::new();
+    while !asked.is_empty() {
+        let mut args = vec!["download", "--print-uris"];
+        args.extend(asked.iter().map(String::as_str));
+        let said = apt.run("apt-get", &args)?;
+        if !said.good {
+            bail!("{}", explain_refusal(&said));
+        }
+        let found = stanzas(&said.stdout, &index)?;
+        asked = found.values().flat_map(|stanza| kernel_parts(stanza, &wanted.kernels)).filter(|name| !payload.contains_key(name)).collect();
+        payload.extend(found);
+    }
+    for (name, stanza) in &payload {
+        if set.contains_key(name) {
+            bail!("`{name}` is payload, which is never configured, but {} needs it as a configured package too", wanted.file);
+        }
+        packages.push(stanza.locked(true)?);
+    }
+    let mut lock = Lock { epoch: epoch(&apt.lists())?, packages };
+    lock.sort();
+    if let Some(old) = old.filter(|old| old.packages == lock.packages) {
+        lock.epoch = old.epoch;
+    }
+    Ok(lock)
+}
+
+/// The packages of the old lock that must stay.
+fn pinned(old: Option<&Lock>, update: &Update) -> Result<Vec<LockedPackage>> {
+    let Update::Only(names) = update else { return Ok(Vec::new()) };
+    let old = old.context("there is no lock yet whose other packages could stay: run `cargo xtask lock` without --update")?;
+    for name in names {
+        if old.get(name).is_none() {
+            let near = nearest(name, old.packages.iter().map(|package| package.name.as_str()));
+            bail!("the lock has no package `{name}`{}", near.map_or_else(String::new, |near| format!("; did you mean `{near}`?")));
+        }
+    }
+    // A kernel's metapackage and its image move together.
+    let moves = |package: &LockedPackage| names.contains(&package.name);
+    Ok(old.packages.iter().filter(|package| !moves(package)).cloned().collect())
+}
+
+fn read_index(apt: &Apt, sources: &Sources) -> Result<Index> {
+    let said = apt.run("apt-get", &["indextargets", "--format", "$(FILENAME)|$(REPO_URI)", "Created-By: Packages"])?;
+    if !said.good {
+        bail!("{}", explain_refusal(&said));
+    }
+    let mut index = Index::default();
+    // In the order of the sources, so that a version that two of them have is taken from the same one each time.
+    for (key, source) in sources.iter() {
+        for line in said.stdout.lines() {
+            let (file, url) = line.split_once('|').context("apt listed an index in an unknown way")?;
+            if url.trim_end_matches('/') == source.url {
+                index.add_file(key, &source.url, Path::new(file))?;
+            }
+        }
+    }
+    Ok(index)
+}
+
+/// Refuses names that no source has, with the nearest that one has.
+fn check_names(wanted: &Wanted, index: &Index) -> Result<()> {
+    let plain = wanted.packages.iter().chain(wanted.providers.values()).map(|name| (name, wanted.file.as_str()));
+    let payload = wanted.kernels.iter().chain(&wanted.payload).map(|name| (name, "the board's family"));
+    for (name, file) in plain.chain(payload) {
+        // `name/suite` and `name=version` are apt's ways to choose.
+        let bare = name.split(['/', '=']).next().unwrap_or(name);
+        if index.versions(bare).next().is_some() {
+            continue;
+        }
+        let providers = index.providers(bare);
+        if providers.is_empty() {
+            let near = nearest(bare, index.names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            bail!("{file} names the package `{name}`, which no source of images/sources.toml has for {}{near}", wanted.arch);
+        }
+        let list: Vec<&str> = providers.into_iter().collect();
+        bail!("{file} names `{name}`, which is virtual: name the one that is wanted of {}", list.join(", "));
+    }
+    Ok(())
+}
+
+/// The stanzas of apt's `--print-uris` output, by package name.
+fn stanzas<'a>(printed: &str, index: &'a Index) -> Result<BTreeMap<String, &'a Stanza>> {
+    let mut set = BTreeMap::new();
+    for line in printed.lines() {
+        let Some(url) = line.strip_prefix('\'').and_then(|rest| rest.split('\'').next()) else { continue };
+        let stanza = index.by_url(url).with_context(|| format!("apt chose {url}, which stands in no index"))?;
+        set.insert(stanza.fields.package().to_owned(), stanza);
+    }
+    Ok(set)
+}
+
+/// Names (`name=version` where it is exact) that a kernel's metapackage, or a part of it, is made of.
+fn kernel_parts(stanza: &Stanza, kernels: &BTreeSet<String>) -> Vec<String> {
+    let name = stanza.fields.package();
+    let part = |name: &str| KERNEL_PARTS.iter().any(|prefix| name.starts_with(prefix));
+    let kernel = kernels.iter().any(|kernel| kernel.split(['/', '=']).next() == Some(name)) || part(name);
+    let needs = if kernel { stanza.needs() } else { Vec::new() };
+    needs.into_iter().flatten().filter(|relation| part(&relation.name)).map(|relation| relation.name).collect()
+}
+
+/// Refuses a virtual package whose provider nobody chose, and a choice that nobody needs.
+fn check_choices(wanted: &Wanted, index: &Index, set: &BTreeMap<String, &Stanza>) -> Result<()> {
+    let named: BTreeSet<&str> = wanted.packages.iter().map(String::as_str).chain(index.essential()).collect();
+    let groups: Vec<(&str, Vec<Relation>)> =
+        set.iter().flat_map(|(name, stanza)| stanza.needs().into_iter().map(|group| (name.as_str(), group))).collect();
+    // Needed by its own name: nobody had to choose.
+    let needed: BTreeSet<&str> = groups.iter().filter_map(|(_, group)| group.first()).map(|relation| relation.name.as_str()).collect();
+    let mut used = BTreeSet::new();
+    for (by, group) in &groups {
+        let virtuals = group.iter().map(|relation| relation.name.as_str()).filter(|name| wanted.providers.contains_key(*name));
+        used.extend(virtuals);
+        if group.iter().any(|relation| set.contains_key(&relation.name)) {
+            continue;
+        }
+        for relation in group {
+            let providers = index.providers(&relation.name);
+            let Some(taken) = providers.iter().find(|provider| set.contains_key(**provider)) else { continue };
+            let open = providers.len() > 1 && !wanted.providers.contains_key(&relation.name) && !named.contains(taken) && !needed.contains(taken);
+            if open {
+                let list: Vec<&str> = providers.iter().copied().collect();
+                bail!(
+                    "`{by}` needs `{0}`, which {1} provide: choose one under [providers] of {2}, such as `{0} = \"{taken}\"`",
+                    relation.name,
+                    list.join(", "),
+                    wanted.file
+                );
+            }
+            break;
+        }
+    }
+    for (name, provider) in &wanted.providers {
+        if !used.contains(name.as_str()) {
+            bail!("[providers] of {} chooses `{provider}` for `{name}`, which nothing needs: take it out", wanted.file);
+        }
+        if !index.providers(name).contains(provider.as_str()) {
+            bail!("[providers] of {} chooses `{provider}` for `{name}`, which it does not provide", wanted.file);
+        }
+    }
+    Ok(())
+}
+
+/// The newest Date of the Release files in `lists`, not from before the release and not from the future.
+fn epoch(lists: &Path) -> Result<u64> {
+    let mut newest = EARLIEST_EPOCH_SECONDS;
+    for entry in std::fs::read_dir(lists).with_context(|| format!("failed to list {}", lists.display()))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with("Release") {
+            let text = std::fs::read_to_string(entry.path())?;
+            let date = text.lines().find_map(|line| line.strip_prefix("Date:"));
+            newest = newest.max(date.and_then(rfc2822_seconds).unwrap_or_default());
+        }
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(newest, |now| now.as_secs());
+    Ok(newest.min(now.max(EARLIEST_EPOCH_SECONDS)))
+}
+
+/// What a new lock changes, one line a package: `+` came, `-` went, `~` moved.
+pub fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
+    let by_name = |lock: &Lock| -> BTreeMap<String, LockedPackage> {
+        lock.packages.iter().map(|package| (format!("{}:{}", package.name, package.arch), package.clone())).collect()
+    };
+    let before = old.map(by_name).unwrap_or_default();
+    let after = by_name(new);
+    let mut lines = Vec::new();
+    for key in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+        match (before.get(key), after.get(key)) {
+            (Some(old), Some(new)) if old.version != new.version => lines.push(format!("~ {} {} → {}", new.name, old.version, new.version)),
+            (Some(old), Some(new)) if old != new => lines.push(format!("~ {} {} (another file or place)", new.name, new.version)),
+            (None, Some(new)) => lines.push(format!("+ {} {}", new.name, new.version)),
+            (Some(old), None) => lines.push(format!("- {} {}", old.name, old.version)),
+            _ => {}
+        }
+    }
+    lines
+}

@@ -1,0 +1,158 @@
+//! `cargo xtask lock`: makes the locks anew, or moves named packages in them, and says what changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Deserialize;
+
+use crate::board::{Arch, Catalog};
+use crate::packages::cache::Cache;
+use crate::packages::lock::{Lock, flavour_lock, tools_lock};
+use crate::packages::resolve::{Update, Wanted, changes, resolve};
+use crate::packages::sources::Sources;
+use crate::ui;
+
+/// The name that stands for the lock of the tools tree.
+const TOOLS: &str = "tools";
+
+/// Makes the locks that builds read, with apt: all of them, or those of one flavour or of the tools tree.
+#[derive(Args)]
+pub struct LockVerb {
+    /// A flavour of images/os, or `tools`; without it, all locks.
+    name: Option<String>,
+    /// Only the lock for this architecture (Debian's name).
+    #[arg(long)]
+    arch: Option<String>,
+    /// Move only this package; all others stay as they are. May be given several times, or with several names.
+    #[arg(long, num_args = 1..)]
+    update: Vec<String>,
+}
+
+/// images/tools/tools.toml.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawTools {
+    packages: Vec<String>,
+    #[serde(default)]
+    providers: BTreeMap<String, String>,
+}
+
+/// A lock that is to be made.
+struct Job {
+    path: PathBuf,
+    wanted: Wanted,
+}
+
+impl LockVerb {
+    /// Runs the verb.
+    pub fn run(self) -> Result<()> {
+        let repo = super::root()?;
+        let catalog = Catalog::load(&[&repo])?;
+        let sources = Sources::read(&repo)?;
+        let cache = Cache::open()?;
+        let mut jobs = self.jobs(&repo, &catalog)?;
+        let old = |job: &Job| if job.path.exists() { Lock::read(&job.path).map(Some) } else { Ok(None) };
+        let update = if self.update.is_empty() { Update::All } else { Update::Only(self.update.clone()) };
+        if !self.update.is_empty() && self.name.is_none() {
+            // Without a name, the locks that hold one of the packages are meant.
+            let mut holding = Vec::new();
+            for job in jobs {
+                if old(&job)?.is_some_and(|lock| self.update.iter().any(|name| lock.get(name).is_some())) {
+                    holding.push(job);
+                }
+            }
+            jobs = holding;
+            if jobs.is_empty() {
+                bail!("no lock holds {}", self.update.join(", "));
+            }
+        }
+        for job in &jobs {
+            let shown = job.path.strip_prefix(&repo).unwrap_or(&job.path).display();
+            let before = old(job)?;
+            let update = match (&update, &before) {
+                // Without a name, each lock moves those of the packages that it holds.
+                (Update::Only(names), Some(lock)) if self.name.is_none() => {
+                    Update::Only(names.iter().filter(|name| lock.get(name).is_some()).cloned().collect())
+                }
+                (update, _) => update.clone(),
+            };
+            let step = ui::step(format!("Making {shown} with apt"));
+            let lock = resolve(&job.wanted, &sources, &cache, before.as_ref(), &update, None).with_context(|| format!("failed to make {shown}"))?;
+            drop(step);
+            let lines = changes(before.as_ref(), &lock);
+            if before.as_ref() == Some(&lock) {
+                println!("{shown}: nothing changed; {}", summary(&lock));
+                continue;
+            }
+            lock.write(&job.path)?;
+            // A first lock is all new: its summary says enough.
+            for line in lines.iter().filter(|_| before.is_some()) {
+                println!("  {line}");
+            }
+            println!("{shown}: {} changed; {}", lines.len(), summary(&lock));
+        }
+        println!("\nNext: look at `git diff images`, then cargo xtask plan BOARD, or build it: cargo xtask image BOARD");
+        Ok(())
+    }
+
+    /// The locks that the arguments name.
+    fn jobs(&self, repo: &Path, catalog: &Catalog) -> Result<Vec<Job>> {
+        let mut jobs = Vec::new();
+        if self.name.as_deref().is_none_or(|name| name == TOOLS) {
+            jobs.push(tools_job(repo)?);
+        }
+        let flavours: Vec<_> = match self.name.as_deref() {
+            Some(TOOLS) => Vec::new(),
+            Some(name) => vec![catalog.flavour(name)?],
+            None => catalog.flavours.iter().collect(),
+        };
+        let arches: BTreeSet<Arch> = catalog.boards.iter().map(|board| board.arch).collect();
+        for flavour in flavours {
+            for arch in &arches {
+                let boards = catalog.boards.iter().filter(|board| board.arch == *arch);
+                let wanted = Wanted {
+                    arch: arch.debian().to_owned(),
+                    packages: flavour.packages.clone(),
+                    providers: flavour.providers.clone(),
+                    kernels: boards.clone().map(|board| board.kernel.clone()).collect(),
+                    payload: boards.flat_map(|board| board.payload.iter().cloned()).collect(),
+                    file: format!("images/os/{}/image.toml", flavour.name),
+                };
+                jobs.push(Job { path: flavour_lock(repo, &flavour.name, arch.debian()), wanted });
+            }
+        }
+        if let Some(arch) = &self.arch {
+            jobs.retain(|job| job.wanted.arch == *arch);
+            if jobs.is_empty() {
+                let known: Vec<&str> = arches.iter().map(|arch| arch.debian()).collect();
+                bail!("no board or tool is for the architecture `{arch}`; known: {}", known.join(", "));
+            }
+        }
+        Ok(jobs)
+    }
+}
+
+/// The lock of the tools tree, from images/tools/tools.toml. Tools run on the host, so they are for amd64.
+fn tools_job(repo: &Path) -> Result<Job> {
+    let shown = Path::new("images/tools/tools.toml");
+    let text = std::fs::read_to_string(repo.join(shown)).with_context(|| format!("failed to read {}", shown.display()))?;
+    let raw: RawTools = crate::board::parse(shown, &text)?;
+    let wanted = Wanted {
+        arch: Arch::Amd64.debian().to_owned(),
+        packages: raw.packages,
+        providers: raw.providers,
+        kernels: BTreeSet::new(),
+        payload: BTreeSet::new(),
+        file: shown.display().to_string(),
+    };
+    Ok(Job { path: tools_lock(repo), wanted })
+}
+
+/// How many packages a lock has, and their bytes.
+fn summary(lock: &Lock) -> String {
+    let payload = lock.packages.iter().filter(|package| package.payload).count();
+    let payload = if payload == 0 { String::new() } else { format!(", {payload} of them payload") };
+    format!("{} packages{payload}, {} to download", lock.packages.len(), indicatif::DecimalBytes(lock.total_bytes()))
+}
