@@ -1,6 +1,9 @@
 //! What the builder and the node must agree on. No I/O.
 
+pub mod boot;
 pub mod gpt;
 pub mod guid;
 pub mod mbr;
 pub mod partitions;
+pub mod paths;
+pub mod report;
