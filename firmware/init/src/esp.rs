@@ -1,0 +1,69 @@
+//! The boot loader's partition: its entries, and the record of the last failure.
+
+use std::fs::{read, read_dir, rename};
+use std::path::Path;
+
+use anyhow::Context as _;
+use contract::boot::{ENTRIES_DIR, EntryName};
+use contract::paths::FAILURE_RECORD;
+use contract::report::Failure;
+use nix::mount::MsFlags;
+
+use crate::mounts::{mount_at, unmount};
+use crate::seed::sync;
+
+const MOUNTED: &str = "/run/cloudy-boot/esp";
+/// A record is small; more than this is none.
+const RECORD_BYTES_MAX: usize = 64 << 10;
+
+/// The partition, mounted until this is dropped.
+pub struct Esp(());
+
+impl Drop for Esp {
+    fn drop(&mut self) {
+        unmount(MOUNTED);
+    }
+}
+
+impl Esp {
+    /// Mounts it.
+    pub fn mount(device: &str, writable: bool) -> anyhow::Result<Self> {
+        let access = if writable { MsFlags::MS_SYNCHRONOUS } else { MsFlags::MS_RDONLY };
+        let hardened = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount_at(device, MOUNTED, "vfat", access | hardened, "umask=0077")?;
+        Ok(Self(()))
+    }
+
+    /// All entries of ours.
+    pub fn entries(&self) -> Vec<EntryName> {
+        let names = read_dir(Path::new(MOUNTED).join(ENTRIES_DIR)).into_iter().flatten().flatten();
+        let mut entries: Vec<_> = names.filter_map(|entry| EntryName::parse(entry.file_name().to_str()?)).collect();
+        entries.sort_by_key(|entry| entry.build);
+        entries
+    }
+
+    /// The last failure, if one was kept.
+    pub fn last_failure(&self) -> Option<Failure> {
+        let bytes = read(Path::new(MOUNTED).join(FAILURE_RECORD)).ok().filter(|bytes| bytes.len() <= RECORD_BYTES_MAX)?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Keeps a failure for the page; the last one counts.
+    pub fn keep(&self, failure: &Failure) -> anyhow::Result<()> {
+        let path = Path::new(MOUNTED).join(FAILURE_RECORD);
+        std::fs::write(&path, serde_json::to_vec(failure)?).context("failed to keep the reason on the ESP")?;
+        sync(Path::new(MOUNTED))
+    }
+
+    /// Renames an entry.
+    pub fn rename(&self, from: EntryName, to: EntryName) -> anyhow::Result<()> {
+        let folder = Path::new(MOUNTED).join(ENTRIES_DIR);
+        // The boot loader may have written the counter with other digits than ours.
+        let real = read_dir(&folder)?.flatten().map(|entry| entry.file_name());
+        let real = real.into_iter().find(|name| name.to_str().and_then(EntryName::parse) == Some(from));
+        let real = real.with_context(|| format!("the ESP has no entry {from}"))?;
+        rename(folder.join(real), folder.join(to.to_string()))
+            .with_context(|| format!("failed to rename the entry {from} to {to} on the ESP"))?;
+        sync(Path::new(MOUNTED))
+    }
+}

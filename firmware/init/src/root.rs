@@ -1,0 +1,86 @@
+//! Finding the disk that was booted from, and mounting the slot's root.
+
+use std::str::FromStr;
+
+use contract::boot::{BuildId, EntryName, LOADER_COUNT_PATH, LOADER_DEVICE, LOADER_VENDOR};
+use contract::guid::Guid;
+use nix::mount::MsFlags;
+
+use crate::coldplug::Coldplug;
+use crate::context::{Context, since_start};
+use crate::disks::{BootDisk, scan, show_partitions};
+use crate::limits::{FIND_ROOT, LOOK_AGAIN, SETTLE};
+use crate::mounts::{bind, mount_at};
+use crate::rules::choose::{Choice, choose, explain, root_role};
+use crate::rules::efivar;
+
+/// Where the slot's root is mounted until the hand-over.
+pub const SYSROOT: &str = "/sysroot";
+
+/// Reads what the boot loader said: its partition, and the entry that it counts.
+pub fn read_boot_loader(context: &mut Context) {
+    let read = |name: &str| {
+        let path = format!("/sys/firmware/efi/efivars/{name}-{LOADER_VENDOR}");
+        std::fs::read(path).ok().and_then(|bytes| efivar::text(&bytes))
+    };
+    context.from = read(LOADER_DEVICE).or_else(|| context.line.from.clone());
+    context.counted = read(LOADER_COUNT_PATH).and_then(|path| EntryName::parse_path(&path));
+}
+
+/// Waits for the disk that was booted from.
+pub fn find(context: &mut Context, coldplug: &mut Coldplug, build: BuildId) -> anyhow::Result<BootDisk> {
+    let from = match &context.from {
+        None => None,
+        Some(text) => Some(Guid::from_str(text).map_err(|error| anyhow::anyhow!("the boot loader's partition: {error}"))?),
+    };
+    let start = since_start();
+    let mut last_news = start;
+    loop {
+        let disks = scan();
+        let now = since_start();
+        match choose(from, build, &disks) {
+            Choice::Found { disk, slot, settle } if !settle || now - last_news >= SETTLE => {
+                return Ok(BootDisk { name: disk.name.clone(), table: disk.table.clone(), slot });
+            }
+            Choice::Ambiguous { disks: [one, other] } if now - last_news >= SETTLE => {
+                anyhow::bail!(
+                    "{} and {} were flashed from the same image, and nothing tells which of them this machine was booted from: \
+                     unplug one of them",
+                    one.name,
+                    other.name
+                );
+            }
+            Choice::Found { .. } | Choice::Ambiguous { .. } => {}
+            Choice::NotYet if now - start > FIND_ROOT => {
+                // The boot loader's own disk may still be known, for the rule of failures.
+                let named: Vec<_> = disks.iter().filter(|disk| from.is_some_and(|guid| disk.holds(guid))).collect();
+                if let [disk] = named[..] {
+                    let slot = contract::boot::Slot::A;
+                    context.disk = Some(BootDisk { name: disk.name.clone(), table: disk.table.clone(), slot });
+                }
+                let failed = coldplug.failed.iter().map(|text| format!("; {text}")).collect::<String>();
+                anyhow::bail!("{}, after {} s{failed}", explain(from, build, &disks), FIND_ROOT.as_secs());
+            }
+            Choice::NotYet => {}
+        }
+        context.watchdog.open();
+        context.watchdog.feed();
+        if coldplug.wait(LOOK_AGAIN) {
+            last_news = since_start();
+        }
+    }
+}
+
+/// Mounts the slot's root, and what its programs need.
+pub fn mount(disk: &BootDisk, build: BuildId) -> anyhow::Result<()> {
+    show_partitions(&disk.name, &disk.table)?;
+    let label = root_role(disk.slot).label();
+    let device = disk.need(label)?;
+    mount_at(&device, SYSROOT, "erofs", MsFlags::MS_RDONLY, "").map_err(|error| {
+        error.context(format!("the root of build {build} in {label} is damaged: flash the image again"))
+    })?;
+    for folder in ["dev", "proc"] {
+        bind(&format!("/{folder}"), &format!("{SYSROOT}/{folder}"))?;
+    }
+    Ok(())
+}
