@@ -11,6 +11,7 @@ mod initramfs;
 mod packages;
 mod plan;
 mod sandbox;
+mod stages;
 mod tools;
 mod tree;
 mod twin;

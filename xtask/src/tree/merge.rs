@@ -67,6 +67,10 @@ impl Tree {
                 continue;
             }
             let kind = kind_of(entry, &tar);
+            // A directory that was removed and made again hides what the packages shipped in it.
+            if entry.xattrs.keys().any(|name| name.ends_with(".overlay.opaque")) {
+                self.remove_all(&path);
+            }
             if !matches!(kind, Kind::Directory) && matches!(self.get(&path).map(|there| &there.kind), Some(Kind::Directory)) {
                 self.remove_all(&path);
             }

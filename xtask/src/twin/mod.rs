@@ -25,7 +25,7 @@ use crate::ui;
 use ids::Ids;
 
 /// Changes whenever this module makes another delta from the same inputs.
-const RECIPE: &str = "twin 1";
+const RECIPE: &str = "twin 2";
 
 /// Runs inside the twin, after its files and dpkg's database are there. `$@`: packages with a preinst, in order.
 const CONFIGURE: &str = r#"
@@ -141,7 +141,8 @@ fn make(cache: &Cache, tools: &Sandbox, inputs: &Inputs<'_>, work: &Path) -> Res
         "--format=pax",
         "--numeric-owner",
         "--xattrs",
-        "--xattrs-include=*",
+        "--xattrs-include=security.capability",
+        "--xattrs-include=*.overlay.opaque",
         ".",
     ];
     tools.clone().owners(Owners::All).bind_writable(work, "/work").command(pack).run().context("failed to pack the delta")?;

@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 
 mod boards;
 mod lock;
+mod ids;
+mod image;
 pub mod plan;
 mod tools;
 
@@ -22,6 +24,8 @@ struct Cli {
 enum Verb {
     Boards(boards::Boards),
     Lock(lock::LockVerb),
+    Ids(ids::IdsVerb),
+    Image(image::ImageVerb),
     Plan(plan::PlanVerb),
     Tools(tools::Tools),
 }
@@ -31,6 +35,8 @@ pub fn run() -> Result<()> {
     match Cli::parse().verb {
         Verb::Boards(verb) => verb.run(),
         Verb::Lock(verb) => verb.run(),
+        Verb::Ids(verb) => verb.run(),
+        Verb::Image(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         Verb::Tools(verb) => verb.run(),
     }
