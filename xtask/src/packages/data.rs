@@ -157,11 +157,17 @@ fn read_entries(path: &Path) -> Result<Vec<DataEntry>> {
     file.seek(SeekFrom::Start(0))?;
     let mut archive = tar::Archive::new(std::io::BufReader::new(file));
     let mut entries = Vec::new();
+    let mut last = 0;
     for entry in archive.entries_with_seek()? {
         let mut entry = entry?;
+        last = entry.raw_file_position().saturating_add(entry.size().div_ceil(512).saturating_mul(512));
         let raw = String::from_utf8(entry.path_bytes().into_owned()).context("a path is not UTF-8")?;
         let read = read_entry(&mut entry, &raw, end).with_context(|| format!("the entry {raw:?} is bad"))?;
         entries.push(read);
+    }
+    // The zeros at the end may be those of a file.
+    if last > marker {
+        bail!("its end is missing");
     }
     if entries.is_empty() {
         bail!("it holds nothing, not even the root");

@@ -23,7 +23,7 @@ const CONNECTIONS: usize = 8;
 /// How often one file is tried when the connection breaks or the server is busy. What came is kept and resumed.
 const ATTEMPTS: u32 = 4;
 /// The wait before the second attempt; doubled before each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
+const FIRST_WAIT: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 500 });
 /// Limit for a connection to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Limit for the server to send the next bytes.

@@ -15,3 +15,8 @@ pub mod lock;
 pub mod resolve;
 pub mod sources;
 mod text;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
