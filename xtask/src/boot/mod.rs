@@ -1,6 +1,6 @@
 //! Boot flows: the files of the partition that the firmware boots from, as the plan lists them, with their bytes.
 
-mod pe;
+pub mod pe;
 mod uefi;
 
 use anyhow::{Context, Result};

@@ -1,1 +1,18 @@
-//! See docs/ARCHITECTURE.md.
+//! Virtual nodes: QEMU from the tools tree, a private link between them, and scenarios that try what a node must survive.
+//!
+//! Nothing here needs root. The disks are copies of an image as it is shipped; a test gets into a node by what any
+//! owner may write on its config partition, never by a changed image.
+
+mod dhcp;
+mod disk;
+mod emulator;
+mod hub;
+mod lab;
+mod machine;
+mod node;
+mod qmp;
+pub mod scenario;
+mod visit;
+
+pub use emulator::{Accelerator, Emulator};
+pub use lab::{Lab, NodeSpec};

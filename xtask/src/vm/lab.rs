@@ -1,0 +1,179 @@
+//! A lab: some nodes from one image, on one private link, with their disks and logs in one folder.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::disk::{self, Disk};
+use super::emulator::Emulator;
+use super::hub::Hub;
+use super::machine::{DiskBus, FIRMWARE_DIR, Forward, MachinePlan, PAGE_PORT, SSH_PORT};
+use super::node::Node;
+
+/// Size of a node's disk unless said otherwise: what the cheapest sticks have.
+pub const DISK_GB: u32 = 8;
+/// Memory of a node unless said otherwise.
+pub const MEMORY_MB: u32 = 1024;
+/// Processors of a node unless said otherwise.
+pub const CORES: u32 = 2;
+
+/// What a lab wants of a node.
+#[derive(Clone, Debug)]
+pub struct NodeSpec {
+    /// Its name in the lab.
+    pub name: String,
+    /// Memory.
+    pub memory_mb: u32,
+    /// Size of its disk, in 10^9 bytes.
+    pub disk_gb: u32,
+    /// How many disks, each with the same image on it.
+    pub disks: u32,
+    /// How they are attached.
+    pub disk_bus: DiskBus,
+    /// Secure Boot with Microsoft's keys.
+    pub secure_boot: bool,
+    /// What its clock says at the start.
+    pub clock: Option<String>,
+    /// What is written as cloudy.toml on its config partition; nothing without.
+    pub cloudy_toml: Option<String>,
+    /// Ports of the node that the host can reach, besides page and ssh.
+    pub ports: Vec<u16>,
+}
+
+impl NodeSpec {
+    /// A node of that name like any other.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            memory_mb: MEMORY_MB,
+            disk_gb: DISK_GB,
+            disks: 1,
+            disk_bus: DiskBus::default(),
+            secure_boot: false,
+            clock: None,
+            cloudy_toml: None,
+            ports: Vec::new(),
+        }
+    }
+}
+
+/// Nodes, link, folder.
+pub struct Lab {
+    /// The nodes, as they were asked for.
+    pub nodes: Vec<Node>,
+    /// Their link.
+    pub hub: Hub,
+    folder: PathBuf,
+}
+
+impl Lab {
+    /// Makes disks and link; all nodes are off. What an earlier lab left in `folder` is removed.
+    pub fn new(emulator: &Emulator, image: &Path, folder: &Path, specs: &[NodeSpec]) -> Result<Self> {
+        let names: BTreeSet<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        if names.len() < specs.len() {
+            bail!("two nodes have the same name");
+        }
+        let ports = free_udp_ports(specs.len())?;
+        let hub = Hub::start(&ports)?;
+        let mut nodes = Vec::new();
+        for (index, spec) in specs.iter().enumerate() {
+            let plan = plan(spec, index, *ports.get(index).context("too few ports")?, hub.port(index)?)?;
+            for name in &plan.disks {
+                let path = folder.join(name);
+                disk::make(image, &path, u64::from(spec.disk_gb) * 1_000_000_000)?;
+                if let Some(text) = &spec.cloudy_toml {
+                    Disk::open(&path)?.put("config", "cloudy.toml", text.as_bytes())?;
+                }
+            }
+            let (_, variables) = plan.firmware();
+            emulator.copy_out(&format!("{FIRMWARE_DIR}/{variables}"), &folder.join(plan.variables()))?;
+            nodes.push(Node::new(plan, folder));
+        }
+        Ok(Self { nodes, hub, folder: folder.to_owned() })
+    }
+
+    /// The folder with disks and logs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The node of that name, and its index.
+    pub fn node(&mut self, name: &str) -> Result<(usize, &mut Node)> {
+        let found = self.nodes.iter_mut().enumerate().find(|(_, node)| node.plan.name == name);
+        found.with_context(|| format!("the lab has no node `{name}`"))
+    }
+
+    /// The disk of a node that is off.
+    pub fn disk(&mut self, name: &str) -> Result<Disk> {
+        let (_, node) = self.node(name)?;
+        if node.is_on()? {
+            bail!("node {name} is on; its disk can be changed while it is off");
+        }
+        Disk::open(&node.disk()?)
+    }
+
+    /// Removes the disks; the logs stay.
+    pub fn remove_disks(&self) {
+        for disk in self.nodes.iter().flat_map(|node| &node.plan.disks) {
+            let _ = fs::remove_file(self.folder.join(disk));
+        }
+    }
+}
+
+/// Makes an empty folder for a lab, where logs of an earlier one may be.
+pub fn prepare_folder(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("failed to empty `{}`", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))
+}
+
+impl MachinePlan {
+    /// The port of the host that leads to that port of the node.
+    pub fn host_port(&self, node: u16) -> Result<u16> {
+        let found = self.forwards.iter().find(|forward| forward.node == node);
+        Ok(found.with_context(|| format!("port {node} of {} is not forwarded", self.name))?.host)
+    }
+}
+
+fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result<MachinePlan> {
+    let mut forwards = Vec::new();
+    let inside: Vec<u16> = [PAGE_PORT, SSH_PORT].into_iter().chain(spec.ports.iter().copied()).collect();
+    for (node, host) in inside.iter().zip(free_tcp_ports(inside.len())?) {
+        forwards.push(Forward { host, node: *node });
+    }
+    let disk = |number: u32| match number {
+        1 => format!("{}.img", spec.name),
+        number => format!("{}.{number}.img", spec.name),
+    };
+    Ok(MachinePlan {
+        number: u8::try_from(index + 1).context("too many nodes")?,
+        name: spec.name.clone(),
+        memory_mb: spec.memory_mb,
+        cores: CORES,
+        secure_boot: spec.secure_boot,
+        disks: (1..=spec.disks).map(disk).collect(),
+        disk_bus: spec.disk_bus,
+        clock: spec.clock.clone(),
+        link_local,
+        link_hub,
+        forwards,
+    })
+}
+
+/// Loopback ports that are free now: QEMU, which can't be handed an open one through the sandbox, takes them a
+/// moment later.
+fn free_udp_ports(count: usize) -> Result<Vec<u16>> {
+    let sockets: Vec<_> =
+        (0..count).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
+    Ok(sockets.iter().map(|socket| socket.local_addr().map(|at| at.port())).collect::<std::io::Result<_>>()?)
+}
+
+fn free_tcp_ports(count: usize) -> Result<Vec<u16>> {
+    let sockets: Vec<_> =
+        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
+    Ok(sockets.iter().map(|socket| socket.local_addr().map(|at| at.port())).collect::<std::io::Result<_>>()?)
+}

@@ -1,0 +1,202 @@
+//! What a virtual machine is made of, as QEMU's arguments: a pure function of a plan.
+
+use super::emulator::Accelerator;
+
+/// Where the lab's folder is seen by QEMU.
+pub const LAB_INSIDE: &str = "/lab";
+/// Where the tools tree has OVMF.
+pub const FIRMWARE_DIR: &str = "/usr/share/OVMF";
+/// The port on which a node's page is.
+pub const PAGE_PORT: u16 = 80;
+/// The port of a node's ssh.
+pub const SSH_PORT: u16 = 22;
+
+/// How the node's disk is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskBus {
+    /// As in most mini-PCs of today.
+    #[default]
+    Nvme,
+    /// As in older ones, and where an SSD is a SATA one.
+    Sata,
+    /// A stick or a USB case.
+    Usb,
+    /// Virtual machines.
+    Virtio,
+}
+
+/// One node's machine.
+#[derive(Clone, Debug)]
+pub struct MachinePlan {
+    /// Its number, 1 for the first.
+    pub number: u8,
+    /// Its name, which is the stem of its files in the lab's folder.
+    pub name: String,
+    /// Memory.
+    pub memory_mb: u32,
+    /// Processors.
+    pub cores: u32,
+    /// Secure Boot with Microsoft's keys.
+    pub secure_boot: bool,
+    /// Disks in the order in which the firmware tries them: file names in the lab's folder.
+    pub disks: Vec<String>,
+    /// How they are attached.
+    pub disk_bus: DiskBus,
+    /// What the clock says at the start (`1970-01-01T00:00:00`); the host's time without.
+    pub clock: Option<String>,
+    /// Loopback ports: where QEMU receives frames of the private link.
+    pub link_local: u16,
+    /// Where the hub receives this node's.
+    pub link_hub: u16,
+    /// Loopback ports of the host that lead to ports of the node.
+    pub forwards: Vec<Forward>,
+}
+
+/// A loopback port that leads into a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// On the host.
+    pub host: u16,
+    /// On the node.
+    pub node: u16,
+}
+
+impl MachinePlan {
+    /// The serial console's log, in the lab's folder.
+    pub fn serial_log(&self) -> String {
+        format!("{}.serial.log", self.name)
+    }
+
+    /// The firmware's variables, in the lab's folder.
+    pub fn variables(&self) -> String {
+        format!("{}.vars", self.name)
+    }
+
+    /// The firmware with which the machine starts, and the variables that a new machine has; both below [`FIRMWARE_DIR`].
+    pub const fn firmware(&self) -> (&'static str, &'static str) {
+        if self.secure_boot {
+            ("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.ms.fd")
+        } else {
+            ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd")
+        }
+    }
+}
+
+/// QEMU's command line, the program first.
+pub fn arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
+    let n = plan.number;
+    add("-name", plan.name.clone());
+    let smm = if plan.secure_boot { "on" } else { "off" };
+    add("-machine", format!("q35,smm={smm},vmport=off"));
+    match accelerator {
+        Accelerator::Kvm => {
+            add("-accel", "kvm".to_owned());
+            add("-cpu", "host".to_owned());
+        }
+        Accelerator::Tcg => {
+            add("-accel", "tcg,thread=multi".to_owned());
+            add("-cpu", "max".to_owned());
+        }
+    }
+    add("-smp", plan.cores.to_string());
+    add("-m", format!("{}M", plan.memory_mb));
+    add("-display", "none".to_owned());
+    add("-vga", "std".to_owned());
+    add("-device", "virtio-rng-pci".to_owned());
+    // Firmware; under Secure Boot only code in system management mode may change its variables.
+    let (code, _) = plan.firmware();
+    add("-global", "ICH9-LPC.disable_s3=1".to_owned());
+    if plan.secure_boot {
+        add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
+    }
+    add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE_DIR}/{code}"));
+    add("-drive", format!("if=pflash,format=raw,unit=1,file={LAB_INSIDE}/{}", plan.variables()));
+    if plan.disk_bus == DiskBus::Usb {
+        add("-device", "qemu-xhci,id=usb".to_owned());
+    }
+    for (index, disk) in plan.disks.iter().enumerate() {
+        add("-drive", format!("if=none,id=disk{index},format=raw,file={LAB_INSIDE}/{disk},discard=unmap"));
+        let boot = format!("drive=disk{index},bootindex={index}");
+        add(
+            "-device",
+            match plan.disk_bus {
+                DiskBus::Nvme => format!("nvme,serial=node{n}disk{index},{boot}"),
+                DiskBus::Sata => format!("ide-hd,bus=ide.{index},{boot}"),
+                DiskBus::Usb => format!("usb-storage,bus=usb.0,{boot}"),
+                DiskBus::Virtio => format!("virtio-blk-pci,{boot}"),
+            },
+        );
+    }
+    // The private link first: it is the one that looks like a home's network.
+    add(
+        "-netdev",
+        format!(
+            "dgram,id=link,local.type=inet,local.host=127.0.0.1,local.port={},\
+             remote.type=inet,remote.host=127.0.0.1,remote.port={}",
+            plan.link_local, plan.link_hub
+        ),
+    );
+    add("-device", format!("virtio-net-pci,netdev=link,romfile=,mac=52:54:00:77:00:{n:02x}"));
+    // The way in from the host; nothing gets out by it.
+    let forwards: String =
+        plan.forwards.iter().map(|f| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", f.host, f.node)).collect();
+    add("-netdev", format!("user,id=host,restrict=on,ipv6=off,net=10.78.{n}.0/24{forwards}"));
+    add("-device", format!("virtio-net-pci,netdev=host,romfile=,mac=52:54:00:78:00:{n:02x}"));
+    add("-chardev", format!("file,id=serial,append=on,path={LAB_INSIDE}/{}", plan.serial_log()));
+    add("-serial", "chardev:serial".to_owned());
+    // QMP is spoken over QEMU's own stdin and stdout: no path, no port.
+    add("-chardev", "stdio,id=qmp,signal=off".to_owned());
+    add("-mon", "chardev=qmp,mode=control".to_owned());
+    if let Some(clock) = &plan.clock {
+        add("-rtc", format!("base={clock}"));
+    }
+    let mut command = vec!["qemu-system-x86_64".to_owned(), "-nodefaults".to_owned(), "-no-user-config".to_owned()];
+    command.append(&mut words);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn plan() -> MachinePlan {
+        MachinePlan {
+            number: 2,
+            name: "two".to_owned(),
+            memory_mb: 1024,
+            cores: 2,
+            secure_boot: false,
+            disks: vec!["two.img".to_owned()],
+            disk_bus: DiskBus::Nvme,
+            clock: None,
+            link_local: 5001,
+            link_hub: 5002,
+            forwards: vec![Forward { host: 5003, node: PAGE_PORT }, Forward { host: 5004, node: SSH_PORT }],
+        }
+    }
+
+    fn shown(plan: &MachinePlan, accelerator: Accelerator) -> String {
+        arguments(plan, accelerator).join(" ").replace(" -", "\n-")
+    }
+
+    #[test]
+    fn a_plain_node() {
+        expect![[r#""#]].assert_eq(&shown(&plan(), Accelerator::Tcg));
+    }
+
+    #[test]
+    fn secure_boot_with_two_sata_disks_and_an_old_clock() {
+        let plan = MachinePlan {
+            secure_boot: true,
+            disks: vec!["two.img".to_owned(), "two-second.img".to_owned()],
+            disk_bus: DiskBus::Sata,
+            clock: Some("1970-01-01T00:00:00".to_owned()),
+            ..plan()
+        };
+        expect![[r#""#]].assert_eq(&shown(&plan, Accelerator::Kvm));
+    }
+}

@@ -1,0 +1,163 @@
+//! One virtual node: started, watched by its serial line, switched off gently or by pulling the plug.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use super::emulator::Emulator;
+use super::machine::{LAB_INSIDE, MachinePlan, arguments};
+use super::qmp::Qmp;
+use crate::sandbox::Running;
+
+/// How often something that is waited for is looked at.
+pub const POLL: Duration = Duration::from_millis(200);
+
+/// A node and, while it is on, its QEMU.
+pub struct Node {
+    /// What it is made of.
+    pub plan: MachinePlan,
+    folder: PathBuf,
+    running: Option<(Running, Qmp)>,
+    /// Where in the serial log its newest start begins.
+    log_start: u64,
+}
+
+impl Node {
+    /// A node that is off; its disks and variables lie in `folder`.
+    pub fn new(plan: MachinePlan, folder: &Path) -> Self {
+        Self { plan, folder: folder.to_owned(), running: None, log_start: 0 }
+    }
+
+    /// Where its serial console is written.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join(self.plan.serial_log())
+    }
+
+    /// Where its first disk lies.
+    pub fn disk(&self) -> Result<PathBuf> {
+        let name = self.plan.disks.first().context("the node has no disk")?;
+        Ok(self.folder.join(name))
+    }
+
+    /// Switches it on.
+    pub fn start(&mut self, emulator: &Emulator) -> Result<()> {
+        if self.is_on()? {
+            bail!("node {} is on already", self.plan.name);
+        }
+        self.log_start = fs::metadata(self.log()).map_or(0, |metadata| metadata.len());
+        let errors = self.folder.join(format!("{}.qemu.log", self.plan.name));
+        let words = arguments(&self.plan, emulator.accelerator());
+        let stderr = File::create(&errors)?;
+        let mut running =
+            emulator.start(&self.folder, &words, Stdio::piped(), Stdio::piped(), stderr.into())?;
+        let lines = running.child.stdin.take().zip(running.child.stdout.take());
+        let (to, from) = lines.context("QEMU has no control line")?;
+        match Qmp::start(to, from) {
+            Ok(qmp) => {
+                self.running = Some((running, qmp));
+                Ok(())
+            }
+            Err(error) => {
+                let _ = running.child.kill();
+                let _ = running.child.wait();
+                let said = fs::read_to_string(&errors).unwrap_or_default();
+                Err(error.context(format!("failed to start node {}: {}", self.plan.name, said.trim())))
+            }
+        }
+    }
+
+    /// Whether its QEMU runs.
+    pub fn is_on(&mut self) -> Result<bool> {
+        if let Some((running, _)) = &mut self.running
+            && running.child.try_wait()?.is_some()
+        {
+            self.running = None;
+        }
+        Ok(self.running.is_some())
+    }
+
+    /// Pulls the plug: QEMU is killed wherever it is.
+    pub fn cut_power(&mut self) -> Result<()> {
+        if let Some((mut running, _)) = self.running.take() {
+            running.child.kill()?;
+            running.child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Presses the power button and waits until the node is off.
+    pub fn power_off(&mut self, limit: Duration) -> Result<()> {
+        let Some((_, qmp)) = &mut self.running else { return Ok(()) };
+        qmp.command("system_powerdown", json!({}))?;
+        let begun = Instant::now();
+        while self.is_on()? {
+            if begun.elapsed() > limit {
+                bail!("node {} did not switch off in {} s after its button was pressed", self.plan.name, limit.as_secs());
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Presses the reset button.
+    pub fn reset(&mut self) -> Result<()> {
+        let (_, qmp) = self.running.as_mut().context("the node is off")?;
+        qmp.command("system_reset", json!({}))?;
+        Ok(())
+    }
+
+    /// Takes a picture of the screen into the lab's folder, as PNG; returns where it lies.
+    pub fn screenshot(&mut self, name: &str) -> Result<PathBuf> {
+        let file = format!("{}.{name}.png", self.plan.name);
+        let (_, qmp) = self.running.as_mut().context("the node is off")?;
+        qmp.command("screendump", json!({ "filename": format!("{LAB_INSIDE}/{file}"), "format": "png" }))?;
+        Ok(self.folder.join(file))
+    }
+
+    /// What it wrote on its serial console since it was switched on, without the codes that colour it.
+    pub fn said(&self) -> String {
+        let bytes = fs::read(self.log()).unwrap_or_default();
+        let from = usize::try_from(self.log_start).unwrap_or(0).min(bytes.len());
+        plain(&String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.cut_power();
+    }
+}
+
+/// Text without terminal control sequences (`ESC [ … letter`, other `ESC x`) and carriage returns.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => {
+                if chars.next() == Some('[') {
+                    // Parameters, then one letter that ends it.
+                    let _ = chars.find(|c| ('@'..='~').contains(c));
+                }
+            }
+            '\r' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_left_out_of_the_log() {
+        assert_eq!(plain("\u{1b}[0;1;32m  OK  \u{1b}[0m\r\nnext\u{1b}[2J\u{1b}c"), "  OK  \nnext");
+        assert_eq!(plain("cut \u{1b}[0;1"), "cut ");
+    }
+}

@@ -1,0 +1,271 @@
+//! The keys of a scenario file, as they are written.
+
+use serde::Deserialize;
+
+use super::super::disk::Damage;
+use super::super::machine::DiskBus;
+
+/// A scenario.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RawScenario {
+    /// What it shows, in one line.
+    pub title: String,
+    /// Whether it is one of the slower proofs that `cargo xtask test --full` runs.
+    #[serde(default)]
+    pub full: bool,
+    /// The community whose kit and tokens the nodes' cloudy.toml may name (`{kit}`, `{token}`, …).
+    pub community: Option<String>,
+    /// The nodes.
+    pub nodes: Vec<RawNode>,
+    /// What is done, in order.
+    pub steps: Vec<RawStep>,
+}
+
+/// A node.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RawNode {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Memory.
+    pub memory_mb: Option<u32>,
+    /// Size of its disk in 10^9 bytes.
+    pub disk_gb: Option<u32>,
+    /// How many disks, each with the same image.
+    pub disks: Option<u32>,
+    /// How they are attached.
+    #[serde(default)]
+    pub disk_bus: DiskBus,
+    /// Secure Boot with Microsoft's keys.
+    #[serde(default)]
+    pub secure_boot: bool,
+    /// What its clock says at the start.
+    pub clock: Option<String>,
+    /// Its cloudy.toml; `{ssh-key}`, `{kit}`, `{token}`, `{expired-token}`, `{foreign-token}` are filled in.
+    pub cloudy_toml: Option<String>,
+    /// Ports that the host reaches, besides page and ssh.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// Whether it is switched on before the first step.
+    #[serde(default = "yes")]
+    pub start: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One step.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawStep {
+    /// Switches a node on.
+    Start(OneNode),
+    /// Pulls a node's plug.
+    PowerCut(OneNode),
+    /// Presses a node's power button and waits until it is off.
+    PowerOff(TimedNode),
+    /// Presses a node's reset button.
+    Reset(OneNode),
+    /// Switches a node on and pulls its plug after a while that the seed chooses, again and again.
+    PowerCutRandom(PowerCutRandom),
+    /// Waits until a node's serial console has shown a text since it was switched on.
+    WaitSerial(WaitSerial),
+    /// The serial console has not shown a text since the node was switched on.
+    AssertNoSerial(SerialText),
+    /// Waits until a node is off by itself.
+    WaitOff(TimedNode),
+    /// Waits until a node's page answers as it shall.
+    WaitHttp(WaitHttp),
+    /// Runs a command in a node by ssh until it ends as it shall.
+    Run(RunCommand),
+    /// Cuts a node off the private link.
+    CutLink(OneNode),
+    /// Lets a node back on the private link.
+    HealLink(OneNode),
+    /// Loses frames of the private link at random.
+    LoseFrames(LoseFrames),
+    /// Writes a file on a node's config partition while it is off.
+    WriteConfig(WriteConfig),
+    /// Damages a file of a FAT partition of a node that is off.
+    CorruptFile(CorruptFile),
+    /// Copies slot a of a node that is off to slot b, under another build id and an entry of its own.
+    AddSlot(AddSlot),
+    /// Takes a picture of a node's screen.
+    Screenshot(Screenshot),
+}
+
+/// A step about a node and nothing else.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OneNode {
+    /// Which.
+    pub node: String,
+}
+
+/// A step that waits for a node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TimedNode {
+    /// Which.
+    pub node: String,
+    /// Limit.
+    pub seconds: u64,
+}
+
+/// See [`RawStep::PowerCutRandom`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PowerCutRandom {
+    /// Which node.
+    pub node: String,
+    /// Chooses the moments.
+    pub seed: u64,
+    /// How many cuts.
+    pub times: u32,
+    /// A moment's clock starts when the console has shown this; at once without.
+    pub after: Option<String>,
+    /// How long to wait for that at most.
+    #[serde(default)]
+    pub seconds: u64,
+    /// The cut comes within so many milliseconds after.
+    pub within_milliseconds: u64,
+}
+
+/// See [`RawStep::WaitSerial`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WaitSerial {
+    /// Which node.
+    pub node: String,
+    /// The text.
+    pub text: String,
+    /// Limit.
+    pub seconds: u64,
+}
+
+/// See [`RawStep::AssertNoSerial`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SerialText {
+    /// Which node.
+    pub node: String,
+    /// The text.
+    pub text: String,
+}
+
+/// See [`RawStep::WaitHttp`]. All conditions that are given must hold at once.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WaitHttp {
+    /// Which node.
+    pub node: String,
+    /// Which of its ports; the page's without.
+    pub port: Option<u16>,
+    /// What to ask for.
+    pub path: String,
+    /// HTTP's status; 200 without.
+    pub status: Option<u16>,
+    /// A JSON pointer into the answer; the conditions below are about what it points to, else about the whole body.
+    pub pointer: Option<String>,
+    /// It is this.
+    pub equals: Option<toml::Value>,
+    /// Its text (a string's own, else its JSON) contains all of these.
+    #[serde(default)]
+    pub contains: Vec<String>,
+    /// Its text contains none of these.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// It is a list of that length.
+    pub length: Option<usize>,
+    /// Limit.
+    pub seconds: u64,
+}
+
+/// See [`RawStep::Run`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RunCommand {
+    /// Which node.
+    pub node: String,
+    /// The command, for the node's shell.
+    pub command: String,
+    /// Its exit status; 0 without.
+    #[serde(default)]
+    pub status: i32,
+    /// What it prints contains all of these.
+    #[serde(default)]
+    pub contains: Vec<String>,
+    /// And none of these.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// Keeps what it printed under this name.
+    pub save: Option<String>,
+    /// It prints what was kept under this name.
+    pub same_as: Option<String>,
+    /// It prints something else than what was kept under this name.
+    pub differs_from: Option<String>,
+    /// A file of the repo that is the command's standard input.
+    pub input: Option<String>,
+    /// Limit.
+    pub seconds: u64,
+}
+
+/// See [`RawStep::LoseFrames`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LoseFrames {
+    /// Of a hundred frames.
+    pub percent: u32,
+    /// Chooses them.
+    pub seed: u64,
+}
+
+/// See [`RawStep::WriteConfig`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WriteConfig {
+    /// Which node.
+    pub node: String,
+    /// The file's name.
+    pub name: String,
+    /// Its text, filled in as a node's cloudy.toml is.
+    pub text: String,
+}
+
+/// See [`RawStep::CorruptFile`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CorruptFile {
+    /// Which node.
+    pub node: String,
+    /// The partition's label.
+    pub partition: String,
+    /// The file: a glob that must match one path.
+    pub path: String,
+    /// What is done to it.
+    pub how: Damage,
+}
+
+/// See [`RawStep::AddSlot`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AddSlot {
+    /// Which node.
+    pub node: String,
+    /// The new slot's build id: 32 hexadecimal digits.
+    pub build: String,
+    /// Tries that it is given; confirmed without.
+    pub tries: Option<u32>,
+}
+
+/// See [`RawStep::Screenshot`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Screenshot {
+    /// Which node.
+    pub node: String,
+    /// Name of the picture.
+    pub name: String,
+}
