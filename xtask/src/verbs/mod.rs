@@ -11,6 +11,7 @@ mod ids;
 mod image;
 pub mod plan;
 mod tools;
+mod vm;
 
 /// Builds and tries images of cloudy.
 #[derive(Parser)]
@@ -28,6 +29,7 @@ enum Verb {
     Image(image::ImageVerb),
     Plan(plan::PlanVerb),
     Tools(tools::Tools),
+    Vm(vm::VmVerb),
 }
 
 /// Parses the command line and runs the verb that it names.
@@ -39,6 +41,7 @@ pub fn run() -> Result<()> {
         Verb::Image(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         Verb::Tools(verb) => verb.run(),
+        Verb::Vm(verb) => verb.run(),
     }
 }
 

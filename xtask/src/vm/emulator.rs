@@ -29,6 +29,15 @@ pub enum Accelerator {
     Tcg,
 }
 
+impl std::fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "KVM",
+            Self::Tcg => "QEMU's translator (TCG): this host's KVM runs no guest, so everything is slow",
+        })
+    }
+}
+
 /// QEMU in the tools tree.
 pub struct Emulator {
     tools: Tools,

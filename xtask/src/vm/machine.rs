@@ -185,7 +185,32 @@ mod tests {
 
     #[test]
     fn a_plain_node() {
-        expect![[r#""#]].assert_eq(&shown(&plan(), Accelerator::Tcg));
+        expect![[r#"
+            qemu-system-x86_64
+            -nodefaults
+            -no-user-config
+            -name two
+            -machine q35,smm=off,vmport=off
+            -accel tcg,thread=multi
+            -cpu max
+            -smp 2
+            -m 1024M
+            -display none
+            -vga std
+            -device virtio-rng-pci
+            -global ICH9-LPC.disable_s3=1
+            -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd
+            -drive if=pflash,format=raw,unit=1,file=/lab/two.vars
+            -drive if=none,id=disk0,format=raw,file=/lab/two.img,discard=unmap
+            -device nvme,serial=node2disk0,drive=disk0,bootindex=0
+            -netdev dgram,id=link,local.type=inet,local.host=127.0.0.1,local.port=5001,remote.type=inet,remote.host=127.0.0.1,remote.port=5002
+            -device virtio-net-pci,netdev=link,romfile=,mac=52:54:00:77:00:02
+            -netdev user,id=host,restrict=on,ipv6=off,net=10.78.2.0/24,hostfwd=tcp:127.0.0.1:5003-:80,hostfwd=tcp:127.0.0.1:5004-:22
+            -device virtio-net-pci,netdev=host,romfile=,mac=52:54:00:78:00:02
+            -chardev file,id=serial,append=on,path=/lab/two.serial.log
+            -serial chardev:serial
+            -chardev stdio,id=qmp,signal=off
+            -mon chardev=qmp,mode=control"#]].assert_eq(&shown(&plan(), Accelerator::Tcg));
     }
 
     #[test]
@@ -197,6 +222,35 @@ mod tests {
             clock: Some("1970-01-01T00:00:00".to_owned()),
             ..plan()
         };
-        expect![[r#""#]].assert_eq(&shown(&plan, Accelerator::Kvm));
+        expect![[r#"
+            qemu-system-x86_64
+            -nodefaults
+            -no-user-config
+            -name two
+            -machine q35,smm=on,vmport=off
+            -accel kvm
+            -cpu host
+            -smp 2
+            -m 1024M
+            -display none
+            -vga std
+            -device virtio-rng-pci
+            -global ICH9-LPC.disable_s3=1
+            -global driver=cfi.pflash01,property=secure,value=on
+            -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd
+            -drive if=pflash,format=raw,unit=1,file=/lab/two.vars
+            -drive if=none,id=disk0,format=raw,file=/lab/two.img,discard=unmap
+            -device ide-hd,bus=ide.0,drive=disk0,bootindex=0
+            -drive if=none,id=disk1,format=raw,file=/lab/two-second.img,discard=unmap
+            -device ide-hd,bus=ide.1,drive=disk1,bootindex=1
+            -netdev dgram,id=link,local.type=inet,local.host=127.0.0.1,local.port=5001,remote.type=inet,remote.host=127.0.0.1,remote.port=5002
+            -device virtio-net-pci,netdev=link,romfile=,mac=52:54:00:77:00:02
+            -netdev user,id=host,restrict=on,ipv6=off,net=10.78.2.0/24,hostfwd=tcp:127.0.0.1:5003-:80,hostfwd=tcp:127.0.0.1:5004-:22
+            -device virtio-net-pci,netdev=host,romfile=,mac=52:54:00:78:00:02
+            -chardev file,id=serial,append=on,path=/lab/two.serial.log
+            -serial chardev:serial
+            -chardev stdio,id=qmp,signal=off
+            -mon chardev=qmp,mode=control
+            -rtc base=1970-01-01T00:00:00"#]].assert_eq(&shown(&plan, Accelerator::Kvm));
     }
 }

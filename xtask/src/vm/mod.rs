@@ -15,4 +15,6 @@ pub mod scenario;
 mod visit;
 
 pub use emulator::{Accelerator, Emulator};
-pub use lab::{Lab, NodeSpec};
+pub use lab::{DISK_GB, Lab, MEMORY_MB, NodeSpec, prepare_folder};
+pub use machine::{PAGE_PORT, SSH_PORT};
+pub use visit::{SSH_USER, make_key};

@@ -44,7 +44,7 @@ pub fn get(port: u16, path: &str) -> Result<Answer> {
 /// Makes the key that the lab's nodes let in; returns its public half, one line.
 pub fn make_key(emulator: &Emulator, lab: &Path) -> Result<String> {
     let words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", "/lab/key"].map(str::to_owned);
-    let (status, _, errors) = finish(emulator, lab, &words, "keygen", Duration::from_secs(ATTEMPT_SECONDS))?;
+    let (status, _, errors) = finish(emulator, lab, &words, "keygen", None, Duration::from_secs(ATTEMPT_SECONDS))?;
     if status != Some(0) {
         bail!("failed to make a key for ssh: {errors}");
     }
@@ -64,7 +64,16 @@ pub struct Ended {
 }
 
 /// Runs a command in a node once.
-pub fn run(emulator: &Emulator, lab: &Path, port: u16, command: &str, limit: Duration) -> Result<Ended> {
+///
+/// `input` is a file that becomes its standard input.
+pub fn run(
+    emulator: &Emulator,
+    lab: &Path,
+    port: u16,
+    command: &str,
+    input: Option<&Path>,
+    limit: Duration,
+) -> Result<Ended> {
     let mut words = vec!["ssh".to_owned(), "-F".to_owned(), "none".to_owned()];
     let key = format!("IdentityFile={LAB_INSIDE}/key");
     let connect = format!("ConnectTimeout={ATTEMPT_SECONDS}");
@@ -83,7 +92,7 @@ pub fn run(emulator: &Emulator, lab: &Path, port: u16, command: &str, limit: Dur
         words.extend(["-o".to_owned(), option.to_owned()]);
     }
     words.extend([format!("{SSH_USER}@127.0.0.1"), command.to_owned()]);
-    let (status, output, errors) = finish(emulator, lab, &words, "ssh", limit)?;
+    let (status, output, errors) = finish(emulator, lab, &words, "ssh", input, limit)?;
     Ok(Ended { status, output, errors })
 }
 
@@ -93,11 +102,19 @@ fn finish(
     lab: &Path,
     words: &[String],
     name: &str,
+    input: Option<&Path>,
     limit: Duration,
 ) -> Result<(Option<i32>, String, String)> {
     let (out, err) = (lab.join(format!("{name}.out")), lab.join(format!("{name}.err")));
+    let stdin = match input {
+        Some(path) => {
+            let file = File::open(path).with_context(|| format!("failed to open `{}`", path.display()))?;
+            file.into()
+        }
+        None => Stdio::null(),
+    };
     let mut running =
-        emulator.start(lab, words, Stdio::null(), File::create(&out)?.into(), File::create(&err)?.into())?;
+        emulator.start(lab, words, stdin, File::create(&out)?.into(), File::create(&err)?.into())?;
     let begun = Instant::now();
     let status = loop {
         if let Some(status) = running.child.try_wait()? {

@@ -16,12 +16,14 @@ mod check;
 mod people;
 mod raw;
 mod run;
+mod slot;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 pub use check::Scenario;
+pub use people::People;
 pub use run::{Outcome, run};
 
 /// Where scenarios lie in the repo.

@@ -1,0 +1,146 @@
+//! `cargo xtask vm BOARD`: nodes in virtual machines, to look at or to run scenarios on.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+
+use super::plan::DEFAULT_FLAVOUR;
+use crate::packages::cache::Cache;
+use crate::tools::{self, Tools};
+use crate::ui;
+use crate::vm::{self, Emulator, Lab, NodeSpec, scenario};
+
+/// The name of the community that the nodes form.
+const COMMUNITY: &str = "Virtual";
+
+/// Boots nodes from a board's image in virtual machines, joined by a private link, and waits for Ctrl-C.
+#[derive(Args)]
+pub struct VmVerb {
+    /// The board, as `cargo xtask boards` lists it.
+    board: String,
+    /// How many nodes.
+    #[arg(long, default_value_t = 1)]
+    nodes: u8,
+    /// Memory of each, in MB.
+    #[arg(long, default_value_t = vm::MEMORY_MB, value_name = "MB")]
+    memory: u32,
+    /// Size of each one's disk, in GB.
+    #[arg(long, default_value_t = vm::DISK_GB, value_name = "GB")]
+    disk: u32,
+    /// Boot with Secure Boot and Microsoft's keys.
+    #[arg(long)]
+    secure_boot: bool,
+    /// The flavour.
+    #[arg(long, default_value = DEFAULT_FLAVOUR)]
+    flavour: String,
+    /// An image to boot instead of the board's newest.
+    #[arg(long)]
+    image: Option<PathBuf>,
+    /// Run a scenario instead (its name in ci/scenarios, or a file; may be given more than once).
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+    /// Run every scenario of ci/scenarios.
+    #[arg(long, conflicts_with = "scenario")]
+    all_scenarios: bool,
+}
+
+impl VmVerb {
+    /// Runs the verb.
+    pub fn run(self) -> Result<()> {
+        let repo = super::root()?;
+        let image = match &self.image {
+            Some(path) => path.clone(),
+            None => repo.join("out").join(format!("cloudy-{}-{}.img", self.board, self.flavour)),
+        };
+        ensure!(
+            image.is_file(),
+            "there is no image `{}`: build it with `cargo xtask image {}`",
+            image.display(),
+            self.board
+        );
+        let tools = Tools::prepare(&repo, tools::LOCK, &Cache::open()?, None)?;
+        let emulator = Emulator::new(tools)?;
+        ui::say(&format!("virtual machines run on {}", emulator.accelerator()));
+        let work = repo.join("target").join("vm");
+        if self.scenario.is_empty() && !self.all_scenarios {
+            return self.show(&emulator, &image, &work.join("nodes"));
+        }
+        let paths = if self.all_scenarios { scenario::list(&repo)? } else { self.scenario_paths(&repo) };
+        let mut failed = Vec::new();
+        for path in paths {
+            let scenario = scenario::read(&path)?;
+            match scenario::run(&emulator, &repo, &image, &work.join(&scenario.name), &scenario) {
+                Ok(outcome) => println!("ok      {:5.0} s  {}", outcome.seconds, outcome.name),
+                Err(_) => {
+                    println!("FAILED           {}", scenario.name);
+                    failed.push(scenario.name);
+                }
+            }
+        }
+        if !failed.is_empty() {
+            bail!("failed: {}; again: cargo xtask vm {} --scenario {}", failed.join(", "), self.board, failed[0]);
+        }
+        println!("\nNext: cargo xtask vm {} --nodes 2", self.board);
+        Ok(())
+    }
+
+    fn scenario_paths(&self, repo: &std::path::Path) -> Vec<PathBuf> {
+        let path = |name: &String| {
+            let known = repo.join(scenario::FOLDER).join(format!("{name}.toml"));
+            if known.is_file() { known } else { PathBuf::from(name) }
+        };
+        self.scenario.iter().map(path).collect()
+    }
+
+    /// Boots the nodes and waits until the user has seen enough.
+    fn show(&self, emulator: &Emulator, image: &std::path::Path, folder: &std::path::Path) -> Result<()> {
+        // Held back from here on, also from QEMU, so that Ctrl-C ends all in order.
+        let mut ends = SigSet::empty();
+        ends.add(Signal::SIGINT);
+        ends.add(Signal::SIGTERM);
+        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&ends), None).context("failed to hold back Ctrl-C")?;
+        vm::prepare_folder(folder)?;
+        let people = scenario::People::new(&vm::make_key(emulator, folder)?, Some(COMMUNITY))?;
+        let specs: Vec<NodeSpec> = (1..=self.nodes)
+            .map(|number| NodeSpec {
+                memory_mb: self.memory,
+                disk_gb: self.disk,
+                secure_boot: self.secure_boot,
+                cloudy_toml: Some(people.fill(&cloudy_toml(number))),
+                ..NodeSpec::new(&format!("node-{number}"))
+            })
+            .collect();
+        let mut lab = Lab::new(emulator, image, folder, &specs)?;
+        for node in &mut lab.nodes {
+            node.start(emulator)?;
+        }
+        println!("Starting {} nodes; a page answers after one to three minutes.", self.nodes);
+        for node in &lab.nodes {
+            println!("\n{}", node.plan.name);
+            println!("  page     http://127.0.0.1:{}/", node.plan.host_port(vm::PAGE_PORT)?);
+            let ssh = node.plan.host_port(vm::SSH_PORT)?;
+            println!("  ssh      ssh -i {} -p {ssh} {}@127.0.0.1", folder.join("key").display(), vm::SSH_USER);
+            println!("  console  {}", node.log().display());
+        }
+        println!("\nCtrl-C switches them off.");
+        ends.wait().context("failed to wait for Ctrl-C")?;
+        for node in &mut lab.nodes {
+            node.cut_power()?;
+        }
+        lab.remove_disks();
+        println!("\nThe nodes are off; their logs stay in {}", folder.display());
+        println!("Next: cargo xtask vm {} --scenario two-nodes", self.board);
+        Ok(())
+    }
+}
+
+/// Settings of node `number`: the first founds a community, the others join it.
+fn cloudy_toml(number: u8) -> String {
+    let join = match number {
+        1 => format!("found = \"{COMMUNITY}\"\nkit = \"{{kit}}\"\n"),
+        _ => "token = \"{token}\"\n".to_owned(),
+    };
+    format!("hostname = \"node-{number}\"\nssh-keys = [\"{{ssh-key}}\"]\n\n[join]\n{join}")
+}

@@ -1,0 +1,319 @@
+//! Runs a scenario's steps on a lab, says each with its time, and on failure shows what the nodes said last.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use contract::boot::BuildId;
+
+use super::super::disk::damaged;
+use super::super::emulator::Emulator;
+use super::super::lab::{Lab, NodeSpec, prepare_folder};
+use super::super::machine::{PAGE_PORT, SSH_PORT};
+use super::super::node::POLL;
+use super::super::visit::{self, Answer};
+use super::people::People;
+use super::raw::{AddSlot, CorruptFile, PowerCutRandom, RawStep, RunCommand, WaitHttp};
+use super::{Scenario, slot};
+use crate::ui;
+
+/// How many of a serial log's last lines a failure shows.
+const TAIL_LINES: usize = 40;
+/// How long after a failed attempt the next visit comes.
+const VISIT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a scenario ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its name.
+    pub name: String,
+    /// Seconds that it took.
+    pub seconds: f64,
+    /// Where the logs are.
+    pub folder: PathBuf,
+}
+
+/// Runs one scenario with nodes from `image`; disks and logs lie in `folder`, which is emptied. `repo` is where inputs
+/// of commands are.
+///
+/// # Errors
+/// When a step does not come true: with the step, and the tails of all serial logs on stderr.
+pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenario: &Scenario) -> Result<Outcome> {
+    let begun = Instant::now();
+    ui::say(&format!("» scenario {}: {}", scenario.name, scenario.title));
+    prepare_folder(folder)?;
+    let key = visit::make_key(emulator, folder)?;
+    let people = People::new(&key, scenario.community.as_deref())?;
+    let specs: Vec<NodeSpec> = scenario
+        .nodes
+        .iter()
+        .map(|(spec, _)| NodeSpec { cloudy_toml: spec.cloudy_toml.as_deref().map(|text| people.fill(text)), ..spec.clone() })
+        .collect();
+    let lab = Lab::new(emulator, image, folder, &specs)?;
+    let mut stage = Stage { emulator, repo, lab, people, saved: BTreeMap::new(), begun };
+    let result = stage.play(scenario);
+    if let Err(error) = &result {
+        ui::say(&format!("  failed: {error:#}"));
+        stage.show_tails();
+        ui::say(&format!("  all logs: {}", folder.display()));
+    }
+    for node in &mut stage.lab.nodes {
+        node.cut_power()?;
+    }
+    stage.lab.remove_disks();
+    result.with_context(|| format!("scenario {} failed", scenario.name))?;
+    let seconds = begun.elapsed().as_secs_f64();
+    ui::say(&format!("  scenario {}: {seconds:.0} s", scenario.name));
+    Ok(Outcome { name: scenario.name.clone(), seconds, folder: folder.to_owned() })
+}
+
+struct Stage<'a> {
+    emulator: &'a Emulator,
+    repo: &'a Path,
+    lab: Lab,
+    people: People,
+    /// What commands printed, by the name under which it was kept.
+    saved: BTreeMap<String, String>,
+    begun: Instant,
+}
+
+impl Stage<'_> {
+    fn play(&mut self, scenario: &Scenario) -> Result<()> {
+        for (spec, start) in &scenario.nodes {
+            if *start {
+                self.lab.node(&spec.name)?.1.start(self.emulator)?;
+            }
+        }
+        for (number, step) in (1..).zip(&scenario.steps) {
+            self.step(step).with_context(|| format!("step {number} ({})", step.shown()))?;
+            ui::say(&format!("  {:6.1} s  {}", self.begun.elapsed().as_secs_f64(), step.shown()));
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &RawStep) -> Result<()> {
+        match step {
+            RawStep::Start(step) => self.lab.node(&step.node)?.1.start(self.emulator),
+            RawStep::PowerCut(step) => self.lab.node(&step.node)?.1.cut_power(),
+            RawStep::PowerOff(step) => self.lab.node(&step.node)?.1.power_off(Duration::from_secs(step.seconds)),
+            RawStep::Reset(step) => self.lab.node(&step.node)?.1.reset(),
+            RawStep::PowerCutRandom(step) => self.power_cut_random(step),
+            RawStep::WaitSerial(step) => self.wait_serial(&step.node, &step.text, step.seconds),
+            RawStep::AssertNoSerial(step) => {
+                let (_, node) = self.lab.node(&step.node)?;
+                ensure!(!node.said().contains(&step.text), "the console has shown it");
+                Ok(())
+            }
+            RawStep::WaitOff(step) => {
+                let begun = Instant::now();
+                while self.lab.node(&step.node)?.1.is_on()? {
+                    ensure!(begun.elapsed().as_secs() < step.seconds, "it is still on after {} s", step.seconds);
+                    std::thread::sleep(POLL);
+                }
+                Ok(())
+            }
+            RawStep::WaitHttp(step) => self.wait_http(step),
+            RawStep::Run(step) => self.run(step),
+            RawStep::CutLink(step) => self.set_cut(&step.node, true),
+            RawStep::HealLink(step) => self.set_cut(&step.node, false),
+            RawStep::LoseFrames(step) => {
+                self.lab.hub.set_loss(step.percent, step.seed);
+                Ok(())
+            }
+            RawStep::WriteConfig(step) => {
+                let text = self.people.fill(&step.text);
+                self.lab.disk(&step.node)?.put("config", &step.name, text.as_bytes())
+            }
+            RawStep::CorruptFile(step) => self.corrupt_file(step),
+            RawStep::AddSlot(step) => self.add_slot(step),
+            RawStep::Screenshot(step) => {
+                self.lab.node(&step.node)?.1.screenshot(&step.name)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn set_cut(&mut self, node: &str, cut: bool) -> Result<()> {
+        let (index, _) = self.lab.node(node)?;
+        self.lab.hub.set_cut(index, cut);
+        Ok(())
+    }
+
+    fn wait_serial(&mut self, name: &str, text: &str, seconds: u64) -> Result<()> {
+        let begun = Instant::now();
+        let (_, node) = self.lab.node(name)?;
+        loop {
+            // Whether it is on is asked first: what it said last is then in the log.
+            let on = node.is_on()?;
+            if node.said().contains(text) {
+                return Ok(());
+            }
+            ensure!(on, "the node is off, and its console did not show it");
+            ensure!(begun.elapsed().as_secs() < seconds, "the console did not show it in {seconds} s");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn power_cut_random(&mut self, step: &PowerCutRandom) -> Result<()> {
+        let mut random = step.seed | 1;
+        for _ in 0..step.times {
+            self.lab.node(&step.node)?.1.start(self.emulator)?;
+            if let Some(text) = &step.after {
+                self.wait_serial(&step.node, text, step.seconds)?;
+            }
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let milliseconds = random % step.within_milliseconds;
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            let (_, node) = self.lab.node(&step.node)?;
+            let last = node.said().lines().last().unwrap_or_default().trim().to_owned();
+            node.cut_power()?;
+            ui::say(&format!("            cut {milliseconds} ms later, after `{last}`"));
+        }
+        Ok(())
+    }
+
+    fn wait_http(&mut self, step: &WaitHttp) -> Result<()> {
+        let begun = Instant::now();
+        let (_, node) = self.lab.node(&step.node)?;
+        let port = node.plan.host_port(step.port.unwrap_or(PAGE_PORT))?;
+        loop {
+            let last = match visit::get(port, &step.path) {
+                Ok(answer) => match check_answer(step, &answer) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            ensure!(node.is_on()?, "the node is off; {last:#}");
+            if begun.elapsed().as_secs() >= step.seconds {
+                return Err(last.context(format!("not in {} s", step.seconds)));
+            }
+            std::thread::sleep(VISIT_PAUSE);
+        }
+    }
+
+    fn run(&mut self, step: &RunCommand) -> Result<()> {
+        let begun = Instant::now();
+        let limit = Duration::from_secs(step.seconds);
+        let folder = self.lab.folder().to_owned();
+        let input = step.input.as_ref().map(|input| self.repo.join(input));
+        let (_, node) = self.lab.node(&step.node)?;
+        let port = node.plan.host_port(SSH_PORT)?;
+        loop {
+            let left = limit.saturating_sub(begun.elapsed());
+            let ended = visit::run(self.emulator, &folder, port, &step.command, input.as_deref(), left)?;
+            let verdict = check_ended(step, &ended, &self.saved);
+            if verdict.is_ok() {
+                if let Some(name) = &step.save {
+                    self.saved.insert(name.clone(), ended.output);
+                }
+                return Ok(());
+            }
+            let (_, node) = self.lab.node(&step.node)?;
+            ensure!(node.is_on()?, "the node is off");
+            if begun.elapsed() >= limit {
+                return verdict.with_context(|| format!("not in {} s", step.seconds));
+            }
+            std::thread::sleep(VISIT_PAUSE);
+        }
+    }
+
+    fn corrupt_file(&mut self, step: &CorruptFile) -> Result<()> {
+        let disk = self.lab.disk(&step.node)?;
+        let glob = globset::Glob::new(&step.path)?.compile_matcher();
+        let mut files = disk.files(&step.partition)?;
+        let found: Vec<usize> = (0..files.len()).filter(|at| files.get(*at).is_some_and(|(path, _)| glob.is_match(path))).collect();
+        let [at] = found.as_slice() else {
+            let all: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
+            bail!("{} files match, one must; there are: {}", found.len(), all.join(", "));
+        };
+        let (path, content) = files.swap_remove(*at);
+        if let Some(content) = damaged(&content, step.how).with_context(|| format!("failed to damage `{path}`"))? {
+            files.push((path, content));
+        }
+        disk.replace_files(&step.partition, files)
+    }
+
+    fn add_slot(&mut self, step: &AddSlot) -> Result<()> {
+        let build: BuildId = step.build.parse()?;
+        slot::add(&self.lab.disk(&step.node)?, build, step.tries)
+    }
+
+    fn show_tails(&self) {
+        for node in &self.lab.nodes {
+            ui::say(&format!("  the last that {} said:", node.plan.name));
+            let said = node.said();
+            let lines: Vec<_> = said.lines().collect();
+            for line in lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)) {
+                ui::say(&format!("    {line}"));
+            }
+        }
+    }
+}
+
+/// Whether an answer is what the step waits for.
+pub fn check_answer(step: &WaitHttp, answer: &Answer) -> Result<()> {
+    let wanted = step.status.unwrap_or(200);
+    ensure!(answer.status == wanted, "the answer's status is {}, {wanted} wanted: {}", answer.status, short(&answer.body));
+    let value = match &step.pointer {
+        Some(pointer) => {
+            let json: serde_json::Value =
+                serde_json::from_str(&answer.body).with_context(|| format!("no JSON: {}", short(&answer.body)))?;
+            json.pointer(pointer).cloned().with_context(|| format!("nothing at `{pointer}` in {}", short(&answer.body)))?
+        }
+        None => serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::String(answer.body.clone())),
+    };
+    let text = match (&value, &step.pointer) {
+        (_, None) => answer.body.clone(),
+        (serde_json::Value::String(text), _) => text.clone(),
+        (other, _) => other.to_string(),
+    };
+    if let Some(equals) = &step.equals {
+        ensure!(serde_json::to_value(equals)? == value, "it is {}, {equals} wanted", short(&text));
+    }
+    if let Some(length) = step.length {
+        let list = value.as_array().with_context(|| format!("it is no list: {}", short(&text)))?;
+        ensure!(list.len() == length, "the list has {} entries, {length} wanted: {}", list.len(), short(&text));
+    }
+    check_text(&text, &step.contains, &step.lacks)
+}
+
+/// Whether a command ended as the step says.
+pub fn check_ended(step: &RunCommand, ended: &visit::Ended, saved: &BTreeMap<String, String>) -> Result<()> {
+    let status = ended.status.context("it did not end")?;
+    let errors = ended.errors.trim();
+    ensure!(status == step.status, "its status is {status}, {} wanted; it said: {} {errors}", step.status, short(&ended.output));
+    check_text(&ended.output, &step.contains, &step.lacks)?;
+    let kept = |name: &String| saved.get(name).with_context(|| format!("nothing is kept as `{name}`"));
+    if let Some(name) = &step.same_as {
+        let kept = kept(name)?;
+        ensure!(*kept == ended.output, "it printed {}, before it was {}", short(&ended.output), short(kept));
+    }
+    if let Some(name) = &step.differs_from {
+        ensure!(*kept(name)? != ended.output, "it printed the same as before: {}", short(&ended.output));
+    }
+    Ok(())
+}
+
+fn check_text(text: &str, contains: &[String], lacks: &[String]) -> Result<()> {
+    if let Some(missing) = contains.iter().find(|part| !text.contains(part.as_str())) {
+        bail!("`{missing}` is not in {}", short(text));
+    }
+    if let Some(there) = lacks.iter().find(|part| text.contains(part.as_str())) {
+        bail!("`{there}` is in {}", short(text));
+    }
+    Ok(())
+}
+
+/// A text as it fits into an error.
+fn short(text: &str) -> String {
+    const CHARS: usize = 600;
+    let mut short: String = text.chars().take(CHARS).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("`{}`", short.trim_end())
+}

@@ -1,0 +1,97 @@
+//! A second slot on a node's disk, as an update would leave it: the first one's files under another build id.
+
+use anyhow::{Context, Result, ensure};
+use contract::boot::{BuildId, ENTRIES_DIR, EntryName, Tries};
+
+use super::super::disk::Disk;
+
+/// Where the superblock of an erofs lies, and what of it is touched (erofs_fs.h).
+const SUPERBLOCK_AT: usize = 1024;
+const MAGIC: u32 = 0xe0f5_e1e2;
+const CHECKSUM_AT: usize = 4;
+const FEATURES_AT: usize = 8;
+const BLOCK_BITS_AT: usize = 12;
+const UUID_AT: usize = 48;
+const FEATURE_CHECKSUM: u32 = 1;
+/// Sorts after every build's own version, so that the boot loader tries the new slot first.
+const NEWEST: &str = "version 99999999999";
+
+/// Adds slot b to a disk whose first boot is done, with so many tries, or confirmed.
+pub fn add(disk: &Disk, build: BuildId, tries: Option<u32>) -> Result<()> {
+    let mut files = disk.files("esp")?;
+    let (old, entry) = files
+        .iter()
+        .find_map(|(path, content)| {
+            let name = path.strip_prefix(ENTRIES_DIR)?.strip_prefix('/')?;
+            Some((EntryName::parse(name)?.build, String::from_utf8_lossy(content).into_owned()))
+        })
+        .context("the ESP has no entry of ours")?;
+    let name = EntryName { build, tries: tries.map(|left| Tries { left, done: 0 }) };
+    let (from, to) = (old.to_string(), build.to_string());
+    let added: Vec<_> = files
+        .iter()
+        .filter(|(path, _)| path.starts_with(&format!("cloudy/{from}/")))
+        .map(|(path, content)| (path.replace(&from, &to), content.clone()))
+        .collect();
+    ensure!(!added.is_empty(), "the ESP has no files of build {from}");
+    files.extend(added);
+    files.push((format!("{ENTRIES_DIR}/{name}"), renamed(&entry, &from, &to).into_bytes()));
+    disk.replace_files("esp", files)?;
+    disk.copy_partition("root-a", "root-b").context("failed to copy the root to slot b (was the first boot done?)")?;
+    let mut start = disk.read_at("root-b", 0, 2 * 65536)?;
+    set_uuid(&mut start, build.0)?;
+    disk.write_at("root-b", 0, &start)
+}
+
+/// The entry's text for another build, newer than all.
+fn renamed(entry: &str, from: &str, to: &str) -> String {
+    let lines = entry.lines().map(|line| if line.starts_with("version") { NEWEST.to_owned() } else { line.replace(from, to) });
+    lines.map(|line| line + "\n").collect()
+}
+
+/// Changes the UUID of the erofs that begins with `start`, and its checksum with it.
+fn set_uuid(start: &mut [u8], uuid: [u8; 16]) -> Result<()> {
+    let block = {
+        let superblock = start.get(SUPERBLOCK_AT..SUPERBLOCK_AT + 128).context("too short")?;
+        let number = |at: usize| u32::from_le_bytes([superblock[at], superblock[at + 1], superblock[at + 2], superblock[at + 3]]);
+        ensure!(number(0) == MAGIC, "the root is no erofs");
+        ensure!(number(FEATURES_AT) & FEATURE_CHECKSUM != 0, "the root's superblock has no checksum");
+        1usize << superblock[BLOCK_BITS_AT]
+    };
+    let summed = start.get_mut(SUPERBLOCK_AT..block.max(SUPERBLOCK_AT + 128)).context("too short")?;
+    summed[UUID_AT..UUID_AT + 16].copy_from_slice(&uuid);
+    summed[CHECKSUM_AT..CHECKSUM_AT + 4].fill(0);
+    let checksum = crc32c(summed);
+    summed[CHECKSUM_AT..CHECKSUM_AT + 4].copy_from_slice(&checksum.to_le_bytes());
+    Ok(())
+}
+
+/// CRC-32C as erofs takes it: all ones at the start, not inverted at the end.
+fn crc32c(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(u32::MAX, |mut crc, byte| {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0x82f6_3b78 * (crc & 1));
+        }
+        crc
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_the_castagnoli_one() {
+        assert_eq!(!crc32c(b"123456789"), 0xe306_9283);
+    }
+
+    #[test]
+    fn an_entry_is_renamed_whole() {
+        let entry = "title cloudy\nversion 6.12\nlinux /cloudy/aa/linux\noptions initrd=\\cloudy\\aa\\initrd cloudy.build=aa\n";
+        assert_eq!(
+            renamed(entry, "aa", "bb"),
+            "title cloudy\nversion 99999999999\nlinux /cloudy/bb/linux\noptions initrd=\\cloudy\\bb\\initrd cloudy.build=bb\n"
+        );
+    }
+}
