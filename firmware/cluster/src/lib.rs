@@ -1,1 +1,25 @@
-//! The microcloud core, sans-IO: membership, admission, messages.
+//! The microcloud core, sans-IO: who belongs to a community, who is there, what they tell each other.
+//!
+//! Nothing here opens a socket or a file, reads a clock or draws randomness by itself: callers pass those in,
+//! so that a simulator runs exactly what is shipped.
+//!
+//! `keys → wire, text → admission (kit, invite, certificate) → card → roster → membership → node`
+
+pub mod admission;
+pub mod card;
+pub mod clock;
+pub mod hello;
+pub mod keys;
+pub mod kit;
+pub mod membership;
+pub mod node;
+pub mod roster;
+pub mod sync;
+pub mod text;
+pub mod wire;
+
+pub use admission::{Certificate, Founding, Invite, Refusal, Seed, Terms, Token};
+pub use card::Card;
+pub use clock::{Clock, Millis};
+pub use keys::{CommunityId, NodeId};
+pub use kit::Kit;

@@ -3,10 +3,23 @@
 //! One task owns the state machine of `cluster`. Others send it [`Command`]s and read the newest
 //! [`ClusterView`] from a watch channel; nothing else is shared.
 
+mod clock;
+mod commands;
 mod driver;
 mod endpoint;
+mod exchange;
+mod files;
+mod gate;
+mod greet;
 mod identity;
+mod ids;
+mod join;
+mod lan;
+mod links;
+mod show;
 mod store;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use view::*;

@@ -1,0 +1,140 @@
+//! What people wish: each command is checked, done and answered here.
+
+use super::{
+    Command, CommandResult, DoorConfig, clock,
+    driver::{Driver, GOODBYE_DELAY},
+    files,
+    join::{self, Goal, Joining},
+};
+use cluster::{Terms, admission::MAX_USES};
+use std::time::Duration;
+
+/// How long closing the endpoint may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+const NO_COMMUNITY: &str = "this node belongs to no community: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
+
+impl Driver {
+    /// Does a command and answers it; a caller that has gone away misses the answer, nothing else.
+    pub(super) async fn command(&mut self, command: Command) {
+        match command {
+            Command::Found { name, reply } => drop(reply.send(self.found(&name, None))),
+            Command::Invite {
+                uses,
+                valid_seconds,
+                reply,
+            } => drop(reply.send(self.invite(uses, valid_seconds))),
+            Command::Join { token, reply } => drop(reply.send(self.join(&token))),
+            Command::OpenDoor { minutes, reply } => drop(reply.send(self.open_door(minutes))),
+            Command::Kit { reply } => drop(reply.send(self.kit())),
+            Command::Leave { reply } => drop(reply.send(self.leave().await)),
+            Command::Rename { name, reply } => drop(reply.send(self.rename(name))),
+            Command::Shutdown { reply } => {
+                self.shut_down().await;
+                drop(reply.send(Ok(())));
+            }
+        }
+        self.perform();
+    }
+
+    fn invite(&mut self, uses: u16, valid_seconds: Option<u64>) -> CommandResult<String> {
+        let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
+        if !(1..=MAX_USES).contains(&uses) {
+            return Err(format!(
+                "an invite is good for 1 to {MAX_USES} nodes, not {uses}"
+            ));
+        }
+        let not_after = match (valid_seconds, clock::now().sure) {
+            (None, _) => None,
+            (Some(seconds), Some(now)) => Some(now.saturating_add(seconds)),
+            (Some(_), None) => {
+                return Err("this node's clock is unsure, so it can't say when an invite expires: wait until it is set from the network, or make an invite that does not expire".to_owned());
+            }
+        };
+        let token = node.invite(Terms { uses, not_after }, &mut self.rng);
+        let token = token.ok_or("this node holds no key that can invite: do it on the node that founded the community, or where the recovery kit is")?;
+        Ok(token.to_text())
+    }
+
+    fn join(&mut self, text: &str) -> CommandResult<String> {
+        if let Some(node) = &self.node {
+            return Err(format!(
+                "this node belongs to `{}` already: leave that first (`cloudy leave`)",
+                node.founding().name()
+            ));
+        }
+        let token = join::read_token(text, &clock::now())
+            .map_err(|failure| format!("{}; {}", failure.seen, failure.mend))?;
+        let name = token.community().name().to_string();
+        self.joining = Some(Joining::new(Goal::Token(Box::new(token))));
+        Ok(name)
+    }
+
+    fn open_door(&mut self, minutes: u32) -> CommandResult<()> {
+        let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
+        if minutes > 0 && node.admin().is_none() {
+            return Err(
+                "this node holds no key that can invite: open the door on the node that does"
+                    .to_owned(),
+            );
+        }
+        self.set_door(if minutes == 0 {
+            DoorConfig::Closed
+        } else {
+            DoorConfig::OpenMinutes(minutes)
+        });
+        self.say();
+        Ok(())
+    }
+
+    fn kit(&self) -> CommandResult<String> {
+        let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
+        let admin = node.admin().ok_or("this node holds no recovery kit")?;
+        Ok(admin.kit.to_text())
+    }
+
+    async fn leave(&mut self) -> CommandResult<()> {
+        let Some(node) = self.node.as_ref() else {
+            self.joining = None;
+            return Ok(());
+        };
+        files::forget(&self.store, node.admin()).map_err(|error| format!("{error:#}"))?;
+        self.goodbye().await;
+        self.node = None;
+        self.refusals.clear();
+        self.say();
+        Ok(())
+    }
+
+    fn rename(&mut self, name: String) -> CommandResult<()> {
+        cluster::wire::Name::try_from(name.as_str()).map_err(|error| error.to_string())?;
+        self.config.name = name;
+        self.housekeeping();
+        Ok(())
+    }
+
+    /// Says goodbye and gives the datagrams a moment to leave.
+    async fn goodbye(&mut self) {
+        let now = self.now();
+        if let Some(node) = &mut self.node {
+            node.goodbye(now);
+            self.perform();
+            // Whoever asks whether this node is really gone finds the gate closed.
+            self.gate.set(Default::default());
+            tokio::time::sleep(GOODBYE_DELAY).await;
+            self.links.keep(&Default::default());
+        }
+    }
+
+    /// The last thing: say goodbye, keep the roster, close the endpoint.
+    pub(super) async fn shut_down(&mut self) {
+        self.goodbye().await;
+        self.save_roster();
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.endpoint.close())
+            .await
+            .is_err()
+        {
+            log::warn!("closing the network took too long");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Comparing rosters with a member over a stream: frames of a 4-byte length and a body.
+
+use super::driver::Event;
+use anyhow::{Context, Result, bail};
+use cluster::{
+    NodeId,
+    sync::{self, Answer, Give, Items, MAX_FRAME_BYTES, Open},
+};
+use iroh::endpoint::{Connection, RecvStream, SendStream};
+use std::time::Duration;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+/// First byte of a stream: compare rosters. Further kinds follow with later versions.
+const KIND_COMPARE: u8 = 1;
+/// How long an exchange may take.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Compares rosters as the opener.
+///
+/// # Errors
+/// The stream ends early, takes too long, or carries something else.
+pub async fn compare(
+    conn: &Connection,
+    node: NodeId,
+    open: Open,
+    events: &mpsc::Sender<Event>,
+) -> Result<()> {
+    let exchange = async {
+        let (mut send, mut recv) = conn.open_bi().await.context("failed to open a stream")?;
+        send.write_all(&[KIND_COMPARE]).await?;
+        write(&mut send, &sync::frame(&open)).await?;
+        let Answer::Marks(marks) = sync::read(&read(&mut recv).await?)? else {
+            return Ok(());
+        };
+        let (reply, give) = oneshot::channel();
+        events.send(Event::Marks { marks, reply }).await?;
+        write(&mut send, &sync::frame(&give.await?)).await?;
+        send.finish()?;
+        let items: Items = sync::read(&read(&mut recv).await?)?;
+        events.send(Event::Items { node, items }).await?;
+        Ok(())
+    };
+    timeout(EXCHANGE_TIMEOUT, exchange)
+        .await
+        .context("took too long")?
+}
+
+/// Serves a stream that a member opened.
+///
+/// # Errors
+/// The stream ends early, takes too long, or carries something else.
+pub async fn serve(
+    mut send: SendStream,
+    mut recv: RecvStream,
+    node: NodeId,
+    events: &mpsc::Sender<Event>,
+) -> Result<()> {
+    let exchange = async {
+        let mut kind = [0];
+        recv.read_exact(&mut kind).await?;
+        if kind != [KIND_COMPARE] {
+            bail!("a stream of the unknown kind {}", kind[0]);
+        }
+        let open: Open = sync::read(&read(&mut recv).await?)?;
+        let (reply, answer) = oneshot::channel();
+        events.send(Event::Open { open, reply }).await?;
+        let answer = answer.await?;
+        write(&mut send, &sync::frame(&answer)).await?;
+        if answer != Answer::Same {
+            let give: Give = sync::read(&read(&mut recv).await?)?;
+            let (reply, items) = oneshot::channel();
+            events.send(Event::Give { node, give, reply }).await?;
+            write(&mut send, &sync::frame(&items.await?)).await?;
+        }
+        send.finish()?;
+        Ok(())
+    };
+    timeout(EXCHANGE_TIMEOUT, exchange)
+        .await
+        .context("took too long")?
+}
+
+async fn write(send: &mut SendStream, body: &[u8]) -> Result<()> {
+    let length = u32::try_from(body.len()).context("a frame is too long")?;
+    send.write_all(&length.to_be_bytes()).await?;
+    send.write_all(body).await?;
+    Ok(())
+}
+
+async fn read(recv: &mut RecvStream) -> Result<Vec<u8>> {
+    let mut length = [0; 4];
+    recv.read_exact(&mut length).await?;
+    let length = usize::try_from(u32::from_be_bytes(length))?;
+    if length > MAX_FRAME_BYTES {
+        bail!("a frame of {length} bytes, where {MAX_FRAME_BYTES} are allowed");
+    }
+    let mut body = vec![0; length];
+    recv.read_exact(&mut body).await?;
+    Ok(body)
+}

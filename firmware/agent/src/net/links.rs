@@ -1,0 +1,279 @@
+//! Connections to members: dialled on demand, at most a dozen, the longest unused closed first.
+
+use super::{
+    LinkView,
+    driver::Event,
+    exchange,
+    gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
+    ids::endpoint_addr,
+};
+use cluster::NodeId;
+use iroh::{
+    Endpoint, TransportAddr,
+    endpoint::{Connection, ConnectionError},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::{sync::mpsc, time::timeout};
+
+/// Most connections kept open.
+const MAX_LINKS: usize = 12;
+/// How long a dial may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
+/// Datagrams kept for a member that is being dialled; older ones are dropped, as a network would.
+const MAX_WAITING: usize = 8;
+/// How long the worse of two connections to one member stays open, so that what is under way ends.
+const DUPLICATE_GRACE: Duration = Duration::from_secs(3);
+/// Streams of one member served at once.
+const MAX_STREAMS: u32 = 4;
+
+struct Link {
+    conn: Connection,
+    dialled: bool,
+    used: Instant,
+}
+
+/// What waits for a dial.
+#[derive(Default)]
+struct Dial {
+    datagrams: Vec<Vec<u8>>,
+}
+
+/// The open connections.
+pub struct Links {
+    me: NodeId,
+    endpoint: Endpoint,
+    events: mpsc::Sender<Event>,
+    open: BTreeMap<NodeId, Link>,
+    dials: BTreeMap<NodeId, Dial>,
+}
+
+impl Links {
+    /// No connection yet.
+    pub fn new(me: NodeId, endpoint: Endpoint, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            me,
+            endpoint,
+            events,
+            open: BTreeMap::new(),
+            dials: BTreeMap::new(),
+        }
+    }
+
+    /// Sends a datagram, over the open connection or over one that is dialled for it.
+    pub fn send(
+        &mut self,
+        to: NodeId,
+        bytes: Vec<u8>,
+        addresses: impl FnOnce() -> Vec<SocketAddr>,
+    ) {
+        if let Some(link) = self.open.get_mut(&to) {
+            link.used = Instant::now();
+            if let Err(error) = link.conn.send_datagram(bytes.into()) {
+                log::debug!(node = to.short(), error:% = error; "a datagram was not sent");
+            }
+            return;
+        }
+        self.dial(to, addresses);
+        if let Some(dial) = self.dials.get_mut(&to) {
+            if dial.datagrams.len() >= MAX_WAITING {
+                dial.datagrams.remove(0);
+            }
+            dial.datagrams.push(bytes);
+        }
+    }
+
+    /// The open connection to a member.
+    pub fn get(&self, node: &NodeId) -> Option<Connection> {
+        self.open
+            .get(node)
+            .filter(|link| link.conn.close_reason().is_none())
+            .map(|link| link.conn.clone())
+    }
+
+    /// Dials a member unless there is a connection or a dial under way. Ends in [`Event::Linked`] or [`Event::DialFailed`].
+    pub fn dial(&mut self, node: NodeId, addresses: impl FnOnce() -> Vec<SocketAddr>) {
+        if self.open.contains_key(&node) || self.dials.contains_key(&node) {
+            return;
+        }
+        let Some(address) = endpoint_addr(&node, addresses()) else {
+            return;
+        };
+        self.dials.insert(node, Dial::default());
+        let (endpoint, events) = (self.endpoint.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let event = match timeout(DIAL_TIMEOUT, endpoint.connect(address, MEMBER_ALPN)).await {
+                Ok(Ok(conn)) => Event::Linked {
+                    node,
+                    conn,
+                    dialled: true,
+                },
+                Ok(Err(error)) => Event::DialFailed {
+                    node,
+                    seen: error.to_string(),
+                },
+                Err(_) => Event::DialFailed {
+                    node,
+                    seen: format!("no answer within {} s", DIAL_TIMEOUT.as_secs()),
+                },
+            };
+            let _ended = events.send(event).await;
+        });
+    }
+
+    /// A dial came to nothing; what waited for it is lost.
+    pub fn dial_failed(&mut self, node: &NodeId) {
+        self.dials.remove(node);
+    }
+
+    /// Takes a new connection, and gives it what waited for it. Of two connections to one member, the one that the
+    /// node with the smaller id dialled is kept by both; the other is closed by the side that dialled it.
+    pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
+        conn.set_max_concurrent_bi_streams(MAX_STREAMS.into());
+        tokio::spawn(serve(conn.clone(), node, self.events.clone()));
+        let waiting = self
+            .dials
+            .remove(&node)
+            .map(|dial| dial.datagrams)
+            .unwrap_or_default();
+        for bytes in waiting {
+            if let Err(error) = conn.send_datagram(bytes.into()) {
+                log::debug!(node = node.short(), error:% = error; "a datagram was not sent");
+            }
+        }
+        let new = Link {
+            conn,
+            dialled,
+            used: Instant::now(),
+        };
+        let kept_direction = self.me < node;
+        let worse = match self.open.remove(&node) {
+            Some(old)
+                if old.conn.close_reason().is_none()
+                    && old.dialled == kept_direction
+                    && new.dialled != kept_direction =>
+            {
+                self.open.insert(node, old);
+                Some(new)
+            }
+            old => {
+                self.open.insert(node, new);
+                old
+            }
+        };
+        if let Some(worse) = worse.filter(|worse| worse.dialled) {
+            tokio::spawn(async move {
+                tokio::time::sleep(DUPLICATE_GRACE).await;
+                worse.conn.close(CLOSE_DONE, b"duplicate");
+            });
+        }
+        self.shrink(node);
+    }
+
+    fn shrink(&mut self, but: NodeId) {
+        while self.open.len() > MAX_LINKS {
+            let oldest = self
+                .open
+                .iter()
+                .filter(|(node, _)| **node != but)
+                .min_by_key(|(_, link)| link.used)
+                .map(|(node, _)| *node);
+            let Some(link) = oldest.and_then(|node| self.open.remove(&node)) else {
+                return;
+            };
+            link.conn.close(CLOSE_DONE, b"not needed now");
+        }
+    }
+
+    /// A connection has ended.
+    pub fn lost(&mut self, node: &NodeId, id: usize) {
+        if self
+            .open
+            .get(node)
+            .is_some_and(|link| link.conn.stable_id() == id)
+        {
+            self.open.remove(node);
+        }
+    }
+
+    /// A datagram came.
+    pub fn used(&mut self, node: &NodeId) {
+        if let Some(link) = self.open.get_mut(node) {
+            link.used = Instant::now();
+        }
+    }
+
+    /// Closes the connections to everybody who is not in `admitted`.
+    pub fn keep(&mut self, admitted: &BTreeSet<NodeId>) {
+        self.open.retain(|node, link| {
+            let keep = admitted.contains(node);
+            if !keep {
+                link.conn.close(CLOSE_NOT_ADMITTED, b"not admitted");
+            }
+            keep
+        });
+    }
+
+    /// What is shown of the connection to a member.
+    pub fn view(&self, node: &NodeId) -> Option<LinkView> {
+        let link = self.open.get(node)?;
+        let paths = link.conn.paths();
+        let path = paths
+            .iter()
+            .find(|path| path.is_selected())
+            .or_else(|| paths.iter().next())?;
+        let rtt_ms = u64::try_from(path.rtt().as_millis()).ok();
+        Some(LinkView {
+            address: ip(path.remote_addr()),
+            rtt_ms,
+        })
+    }
+
+    /// Whether there is a connection.
+    pub fn is_open(&self, node: &NodeId) -> bool {
+        self.open.contains_key(node)
+    }
+}
+
+fn ip(address: &TransportAddr) -> Option<SocketAddr> {
+    match address {
+        TransportAddr::Ip(address) => Some(*address),
+        _ => None,
+    }
+}
+
+/// Reads a connection until it ends.
+async fn serve(conn: Connection, node: NodeId, events: mpsc::Sender<Event>) {
+    let id = conn.stable_id();
+    let mut streams = tokio::task::JoinSet::new();
+    let end = loop {
+        tokio::select! {
+            datagram = conn.read_datagram() => match datagram {
+                Ok(bytes) => {
+                    if events.send(Event::Datagram { node, bytes: bytes.to_vec() }).await.is_err() {
+                        return;
+                    }
+                }
+                Err(end) => break end,
+            },
+            stream = conn.accept_bi() => match stream {
+                Ok((send, recv)) => {
+                    let events = events.clone();
+                    streams.spawn(async move {
+                        if let Err(error) = exchange::serve(send, recv, node, &events).await {
+                            log::debug!(node = node.short(), error:% = error; "an exchange failed");
+                        }
+                    });
+                }
+                Err(end) => break end,
+            },
+            Some(_) = streams.join_next() => {}
+        }
+    };
+    let rejected = matches!(&end, ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_NOT_ADMITTED);
+    log::debug!(node = node.short(), end:% = end; "a connection ended");
+    let _ended = events.send(Event::LinkLost { node, id, rejected }).await;
+}

@@ -1,0 +1,125 @@
+//! The view, made from the driver's state.
+
+use super::{
+    ClusterView, CommunityView, Door, LanView, Liveness, Me, MemberView, driver::Driver,
+    join::Joining, lan,
+};
+use cluster::{NodeId, membership, node, roster::Standing};
+
+impl Driver {
+    /// What is shown now.
+    pub(super) fn view(&self) -> ClusterView {
+        let me = Me {
+            id: self.me.hex(),
+            name: self.config.name.clone(),
+            version: self.config.version.clone(),
+            addresses: self.own_addresses(),
+            epoch: self
+                .node
+                .as_ref()
+                .map_or(self.identity.epoch, |node| node.life().epoch),
+        };
+        let mut members = vec![MemberView {
+            id: me.id.clone(),
+            name: me.name.clone(),
+            addresses: me.addresses.clone(),
+            me: true,
+            state: Liveness::Alive,
+            epoch: me.epoch,
+            incarnation: self.node.as_ref().map_or(0, |node| node.life().renewal),
+            last_heard_seconds: None,
+            version: me.version.clone(),
+            link: None,
+            suspended: self
+                .node
+                .as_ref()
+                .is_some_and(|node| node.roster().standing(&self.me) == Standing::Suspended),
+        }];
+        if let Some(node) = &self.node {
+            let beliefs = node.beliefs();
+            let others = node.roster().nodes().filter(|id| *id != self.me);
+            members.extend(others.map(|id| self.member(node, id, beliefs.get(&id))));
+        }
+        members.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        ClusterView {
+            me,
+            community: self.node.as_ref().map(|node| self.community(node)),
+            members,
+            joining: self.joining.as_ref().map(Joining::view),
+            lan: LanView {
+                enabled: self.lan_enabled,
+                problem: self.lan_problem.clone(),
+                seen: self
+                    .seen
+                    .iter()
+                    .map(|(node, (addresses, says))| lan::view(node, addresses, says))
+                    .collect(),
+            },
+            problems: self.problems_now(),
+        }
+    }
+
+    fn community(&self, node: &node::Node) -> CommunityView {
+        let now = self.now();
+        CommunityView {
+            id: node.founding().id().hex(),
+            name: node.founding().name().to_string(),
+            can_invite: node.admin().is_some(),
+            door: match node.door(now) {
+                node::Door::Closed => Door::Closed,
+                node::Door::Open => Door::Open,
+                node::Door::Until(until) => Door::OpenFor {
+                    seconds: until.since(now).as_secs(),
+                },
+            },
+        }
+    }
+
+    fn member(
+        &self,
+        node: &node::Node,
+        id: NodeId,
+        belief: Option<&membership::Belief>,
+    ) -> MemberView {
+        let facts = node.roster().card(&id).map(cluster::Card::facts);
+        MemberView {
+            id: id.hex(),
+            name: facts
+                .map(|facts| facts.name.to_string())
+                .unwrap_or_default(),
+            addresses: facts
+                .map(|facts| facts.addresses.clone())
+                .unwrap_or_default(),
+            me: false,
+            state: match belief.map(|belief| belief.state) {
+                Some(membership::Liveness::Alive) => Liveness::Alive,
+                Some(membership::Liveness::Suspect) => Liveness::Suspect,
+                Some(membership::Liveness::Down) | None => Liveness::Down,
+            },
+            epoch: belief.map_or(0, |belief| belief.epoch),
+            incarnation: belief.map_or(0, |belief| belief.incarnation),
+            last_heard_seconds: belief
+                .and_then(|belief| belief.heard)
+                .map(|heard| self.now().since(heard).as_secs()),
+            version: facts
+                .map(|facts| facts.version.to_string())
+                .unwrap_or_default(),
+            link: self.links.view(&id),
+            suspended: node.roster().standing(&id) == Standing::Suspended,
+        }
+    }
+
+    fn problems_now(&self) -> Vec<String> {
+        let mut problems = self.problems.clone();
+        problems.extend(self.storage_problem.clone());
+        problems.extend(self.lan_problem.clone());
+        let refusals = self.refusals.iter();
+        problems.extend(refusals.map(|(node, words)| {
+            format!(
+                "the member {} does not let this node in: {words}",
+                node.short()
+            )
+        }));
+        problems
+    }
+}

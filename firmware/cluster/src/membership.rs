@@ -1,0 +1,561 @@
+//! Who is there: foca (SWIM) held to what the community knows.
+//!
+//! A datagram is looked at before foca sees it: its source must be the node that the connection proves, and
+//! every id in it must be admitted, else the id (or the message) is dropped. What foca says is a hint: a member
+//! that it gives up counts as down only when this node's own dial failed too. Admitted members that are not
+//! seen alive are asked again and again, so a node that was cut off is found when it returns.
+//!
+//! The epoch (one for each start, kept on disk) makes a restarted node the same member in a new life; renewals
+//! within one life are counted beside it and need no disk. A node that hears of a later epoch of its own was
+//! restored from an old copy: it moves beyond that epoch and says so.
+
+use crate::{clock::Millis, keys::NodeId, wire};
+use foca::{
+    AccumulatingRuntime, Config, Foca, Header, Identity, Member, Message, NoCustomBroadcast,
+    OwnedNotification, PeriodicParams, PostcardCodec, State, Timer,
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    num::{NonZeroU8, NonZeroUsize},
+    time::Duration,
+};
+
+/// How many times a few members are told goodbye.
+const GOODBYE_ROUNDS: u32 = 4;
+/// Largest datagram: what an iroh connection carries from its first moment, with room to spare.
+pub const MAX_DATAGRAM_BYTES: usize = 1100;
+/// How often a random member is probed.
+const PROBE_PERIOD: Duration = Duration::from_secs(3);
+/// How long a probe's direct answer may take; a first probe includes a handshake.
+const PROBE_RTT: Duration = Duration::from_millis(1200);
+/// How long a member may take to answer a suspicion.
+const SUSPECT_TO_DOWN: Duration = Duration::from_secs(15);
+/// How long foca remembers who is down.
+const REMOVE_DOWN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// How often news are passed on, while there are any.
+const GOSSIP_PERIOD: Duration = Duration::from_millis(400);
+/// How often some member is asked for all it knows.
+const ANNOUNCE_PERIOD: Duration = Duration::from_secs(60);
+/// How often admitted members that are not alive are asked whether they are back.
+const RETRY_PERIOD: Duration = Duration::from_secs(10);
+/// How many of them each time.
+const RETRY_MEMBERS: usize = 2;
+/// The same while nobody at all is alive.
+const RETRY_MEMBERS_ALONE: usize = 4;
+/// How long the own dial of a member that foca gave up may take before it counts as failed.
+const CONFIRM_PATIENCE: Duration = Duration::from_secs(20);
+
+/// One life of a node, as the gossip names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// The node.
+    pub node: NodeId,
+    /// Its epoch: how often it has started.
+    pub epoch: u32,
+    /// How often it came back within this epoch after others had given it up.
+    pub renewal: u32,
+}
+
+impl Identity for Life {
+    type Addr = NodeId;
+
+    fn renew(&self) -> Option<Self> {
+        Some(Self {
+            renewal: self.renewal.checked_add(1)?,
+            ..self.clone()
+        })
+    }
+
+    fn addr(&self) -> NodeId {
+        self.node
+    }
+
+    fn win_addr_conflict(&self, adversary: &Self) -> bool {
+        (self.epoch, self.renewal) > (adversary.epoch, adversary.renewal)
+    }
+}
+
+/// What the caller has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send these bytes as a datagram, dialling if need be; they may be lost.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// At most [`MAX_DATAGRAM_BYTES`].
+        bytes: Vec<u8>,
+    },
+    /// Dial this member and tell [`Membership::confirmed`] how it went.
+    Confirm(NodeId),
+    /// A member spoke of somebody that is not admitted here: compare rosters with it.
+    Compare(NodeId),
+    /// The own epoch is this now: write it to disk.
+    Epoch(u32),
+    /// What [`Membership::states`] says has changed.
+    Changed,
+}
+
+/// How a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// Alive.
+    Alive,
+    /// Not sure.
+    Suspect,
+    /// Down: others say so, and it was not reached from here.
+    Down,
+}
+
+/// What is believed of one admitted member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Belief {
+    /// How it is.
+    pub state: Liveness,
+    /// Its epoch; 0 while it was never heard of.
+    pub epoch: u32,
+    /// How often it answered a suspicion in this epoch, or came back.
+    pub incarnation: u32,
+    /// When a datagram of its own came last.
+    pub heard: Option<Millis>,
+}
+
+/// Datagrams that were refused, by reason; for tests and diagnosis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Too long, another version, or malformed.
+    pub malformed: u64,
+    /// The source is not the node at the other end.
+    pub source: u64,
+    /// It names nodes that are not admitted, or comes from one.
+    pub stranger: u64,
+    /// foca did not want it.
+    pub foca: u64,
+}
+
+/// The membership state machine of one node in one community.
+pub struct Membership {
+    foca: Foca<Life, PostcardCodec, StdRng, NoCustomBroadcast>,
+    rng: StdRng,
+    timers: BTreeMap<(Millis, u64), Timer<Life>>,
+    timer_count: u64,
+    outputs: VecDeque<Output>,
+    admitted: BTreeSet<NodeId>,
+    heard: BTreeMap<NodeId, Millis>,
+    /// Members that foca gave up and whose own dial is under way, until when.
+    confirming: BTreeMap<NodeId, Millis>,
+    /// Members that foca gave up but that were reached from here: until when they may take to come back.
+    reached: BTreeMap<NodeId, Millis>,
+    /// Members that said goodbye themselves, so that nothing needs confirming.
+    parted: BTreeSet<NodeId>,
+    next_retry: Millis,
+    refused: Refused,
+    left: bool,
+}
+
+impl Membership {
+    /// A node in its `epoch`, knowing nobody. `seed` feeds its random choices.
+    #[must_use]
+    pub fn new(me: NodeId, epoch: u32, seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let foca_rng = StdRng::seed_from_u64(rng.random());
+        Self {
+            foca: Foca::new(
+                Life {
+                    node: me,
+                    epoch,
+                    renewal: 0,
+                },
+                config(),
+                foca_rng,
+                PostcardCodec,
+            ),
+            rng,
+            timers: BTreeMap::new(),
+            timer_count: 0,
+            outputs: VecDeque::new(),
+            admitted: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            confirming: BTreeMap::new(),
+            reached: BTreeMap::new(),
+            parted: BTreeSet::new(),
+            next_retry: Millis(0),
+            refused: Refused::default(),
+            left: false,
+        }
+    }
+
+    /// This node's present life.
+    #[must_use]
+    pub fn me(&self) -> &Life {
+        self.foca.identity()
+    }
+
+    /// What was refused so far.
+    #[must_use]
+    pub fn refused(&self) -> Refused {
+        self.refused
+    }
+
+    /// Takes the set of admitted members (this node may be among them). New ones are asked at once.
+    pub fn set_admitted(&mut self, now: Millis, admitted: BTreeSet<NodeId>) {
+        let me = self.me().node;
+        let new: Vec<NodeId> = admitted
+            .iter()
+            .filter(|node| **node != me && !self.admitted.contains(*node))
+            .copied()
+            .collect();
+        self.admitted = admitted;
+        // All at once would be a storm in a large community: the first few now, the others are met through them
+        // and by the retries.
+        for node in new.into_iter().sample(&mut self.rng, RETRY_MEMBERS_ALONE) {
+            self.announce(now, node);
+        }
+        self.outputs.push_back(Output::Changed);
+    }
+
+    /// Asks a member for all it knows.
+    pub fn announce(&mut self, now: Millis, node: NodeId) {
+        let known = self
+            .foca
+            .iter_membership_state()
+            .find(|member| member.id().node == node)
+            .map(|member| member.id().clone());
+        let to = known.unwrap_or(Life {
+            node,
+            epoch: 0,
+            renewal: 0,
+        });
+        self.with_foca(now, |foca, runtime| foca.announce(to, runtime));
+    }
+
+    /// When [`Membership::tick`] has something to do next.
+    #[must_use]
+    pub fn next_wake(&self) -> Millis {
+        let timer = self
+            .timers
+            .keys()
+            .next()
+            .map_or(Millis(u64::MAX), |(at, _)| *at);
+        let confirm = self
+            .confirming
+            .values()
+            .chain(self.reached.values())
+            .min()
+            .copied()
+            .unwrap_or(Millis(u64::MAX));
+        timer.min(confirm).min(self.next_retry)
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Millis) {
+        while let Some(entry) = self.timers.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let timer = entry.remove();
+            self.with_foca(now, |foca, runtime| foca.handle_timer(timer, runtime));
+        }
+        let failed: Vec<NodeId> = self
+            .confirming
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(node, _)| *node)
+            .collect();
+        for node in failed {
+            self.confirmed(now, node, false);
+        }
+        let still_down: Vec<NodeId> = self
+            .reached
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(node, _)| *node)
+            .collect();
+        for node in still_down {
+            self.reached.remove(&node);
+            self.confirm(now, node);
+        }
+        if self.next_retry <= now {
+            self.next_retry = now.plus(RETRY_PERIOD);
+            self.retry(now);
+        }
+    }
+
+    /// Asks for an own dial of a member that was given up.
+    fn confirm(&mut self, now: Millis, node: NodeId) {
+        self.confirming.insert(node, now.plus(CONFIRM_PATIENCE));
+        self.outputs.push_back(Output::Confirm(node));
+    }
+
+    /// Asks some admitted members that are not known to be alive.
+    fn retry(&mut self, now: Millis) {
+        if self.left {
+            return;
+        }
+        let alive: BTreeSet<NodeId> = self
+            .foca
+            .iter_members()
+            .map(|member| member.id().node)
+            .collect();
+        let me = self.me().node;
+        let count = if alive.is_empty() {
+            RETRY_MEMBERS_ALONE
+        } else {
+            RETRY_MEMBERS
+        };
+        let absent: Vec<NodeId> = self
+            .admitted
+            .iter()
+            .filter(|node| **node != me && !alive.contains(*node))
+            .copied()
+            .collect();
+        for node in absent.into_iter().sample(&mut self.rng, count) {
+            self.announce(now, node);
+        }
+    }
+
+    /// Takes a datagram that came over a connection to `from`.
+    pub fn datagram(&mut self, now: Millis, from: NodeId, bytes: &[u8]) {
+        if self.left {
+            return;
+        }
+        match self.clean(from, bytes) {
+            Ok(clean) => {
+                self.heard.insert(from, now);
+                self.with_foca(now, |foca, runtime| foca.handle_data(&clean, runtime));
+            }
+            Err(reason) => match reason {
+                Unclean::Malformed => self.refused.malformed += 1,
+                Unclean::Source => self.refused.source += 1,
+                Unclean::Stranger => self.refused.stranger += 1,
+            },
+        }
+    }
+
+    /// Reads a datagram as foca would, keeps what is admitted, and writes it again.
+    fn clean(&mut self, from: NodeId, bytes: &[u8]) -> Result<Vec<u8>, Unclean> {
+        if bytes.len() > MAX_DATAGRAM_BYTES {
+            return Err(Unclean::Malformed);
+        }
+        let Some((&wire::VERSION, body)) = bytes.split_first() else {
+            return Err(Unclean::Malformed);
+        };
+        let (header, mut rest): (Header<Life>, _) =
+            postcard::take_from_bytes(body).map_err(|_| Unclean::Malformed)?;
+        if header.src.node != from {
+            return Err(Unclean::Source);
+        }
+        let named = match &header.message {
+            Message::PingReq { target, .. } | Message::IndirectAck { target, .. } => {
+                Some(target.node)
+            }
+            Message::IndirectPing { origin, .. } | Message::ForwardedAck { origin, .. } => {
+                Some(origin.node)
+            }
+            Message::Broadcast => return Err(Unclean::Malformed),
+            _ => None,
+        };
+        if !self.admitted.contains(&from)
+            || named.is_some_and(|node| !self.admitted.contains(&node))
+        {
+            return Err(Unclean::Stranger);
+        }
+        let mut clean = body[..body.len() - rest.len()].to_vec();
+        if let Some((count, members)) = rest.split_first_chunk::<2>() {
+            rest = members;
+            let mut kept: u16 = 0;
+            let mut updates = Vec::new();
+            let mut unknown = false;
+            for _ in 0..u16::from_be_bytes(*count) {
+                let (member, after): (Member<Life>, _) =
+                    postcard::take_from_bytes(rest).map_err(|_| Unclean::Malformed)?;
+                let bytes = &rest[..rest.len() - after.len()];
+                rest = after;
+                if member.id().node == self.me().node {
+                    self.hear_of_self(member.id());
+                }
+                if member.id().node == from
+                    && member.state() == State::Down
+                    && *member.id() == header.src
+                {
+                    self.parted.insert(from);
+                }
+                if self.admitted.contains(&member.id().node) {
+                    updates.extend_from_slice(bytes);
+                    kept += 1;
+                } else if member.state() != State::Down {
+                    unknown = true;
+                }
+            }
+            if unknown {
+                self.refused.stranger += 1;
+                self.outputs.push_back(Output::Compare(from));
+            }
+            if header.message != Message::Announce {
+                clean.extend_from_slice(&kept.to_be_bytes());
+                clean.extend_from_slice(&updates);
+            }
+        }
+        if rest.is_empty() {
+            Ok(clean)
+        } else {
+            Err(Unclean::Malformed)
+        }
+    }
+
+    /// Somebody knows a life of this node. A later epoch than its own shows an old copy of its data.
+    fn hear_of_self(&mut self, life: &Life) {
+        if life.epoch > self.me().epoch {
+            self.outputs
+                .push_back(Output::Epoch(life.epoch.saturating_add(1)));
+        }
+    }
+
+    /// Goes on in a later epoch; earlier ones and the present one are ignored.
+    pub fn set_epoch(&mut self, now: Millis, epoch: u32) {
+        if epoch > self.me().epoch {
+            let life = Life {
+                node: self.me().node,
+                epoch,
+                renewal: 0,
+            };
+            self.with_foca(now, |foca, runtime| foca.change_identity(life, runtime));
+        }
+    }
+
+    /// How the dial asked for by [`Output::Confirm`] went. A member that was reached is told that others gave
+    /// it up, so that it comes back.
+    pub fn confirmed(&mut self, now: Millis, node: NodeId, reached: bool) {
+        if self.confirming.remove(&node).is_none() {
+            return;
+        }
+        if reached {
+            self.reached.insert(node, now.plus(CONFIRM_PATIENCE));
+            self.announce(now, node);
+        }
+        self.outputs.push_back(Output::Changed);
+    }
+
+    /// Says goodbye to some members; nothing is sent or taken after that.
+    pub fn goodbye(&mut self, now: Millis) {
+        self.left = true;
+        self.with_foca(now, |foca, runtime| foca.leave_cluster(runtime));
+        for _ in 1..GOODBYE_ROUNDS {
+            self.with_foca(now, |foca, runtime| foca.gossip(runtime));
+        }
+    }
+
+    /// What is to be done, oldest first.
+    pub fn outputs(&mut self) -> impl Iterator<Item = Output> + '_ {
+        self.outputs.drain(..)
+    }
+
+    /// What is believed of each admitted member but this node.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<NodeId, Belief> {
+        let me = self.me().node;
+        let unknown = |node: &NodeId| Belief {
+            state: Liveness::Down,
+            epoch: 0,
+            incarnation: 0,
+            heard: self.heard.get(node).copied(),
+        };
+        let mut states: BTreeMap<NodeId, Belief> = self
+            .admitted
+            .iter()
+            .filter(|node| **node != me)
+            .map(|node| (*node, unknown(node)))
+            .collect();
+        for member in self.foca.iter_membership_state() {
+            let life = member.id();
+            let Some(belief) = states.get_mut(&life.node) else {
+                continue;
+            };
+            belief.epoch = life.epoch;
+            belief.incarnation = life.renewal.saturating_add(u32::from(member.incarnation()));
+            let doubted =
+                self.confirming.contains_key(&life.node) || self.reached.contains_key(&life.node);
+            belief.state = match member.state() {
+                State::Alive => Liveness::Alive,
+                State::Suspect => Liveness::Suspect,
+                State::Down if doubted => Liveness::Suspect,
+                State::Down => Liveness::Down,
+            };
+        }
+        states
+    }
+
+    /// Lets foca work and collects what it wants.
+    fn with_foca(
+        &mut self,
+        now: Millis,
+        work: impl FnOnce(
+            &mut Foca<Life, PostcardCodec, StdRng, NoCustomBroadcast>,
+            &mut AccumulatingRuntime<Life>,
+        ) -> Result<(), foca::Error>,
+    ) {
+        let mut runtime = AccumulatingRuntime::new();
+        if work(&mut self.foca, &mut runtime).is_err() {
+            self.refused.foca += 1;
+        }
+        while let Some((to, data)) = runtime.to_send() {
+            let bytes = [&[wire::VERSION], data.as_ref()].concat();
+            self.outputs.push_back(Output::Send { to: to.node, bytes });
+        }
+        while let Some((after, timer)) = runtime.to_schedule() {
+            self.timer_count += 1;
+            self.timers
+                .insert((now.plus(after), self.timer_count), timer);
+        }
+        while let Some(notification) = runtime.to_notify() {
+            match notification {
+                OwnedNotification::MemberUp(life) => {
+                    self.confirming.remove(&life.node);
+                    self.reached.remove(&life.node);
+                    self.parted.remove(&life.node);
+                }
+                OwnedNotification::MemberDown(life) => {
+                    self.reached.remove(&life.node);
+                    if !self.left && !self.parted.contains(&life.node) {
+                        self.confirm(now, life.node);
+                    }
+                }
+                _ => {}
+            }
+            self.outputs.push_back(Output::Changed);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unclean {
+    Malformed,
+    Source,
+    Stranger,
+}
+
+fn config() -> Config {
+    let members = |count: usize| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+    Config {
+        probe_period: PROBE_PERIOD,
+        probe_rtt: PROBE_RTT,
+        num_indirect_probes: members(3),
+        max_transmissions: NonZeroU8::new(8).unwrap_or(NonZeroU8::MIN),
+        suspect_to_down_after: SUSPECT_TO_DOWN,
+        remove_down_after: Some(REMOVE_DOWN_AFTER),
+        // One byte of the datagram is the version.
+        max_packet_size: members(MAX_DATAGRAM_BYTES - 1),
+        notify_down_members: true,
+        periodic_announce: Some(PeriodicParams {
+            frequency: ANNOUNCE_PERIOD,
+            num_members: members(1),
+        }),
+        // The retries of the address book do this.
+        periodic_announce_to_down_members: None,
+        periodic_gossip: Some(PeriodicParams {
+            frequency: GOSSIP_PERIOD,
+            num_members: members(3),
+        }),
+    }
+}

@@ -1,0 +1,447 @@
+//! One member of a community as a state machine: roster and membership held together.
+//!
+//! Inputs are time, datagrams, links, hellos and what a roster comparison brought; outputs are what the caller
+//! has to do. The driver in the agent and the simulator in the tests both run exactly this.
+
+use crate::{
+    admission::{Certificate, Founding, Grant, Refusal, Seed, Terms, Token},
+    card::{Card, Facts},
+    clock::{Clock, Millis},
+    hello::{self, Reason, Reply, Request},
+    keys::NodeId,
+    kit::Kit,
+    membership::{self, Belief, Liveness, Membership},
+    roster::{Item, Roster, Standing},
+    sync,
+    wire::WireError,
+};
+use rand::{CryptoRng, RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+/// How often the roster is compared with a random member's, news or not.
+const COMPARE_PERIOD: Duration = Duration::from_secs(30);
+/// With how many members news are compared at once.
+const COMPARE_NEWS_WITH: usize = 3;
+/// The same member is not asked to compare more often than this.
+const COMPARE_PAUSE: Duration = Duration::from_secs(1);
+/// How long an invite given at an open door may be used.
+const DOOR_INVITE_VALID_SECONDS: u64 = 600;
+
+/// What the caller has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send a datagram to a member, dialling if need be; it may be lost.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// At most [`membership::MAX_DATAGRAM_BYTES`].
+        bytes: Vec<u8>,
+    },
+    /// Dial this member and tell [`Node::confirmed`] how it went.
+    Confirm(NodeId),
+    /// Compare rosters with this member (see [`crate::sync`]).
+    Compare(NodeId),
+    /// The epoch is this now: write it to disk.
+    SaveEpoch(u32),
+    /// The roster changed: write it to disk, and let [`Node::roster`]'s members in and nobody else.
+    SaveRoster,
+    /// What is shown of members has changed.
+    Changed,
+}
+
+/// Whether newcomers without an invite are let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// No.
+    Closed,
+    /// Yes.
+    Open,
+    /// Until then.
+    Until(Millis),
+}
+
+/// The admin's key on this node.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// The key.
+    pub kit: Kit,
+    /// What made it an admin; empty for the founder's.
+    pub grants: Vec<Grant>,
+}
+
+/// One member of a community.
+pub struct Node {
+    seed: [u8; 32],
+    me: NodeId,
+    roster: Roster,
+    membership: Membership,
+    facts: Facts,
+    card_sequence: u32,
+    admin: Option<Admin>,
+    door: Door,
+    rng: StdRng,
+    outputs: VecDeque<Output>,
+    next_compare: Millis,
+    compared: BTreeMap<NodeId, Millis>,
+}
+
+impl Node {
+    /// A member that starts. `seed` is the node's secret key, `random` feeds its random choices. The roster must
+    /// hold the node's own certificate.
+    ///
+    /// # Errors
+    /// The node is not admitted by the roster.
+    pub fn new(
+        now: Millis,
+        seed: [u8; 32],
+        epoch: u32,
+        roster: Roster,
+        facts: Facts,
+        admin: Option<Admin>,
+        random: u64,
+    ) -> Result<Self, Refusal> {
+        let me = NodeId::of_seed(&seed);
+        match roster.standing(&me) {
+            Standing::Stranger => return Err(Refusal::Stranger(me)),
+            Standing::Member | Standing::Suspended => {}
+        }
+        let mut rng = StdRng::seed_from_u64(random);
+        let membership = Membership::new(me, epoch, rng.random());
+        let mut node = Self {
+            seed,
+            me,
+            roster,
+            membership,
+            facts,
+            card_sequence: 0,
+            admin,
+            door: Door::Closed,
+            rng,
+            outputs: VecDeque::new(),
+            next_compare: now.plus(COMPARE_PERIOD),
+            compared: BTreeMap::new(),
+        };
+        node.renew_epoch(now);
+        node.sign_card();
+        node.roster_changed(now);
+        Ok(node)
+    }
+
+    /// The node's id.
+    #[must_use]
+    pub fn me(&self) -> NodeId {
+        self.me
+    }
+
+    /// The community.
+    #[must_use]
+    pub fn founding(&self) -> &Founding {
+        self.roster.founding()
+    }
+
+    /// The roster.
+    #[must_use]
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// This node's present life in the gossip.
+    #[must_use]
+    pub fn life(&self) -> &membership::Life {
+        self.membership.me()
+    }
+
+    /// What is believed of the other members.
+    #[must_use]
+    pub fn beliefs(&self) -> BTreeMap<NodeId, Belief> {
+        self.membership.states()
+    }
+
+    /// Datagrams refused so far.
+    #[must_use]
+    pub fn refused(&self) -> membership::Refused {
+        self.membership.refused()
+    }
+
+    /// Whether this node can make invites.
+    #[must_use]
+    pub fn admin(&self) -> Option<&Admin> {
+        self.admin.as_ref()
+    }
+
+    /// The door as it is now.
+    #[must_use]
+    pub fn door(&self, now: Millis) -> Door {
+        match self.door {
+            Door::Until(until) if until <= now => Door::Closed,
+            door => door,
+        }
+    }
+
+    /// Sets the door.
+    pub fn set_door(&mut self, door: Door) {
+        self.door = door;
+        self.outputs.push_back(Output::Changed);
+    }
+
+    /// Says something else of this node.
+    pub fn set_facts(&mut self, now: Millis, facts: Facts) {
+        if facts != self.facts {
+            self.facts = facts;
+            self.sign_card();
+            self.roster_changed(now);
+        }
+    }
+
+    /// When [`Node::tick`] has something to do next.
+    #[must_use]
+    pub fn next_wake(&self) -> Millis {
+        self.membership.next_wake().min(self.next_compare)
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Millis) {
+        self.membership.tick(now);
+        if self.next_compare <= now {
+            // Some jitter, so that nodes that started together drift apart.
+            self.next_compare = now.plus(COMPARE_PERIOD.mul_f64(self.rng.random_range(0.8..1.2)));
+            self.compare_some(now, 1);
+        }
+        self.collect(now);
+    }
+
+    /// Takes a datagram that came over a connection to `from`.
+    pub fn datagram(&mut self, now: Millis, from: NodeId, bytes: &[u8]) {
+        self.membership.datagram(now, from, bytes);
+        self.collect(now);
+    }
+
+    /// How the dial asked for by [`Output::Confirm`] went.
+    pub fn confirmed(&mut self, now: Millis, node: NodeId, reached: bool) {
+        self.membership.confirmed(now, node, reached);
+        self.collect(now);
+    }
+
+    /// A member is to be asked at once whether it is there; for addresses that were just learned.
+    pub fn ask(&mut self, now: Millis, node: NodeId) {
+        if node != self.me && self.roster.standing(&node) == Standing::Member {
+            self.membership.announce(now, node);
+            self.collect(now);
+        }
+    }
+
+    /// Takes what a comparison of rosters brought; tells how many statements did not verify.
+    pub fn take(&mut self, now: Millis, items: Vec<Item>) -> usize {
+        let (changed, refused) = sync::take(&mut self.roster, items);
+        if changed {
+            self.renew_epoch(now);
+            self.roster_changed(now);
+        }
+        refused
+    }
+
+    /// Answers a stranger.
+    pub fn hello(
+        &mut self,
+        now: Millis,
+        clock: &Clock,
+        from: NodeId,
+        request: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Vec<u8> {
+        let reply = match hello::read_request(request) {
+            Err(WireError::Version(_)) => return hello::version_refusal(),
+            Err(error) => refuse(Reason::INVALID, error.to_string()),
+            Ok(Request::Join { certificate }) => match self.join(now, clock, from, &certificate) {
+                Ok(reply) => reply,
+                Err(refusal) => refuse(Reason::from(&refusal), refusal.to_string()),
+            },
+            Ok(Request::Knock { .. }) => match (self.door(now), &self.admin) {
+                (Door::Closed, _) => refuse(Reason::DOOR_CLOSED, "the door is closed".to_owned()),
+                (_, None) => refuse(
+                    Reason::DOOR_CLOSED,
+                    "this member holds no key that can invite".to_owned(),
+                ),
+                (_, Some(_)) => {
+                    let not_after = clock
+                        .sure
+                        .map(|now| now.saturating_add(DOOR_INVITE_VALID_SECONDS));
+                    match self.invite(Terms { uses: 1, not_after }, rng) {
+                        Some(token) => Reply::Invited {
+                            token: token.to_bytes(),
+                        },
+                        None => refuse(Reason::DOOR_CLOSED, String::new()),
+                    }
+                }
+            },
+        };
+        hello::reply_bytes(&reply)
+    }
+
+    fn join(
+        &mut self,
+        now: Millis,
+        clock: &Clock,
+        from: NodeId,
+        certificate: &[u8],
+    ) -> Result<Reply, Refusal> {
+        let certificate = Certificate::from_bytes(certificate)?;
+        if certificate.node() != from {
+            return Err(Refusal::OtherNode(certificate.node()));
+        }
+        if self.roster.admit(certificate, clock)? {
+            self.roster_changed(now);
+        }
+        let own = self
+            .roster
+            .certificate(&self.me)
+            .map(Certificate::to_bytes)
+            .unwrap_or_default();
+        Ok(Reply::Admitted {
+            certificate: own,
+            seeds: self.seeds(),
+        })
+    }
+
+    /// Makes an invite that names this node and some others; none if this node holds no key for it.
+    #[must_use]
+    pub fn invite(&self, terms: Terms, rng: &mut impl CryptoRng) -> Option<Token> {
+        let Admin { kit, grants } = self.admin.as_ref()?;
+        Some(kit.invite(self.founding(), grants.clone(), terms, self.seeds(), rng))
+    }
+
+    /// This node and some others that are alive, with their addresses.
+    #[must_use]
+    pub fn seeds(&self) -> Vec<Seed> {
+        let me = Seed {
+            node: self.me,
+            addresses: self.facts.addresses.clone(),
+        };
+        let alive = self
+            .membership
+            .states()
+            .into_iter()
+            .filter(|(_, belief)| belief.state == Liveness::Alive);
+        let others = alive.filter_map(|(node, _)| {
+            let card = self.roster.card(&node)?;
+            Some(Seed {
+                node,
+                addresses: card.facts().addresses.clone(),
+            })
+        });
+        let mut seeds: Vec<Seed> = std::iter::once(me)
+            .chain(others)
+            .take(crate::admission::MAX_SEEDS)
+            .collect();
+        for seed in &mut seeds {
+            seed.addresses
+                .truncate(crate::admission::MAX_SEED_ADDRESSES);
+        }
+        seeds
+    }
+
+    /// Says goodbye; nothing is sent or taken after that.
+    pub fn goodbye(&mut self, now: Millis) {
+        self.membership.goodbye(now);
+        self.collect(now);
+    }
+
+    /// What is to be done, oldest first.
+    pub fn outputs(&mut self) -> impl Iterator<Item = Output> + '_ {
+        self.outputs.drain(..)
+    }
+
+    /// An own card of a later epoch shows an old copy of this node's data: go beyond it.
+    fn renew_epoch(&mut self, now: Millis) {
+        let known = self.roster.card(&self.me).map_or((0, 0), Card::order);
+        if known > (self.membership.me().epoch, self.card_sequence) {
+            self.set_epoch(now, known.0.saturating_add(1));
+        }
+    }
+
+    fn set_epoch(&mut self, now: Millis, epoch: u32) {
+        if epoch > self.membership.me().epoch {
+            self.membership.set_epoch(now, epoch);
+            self.card_sequence = 0;
+            self.outputs.push_back(Output::SaveEpoch(epoch));
+            self.sign_card();
+            self.roster_changed(now);
+        }
+    }
+
+    fn sign_card(&mut self) {
+        self.card_sequence = self.card_sequence.saturating_add(1);
+        let card = Card::sign(
+            &self.seed,
+            self.membership.me().epoch,
+            self.card_sequence,
+            self.facts.clone(),
+        );
+        // The own certificate is in the roster, so the own card has its place.
+        let _new = self.roster.merge(Item::Card(card));
+    }
+
+    fn roster_changed(&mut self, now: Millis) {
+        self.membership.set_admitted(now, self.roster.members());
+        self.outputs.push_back(Output::SaveRoster);
+        self.compare_some(now, COMPARE_NEWS_WITH);
+        self.collect(now);
+    }
+
+    fn compare_some(&mut self, now: Millis, count: usize) {
+        let alive = self
+            .membership
+            .states()
+            .into_iter()
+            .filter(|(_, belief)| belief.state == Liveness::Alive);
+        for node in alive.map(|(node, _)| node).sample(&mut self.rng, count) {
+            self.compare(now, node);
+        }
+    }
+
+    /// Asks for a comparison with a member, unless there was one a moment ago.
+    pub fn compare(&mut self, now: Millis, node: NodeId) {
+        let last = self.compared.get(&node);
+        if last.is_none_or(|last| now.since(*last) >= COMPARE_PAUSE) {
+            self.compared.insert(node, now);
+            self.outputs.push_back(Output::Compare(node));
+        }
+    }
+
+    fn collect(&mut self, now: Millis) {
+        let outputs: Vec<membership::Output> = self.membership.outputs().collect();
+        for output in outputs {
+            match output {
+                membership::Output::Send { to, bytes } => {
+                    self.outputs.push_back(Output::Send { to, bytes })
+                }
+                membership::Output::Confirm(node) => self.outputs.push_back(Output::Confirm(node)),
+                membership::Output::Compare(node) => self.compare(now, node),
+                membership::Output::Epoch(epoch) => self.set_epoch(now, epoch),
+                membership::Output::Changed => {
+                    if self.outputs.back() != Some(&Output::Changed) {
+                        self.outputs.push_back(Output::Changed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The nodes whose connections are to be served.
+    #[must_use]
+    pub fn admitted(&self) -> BTreeSet<NodeId> {
+        self.roster.members()
+    }
+}
+
+fn refuse(reason: Reason, mut words: String) -> Reply {
+    let mut end = words.len().min(200);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    words.truncate(end);
+    Reply::Refused { reason, words }
+}
