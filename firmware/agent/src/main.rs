@@ -1,2 +1,36 @@
-//! The `cloudy` program.
-fn main() {}
+//! The `cloudy` program: the agent of a node, and the commands that speak to it.
+
+mod agent;
+mod broker;
+mod cli;
+mod client;
+mod confirm;
+mod doctor;
+mod host;
+mod http;
+mod limits;
+mod logging;
+mod mounts;
+mod net;
+mod notify;
+mod problems;
+mod settings;
+mod state;
+mod status;
+mod text;
+mod units;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = <cli::Args as clap::Parser>::parse();
+    // One thread: the agent waits far more than it works, and every thread costs memory.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::fail(&anyhow::Error::new(error).context("starting the runtime")),
+    };
+    match runtime.block_on(cli::run(args)) {
+        Ok(code) => code,
+        Err(error) => cli::fail(&error),
+    }
+}

@@ -7,3 +7,4 @@ pub mod mbr;
 pub mod partitions;
 pub mod paths;
 pub mod report;
+pub mod settings;

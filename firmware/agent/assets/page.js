@@ -1,0 +1,29 @@
+// Keeps the page fresh: fetches the changing part again, and says so when the node no longer answers.
+"use strict";
+const EVERY_MS = 5000;
+const main = document.getElementById("main");
+const lost = document.getElementById("lost");
+
+async function refresh() {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch("/body", { cache: "no-store", signal: AbortSignal.timeout(EVERY_MS * 2) });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const text = await answer.text();
+    if (text !== main.dataset.last) {
+      main.innerHTML = text;
+      main.dataset.last = text;
+    }
+    lost.hidden = true;
+  } catch {
+    lost.hidden = false;
+  }
+}
+
+async function loop() {
+  await refresh();
+  setTimeout(loop, EVERY_MS);
+}
+
+document.addEventListener("visibilitychange", refresh);
+setTimeout(loop, EVERY_MS);

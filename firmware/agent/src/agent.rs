@@ -1,0 +1,164 @@
+//! The agent's life: open what it needs, say ready, serve until it is told to stop, leave calmly.
+
+use crate::http::{self, Listener};
+use crate::limits::{AGENT_SOCKET, DATA_DIR};
+use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, NetConfig, NetHandle};
+use crate::state::App;
+use crate::{host, notify, settings};
+use anyhow::{Context, Result};
+use contract::settings::{Door, Settings};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+/// What the agent is started with.
+pub struct Options {
+    /// Its data folder.
+    pub data: PathBuf,
+    /// Addresses of the page and the API.
+    pub http: Vec<SocketAddr>,
+    /// UDP addresses of the microcloud; empty for the default port on all.
+    pub bind: Vec<SocketAddr>,
+    /// The local socket; none for the default of this data folder.
+    pub socket: Option<PathBuf>,
+    /// The broker's socket.
+    pub broker: PathBuf,
+    /// The node's name; none for the machine's.
+    pub name: Option<String>,
+}
+
+/// The local socket of the agent with that data folder.
+pub fn socket_of(data: &Path) -> PathBuf {
+    if data == Path::new(DATA_DIR) { AGENT_SOCKET.into() } else { data.join("agent.sock") }
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the data folder, the page's address or the local socket can't be had.
+pub async fn run(options: Options) -> Result<()> {
+    let data = &options.data;
+    std::fs::create_dir_all(data).with_context(|| format!("making the data folder `{}`", data.display()))?;
+    settings::take_local_inbox(data);
+    let stored = settings::load(data);
+    let name = options.name.or_else(|| stored.values.hostname.as_ref().map(ToString::to_string)).unwrap_or_else(host::name);
+
+    let mut pages = Vec::new();
+    for address in &options.http {
+        pages.push(listen(*address).await?);
+    }
+    let socket = options.socket.unwrap_or_else(|| socket_of(data));
+    let local = listen_locally(&socket)?;
+
+    let net = start_net(data, options.bind, &name, &stored.values).await;
+    let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone()));
+
+    let (stop, stopping) = watch::channel(false);
+    let mut servers = JoinSet::new();
+    for listener in pages {
+        servers.spawn(http::serve(Listener::Tcp(listener), http::reading(Arc::clone(&app)), stopping.clone()));
+    }
+    servers.spawn(http::serve(Listener::Unix(local, http::may_change), http::changes(Arc::clone(&app)), stopping));
+
+    for address in &at {
+        log::info!(address:% = address; "the page is at http://{address}/");
+    }
+    notify::send("READY=1");
+    wait_for_the_end().await?;
+
+    log::info!("stopping");
+    notify::send("STOPPING=1");
+    let _ = stop.send(true);
+    while servers.join_next().await.is_some() {}
+    if let Some(net) = net {
+        say_goodbye(net).await;
+    }
+    let _ = std::fs::remove_file(&socket);
+    Ok(())
+}
+
+/// Listens at `address`. Where the machine has no IPv6, "all addresses" falls back to those of IPv4.
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let first = TcpListener::bind(address).await;
+    let listener = match first {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && error.kind() != std::io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        other => other,
+    };
+    listener.with_context(|| format!("opening the page's address {address}: is it taken, or is the port one for root? Choose another with --http"))
+}
+
+/// The socket for changes, open to the agent's user and group only.
+fn listen_locally(path: &Path) -> Result<UnixListener> {
+    let doing = || format!("opening the local socket `{}`", path.display());
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        anyhow::bail!("another agent listens at `{}` already; give this one another --data or --socket", path.display());
+    }
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).with_context(doing)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).with_context(doing)?;
+    Ok(listener)
+}
+
+/// Starts the network part. A node without it still has a page that says so.
+async fn start_net(data: &Path, bind: Vec<SocketAddr>, name: &str, values: &Settings) -> Option<NetHandle> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let config = NetConfig { data: data.to_owned(), bind, name: name.to_owned(), version, join: join_config(values) };
+    match net::start(config).await {
+        Ok(handle) => Some(handle),
+        Err(error) => {
+            log::error!("the network part could not start: {error:#}");
+            None
+        }
+    }
+}
+
+/// What the settings say about joining, in the network part's words.
+fn join_config(values: &Settings) -> JoinConfig {
+    let join = &values.join;
+    JoinConfig {
+        found: join.found.clone().map(|name| FoundConfig { name: name.into(), kit: join.kit.clone().map(Into::into) }),
+        token: join.token.clone().map(Into::into),
+        lan: join.lan.unwrap_or(false),
+        door: match join.door {
+            None | Some(Door::Closed) => DoorConfig::Closed,
+            Some(Door::Open) => DoorConfig::Open,
+            Some(Door::Minutes(minutes)) => DoorConfig::OpenMinutes(minutes),
+        },
+        mdns: join.mdns.unwrap_or(true),
+    }
+}
+
+/// Returns at SIGTERM or SIGINT. Meanwhile it tells systemd's watchdog that this loop still turns.
+async fn wait_for_the_end() -> Result<()> {
+    let mut term = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut int = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let every = notify::watchdog_every();
+    loop {
+        let tick = async {
+            match every {
+                Some(every) => tokio::time::sleep(every).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = int.recv() => return Ok(()),
+            () = tick => notify::send("WATCHDOG=1"),
+        }
+    }
+}
+
+async fn say_goodbye(net: NetHandle) {
+    let (reply, answer) = oneshot::channel();
+    if net.commands.send(Command::Shutdown { reply }).await.is_ok() {
+        let _ = tokio::time::timeout(crate::limits::NET_GOODBYE, answer).await;
+    }
+}

@@ -1,0 +1,253 @@
+//! The command line: what each word does. Long-running parts live in their own modules; here is parsing and printing.
+
+mod print;
+
+use crate::client::Client;
+use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest};
+use crate::limits::{BROKER_SOCKET, DATA_DIR};
+use crate::units::Action;
+use crate::{agent, broker, confirm, logging, settings};
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A node of a microcloud: its agent, and the commands that speak to it.
+#[derive(Parser)]
+#[command(name = "cloudy", version, about, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the agent.
+    Agent {
+        /// Folder for identity and state.
+        #[arg(long, default_value = DATA_DIR)]
+        data: PathBuf,
+        /// Address of the page and the API; may be given several times.
+        #[arg(long, default_value = "[::]:80")]
+        http: Vec<SocketAddr>,
+        /// UDP address for the neighbours, at most one IPv4 and one IPv6; default: port 4747 on all.
+        #[arg(long)]
+        bind: Vec<SocketAddr>,
+        /// The local socket for changes [default: /run/cloudy/agent.sock, or agent.sock in another data folder].
+        #[arg(long)]
+        socket: Option<PathBuf>,
+        /// The broker's socket.
+        #[arg(long, default_value = BROKER_SOCKET)]
+        broker: PathBuf,
+        /// The node's name [default: hostname of cloudy.toml, or the machine's].
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Run the broker, which asks Docker for the agent.
+    Broker {
+        /// Socket to open when systemd hands none over.
+        #[arg(long)]
+        socket: Option<PathBuf>,
+    },
+    /// Take cloudy.toml from the config partition and set this machine up by it (root, early at boot).
+    ApplySettings,
+    /// Wait until this system slot proves good, then confirm it (root, at boot).
+    Confirm,
+    /// Check a cloudy.toml without using it.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Show how this node is.
+    Status(Local),
+    /// Show the members of the microcloud.
+    Nodes(Local),
+    /// Check everything that joining and running needs, each with what was seen and the mend.
+    Doctor(Local),
+    /// Make an invite for new nodes.
+    Invite {
+        /// How many nodes may use it.
+        #[arg(long, default_value_t = 1)]
+        uses: u16,
+        /// Hours until it expires; 0 for never.
+        #[arg(long, default_value_t = 72)]
+        hours: u64,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Join a microcloud by an invite.
+    Join {
+        /// The invite's text.
+        token: String,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Found a new microcloud; prints its recovery kit, which must be saved.
+    Found {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Give this node another name in the microcloud. Its hostname is set in cloudy.toml.
+    Rename {
+        /// The new name.
+        name: String,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Leave the microcloud. The node keeps its identity.
+    Leave(Local),
+    /// Print the recovery kit, where this node holds it.
+    Kit(Local),
+    /// Let newcomers of the local network in for some minutes; 0 closes the door.
+    Door {
+        /// Minutes.
+        minutes: u32,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Start, stop or restart a unit, and wait for the result.
+    Unit {
+        /// What to do.
+        action: Action,
+        /// The unit, such as docker.service.
+        unit: String,
+        #[command(flatten)]
+        local: Local,
+    },
+}
+
+#[derive(clap::Args)]
+struct Local {
+    /// Print one JSON value.
+    #[arg(long)]
+    json: bool,
+    /// The agent's data folder, to find its socket.
+    #[arg(long, default_value = DATA_DIR)]
+    data: PathBuf,
+    /// The agent's socket.
+    #[arg(long)]
+    socket: Option<PathBuf>,
+}
+
+impl Local {
+    fn client(&self) -> Client {
+        Client::new(&self.socket.clone().unwrap_or_else(|| agent::socket_of(&self.data)))
+    }
+
+    /// Prints the answer: as it is, or as people read it.
+    fn show(&self, answer: &Value, people: impl FnOnce(&Value) -> Result<String>) -> Result<()> {
+        if self.json { say(&serde_json::to_string(answer)?) } else { say(people(answer)?.trim_end()) }
+        Ok(())
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command line is for")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Says what failed, as one line with its causes.
+#[expect(clippy::print_stderr, reason = "this is what the command line is for")]
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("cloudy: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// Whatever went wrong, with what was being done.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    match args.verb {
+        Verb::Agent { data, http, bind, socket, broker, name } => {
+            logging::start();
+            agent::run(agent::Options { data, http, bind, socket, broker, name }).await?;
+        }
+        Verb::Broker { socket } => {
+            logging::start();
+            broker::serve(socket.as_deref()).await?;
+        }
+        Verb::ApplySettings => {
+            logging::start();
+            settings::apply()?;
+        }
+        Verb::Confirm => {
+            logging::start();
+            confirm::run().await?;
+        }
+        Verb::Check { file } => return check(&file),
+        verb => return ask(verb).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The words that ask a running agent.
+async fn ask(verb: Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Status(local) => local.show(&local.client().get("/api/v1/status").await?, print::status)?,
+        Verb::Nodes(local) => local.show(&local.client().get("/api/v1/nodes").await?, print::nodes)?,
+        Verb::Doctor(local) => {
+            let answer = local.client().get("/api/v1/doctor").await?;
+            local.show(&answer, print::doctor)?;
+            let ill = answer.as_array().is_some_and(|list| list.iter().any(|c| c.get("verdict").and_then(Value::as_str) == Some("ill")));
+            return Ok(if ill { ExitCode::from(1) } else { ExitCode::SUCCESS });
+        }
+        Verb::Invite { uses, hours, local } => {
+            let request = InviteRequest { uses, valid_seconds: (hours > 0).then(|| hours.saturating_mul(3600)) };
+            let answer = local.client().post("/api/v1/invite", &request).await?;
+            local.show(&answer, |a| Ok(text(a, "token")))?;
+        }
+        Verb::Join { token, local } => {
+            let answer = local.client().post("/api/v1/join", &JoinRequest { token }).await?;
+            local.show(&answer, |a| Ok(format!("Joining `{}`. `cloudy nodes` shows how it goes, `cloudy doctor` what is in the way.", text(a, "community"))))?;
+        }
+        Verb::Found { name, local } => {
+            let answer = local.client().post("/api/v1/found", &NameRequest { name }).await?;
+            local.show(&answer, |a| {
+                Ok(format!("Save this recovery kit where it can't get lost; it is the key to your microcloud:\n\n{}\n\nNext: `cloudy invite`", text(a, "kit")))
+            })?;
+        }
+        Verb::Rename { name, local } => {
+            let answer = local.client().post("/api/v1/rename", &NameRequest { name }).await?;
+            local.show(&answer, |a| Ok(format!("This node is now called {}.", text(a, "name"))))?;
+        }
+        Verb::Leave(local) => local.show(&local.client().post("/api/v1/leave", &()).await?, |_| Ok("Left.".to_owned()))?,
+        Verb::Kit(local) => local.show(&local.client().post("/api/v1/kit", &()).await?, |a| Ok(text(a, "kit")))?,
+        Verb::Door { minutes, local } => {
+            let answer = local.client().post("/api/v1/door", &MinutesRequest { minutes }).await?;
+            let said = if minutes == 0 { "The door is closed.".to_owned() } else { format!("The door is open for {minutes} minutes.") };
+            local.show(&answer, |_| Ok(said))?;
+        }
+        Verb::Unit { action, unit, local } => {
+            let answer = local.client().post("/api/v1/unit", &UnitRequest { unit, action }).await?;
+            local.show(&answer, |_| Ok("Done.".to_owned()))?;
+        }
+        Verb::Agent { .. } | Verb::Broker { .. } | Verb::ApplySettings | Verb::Confirm | Verb::Check { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(answer: &Value, key: &str) -> String {
+    answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Checks a cloudy.toml and says each mistake with its place.
+fn check(file: &std::path::Path) -> Result<ExitCode> {
+    let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
+    match contract::settings::parse(&bytes) {
+        Ok(_) => {
+            say(&format!("{}: good", file.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(mistakes) => {
+            for mistake in mistakes {
+                say(&format!("{}: {mistake}", file.display()));
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The command line's side of the local socket: HTTP over a Unix socket.
+
+use anyhow::{Context, Result, anyhow, bail};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request, header};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tokio::net::UnixStream;
+
+/// Speaks to one agent.
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A client of the agent that listens at `socket`.
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+
+    /// `GET path`; the answer's JSON.
+    ///
+    /// # Errors
+    /// When no agent answers, or it refuses.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    /// `POST path` with a JSON body; the answer's JSON.
+    ///
+    /// # Errors
+    /// When no agent answers, or it refuses.
+    pub async fn post(&self, path: &str, body: &impl serde::Serialize) -> Result<Value> {
+        self.ask(Method::POST, path, Some(serde_json::to_vec(body)?)).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Value> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
+            let mend = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => "only root and members of the group `cloudy` may use it: try `sudo`",
+                _ => "is the agent running? `systemctl status cloudy`, or name its socket with --socket PATH",
+            };
+            anyhow!("asking the agent at `{}`: {error}; {mend}", self.socket.display())
+        })?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let driver = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body.unwrap_or_default())))?;
+        let answer = sender.send_request(request).await.context("asking the agent")?;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.context("reading the agent's answer")?.to_bytes();
+        drop(sender);
+        let _ = driver.await;
+        let value: Result<Value, _> = serde_json::from_slice(&bytes);
+        if !status.is_success() {
+            let said = value.ok().and_then(|v| v.get("error").and_then(Value::as_str).map(str::to_owned));
+            bail!("{}", said.unwrap_or_else(|| format!("the agent answered {status}: {}", String::from_utf8_lossy(&bytes).trim())));
+        }
+        value.context("the agent's answer is no JSON")
+    }
+}
+
+/// Whether a page answers at a TCP address.
+///
+/// # Errors
+/// When it does not, with what came instead.
+pub async fn page_answers(address: &str) -> Result<()> {
+    let doing = || format!("asking the page at {address}");
+    let stream = tokio::net::TcpStream::connect(address).await.with_context(doing)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.with_context(doing)?;
+    let driver = tokio::spawn(connection);
+    let request = Request::get("/").header(header::HOST, address).body(Full::new(Bytes::new()))?;
+    let status = sender.send_request(request).await.with_context(doing)?.status();
+    driver.abort();
+    if status.is_success() { Ok(()) } else { bail!("the page at {address} answered {status}") }
+}

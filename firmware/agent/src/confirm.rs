@@ -1,0 +1,165 @@
+//! The root unit `cloudy-confirm.service`: a slot on trial is watched until it proves good, then its trial is ended.
+//!
+//! Good means: the agent and its page answer; Docker runs if it ran before; there is a network if there was one before.
+//! Absent neighbours never cost a slot. On a slot that is not on trial, only what "before" means is noted.
+
+use crate::client::Client;
+use crate::limits::{AGENT_SOCKET, CONFIRM_EVERY, CONFIRM_TIMEOUT, SETTINGS_DIR};
+use crate::mounts::Mounted;
+use crate::settings::write_whole;
+use crate::status::{Docker, Status};
+use anyhow::{Context, Result, bail};
+use contract::boot::{ENTRIES_DIR, EntryName, LOADER_COUNT_PATH, LOADER_VENDOR};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Where the kernel shows the firmware's variables.
+const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars";
+
+/// How the machine was when it was last good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Before {
+    /// Docker ran.
+    docker: bool,
+    /// There was an address.
+    network: bool,
+}
+
+/// Waits for the proof and confirms the slot.
+///
+/// # Errors
+/// When the proof does not come in time, or the trial can't be ended; the loader's counter then goes on counting.
+pub async fn run() -> Result<()> {
+    let trial = entry_on_trial().context("asking the firmware which entry was booted")?;
+    let Some(entry) = trial else {
+        // Confirmed already. Once all is up, note how "good" looks, for the next trial.
+        let status = wait_for(Before::default()).await?;
+        return note(&status);
+    };
+    log::info!(entry:% = entry; "this system is on trial");
+    let status = wait_for(before()).await?;
+    end_trial(entry)?;
+    log::info!(entry:% = entry; "this system proved good and is confirmed");
+    note(&status)
+}
+
+/// The booted entry, while the loader counts its starts. None once confirmed, and where no loader counts.
+fn entry_on_trial() -> Result<Option<EntryName>> {
+    let path = PathBuf::from(format!("{EFI_VARIABLES}/{LOADER_COUNT_PATH}-{LOADER_VENDOR}"));
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("reading `{}`", path.display())),
+    };
+    let name = loader_text(&bytes);
+    let entry = EntryName::parse_path(&name).with_context(|| format!("the loader booted `{name}`, which is no entry of ours"))?;
+    Ok(entry.tries.map(|_| entry))
+}
+
+/// The text of a variable: four bytes of attributes, then UTF-16, then a zero.
+fn loader_text(bytes: &[u8]) -> String {
+    let units = bytes.get(4..).unwrap_or_default().chunks_exact(2).filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)));
+    char::decode_utf16(units.take_while(|unit| *unit != 0)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+}
+
+fn before_path() -> PathBuf {
+    Path::new(SETTINGS_DIR).join("last-good.json")
+}
+
+/// How the machine was when it was last good; where that is not known, nothing more is asked for.
+fn before() -> Before {
+    std::fs::read(before_path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+fn note(status: &Status) -> Result<()> {
+    let now = Before { docker: matches!(status.docker, Docker::Running { .. }), network: !status.addresses.is_empty() };
+    if now == before() {
+        return Ok(());
+    }
+    write_whole(&before_path(), &serde_json::to_vec(&now)?, 0o644)
+}
+
+/// Asks until nothing is missing.
+async fn wait_for(before: Before) -> Result<Status> {
+    let start = Instant::now();
+    loop {
+        let missing = match look().await {
+            Ok(status) => match missing(&status, before) {
+                None => return Ok(status),
+                Some(missing) => missing,
+            },
+            Err(error) => format!("{error:#}"),
+        };
+        if start.elapsed() > CONFIRM_TIMEOUT {
+            bail!("after {} s this system still is not good: {missing}", CONFIRM_TIMEOUT.as_secs());
+        }
+        tokio::time::sleep(CONFIRM_EVERY).await;
+    }
+}
+
+/// The agent's status through its socket, and its page through the network.
+async fn look() -> Result<Status> {
+    let answer = Client::new(Path::new(AGENT_SOCKET)).get("/api/v1/status").await?;
+    let status = Status::deserialize(&answer).context("understanding the agent's status")?;
+    let page = status.pages.first().context("the agent serves no page")?;
+    let port = page.rsplit(':').next().unwrap_or_default();
+    crate::client::page_answers(&format!("127.0.0.1:{port}")).await?;
+    Ok(status)
+}
+
+/// What keeps this system from being good.
+fn missing(status: &Status, before: Before) -> Option<String> {
+    match &status.docker {
+        Docker::Running { .. } => {}
+        other if before.docker => return Some(format!("Docker ran before and does not now: {other:?}")),
+        _ => {}
+    }
+    (before.network && status.addresses.is_empty()).then(|| "there was a network before, and there is no address now".to_owned())
+}
+
+/// Takes the counter out of the entry's name on the ESP. Both names hold the same file; either boots this system.
+fn end_trial(entry: EntryName) -> Result<()> {
+    let esp = Mounted::read_only("esp", "umask=0077")?;
+    let folder = esp.path().join(ENTRIES_DIR);
+    let confirmed = EntryName { tries: None, ..entry };
+    let (from, to) = (folder.join(entry.to_string()), folder.join(confirmed.to_string()));
+    if !from.exists() && to.exists() {
+        return Ok(());
+    }
+    esp.make_writable()?;
+    std::fs::rename(&from, &to)
+        .and_then(|()| File::open(&folder)?.sync_all())
+        .with_context(|| format!("renaming `{}` to `{}`", from.display(), to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problems::tests::well;
+
+    #[test]
+    fn what_ran_before_must_run_again_and_no_more() {
+        let mut status = well();
+        let all = Before { docker: true, network: true };
+        assert_eq!(missing(&status, all), None);
+        status.docker = Docker::Stopped { unit: "failed".to_owned() };
+        assert!(missing(&status, all).unwrap().contains("Docker"));
+        assert_eq!(missing(&status, Before { docker: false, network: true }), None);
+        status.addresses.clear();
+        assert!(missing(&status, Before { docker: false, network: true }).is_some());
+        assert_eq!(missing(&status, Before::default()), None);
+    }
+
+    #[test]
+    fn the_loaders_variable_is_read() {
+        let mut bytes = vec![6, 0, 0, 0];
+        let path = "\\loader\\entries\\cloudy-00112233445566778899aabbccddeeff+2-1.conf\0";
+        bytes.extend(path.encode_utf16().flat_map(u16::to_le_bytes));
+        assert_eq!(loader_text(&bytes), path.trim_end_matches('\0'));
+        assert_eq!(loader_text(&[1]), "");
+        assert!(EntryName::parse_path(&loader_text(&bytes)).is_some());
+    }
+}

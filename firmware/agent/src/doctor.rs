@@ -1,0 +1,229 @@
+//! The doctor: each check with what was seen and, where it is not well, the mend. Pure over status and view.
+
+use crate::limits::EARLIEST_CLOCK_SECS;
+use crate::net::{ClusterView, Liveness};
+use crate::status::{Docker, Services, Severity, Status};
+use serde::{Deserialize, Serialize};
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it should be.
+    Well,
+    /// Good to know, or can't be told here.
+    Note,
+    /// Not as it should be.
+    Ill,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Check {
+    /// What was looked at; stable for programs.
+    pub check: String,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub seen: String,
+    /// What to do; empty when nothing is to be done.
+    pub mend: String,
+}
+
+/// All checks, in the order in which a person would look.
+pub fn examine(status: &Status, view: Option<&ClusterView>) -> Vec<Check> {
+    let mut checks = machine(status);
+    checks.extend(network(view));
+    checks.extend(services(status));
+    checks
+}
+
+fn check(check: &str, verdict: Verdict, seen: impl Into<String>, mend: impl Into<String>) -> Check {
+    Check { check: check.to_owned(), verdict, seen: seen.into(), mend: mend.into() }
+}
+
+/// Verdict and mend from the problems that `problems` found under any of these names.
+fn judged(status: &Status, name: &str, ids: &[&str], seen: String) -> Check {
+    let found: Vec<_> = status.problems.iter().filter(|p| ids.contains(&p.id.as_str())).collect();
+    let Some(worst) = found.iter().map(|p| p.severity).max() else { return check(name, Verdict::Well, seen, "") };
+    let verdict = if worst == Severity::Note { Verdict::Note } else { Verdict::Ill };
+    let whats: Vec<_> = found.iter().map(|p| p.what.as_str()).collect();
+    let mends: Vec<_> = found.iter().map(|p| p.mend.as_str()).filter(|m| !m.is_empty()).collect();
+    check(name, verdict, format!("{seen}. {}", whats.join(" ")), mends.join(" "))
+}
+
+fn machine(status: &Status) -> Vec<Check> {
+    let host = &status.host;
+    let gb = |bytes: u64| bytes / 1_000_000_000;
+    let clock = match status.clock.synchronised {
+        Some(true) => "follows a time server",
+        Some(false) => "no time server answered yet",
+        None => "timesyncd is not here to ask",
+    };
+    let settings = match status.settings.sources.len() {
+        0 => "no setting was given; defaults hold".to_owned(),
+        n => format!("{n} settings have a value"),
+    };
+    let addresses = if status.addresses.is_empty() { "none".to_owned() } else { status.addresses.join(", ") };
+    let mut checks = vec![
+        judged(status, "settings", &["settings-broken", "secrets-moved"], settings),
+        judged(status, "address", &["no-address"], addresses),
+        default_route(),
+        multicast_route(),
+        judged(status, "clock", &["clock-wrong"], format!("{} s since 1970, {clock}", status.clock.unix_seconds)),
+        judged(
+            status,
+            "storage",
+            &["storage-low"],
+            format!("{} GB free of {} GB", gb(host.storage_available_bytes), gb(host.storage_total_bytes)),
+        ),
+        judged(
+            status,
+            "memory",
+            &["memory-low"],
+            format!("{} MB available of {} MB", host.memory_available_bytes / 1_000_000, host.memory_total_bytes / 1_000_000),
+        ),
+    ];
+    if let Some(boot) = &status.boot {
+        let slot = boot.slot.clone().unwrap_or_else(|| "?".to_owned());
+        checks.push(judged(status, "boot", &["rolled-back", "boot"], format!("slot {slot}")));
+    }
+    if status.clock.unix_seconds < EARLIEST_CLOCK_SECS {
+        checks.push(check("expiry", Verdict::Note, "the clock is unsure, so the expiry of invites can't be judged", ""));
+    }
+    checks
+}
+
+/// Whether packets to other networks have a way.
+fn default_route() -> Check {
+    let v4 = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    let v6 = std::fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
+    if has_default(&v4, &v6) {
+        return check("route", Verdict::Well, "there is a default route", "");
+    }
+    check(
+        "route",
+        Verdict::Note,
+        "there is no default route: other networks can't be reached, neighbours on this one can",
+        "If the node should reach the internet: check the router's DHCP, or set `gateway` in cloudy.toml.",
+    )
+}
+
+/// Reads /proc/net/route and /proc/net/ipv6_route.
+fn has_default(v4: &str, v6: &str) -> bool {
+    let field = |line: &str, n: usize| line.split_ascii_whitespace().nth(n).map(str::to_owned);
+    let zero4 = |line: &str| field(line, 1).as_deref() == Some("00000000") && field(line, 7).as_deref() == Some("00000000");
+    let zero6 = |line: &str| {
+        let device = line.split_ascii_whitespace().last().unwrap_or_default();
+        field(line, 0).is_some_and(|d| d.bytes().all(|b| b == b'0')) && field(line, 1).as_deref() == Some("00") && device != "lo"
+    };
+    v4.lines().skip(1).any(zero4) || v6.lines().any(zero6)
+}
+
+/// Whether multicast packets have a way; without one nobody is found by mDNS, and nothing says so.
+fn multicast_route() -> Check {
+    // Choosing a route sends nothing: a connected UDP socket only looks it up.
+    let tried = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect("224.0.0.251:5353"));
+    match tried {
+        Ok(()) => check("multicast", Verdict::Well, "multicast has a route", ""),
+        Err(error) => check(
+            "multicast",
+            Verdict::Ill,
+            format!("multicast has no route ({error}): neighbours on this network can't be found by themselves"),
+            "Give the network interface an address with a default route, or join with an invite that names addresses.",
+        ),
+    }
+}
+
+fn network(view: Option<&ClusterView>) -> Vec<Check> {
+    let Some(view) = view else {
+        return vec![check(
+            "network",
+            Verdict::Ill,
+            "the network part of the agent does not run",
+            "See the agent's log: `journalctl -u cloudy`, or its stderr.",
+        )];
+    };
+    let mut checks = Vec::new();
+    match &view.community {
+        Some(community) => {
+            let others: Vec<_> = view.members.iter().filter(|m| !m.me).collect();
+            let alive = others.iter().filter(|m| m.state == Liveness::Alive).count();
+            let seen = format!("member of `{}`; {alive} of {} neighbours answer", community.name, others.len());
+            let lonely = alive == 0 && !others.is_empty();
+            let mend = if lonely { "Check that this node's UDP port is open, and that the neighbours run." } else { "" };
+            checks.push(check("community", if lonely { Verdict::Ill } else { Verdict::Well }, seen, mend));
+        }
+        None => checks.push(check(
+            "community",
+            Verdict::Note,
+            "this node belongs to no microcloud",
+            "Ask a member for an invite (`cloudy invite` there), then `cloudy join TOKEN` here; or `cloudy found NAME`.",
+        )),
+    }
+    if let Some(joining) = &view.joining {
+        let verdict = if joining.failures.is_empty() { Verdict::Note } else { Verdict::Ill };
+        checks.push(check("join", verdict, format!("joining {}: {} attempts", joining.what, joining.attempts), ""));
+        for failure in &joining.failures {
+            checks.push(check("join", Verdict::Ill, format!("{}: {}", failure.target, failure.seen), failure.mend.clone()));
+        }
+    }
+    match &view.lan.problem {
+        Some(problem) => checks.push(check("lan", Verdict::Ill, problem.clone(), "")),
+        None if view.lan.enabled => checks.push(check("lan", Verdict::Well, format!("{} cloudy nodes seen by mDNS", view.lan.seen.len()), "")),
+        None => checks.push(check("lan", Verdict::Note, "looking on the local network is turned off", "")),
+    }
+    checks.extend(view.problems.iter().map(|problem| check("network", Verdict::Ill, problem.clone(), "")));
+    checks
+}
+
+fn services(status: &Status) -> Vec<Check> {
+    let units = match &status.services {
+        Services::Known { system, failed, .. } => judged(status, "units", &["unit-failed"], format!("systemd says `{system}`, {} units failed", failed.len())),
+        Services::Unknown { reason } => check("units", Verdict::Note, reason.clone(), "On a machine without systemd this is as it should be."),
+    };
+    let docker = match &status.docker {
+        Docker::Running { version, containers_running, .. } => {
+            check("docker", Verdict::Well, format!("Docker {version} answers, {containers_running} containers run"), "")
+        }
+        Docker::NoBroker { reason } if status.build.is_none() => {
+            check("docker", Verdict::Note, reason.clone(), "Start `cloudy broker --socket PATH` as a user who may use Docker, if you want it seen.")
+        }
+        _ => judged(status, "docker", &["docker-stopped", "docker-silent", "no-broker"], "Docker is not well".to_owned()),
+    };
+    vec![units, docker]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problems::{find, tests::well};
+    use crate::text::Lang;
+
+    #[test]
+    fn routes_are_read_as_the_kernel_writes_them() {
+        let v4 = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n\
+                  eth0\t00000000\t0202000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
+        assert!(has_default(v4, ""));
+        let link = "Iface\tDestination\n eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+        assert!(!has_default(link, ""));
+        let zero = "0".repeat(32);
+        assert!(!has_default("", &format!("{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200 lo")));
+        assert!(has_default("", &format!("{zero} 00 {zero} 00 {zero} 00000400 00000001 00000000 00000003 eth0")));
+    }
+
+    #[test]
+    fn every_ill_check_of_a_sick_node_has_a_mend() {
+        let mut status = well();
+        status.addresses.clear();
+        status.docker = Docker::Silent { reason: "no answer".to_owned() };
+        status.services = Services::Known { system: "degraded".to_owned(), units: vec![], failed: vec!["x.service".to_owned()] };
+        status.problems = find(&status, &[], Lang::En);
+        let checks = examine(&status, None);
+        let ill: Vec<_> = checks.iter().filter(|c| c.verdict == Verdict::Ill).collect();
+        for name in ["address", "network", "units", "docker"] {
+            assert!(ill.iter().any(|c| c.check == name && !c.mend.is_empty()), "{name}: {ill:?}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The first page: this node, its neighbours, what is wrong. Rendered here, refreshed by a small script.
+
+use crate::net::{ClusterView, Liveness, MemberView};
+use crate::status::{Docker, Services, Severity, Status, Unit};
+use crate::text::{Lang, Words};
+use maud::{DOCTYPE, Markup, html};
+use std::net::SocketAddr;
+
+/// The whole page.
+pub fn page(status: &Status, view: Option<&ClusterView>, lang: Lang) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang=(lang.tag()) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (status.name) " · cloudy" }
+                link rel="stylesheet" href="/style.css";
+                link rel="icon" href="/icon.svg" type="image/svg+xml";
+                script src="/page.js" defer {}
+            }
+            body {
+                header {
+                    img src="/icon.svg" alt="" width="32" height="32";
+                    h1 { (status.name) }
+                }
+                p #lost hidden role="alert" { (lang.words().lost_touch) }
+                main #main { (body(status, view, lang)) }
+                footer { p { (lang.words().not_encrypted) } }
+            }
+        }
+    }
+}
+
+/// What the script fetches again: all that changes.
+pub fn body(status: &Status, view: Option<&ClusterView>, lang: Lang) -> Markup {
+    let words = lang.words();
+    html! {
+        (problems(status, words))
+        (neighbours(view, words))
+        (this_node(status, words))
+        (services(status, words))
+    }
+}
+
+fn problems(status: &Status, words: &Words) -> Markup {
+    let wrong = status.problems.iter().any(|p| p.severity > Severity::Note);
+    html! {
+        section.wrong[wrong].well[!wrong] aria-live="polite" {
+            h2 { @if wrong { (words.problems) } @else { (words.all_well) } }
+            @if !status.problems.is_empty() {
+                ul {
+                    @for problem in &status.problems {
+                        li class=(severity(problem.severity)) {
+                            p { (problem.what) }
+                            @if !problem.mend.is_empty() { p.mend { strong { (words.mend) } " " (problem.mend) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+fn neighbours(view: Option<&ClusterView>, words: &Words) -> Markup {
+    let community = view.and_then(|v| v.community.as_ref());
+    let others: Vec<&MemberView> = view.map(|v| v.members.iter().filter(|m| !m.me).collect()).unwrap_or_default();
+    let joining = view.and_then(|v| v.joining.as_ref());
+    html! {
+        section {
+            h2 { (words.neighbours) }
+            @match community {
+                Some(community) => p { (words.community) ": " strong { (community.name) } },
+                None => p { (words.no_community) },
+            }
+            @if let Some(joining) = joining {
+                p { (words.joining) ": " (joining.what) " (" (joining.attempts) " " (words.attempts) ")" }
+            }
+            @if others.is_empty() {
+                @if community.is_some() { p { (words.alone) } }
+            } @else {
+                ul.nodes {
+                    @for member in others { (neighbour(member, words)) }
+                }
+            }
+        }
+    }
+}
+
+fn neighbour(member: &MemberView, words: &Words) -> Markup {
+    let name = if member.name.is_empty() { member.id.get(..8).unwrap_or_default() } else { &member.name };
+    let (class, state) = match member.state {
+        Liveness::Alive => ("ok", words.alive),
+        Liveness::Suspect => ("warn", words.suspect),
+        Liveness::Down => ("bad", words.down),
+    };
+    html! {
+        li data-node=(member.id) {
+            span.dot.(class) {}
+            div {
+                @match page_of(member) {
+                    Some(page) => a href=(page) { strong { (name) } },
+                    None => strong { (name) },
+                }
+                " " span.quiet { (state) }
+                div.quiet {
+                    @for (n, address) in member.addresses.iter().map(SocketAddr::ip).filter(|ip| !ip.is_loopback()).take(3).enumerate() {
+                        @if n > 0 { ", " }
+                        (address)
+                    }
+                }
+                div.quiet {
+                    (words.heard) ": "
+                    @match member.last_heard_seconds {
+                        Some(seconds) => { (seconds) " " (words.seconds_ago) },
+                        None => (words.never),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where the member's page is, from the address of its connection or the first that it names.
+fn page_of(member: &MemberView) -> Option<String> {
+    let linked = member.link.as_ref().and_then(|l| l.address);
+    let ip = linked.iter().chain(&member.addresses).map(SocketAddr::ip).find(|ip| !ip.is_loopback() && !ip.is_unspecified())?;
+    Some(match ip.to_canonical() {
+        std::net::IpAddr::V4(v4) => format!("http://{v4}/"),
+        std::net::IpAddr::V6(v6) => format!("http://[{v6}]/"),
+    })
+}
+
+fn this_node(status: &Status, words: &Words) -> Markup {
+    let host = &status.host;
+    html! {
+        section {
+            h2 { (words.this_node) }
+            dl {
+                (row(words.addresses, html! { @for address in &status.addresses { div { (address) } } }))
+                (row(words.version, html! {
+                    (status.version)
+                    @if let Some(build) = &status.build { " " span.quiet { (build.get(..8).unwrap_or(build)) } }
+                }))
+                @if let Some(boot) = &status.boot {
+                    @if let Some(slot) = &boot.slot {
+                        (row(words.slot, html! {
+                            (slot)
+                            @match boot.confirmed {
+                                Some(true) => { ", " (words.confirmed) },
+                                Some(false) => { ", " (words.on_trial) },
+                                None => {},
+                            }
+                        }))
+                    }
+                }
+                (row(words.up, html! { (duration(host.uptime_seconds, words)) }))
+                (row(words.processor, html! { (host.cpus) " × " (format!("{:.0} %", host.cpu_percent)) " " (words.in_use) }))
+                (row(words.memory, free(host.memory_available_bytes, host.memory_total_bytes, words)))
+                (row(words.storage, free(host.storage_available_bytes, host.storage_total_bytes, words)))
+                @if let Some(t) = host.temperature_celsius { (row(words.temperature, html! { (format!("{t:.0} °C")) })) }
+                (row(words.docker, docker(&status.docker, words)))
+                @if let Some(node) = &status.node { (row(words.node_id, html! { code { (node) } })) }
+            }
+        }
+    }
+}
+
+fn row(name: &str, value: Markup) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+fn free(free: u64, total: u64, words: &Words) -> Markup {
+    html! {
+        (size(free)) " " (words.free_of) " " (size(total))
+        meter min="0" max=(total.max(1)) value=(total.saturating_sub(free)) {}
+    }
+}
+
+fn docker(docker: &Docker, words: &Words) -> Markup {
+    html! {
+        @match docker {
+            Docker::Running { version, containers_running, containers, .. } => {
+                (version) ", " (words.docker_running) ": " (containers_running) " " (words.containers) " " (containers)
+            },
+            Docker::Stopped { .. } => (words.docker_stopped),
+            Docker::Silent { .. } => (words.docker_silent),
+            Docker::NoBroker { .. } => (words.docker_unknown),
+        }
+    }
+}
+
+fn services(status: &Status, words: &Words) -> Markup {
+    html! {
+        section {
+            h2 { (words.services) }
+            @match &status.services {
+                Services::Unknown { .. } => p { (words.no_systemd) },
+                Services::Known { units, .. } => ul.nodes { @for unit in units { (service(unit, words)) } },
+            }
+        }
+    }
+}
+
+fn service(unit: &Unit, words: &Words) -> Markup {
+    let (class, state) = match (unit.load.as_str(), unit.active.as_str()) {
+        ("not-found", _) => ("none", words.not_installed),
+        (_, "active") => ("ok", unit.sub.as_str()),
+        (_, "failed") => ("bad", unit.active.as_str()),
+        (_, state) => ("warn", state),
+    };
+    html! {
+        li { span.dot.(class) {} div { strong { (unit.name.strip_suffix(".service").unwrap_or(&unit.name)) } " " span.quiet { (state) } } }
+    }
+}
+
+/// Seconds as days, hours and minutes.
+fn duration(seconds: u64, words: &Words) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} {} {hours} h", words.days),
+    }
+}
+
+/// Bytes in the unit that people read: 1 GB = 10⁹ bytes.
+fn size(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
+    let number = bytes as f64;
+    match bytes {
+        0..1_000_000 => format!("{:.0} kB", number / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.0} MB", number / 1e6),
+        1_000_000_000..1_000_000_000_000 => format!("{:.1} GB", number / 1e9),
+        _ => format!("{:.1} TB", number / 1e12),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problems::{find, tests::well};
+
+    #[test]
+    fn what_others_say_is_escaped() {
+        let mut status = well();
+        status.name = "<script>alert(1)</script>".to_owned();
+        let html = page(&status, None, Lang::En).into_string();
+        assert!(!html.contains("<script>alert"));
+        assert!(html.contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn the_page_names_what_is_wrong_in_the_readers_language() {
+        let mut status = well();
+        assert!(page(&status, None, Lang::Ca).into_string().contains("Tot va bé."));
+        status.addresses.clear();
+        status.problems = find(&status, &[], Lang::Es);
+        let html = page(&status, None, Lang::Es).into_string();
+        assert!(html.contains("lang=\"es\"") && html.contains("Esta máquina no tiene dirección de red."));
+    }
+
+    #[test]
+    fn figures_read_as_people_say_them() {
+        assert_eq!(size(999), "1 kB");
+        assert_eq!(size(64_000_000_000), "64.0 GB");
+        assert_eq!(duration(90_061, Lang::En.words()), "1 d 1 h");
+        assert_eq!(duration(59, Lang::En.words()), "0 min");
+    }
+}

@@ -1,0 +1,56 @@
+//! Every wait, limit and default path of the agent that a person may want to change, with its unit in its name.
+
+use std::time::Duration;
+
+/// Where the agent keeps its identity and settings on an image.
+pub const DATA_DIR: &str = "/var/lib/cloudy";
+/// Changes come through this socket (HTTP over a Unix socket).
+pub const AGENT_SOCKET: &str = "/run/cloudy/agent.sock";
+/// The broker that alone may speak to Docker.
+pub const BROKER_SOCKET: &str = "/run/cloudy/broker.sock";
+/// Docker's own socket, used by the broker only.
+pub const DOCKER_SOCKET: &str = "/run/docker.sock";
+
+/// How old a sample of cpu, memory and storage may be when it is shown.
+pub const HOST_MAX_AGE: Duration = Duration::from_secs(2);
+/// How old the state of units and of Docker may be when it is shown.
+pub const UNITS_MAX_AGE: Duration = Duration::from_secs(5);
+
+/// The longest wait for a unit's job.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest wait for an answer of the broker.
+pub const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest wait for Docker's answer inside the broker.
+pub const DOCKER_TIMEOUT_SECS: u64 = 8;
+/// The broker ends itself after this long without a request; systemd starts it again when one comes.
+pub const BROKER_IDLE: Duration = Duration::from_secs(60);
+/// The longest wait for D-Bus.
+pub const DBUS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that the page and API serve at once, and the local socket likewise.
+pub const HTTP_CONNECTIONS: usize = 64;
+/// The longest time for a request's head to arrive, also between two requests of one connection.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest request body in bytes.
+pub const HTTP_BODY_BYTES: usize = 64 * 1024;
+/// How long open connections may end their answer when the agent stops.
+pub const HTTP_GOODBYE: Duration = Duration::from_secs(2);
+
+/// Storage counts as nearly full below this share of free space.
+pub const STORAGE_LOW_PERCENT: u64 = 10;
+/// Memory counts as short below this share of available memory.
+pub const MEMORY_LOW_PERCENT: u64 = 5;
+/// A processor this hot is near its limit.
+pub const HOT_CELSIUS: f32 = 85.0;
+/// A clock before this moment (2026-01-01) is surely wrong.
+pub const EARLIEST_CLOCK_SECS: u64 = 1_767_225_600;
+/// How long the network part may take to say goodbye to its neighbours.
+pub const NET_GOODBYE: Duration = Duration::from_secs(3);
+/// Where root keeps the settings of an image: readable by the agent, written by root alone.
+pub const SETTINGS_DIR: &str = "/var/lib/cloudy-settings";
+/// How long a slot on trial may take to show that it works.
+pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(600);
+/// How often that is looked at.
+pub const CONFIRM_EVERY: Duration = Duration::from_secs(2);
+/// How long devices may take to settle before the first Ethernet is looked for, in seconds.
+pub const SETTLE_TIMEOUT_SECS: u64 = 20;

@@ -1,0 +1,282 @@
+//! From what was seen to what is wrong: each problem in plain words with its mend. Pure.
+
+use crate::limits::{EARLIEST_CLOCK_SECS, HOT_CELSIUS, MEMORY_LOW_PERCENT, STORAGE_LOW_PERCENT};
+use crate::status::{Docker, Problem, Services, Severity, Status};
+use crate::text::Lang;
+
+/// Everything that is wrong in `status`, the worst first. `network` are sentences from the network part.
+pub fn find(status: &Status, network: &[String], lang: Lang) -> Vec<Problem> {
+    let mut found = Vec::new();
+    settings(status, lang, &mut found);
+    boot(status, lang, &mut found);
+    host(status, lang, &mut found);
+    services(status, lang, &mut found);
+    docker(status, lang, &mut found);
+    for sentence in network {
+        found.push(problem("network", Severity::Warning, sentence.clone(), String::new()));
+    }
+    found.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
+    found
+}
+
+fn problem(id: &str, severity: Severity, what: impl Into<String>, mend: impl Into<String>) -> Problem {
+    Problem { id: id.to_owned(), severity, what: what.into(), mend: mend.into() }
+}
+
+fn settings(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
+    if !status.settings.broken.is_empty() {
+        let lines = status.settings.broken.join("; ");
+        found.push(problem(
+            "settings-broken",
+            Severity::Error,
+            lang.pick(
+                format!("cloudy.toml can't be used: {lines}. The node runs with its last good settings."),
+                format!("No se puede usar cloudy.toml: {lines}. El nodo sigue con sus últimos ajustes buenos."),
+                format!("No es pot fer servir cloudy.toml: {lines}. El node continua amb els seus últims ajustos bons."),
+            ),
+            lang.pick(
+                "Mend that line in cloudy.toml on the config partition and restart the node.",
+                "Corrija esa línea en cloudy.toml, en la partición config, y reinicie el nodo.",
+                "Corregiu aquesta línia a cloudy.toml, a la partició config, i reinicieu el node.",
+            ),
+        ));
+    }
+    if status.settings.secrets_moved {
+        found.push(problem(
+            "secrets-moved",
+            Severity::Note,
+            lang.pick(
+                "Secrets from cloudy.toml were moved to the node and overwritten in the file. A flash card may keep old copies.",
+                "Los secretos de cloudy.toml se movieron al nodo y se sobrescribieron en el archivo. Una tarjeta flash puede conservar copias antiguas.",
+                "Els secrets de cloudy.toml s'han mogut al node i s'han sobreescrit al fitxer. Una targeta flash pot conservar-ne còpies antigues.",
+            ),
+            lang.pick(
+                "If the card gets into other hands, change the Wi-Fi key and revoke the invite.",
+                "Si la tarjeta pasa a otras manos, cambie la clave de la Wi-Fi y revoque la invitación.",
+                "Si la targeta passa a altres mans, canvieu la clau de la Wi-Fi i revoqueu la invitació.",
+            ),
+        ));
+    }
+}
+
+fn boot(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
+    let Some(boot) = &status.boot else { return };
+    if let Some(reason) = &boot.rollback {
+        found.push(problem(
+            "rolled-back",
+            Severity::Warning,
+            lang.pick(
+                format!("The last update was taken back: {reason}"),
+                format!("La última actualización se deshizo: {reason}"),
+                format!("L'última actualització s'ha desfet: {reason}"),
+            ),
+            lang.pick(
+                "The node runs the system from before. Wait for the next update, or report the reason.",
+                "El nodo usa el sistema anterior. Espere a la próxima actualización o comunique el motivo.",
+                "El node fa servir el sistema anterior. Espereu la propera actualització o comuniqueu-ne el motiu.",
+            ),
+        ));
+    }
+    for line in &boot.problems {
+        found.push(problem(
+            "boot",
+            Severity::Warning,
+            lang.pick(format!("At boot: {line}"), format!("Al arrancar: {line}"), format!("En arrencar: {line}")),
+            String::new(),
+        ));
+    }
+}
+
+fn host(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
+    let host = &status.host;
+    let low = |free: u64, total: u64, percent: u64| total > 0 && free.saturating_mul(100) < total.saturating_mul(percent);
+    if low(host.storage_available_bytes, host.storage_total_bytes, STORAGE_LOW_PERCENT) {
+        found.push(problem(
+            "storage-low",
+            Severity::Error,
+            lang.pick("The storage is nearly full.", "El almacenamiento está casi lleno.", "L'emmagatzematge és gairebé ple."),
+            lang.pick(
+                "Remove apps or files that are not needed, or use a larger disk.",
+                "Quite aplicaciones o archivos que no hagan falta, o use un disco mayor.",
+                "Traieu aplicacions o fitxers que no calguin, o feu servir un disc més gran.",
+            ),
+        ));
+    }
+    if low(host.memory_available_bytes, host.memory_total_bytes, MEMORY_LOW_PERCENT) {
+        found.push(problem(
+            "memory-low",
+            Severity::Warning,
+            lang.pick("Memory is nearly used up.", "La memoria está casi agotada.", "La memòria és gairebé esgotada."),
+            lang.pick("Stop an app.", "Detenga alguna aplicación.", "Atureu alguna aplicació."),
+        ));
+    }
+    if let Some(t) = host.temperature_celsius.filter(|t| *t >= HOT_CELSIUS) {
+        found.push(problem(
+            "hot",
+            Severity::Warning,
+            lang.pick(
+                format!("The machine is {t:.0} °C hot."),
+                format!("La máquina está a {t:.0} °C."),
+                format!("La màquina és a {t:.0} °C."),
+            ),
+            lang.pick("Give it air.", "Déjele aire.", "Deixeu-li aire."),
+        ));
+    }
+    if status.clock.unix_seconds < EARLIEST_CLOCK_SECS {
+        found.push(problem(
+            "clock-wrong",
+            Severity::Warning,
+            lang.pick("The clock stands in the past.", "El reloj está en el pasado.", "El rellotge està en el passat."),
+            lang.pick(
+                "Give the node a way to a time server; until then, dates are unsure.",
+                "Dé al nodo acceso a un servidor de hora; hasta entonces las fechas no son seguras.",
+                "Doneu al node accés a un servidor d'hora; fins aleshores les dates no són segures.",
+            ),
+        ));
+    }
+    if status.addresses.is_empty() {
+        found.push(problem(
+            "no-address",
+            Severity::Error,
+            lang.pick("This machine has no network address.", "Esta máquina no tiene dirección de red.", "Aquesta màquina no té adreça de xarxa."),
+            lang.pick(
+                "Plug in the network cable, or set Wi-Fi or an address in cloudy.toml.",
+                "Conecte el cable de red, o configure la Wi-Fi o una dirección en cloudy.toml.",
+                "Connecteu el cable de xarxa, o configureu la Wi-Fi o una adreça a cloudy.toml.",
+            ),
+        ));
+    }
+}
+
+fn services(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
+    let Services::Known { failed, .. } = &status.services else { return };
+    for unit in failed {
+        found.push(problem(
+            "unit-failed",
+            Severity::Error,
+            lang.pick(
+                format!("The service {unit} has failed."),
+                format!("El servicio {unit} ha fallado."),
+                format!("El servei {unit} ha fallat."),
+            ),
+            lang.pick(
+                format!("Restart it or the node; `journalctl -u {unit}` says why."),
+                format!("Reinícielo, o reinicie el nodo; `journalctl -u {unit}` dice el motivo."),
+                format!("Reinicieu-lo, o reinicieu el node; `journalctl -u {unit}` en diu el motiu."),
+            ),
+        ));
+    }
+}
+
+fn docker(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
+    let retry = || {
+        lang.pick(
+            "Start it with `cloudy unit start docker.service`, or restart the node.",
+            "Inícielo con `cloudy unit start docker.service`, o reinicie el nodo.",
+            "Inicieu-lo amb `cloudy unit start docker.service`, o reinicieu el node.",
+        )
+    };
+    match &status.docker {
+        Docker::Running { .. } => {}
+        Docker::Stopped { unit } => found.push(problem(
+            "docker-stopped",
+            Severity::Warning,
+            lang.pick(
+                format!("Docker does not run (its service is {unit}): no app can run."),
+                format!("Docker no funciona (su servicio está {unit}): ninguna aplicación puede funcionar."),
+                format!("Docker no funciona (el seu servei està {unit}): cap aplicació pot funcionar."),
+            ),
+            retry(),
+        )),
+        Docker::Silent { reason } => found.push(problem(
+            "docker-silent",
+            Severity::Warning,
+            lang.pick(
+                format!("Docker does not answer: {reason}"),
+                format!("Docker no responde: {reason}"),
+                format!("Docker no respon: {reason}"),
+            ),
+            retry(),
+        )),
+        // Off an image this is how things are; on one, the broker's socket unit shows as failed.
+        Docker::NoBroker { reason } if status.build.is_some() => found.push(problem(
+            "no-broker",
+            Severity::Warning,
+            lang.pick(
+                format!("Docker's state is unknown: {reason}"),
+                format!("El estado de Docker es desconocido: {reason}"),
+                format!("L'estat de Docker és desconegut: {reason}"),
+            ),
+            lang.pick("Restart the node.", "Reinicie el nodo.", "Reinicieu el node."),
+        )),
+        Docker::NoBroker { .. } => {}
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::status::{Boot, Clock, Host};
+
+    /// A node that is well.
+    pub(crate) fn well() -> Status {
+        Status {
+            version: "0.1.0".to_owned(),
+            build: Some("00112233445566778899aabbccddeeff".to_owned()),
+            name: "garden".to_owned(),
+            node: None,
+            pages: vec!["[::]:80".to_owned()],
+            addresses: vec!["192.168.1.20".to_owned()],
+            clock: Clock { unix_seconds: EARLIEST_CLOCK_SECS + 1, synchronised: Some(true) },
+            host: Host {
+                uptime_seconds: 90_061,
+                cpus: 4,
+                cpu_percent: 3.0,
+                load: [0.1, 0.1, 0.1],
+                memory_total_bytes: 4 << 30,
+                memory_available_bytes: 3 << 30,
+                storage_total_bytes: 64 << 30,
+                storage_available_bytes: 50 << 30,
+                temperature_celsius: Some(48.0),
+            },
+            boot: Some(Boot { slot: Some("a".to_owned()), confirmed: Some(true), ..Boot::default() }),
+            docker: Docker::Running { version: "26.1.5".to_owned(), containers_running: 1, containers: 2, images: 3 },
+            services: Services::Known { system: "running".to_owned(), units: Vec::new(), failed: Vec::new() },
+            settings: Default::default(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn ids(status: &Status) -> Vec<String> {
+        find(status, &[], Lang::En).into_iter().map(|p| p.id).collect()
+    }
+
+    #[test]
+    fn a_node_that_is_well_has_no_problem() {
+        assert_eq!(ids(&well()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_fault_is_named_and_the_worst_comes_first() {
+        let mut status = well();
+        status.docker = Docker::Stopped { unit: "inactive".to_owned() };
+        status.clock.unix_seconds = 5;
+        status.host.storage_available_bytes = 1;
+        status.settings.broken = vec!["line 3, column 1: unknown key `hostnam`".to_owned()];
+        status.boot = Some(Boot { rollback: Some("no page".to_owned()), ..Boot::default() });
+        status.services = Services::Known { system: "degraded".to_owned(), units: vec![], failed: vec!["x.service".to_owned()] };
+        let found = find(&status, &["No neighbour answers.".to_owned()], Lang::En);
+        let ids: Vec<_> = found.iter().map(|p| p.id.as_str()).collect();
+        assert_eq!(ids, ["settings-broken", "storage-low", "unit-failed", "rolled-back", "clock-wrong", "docker-stopped", "network"]);
+        assert!(found[0].what.contains("line 3, column 1"));
+    }
+
+    #[test]
+    fn every_language_has_its_own_words() {
+        let mut status = well();
+        status.addresses.clear();
+        let words: Vec<_> = [Lang::En, Lang::Es, Lang::Ca].map(|l| find(&status, &[], l)[0].what.clone()).to_vec();
+        assert_ne!(words[0], words[1]);
+        assert_ne!(words[1], words[2]);
+    }
+}

@@ -1,0 +1,198 @@
+//! The root unit `cloudy-settings.service`: takes `cloudy.toml` from the config partition, then sets the machine up.
+//!
+//! It runs before the network at each boot, and again when it is restarted. Whatever fails is said on the console and
+//! kept for the page; the boot goes on.
+
+use super::render::{self, NETWORK_DIR, NETWORK_PREFIX, RUN_DIR};
+use super::store::{self, INBOX};
+use crate::limits::{DATA_DIR, SETTINGS_DIR, SETTLE_TIMEOUT_SECS};
+use crate::mounts::Mounted;
+use anyhow::{Context, Result};
+use contract::settings::Settings;
+use contract::settings::inbox::Stored;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::Path;
+
+/// What went wrong when the settings were applied: a JSON list of sentences.
+const PROBLEMS: &str = "/run/cloudy-settings/problems.json";
+/// Where time zones are.
+const ZONEINFO: &str = "/usr/share/zoneinfo";
+/// Who may read the settings, besides root: the agent's group.
+const GROUP: &str = "cloudy";
+
+/// What went wrong when the settings of that data folder were applied to this machine.
+pub fn problems(data: &Path) -> Vec<String> {
+    if data != Path::new(DATA_DIR) {
+        return Vec::new();
+    }
+    std::fs::read(PROBLEMS).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+/// Takes the inbox and applies the settings.
+///
+/// # Errors
+/// Only when not even the runtime folder can be made; all else is said and survived.
+pub fn apply() -> Result<()> {
+    folder(Path::new(RUN_DIR), 0o755)?;
+    let mut problems = Vec::new();
+    let stored = take(&mut problems);
+    for mistake in &stored.inbox.mistakes {
+        announce(&format!("{INBOX}: {mistake}. The last good settings hold."));
+    }
+    let values = &stored.values;
+    for (doing, result) in [
+        ("the hostname", set_hostname(values)),
+        ("the time zone", set_time_zone(values)),
+        ("the network, Wi-Fi and ssh keys", write_files(values)),
+    ] {
+        if let Err(error) = result {
+            problems.push(format!("setting {doing}: {error:#}"));
+        }
+    }
+    for problem in &problems {
+        announce(problem);
+    }
+    store::write_whole(Path::new(PROBLEMS), &serde_json::to_vec(&problems)?, 0o644)
+}
+
+/// Says it in the log and, through the kernel's log, on every console.
+fn announce(sentence: &str) {
+    log::error!("{sentence}");
+    let _ = std::fs::write("/dev/kmsg", format!("<3>cloudy: {sentence}\n"));
+}
+
+/// The settings after a look into the inbox. Whatever fails, there are settings: the last good ones.
+fn take(problems: &mut Vec<String>) -> Stored {
+    let taken = read_partition();
+    if let Err(error) = share() {
+        problems.push(format!("sharing the settings with the agent: {error:#}"));
+    }
+    taken.unwrap_or_else(|error| {
+        problems.push(format!("reading {INBOX}: {error:#}"));
+        store::load(Path::new(DATA_DIR))
+    })
+}
+
+fn read_partition() -> Result<Stored> {
+    let settings = Path::new(SETTINGS_DIR);
+    folder(settings, 0o750)?;
+    // FAT knows no owners: root's alone, since secrets may stand there.
+    let partition = Mounted::read_only("config", "umask=0077")?;
+    let inbox = partition.path().join(INBOX);
+    store::take_inbox(settings, &inbox, || partition.make_writable())
+}
+
+/// Lets the agent's group read the settings, which belong to root.
+fn share() -> Result<()> {
+    let group = nix::unistd::Group::from_name(GROUP)?.with_context(|| format!("there is no group `{GROUP}` on this machine"))?;
+    let settings = Path::new(SETTINGS_DIR);
+    for path in [settings.to_owned(), settings.join(store::FILE)] {
+        match nix::unistd::chown(&path, None, Some(group.gid)) {
+            Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+            Err(error) => return Err(error).with_context(|| format!("changing the group of `{}`", path.display())),
+        }
+    }
+    Ok(())
+}
+
+fn folder(path: &Path, mode: u32) -> Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.with_context(|| format!("making the folder `{}`", path.display()))
+}
+
+fn set_hostname(values: &Settings) -> Result<()> {
+    let name = match &values.hostname {
+        Some(name) => name.to_string(),
+        None => render::default_hostname(&std::fs::read_to_string("/etc/machine-id").context("reading /etc/machine-id")?),
+    };
+    nix::unistd::sethostname(&name).context("telling the kernel")?;
+    std::fs::write("/etc/hostname", format!("{name}\n")).context("writing /etc/hostname")
+}
+
+fn set_time_zone(values: &Settings) -> Result<()> {
+    let zone = values.time_zone.as_ref().map_or("Etc/UTC", |zone| zone.as_str());
+    let target = Path::new(ZONEINFO).join(zone);
+    anyhow::ensure!(target.is_file(), "there is no time zone `{zone}`; it is written as in \"Europe/Madrid\"");
+    let _ = std::fs::remove_file("/etc/localtime");
+    symlink(&target, "/etc/localtime").context("linking /etc/localtime")?;
+    std::fs::write("/etc/timezone", format!("{zone}\n")).context("writing /etc/timezone")
+}
+
+fn write_files(values: &Settings) -> Result<()> {
+    let first = values.network.as_ref().and_then(|_| first_ethernet(values));
+    let files = render::files(values, first.as_deref());
+    let network = Path::new(NETWORK_DIR);
+    folder(network, 0o755)?;
+    // What earlier settings made and these do not.
+    for entry in std::fs::read_dir(network).with_context(|| format!("reading `{NETWORK_DIR}`"))?.flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(NETWORK_PREFIX)) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    let _ = std::fs::remove_file(Path::new(RUN_DIR).join("wpa_supplicant.conf"));
+    for file in files {
+        if let Some(parent) = file.path.parent() {
+            folder(parent, 0o755)?;
+        }
+        store::write_whole(&file.path, file.text.as_bytes(), file.mode)?;
+        // The umask of the unit must not decide.
+        std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(file.mode))?;
+    }
+    reload_network();
+    Ok(())
+}
+
+/// The Ethernet interface that `[network]` means: the first by name that is real and not named otherwise.
+fn first_ethernet(values: &Settings) -> Option<String> {
+    // Drivers may still be loading.
+    run("udevadm", &["settle", &format!("--timeout={SETTLE_TIMEOUT_SECS}")]);
+    let named: Vec<&str> = values.interfaces.iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let entries = std::fs::read_dir("/sys/class/net").ok()?.flatten().filter(|entry| is_ethernet(&entry.path()));
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| !named.contains(&name.as_str())).min()
+}
+
+/// Whether a folder of /sys/class/net is an Ethernet with hardware behind it: type 1 (ARPHRD_ETHER), a device, no radio.
+fn is_ethernet(path: &Path) -> bool {
+    let kind = std::fs::read_to_string(path.join("type")).unwrap_or_default();
+    kind.trim() == "1" && path.join("device").exists() && !path.join("wireless").exists() && !path.join("phy80211").exists()
+}
+
+/// At boot networkd starts after this; when this is restarted, it must read its files anew.
+fn reload_network() {
+    if Path::new("/run/systemd/netif/links").exists() {
+        run("networkctl", &["reload"]);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "two tools of systemd that have no other stable interface, with fixed arguments")]
+fn run(program: &str, arguments: &[&str]) {
+    match std::process::Command::new(program).args(arguments).status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => log::warn!("`{program} {}` ended with {status}", arguments.join(" ")),
+        Err(error) => log::warn!("`{program}` could not be run: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ethernet_is_told_from_radio_and_bridge() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str, kind: &str, inside: &[&str]| {
+            let path = dir.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("type"), kind).unwrap();
+            for item in inside {
+                std::fs::create_dir(path.join(item)).unwrap();
+            }
+            is_ethernet(&path)
+        };
+        assert!(make("enp1s0", "1\n", &["device"]));
+        assert!(!make("wlp2s0", "1\n", &["device", "phy80211"]));
+        assert!(!make("docker0", "1\n", &[]));
+        assert!(!make("lo", "772\n", &[]));
+    }
+}

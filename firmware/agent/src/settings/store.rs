@@ -1,0 +1,172 @@
+//! Settings on data: read, written whole or not at all.
+
+use crate::limits::{DATA_DIR, SETTINGS_DIR};
+use anyhow::{Context, Result};
+use contract::settings::MAX_BYTES;
+use contract::settings::inbox::{Step, Stored, decide};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The file's name in its folder.
+pub const FILE: &str = "settings.json";
+/// What people write.
+pub const INBOX: &str = "cloudy.toml";
+
+/// The folder of the settings: on an image root's own, so that the agent can't set what root applies; else the data folder.
+fn folder(data: &Path) -> PathBuf {
+    if data == Path::new(DATA_DIR) { SETTINGS_DIR.into() } else { data.to_owned() }
+}
+
+/// The settings that are kept; the defaults where there are none, or they can't be read (said in the log).
+pub fn load(data: &Path) -> Stored {
+    read(&folder(data).join(FILE)).unwrap_or_else(|error| {
+        log::error!("{error:#}; going on with the defaults");
+        None
+    })
+    .unwrap_or_default()
+}
+
+fn read(path: &Path) -> Result<Option<Stored>> {
+    let doing = || format!("reading the settings `{}`", path.display());
+    match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).with_context(doing).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(doing),
+    }
+}
+
+/// Keeps the settings: on disk when this returns, and never half.
+fn save(folder: &Path, stored: &Stored) -> Result<()> {
+    write_whole(&folder.join(FILE), &serde_json::to_vec_pretty(stored)?, 0o640)
+}
+
+/// Writes a file aside, brings it to the disk, and renames it into place.
+///
+/// # Errors
+/// When the folder can't be written.
+pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let doing = || format!("writing `{}`", path.display());
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let aside = path.with_extension("new");
+    let _ = std::fs::remove_file(&aside);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&aside).with_context(doing)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(doing)?;
+    std::fs::rename(&aside, path).and_then(|()| File::open(folder)?.sync_all()).with_context(doing)
+}
+
+/// Reads a `cloudy.toml`, bounded; none when there is none.
+fn read_inbox(path: &Path) -> Result<Option<Vec<u8>>> {
+    let doing = || format!("reading `{}`", path.display());
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(doing),
+    };
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, so that the reader sees that it is too much.
+    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).with_context(doing)?;
+    Ok(Some(bytes))
+}
+
+/// Takes the inbox at `path` into the settings in `folder` and gives back what is kept.
+/// `writable` is called before the file is written over, to make its file system writable.
+///
+/// # Errors
+/// When the inbox can't be read or the settings can't be kept. A failed masking is only logged: it is tried again.
+pub fn take_inbox(folder: &Path, path: &Path, writable: impl Fn() -> Result<()>) -> Result<Stored> {
+    let stored = read(&folder.join(FILE)).unwrap_or_else(|error| {
+        log::error!("{error:#}; put aside as {FILE}.broken");
+        let _ = std::fs::rename(folder.join(FILE), folder.join(format!("{FILE}.broken")));
+        None
+    });
+    let file = read_inbox(path)?;
+    let stored = stored.unwrap_or_default();
+    let (mut stored, masked) = match decide(&stored, file.as_deref(), INBOX) {
+        Step::Nothing => (stored, None),
+        Step::MaskAgain(masked) => (stored, Some(masked)),
+        Step::Keep(next, masked) => {
+            save(folder, &next)?;
+            (*next, masked)
+        }
+    };
+    if let Some(masked) = masked {
+        if let Err(error) = writable().and_then(|()| write_over(path, &masked)) {
+            log::error!("secrets still stand in the file: {error:#}");
+            return Ok(stored);
+        }
+        log::info!("secrets of `{}` were moved to data", path.display());
+    }
+    // The file is masked whole, or is another by now.
+    if stored.inbox.masking.take().is_some() {
+        save(folder, &stored)?;
+    }
+    Ok(stored)
+}
+
+/// Writes over a file in place, so that its old blocks are overwritten, and brings it to the disk.
+fn write_over(path: &Path, bytes: &[u8]) -> Result<()> {
+    let doing = || format!("writing over `{}`", path.display());
+    let mut file = OpenOptions::new().write(true).open(path).with_context(doing)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(doing)
+}
+
+/// Outside an image a `cloudy.toml` in the data folder is the inbox; the agent then reads it itself.
+pub fn take_local_inbox(data: &Path) {
+    let path = data.join(INBOX);
+    if folder(data) != data || !path.exists() {
+        return;
+    }
+    match take_inbox(data, &path, || Ok(())) {
+        Ok(stored) => {
+            for mistake in &stored.inbox.mistakes {
+                log::error!("`{}`: {mistake}; the last good settings hold", path.display());
+            }
+        }
+        Err(error) => log::error!("{error:#}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inbox_becomes_settings_and_its_secrets_leave_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(INBOX);
+        std::fs::write(&path, "hostname = \"garden\"\n[join]\ntoken = \"cloudy1-secret\"\n").unwrap();
+        take_local_inbox(dir.path());
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("secret"));
+        let stored = load(dir.path());
+        assert_eq!(stored.values.join.token.as_ref().unwrap().as_str(), "cloudy1-secret");
+        assert_eq!(stored.inbox.masking, None);
+        // A broken file changes nothing and is named.
+        std::fs::write(&path, "hostname = garden\n").unwrap();
+        take_local_inbox(dir.path());
+        let state = crate::settings::state(dir.path());
+        assert!(state.broken[0].starts_with("line 1, column 12"), "{state:?}");
+        assert_eq!(load(dir.path()).values, stored.values);
+    }
+
+    #[test]
+    fn settings_that_cant_be_read_are_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "{").unwrap();
+        std::fs::write(dir.path().join(INBOX), "hostname = \"a\"").unwrap();
+        take_local_inbox(dir.path());
+        assert!(dir.path().join("settings.json.broken").exists());
+        assert_eq!(load(dir.path()).values.hostname.unwrap().as_str(), "a");
+    }
+
+    #[test]
+    fn secrets_are_not_for_everybody() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), &Stored::default()).unwrap();
+        let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o007, 0);
+    }
+}

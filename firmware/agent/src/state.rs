@@ -1,0 +1,154 @@
+//! What the agent knows of its machine, gathered when somebody asks and no more often than makes sense.
+
+use crate::broker::{self, Request};
+use crate::host::{self, Sampler};
+use crate::limits::{HOST_MAX_AGE, UNITS_MAX_AGE};
+use crate::net::{ClusterView, NetHandle};
+use crate::problems;
+use crate::status::{Boot, Clock, Docker, Host, Services, Status};
+use crate::text::Lang;
+use crate::units::Systemd;
+use contract::paths::BOOT_REPORT;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// A value that is taken again when it is asked for and too old. One asks at a time, the others wait for its answer.
+struct Sampled<T> {
+    held: Mutex<Option<(Instant, T)>>,
+    max_age: Duration,
+}
+
+impl<T: Clone> Sampled<T> {
+    fn new(max_age: Duration) -> Self {
+        Self { held: Mutex::new(None), max_age }
+    }
+
+    async fn get(&self, take: impl AsyncFnOnce() -> T) -> T {
+        let mut held = self.held.lock().await;
+        match held.as_ref() {
+            Some((when, value)) if when.elapsed() < self.max_age => value.clone(),
+            _ => {
+                let value = take().await;
+                *held = Some((Instant::now(), value.clone()));
+                value
+            }
+        }
+    }
+
+    async fn forget(&self) {
+        *self.held.lock().await = None;
+    }
+}
+
+/// The agent's shared state.
+pub struct App {
+    data: PathBuf,
+    broker: PathBuf,
+    name: String,
+    pages: Vec<SocketAddr>,
+    net: Option<NetHandle>,
+    systemd: Systemd,
+    sampler: Mutex<Sampler>,
+    host: Sampled<Host>,
+    machine: Sampled<(Services, Docker)>,
+}
+
+impl App {
+    /// `data` is the agent's data folder, `broker` the broker's socket, `name` the node's name,
+    /// `pages` where its page is served.
+    pub fn new(data: PathBuf, broker: PathBuf, name: String, pages: Vec<SocketAddr>, net: Option<NetHandle>) -> Self {
+        Self {
+            data,
+            broker,
+            name,
+            pages,
+            net,
+            systemd: Systemd::default(),
+            sampler: Mutex::new(Sampler::new()),
+            host: Sampled::new(HOST_MAX_AGE),
+            machine: Sampled::new(UNITS_MAX_AGE),
+        }
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The network part, if it runs.
+    pub fn net(&self) -> Option<&NetHandle> {
+        self.net.as_ref()
+    }
+
+    /// The newest view of the microcloud, if the network part runs.
+    pub fn view(&self) -> Option<ClusterView> {
+        self.net.as_ref().map(|net| net.view.borrow().clone())
+    }
+
+    /// Changes a unit and waits for the result; what was known of units is then asked anew.
+    pub async fn change_unit(&self, action: crate::units::Action, unit: &str) -> Result<(), crate::units::Error> {
+        let result = self.systemd.run(action, unit).await;
+        self.machine.forget().await;
+        result
+    }
+
+    /// All that the node says about itself, problems in `lang`.
+    pub async fn status(&self, lang: Lang) -> Status {
+        let host = self.host.get(async || self.sampler.lock().await.sample(&self.data)).await;
+        let (services, docker) = self.machine.get(async || self.ask_machine().await).await;
+        let report = boot_report();
+        let view = self.view();
+        let mut status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: report.as_ref().map(|r| r.build.to_string()),
+            name: self.name.clone(),
+            node: view.as_ref().map(|v| v.me.id.clone()),
+            pages: self.pages.iter().map(ToString::to_string).collect(),
+            addresses: host::addresses().iter().map(ToString::to_string).collect(),
+            clock: Clock { unix_seconds: host::now_secs(), synchronised: synchronised() },
+            host,
+            boot: report.map(boot),
+            docker,
+            services,
+            settings: crate::settings::state(&self.data),
+            problems: Vec::new(),
+        };
+        let network = view.map(|v| v.problems).unwrap_or_default();
+        status.problems = problems::find(&status, &network, lang);
+        status
+    }
+
+    async fn ask_machine(&self) -> (Services, Docker) {
+        let services = self.systemd.services().await;
+        let docker_unit = match &services {
+            Services::Known { units, .. } => units.iter().find(|u| u.name == "docker.service"),
+            Services::Unknown { .. } => None,
+        };
+        let docker = match docker_unit {
+            // Asking a stopped Docker would start it through its socket, against the owner's wish.
+            Some(unit) if unit.load == "loaded" && unit.active != "active" => Docker::Stopped { unit: unit.active.clone() },
+            _ => broker::ask(&self.broker, Request::Status).await,
+        };
+        (services, docker)
+    }
+}
+
+/// Init's report, if this is an image and the report can be read.
+fn boot_report() -> Option<contract::report::Report> {
+    let text = std::fs::read_to_string(BOOT_REPORT).ok()?;
+    serde_json::from_str(&text).inspect_err(|error| log::warn!("`{BOOT_REPORT}` can't be understood: {error}")).ok()
+}
+
+fn boot(report: contract::report::Report) -> Boot {
+    // A failure of the build that runs now is one that it got over.
+    let rollback = report.last_failure.filter(|f| f.build != report.build).map(|f| format!("{}: {}", f.step, f.reason));
+    Boot { slot: Some(report.slot.to_string()), confirmed: Some(report.trial.is_none()), rollback, problems: report.warnings }
+}
+
+/// Whether the kernel's clock follows a time server (adjtimex(2): no STA_UNSYNC), as far as timesyncd says.
+fn synchronised() -> Option<bool> {
+    // timesyncd touches this file at each synchronisation; it is there on images and most Debian machines.
+    std::path::Path::new("/run/systemd/timesync").is_dir().then(|| std::path::Path::new("/run/systemd/timesync/synchronized").exists())
+}

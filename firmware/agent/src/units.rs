@@ -1,0 +1,201 @@
+//! systemd over D-Bus: the state of the units that matter, and jobs that are followed to their result.
+
+use crate::limits::{DBUS_TIMEOUT, JOB_TIMEOUT};
+use crate::status::{Services, Unit};
+use futures_util::StreamExt;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::time::timeout;
+use zbus::{Connection, OwnedObjectPath};
+
+/// The units whose state the page shows, in the order shown.
+pub const WATCHED: [&str; 8] = [
+    "docker.service",
+    "containerd.service",
+    "systemd-networkd.service",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+    "ssh.service",
+    "cloudy-settings.service",
+    "cloudy.service",
+];
+
+/// The units that may be started, stopped and restarted through the agent. The polkit rule in the overlay names the same.
+pub const MANAGED: [&str; 5] =
+    ["docker.service", "ssh.service", "systemd-timesyncd.service", "systemd-networkd.service", "cloudy-settings.service"];
+
+/// A unit as `ListUnits*` gives it: name, description, load, active, sub, following, path, job id, job type, job path.
+type Row = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn subscribe(&self) -> zbus::Result<()>;
+    fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<Row>>;
+    fn list_units_filtered(&self, states: &[&str]) -> zbus::Result<Vec<Row>>;
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
+    #[zbus(property)]
+    fn system_state(&self) -> zbus::Result<String>;
+}
+
+/// What can be done with a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Start it, if it does not run.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Stop it, then start it.
+    Restart,
+}
+
+/// Why a unit could not be asked or changed.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// D-Bus or systemd is not there.
+    #[error("no systemd to ask on the system bus")]
+    NoBus(#[source] zbus::Error),
+    /// The unit is not one that may be changed from here.
+    #[error("`{0}` can't be changed through cloudy; these can: {list}", list = MANAGED.join(", "))]
+    NotManaged(String),
+    /// systemd refused.
+    #[error("systemd refused to {action} `{unit}`")]
+    Refused {
+        /// What was asked.
+        action: &'static str,
+        /// Of which unit.
+        unit: String,
+        /// systemd's or polkit's answer.
+        #[source]
+        source: zbus::Error,
+    },
+    /// The job ended otherwise than well.
+    #[error("the job to {action} `{unit}` ended with `{result}`; see `journalctl -u {unit}`")]
+    Job {
+        /// What was asked.
+        action: &'static str,
+        /// Of which unit.
+        unit: String,
+        /// systemd's word: `failed`, `canceled`, `timeout`, `dependency`, `skipped`, …
+        result: String,
+    },
+    /// No result came.
+    #[error("no result of the job to {action} `{unit}` within {} s; it may still go on", wait.as_secs())]
+    Waited {
+        /// What was asked.
+        action: &'static str,
+        /// Of which unit.
+        unit: String,
+        /// How long was waited.
+        wait: Duration,
+    },
+}
+
+impl Action {
+    /// The word for messages.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+/// systemd, as reached over the system bus. Connects when first needed, and again after a failure.
+#[derive(Default)]
+pub struct Systemd {
+    connection: tokio::sync::Mutex<Option<Connection>>,
+}
+
+impl Systemd {
+    /// The proxy, over a connection that is made when there is none.
+    async fn manager(&self) -> Result<ManagerProxy<'static>, zbus::Error> {
+        let mut held = self.connection.lock().await;
+        let connection = match held.as_ref() {
+            Some(connection) => connection.clone(),
+            None => {
+                let fresh = timeout(DBUS_TIMEOUT, Connection::system())
+                    .await
+                    .map_err(|_| zbus::Error::Failure("the system bus did not answer".to_owned()))??;
+                held.insert(fresh).clone()
+            }
+        };
+        ManagerProxy::builder(&connection).cache_properties(zbus::proxy::CacheProperties::No).build().await
+    }
+
+    /// The state of the watched units and the names of all failed ones.
+    pub async fn services(&self) -> Services {
+        let answer = timeout(DBUS_TIMEOUT, self.ask()).await;
+        let reason = match answer {
+            Ok(Ok(services)) => return services,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("systemd did not answer within {} s", DBUS_TIMEOUT.as_secs()),
+        };
+        *self.connection.lock().await = None;
+        Services::Unknown { reason: format!("no systemd on the system bus: {reason}") }
+    }
+
+    async fn ask(&self) -> Result<Services, zbus::Error> {
+        let manager = self.manager().await?;
+        let units = manager.list_units_by_names(&WATCHED).await?.into_iter().map(unit).collect();
+        let failed = manager.list_units_filtered(&["failed"]).await?.into_iter().map(|row| row.0).collect();
+        Ok(Services::Known { system: manager.system_state().await?, units, failed })
+    }
+
+    /// Starts, stops or restarts a managed unit and waits for the job's result.
+    ///
+    /// # Errors
+    /// When the unit is not managed, systemd refuses, the job fails, or no result comes in time.
+    pub async fn run(&self, action: Action, name: &str) -> Result<(), Error> {
+        if !MANAGED.contains(&name) {
+            return Err(Error::NotManaged(name.to_owned()));
+        }
+        let manager = self.manager().await.map_err(Error::NoBus)?;
+        manager.subscribe().await.or_else(already).map_err(Error::NoBus)?;
+        // Listen first: a quick job's result would be missed otherwise.
+        let mut removed = manager.receive_job_removed().await.map_err(Error::NoBus)?;
+        let word = action.word();
+        let job = match action {
+            Action::Start => manager.start_unit(name, "replace").await,
+            Action::Stop => manager.stop_unit(name, "replace").await,
+            Action::Restart => manager.restart_unit(name, "replace").await,
+        }
+        .map_err(|source| Error::Refused { action: word, unit: name.to_owned(), source })?;
+        let result = async {
+            while let Some(signal) = removed.next().await {
+                if let Ok(args) = signal.args()
+                    && args.job() == &job
+                {
+                    return args.result().clone();
+                }
+            }
+            "lost".to_owned()
+        };
+        match timeout(JOB_TIMEOUT, result).await {
+            Ok(result) if result == "done" => Ok(()),
+            Ok(result) => Err(Error::Job { action: word, unit: name.to_owned(), result }),
+            Err(_) => Err(Error::Waited { action: word, unit: name.to_owned(), wait: JOB_TIMEOUT }),
+        }
+    }
+}
+
+/// A second `Subscribe` on one connection is refused, and harmless.
+fn already(error: zbus::Error) -> Result<(), zbus::Error> {
+    match &error {
+        zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.systemd1.AlreadySubscribed" => Ok(()),
+        _ => Err(error),
+    }
+}
+
+fn unit(row: Row) -> Unit {
+    Unit { name: row.0, description: row.1, load: row.2, active: row.3, sub: row.4 }
+}

@@ -1,0 +1,252 @@
+//! The inbox rule: a `cloudy.toml` that changed is checked and merged once into what the node keeps on data.
+//!
+//! From then on the node owns the values, and each knows where it came from. A broken file leaves the last good ones.
+
+use super::{MASK, Settings, mask, parse};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// What the node keeps on data: the newest merge, and what it knows of the file.
+///
+/// Readers ignore keys that they do not know, so that a rollback can read what a newer version wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Stored {
+    /// The settings.
+    pub values: Settings,
+    /// For each dotted key that has a value, where it came from.
+    pub sources: BTreeMap<String, String>,
+    /// The file as it was last seen.
+    pub inbox: Inbox,
+}
+
+/// The file as it was last seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Inbox {
+    /// SHA-256 of the file as it was read, and as it is after masking, in hexadecimal. A file that has one of these is known.
+    pub known: Vec<String>,
+    /// Its mistakes, each with line and column; empty when it was taken.
+    pub mistakes: Vec<String>,
+    /// Whether secrets of it were moved to data.
+    pub secrets_moved: bool,
+    /// The masked text while it is not surely on the config partition yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masking: Option<String>,
+}
+
+/// What is to be done about the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is known: nothing.
+    Nothing,
+    /// Masking was interrupted: write the file again, then drop [`Inbox::masking`].
+    MaskAgain(Vec<u8>),
+    /// Keep this. If there is a masked text, first keep it, then write that over the file, then drop [`Inbox::masking`].
+    Keep(Box<Stored>, Option<Vec<u8>>),
+}
+
+/// Decides about the file; `None` when there is no file. `source` names it for people, as in `cloudy.toml`.
+pub fn decide(stored: &Stored, file: Option<&[u8]>, source: &str) -> Step {
+    let Some(bytes) = file else { return Step::Nothing };
+    if let Some(masking) = &stored.inbox.masking
+        && is_torn(masking.as_bytes(), bytes)
+    {
+        return Step::MaskAgain(masking.clone().into_bytes());
+    }
+    let hash = sha256(bytes);
+    if stored.inbox.known.contains(&hash) {
+        return Step::Nothing;
+    }
+    let mut next = stored.clone();
+    next.inbox = Inbox { known: vec![hash], secrets_moved: stored.inbox.secrets_moved, ..Inbox::default() };
+    let parsed = match parse(bytes) {
+        Ok(parsed) => parsed,
+        Err(mistakes) => {
+            next.inbox.mistakes = mistakes.iter().map(ToString::to_string).collect();
+            return Step::Keep(Box::new(next), None);
+        }
+    };
+    let lost: Vec<_> = parsed.masked.iter().filter(|(key, _)| secret(&stored.values, key).is_none()).map(|(_, m)| m.to_string()).collect();
+    if !lost.is_empty() {
+        next.inbox.mistakes = lost;
+        return Step::Keep(Box::new(next), None);
+    }
+    let kept: Vec<&str> = parsed.masked.iter().map(|(key, _)| key.as_str()).collect();
+    merge(&mut next, parsed.settings, &kept, source);
+    if parsed.secrets.is_empty() {
+        return Step::Keep(Box::new(next), None);
+    }
+    let masked = mask(bytes, &parsed.secrets);
+    next.inbox.known.push(sha256(&masked));
+    next.inbox.secrets_moved = true;
+    next.inbox.masking = Some(String::from_utf8_lossy(&masked).into_owned());
+    Step::Keep(Box::new(next), Some(masked))
+}
+
+/// Whether `now` is a half-written `masked`: the same length, and different only where `masked` has its mask or quotes.
+fn is_torn(masked: &[u8], now: &[u8]) -> bool {
+    let mask = MASK as u8;
+    masked != now && masked.len() == now.len() && masked.iter().zip(now).all(|(m, n)| m == n || *m == mask || *m == b'"')
+}
+
+/// The hexadecimal SHA-256.
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn secret<'a>(values: &'a Settings, key: &str) -> Option<&'a str> {
+    match key {
+        "wifi.passphrase" => values.wifi.as_ref()?.passphrase.as_ref().map(|p| p.as_str()),
+        "join.token" => values.join.token.as_ref().map(|t| t.as_str()),
+        "join.kit" => values.join.kit.as_ref().map(|k| k.as_str()),
+        _ => None,
+    }
+}
+
+/// Lays what the file says over what is kept. What the file does not say stays as it is.
+fn merge(stored: &mut Stored, new: Settings, kept: &[&str], source: &str) {
+    let Stored { values, sources, .. } = stored;
+    let mut lay = |key: &str| {
+        sources.insert(key.to_owned(), source.to_owned());
+    };
+    macro_rules! take {
+        ($($group:ident).*, $key:literal) => {
+            if new.$($group).*.is_some() {
+                values.$($group).* = new.$($group).*;
+                lay($key);
+            }
+        };
+    }
+    take!(hostname, "hostname");
+    take!(time_zone, "time-zone");
+    take!(ssh_keys, "ssh-keys");
+    take!(network, "network");
+    take!(interfaces, "interfaces");
+    if let Some(mut wifi) = new.wifi {
+        if kept.contains(&"wifi.passphrase") {
+            wifi.passphrase = values.wifi.take().and_then(|old| old.passphrase);
+        }
+        values.wifi = Some(wifi);
+        lay("wifi");
+    }
+    // A token and a founding exclude each other: the newer word holds.
+    if new.join.token.is_some() {
+        (values.join.found, values.join.kit) = (None, None);
+    }
+    if new.join.found.is_some() {
+        values.join.token = None;
+    }
+    take!(join.token, "join.token");
+    take!(join.lan, "join.lan");
+    take!(join.found, "join.found");
+    take!(join.kit, "join.kit");
+    take!(join.door, "join.door");
+    take!(join.mdns, "join.mdns");
+    let values = &*values;
+    sources.retain(|key, _| match key.as_str() {
+        "join.token" | "join.kit" => secret(values, key).is_some(),
+        "join.found" => values.join.found.is_some(),
+        _ => true,
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "hostname = \"a\"\n[wifi]\nssid = \"x\"\npassphrase = \"correct horse\"\ncountry = \"ES\"\n";
+
+    fn keep(stored: &Stored, text: &str) -> (Stored, Option<Vec<u8>>) {
+        match decide(stored, Some(text.as_bytes()), "cloudy.toml") {
+            Step::Keep(next, masked) => (*next, masked),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_file_is_merged_once() {
+        let (first, masked) = keep(&Stored::default(), "hostname = \"a\"\ntime-zone = \"UTC\"\n");
+        assert_eq!(masked, None);
+        assert_eq!(first.sources["hostname"], "cloudy.toml");
+        assert_eq!(decide(&first, Some(b"hostname = \"a\"\ntime-zone = \"UTC\"\n"), ""), Step::Nothing);
+        let (second, _) = keep(&first, "hostname = \"b\"\n");
+        assert_eq!(second.values.hostname.unwrap().as_str(), "b");
+        assert_eq!(second.values.time_zone.unwrap().as_str(), "UTC", "what the file no longer says stays");
+    }
+
+    #[test]
+    fn a_broken_file_leaves_the_last_good_settings() {
+        let (good, _) = keep(&Stored::default(), "hostname = \"a\"\n");
+        let (broken, _) = keep(&good, "hostname = \"b\"\nhostnam = \"c\"\n");
+        assert_eq!(broken.values, good.values);
+        assert_eq!(broken.inbox.mistakes, ["line 2, column 1: unknown key `hostnam`; did you mean `hostname`?"]);
+        assert_eq!(decide(&broken, Some(b"hostname = \"b\"\nhostnam = \"c\"\n"), ""), Step::Nothing);
+        let (mended, _) = keep(&broken, "hostname = \"b\"\n");
+        assert_eq!(mended.inbox.mistakes, Vec::<String>::new());
+    }
+
+    #[test]
+    fn no_file_changes_nothing() {
+        let (good, _) = keep(&Stored::default(), "hostname = \"a\"\n");
+        assert_eq!(decide(&good, None, ""), Step::Nothing);
+    }
+
+    #[test]
+    fn secrets_move_and_the_masked_file_is_known() {
+        let (kept, masked) = keep(&Stored::default(), SECRET);
+        let masked = String::from_utf8(masked.unwrap()).unwrap();
+        assert!(!masked.contains("horse"));
+        assert_eq!(kept.inbox.masking.as_deref(), Some(masked.as_str()));
+        let mut done = kept.clone();
+        done.inbox.masking = None;
+        assert_eq!(decide(&done, Some(masked.as_bytes()), ""), Step::Nothing);
+        assert_eq!(decide(&done, Some(SECRET.as_bytes()), ""), Step::Nothing, "masking may have failed: no second merge");
+        // The person edits another line of the masked file: the secret stays.
+        let (edited, again) = keep(&done, &masked.replace("\"a\"", "\"b\""));
+        assert_eq!(again, None);
+        assert_eq!(edited.values.wifi, done.values.wifi);
+        assert_eq!(edited.values.hostname.unwrap().as_str(), "b");
+    }
+
+    #[test]
+    fn masking_cut_at_any_byte_is_finished() {
+        let (kept, masked) = keep(&Stored::default(), SECRET);
+        let masked = masked.unwrap();
+        for cut in 0..masked.len() {
+            let torn = [&masked[..cut], &SECRET.as_bytes()[cut..]].concat();
+            match decide(&kept, Some(&torn), "") {
+                Step::MaskAgain(again) => assert_eq!(again, masked),
+                Step::Nothing => assert_eq!(torn, masked),
+                other => panic!("cut at {cut}: {other:?}"),
+            }
+        }
+        assert_eq!(decide(&kept, Some(&masked), ""), Step::Nothing);
+    }
+
+    #[test]
+    fn a_masked_file_on_another_node_says_what_is_missing() {
+        let (_, masked) = keep(&Stored::default(), SECRET);
+        let (other, _) = keep(&Stored::default(), &String::from_utf8(masked.unwrap()).unwrap());
+        assert_eq!(other.inbox.mistakes, ["line 4, column 14: `wifi.passphrase` was moved to another node and is not here: write it again"]);
+        assert_eq!(other.values, Settings::default());
+    }
+
+    #[test]
+    fn a_token_takes_the_place_of_a_founding() {
+        let (founded, _) = keep(&Stored::default(), "[join]\nfound = \"x\"\nkit = \"k\"\n");
+        let (joined, _) = keep(&founded, "[join]\ntoken = \"t\"\n");
+        assert_eq!((joined.values.join.found, joined.values.join.kit), (None, None));
+        assert_eq!(joined.sources.keys().collect::<Vec<_>>(), ["join.token"]);
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_and_unknown_keys_are_survived() {
+        let (kept, _) = keep(&Stored::default(), SECRET);
+        let text = toml::to_string(&kept).unwrap();
+        assert_eq!(toml::from_str::<Stored>(&text).unwrap(), kept);
+        let newer: Stored = toml::from_str("later = 1\n[values]\nhostname = \"a\"\nlater = 2\n[values.join]\nlater = 3\n").unwrap();
+        assert_eq!(newer.values.hostname.unwrap().as_str(), "a");
+    }
+}

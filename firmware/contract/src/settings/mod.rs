@@ -1,0 +1,122 @@
+//! `cloudy.toml`: what a person may set, how it is checked, and how it becomes the node's settings.
+//!
+//! [`parse`] reads and checks a file; [`inbox::decide`] merges it once into what the node keeps on data.
+//!
+//! ```toml
+//! hostname = "garden"
+//! time-zone = "Europe/Madrid"
+//! ssh-keys = ["ssh-ed25519 AAAA… name"]
+//!
+//! [network]                     # the first Ethernet; without it, DHCP on every Ethernet
+//! address = "192.168.1.20/24"
+//! gateway = "192.168.1.1"
+//! dns = ["192.168.1.1"]
+//!
+//! [interfaces.enp2s0]           # or one by name, with the same keys; `dhcp = true` for DHCP
+//! address = "10.0.0.1/24"
+//!
+//! [wifi]
+//! ssid = "Home"
+//! passphrase = "…"
+//! country = "ES"
+//!
+//! [join]
+//! token = "…"                   # an invite
+//! lan = true                    # without one: join a community on this network that lets newcomers in
+//! found = "Gràcia"              # or found a community
+//! kit = "…"                     # with this recovery kit
+//! door = 30                     # let newcomers of this network in: minutes after each start, "open" or "closed"
+//! mdns = true                   # look and be seen on this network
+//! ```
+
+pub mod inbox;
+mod read;
+mod values;
+
+pub use read::{MASK, MAX_BYTES, Mistake, Parsed, mask, parse};
+pub use values::*;
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// All that can be set. What is absent is not said, and the node's default holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// The node's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
+    /// The time zone, such as `Europe/Madrid`; UTC by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
+    /// Public keys that may log in as `admin`; none by default, and there are no password logins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh_keys: Option<Vec<SshKey>>,
+    /// The first Ethernet interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Interface>,
+    /// Ethernet interfaces by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interfaces: Option<BTreeMap<InterfaceName, Interface>>,
+    /// The Wi-Fi to join.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wifi: Option<Wifi>,
+    /// How to come into a microcloud.
+    pub join: Join,
+}
+
+/// Addresses of one interface: DHCP, or an address with what belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Interface {
+    /// DHCP; what also holds when no address is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dhcp: Option<bool>,
+    /// A fixed address with the length of its network's prefix, such as `192.168.1.20/24`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<Prefixed>,
+    /// The router on that network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    /// Name servers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<IpAddr>,
+}
+
+/// The Wi-Fi to join.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Wifi {
+    /// The network's name.
+    pub ssid: Ssid,
+    /// Its key; absent for an open network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passphrase: Option<Passphrase>,
+    /// The country that the node stands in, whose radio rules hold.
+    pub country: Country,
+}
+
+/// How to come into a microcloud.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Join {
+    /// An invite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
+    /// Without an invite, join a community on this network that lets newcomers in; false by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lan: Option<bool>,
+    /// Found a community of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<CommunityName>,
+    /// The recovery kit to found with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kit: Option<Kit>,
+    /// Whether newcomers of this network are let in; closed by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub door: Option<Door>,
+    /// Look and be seen on this network; true by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mdns: Option<bool>,
+}
