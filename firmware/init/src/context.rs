@@ -33,6 +33,8 @@ pub struct Context {
     pub steps: Vec<StepReport>,
     /// What is being done.
     pub step: &'static str,
+    /// Whether what goes wrong is surely no fault of the slot, so that no other slot is to be tried for it.
+    pub blameless: bool,
 }
 
 impl Context {

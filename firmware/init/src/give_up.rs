@@ -20,7 +20,7 @@ pub fn give_up(mut context: Context, error: &anyhow::Error) -> ! {
     let (what, wait) = match action {
         Action::Reboot => ("this slot is on trial: starting again, so that the other one takes over once its tries are used up", BEFORE_REBOOT),
         Action::PutOnTrial { .. } => ("this slot is put on trial: it has one more try, then the other one takes over", BEFORE_REBOOT),
-        Action::Stay => ("no other slot can take over: this machine tries again in a few minutes", STAY),
+        Action::Stay => ("no other slot would help: this machine tries again in a few minutes", STAY),
     };
     say(Level::Failure, what);
     restart_after(&context, wait)
@@ -53,7 +53,7 @@ fn apply(context: &mut Context, reason: &str) -> Action {
     let entries = esp.as_ref().map(Esp::entries).unwrap_or_default();
     let own = entries.iter().find(|entry| Some(entry.build) == context.build).copied().or(context.counted);
     let others: Vec<_> = entries.iter().filter(|entry| Some(entry.build) != context.build).copied().collect();
-    let mut action = decide(own, &others);
+    let mut action = if context.blameless { Action::Stay } else { decide(own, &others) };
     if let (Some(esp), Some(build)) = (&esp, context.build) {
         let failure = Failure { build, time: time::now(), step: context.step.to_owned(), reason: reason.to_owned() };
         if let Err(error) = esp.keep(&failure) {

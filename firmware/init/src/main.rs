@@ -96,8 +96,10 @@ fn boot(context: &mut Context) -> anyhow::Result<Infallible> {
     let data = context.step("data", |context| data::prepare(context, &mut disk, build, &rest))?;
     context.step("etc", |_| etc::prepare(&data.machine_id))?;
     context.disk = Some(disk.clone());
-    hand_over::report(context, &disk, build, &data)?;
     context.step = "hand-over";
+    if let Err(error) = hand_over::report(context, &disk, build, &data) {
+        context.warn(format!("the page will not know how this boot went: {error:#}"));
+    }
     say(Level::Info, &format!("build {build} in slot {} of {}: handing over to systemd", disk.slot, disk.device()));
     Err(hand_over::go())
 }

@@ -43,6 +43,7 @@ pub fn find(context: &mut Context, coldplug: &mut Coldplug, build: BuildId) -> a
                 return Ok(BootDisk { name: disk.name.clone(), table: disk.table.clone(), slot });
             }
             Choice::Ambiguous { disks: [one, other] } if now - last_news >= SETTLE => {
+                context.blameless = true;
                 anyhow::bail!(
                     "{} and {} were flashed from the same image, and nothing tells which of them this machine was booted from: \
                      unplug one of them",
