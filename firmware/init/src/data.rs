@@ -51,11 +51,8 @@ pub struct Data {
 pub fn prepare(context: &mut Context, disk: &mut BootDisk, build: BuildId, rest: &[Step]) -> anyhow::Result<Data> {
     let mut fsck = None;
     let made = rest.contains(&Step::MakeData);
-    let mounted = if made {
-        make(context, disk, build, rest).map(|()| DataState::Clean)
-    } else {
-        check_and_mount(context, disk, &mut fsck)
-    };
+    let mounted =
+        if made { make(context, disk, build, rest).map(|()| DataState::Clean) } else { check_and_mount(context, disk, &mut fsck) };
     let state = mounted.unwrap_or_else(|error| {
         context.warn(format!("data can't be used, and nothing of this run is kept: {error:#}"));
         DataState::Lost

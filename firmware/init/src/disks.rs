@@ -138,9 +138,8 @@ pub fn show_partitions(name: &str, table: &Table) -> anyhow::Result<()> {
 fn shows(name: &str, table: &Table) -> bool {
     let shown = shown_partitions(name);
     table.partitions.iter().all(|(number, partition)| {
-        let same = |found: &Shown| {
-            found.number == u64::from(*number) && found.first == partition.first && found.sectors == partition.sectors()
-        };
+        let same =
+            |found: &Shown| found.number == u64::from(*number) && found.first == partition.first && found.sectors == partition.sectors();
         shown.iter().any(same)
     })
 }

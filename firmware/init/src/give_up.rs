@@ -18,7 +18,9 @@ pub fn give_up(mut context: Context, error: &anyhow::Error) -> ! {
     say(Level::Failure, &format!("the boot stopped at \"{}\": {reason}", context.step));
     let action = apply(&mut context, &reason);
     let (what, wait) = match action {
-        Action::Reboot => ("this slot is on trial: starting again, so that the other one takes over once its tries are used up", BEFORE_REBOOT),
+        Action::Reboot => {
+            ("this slot is on trial: starting again, so that the other one takes over once its tries are used up", BEFORE_REBOOT)
+        }
         Action::PutOnTrial { .. } => ("this slot is put on trial: it has one more try, then the other one takes over", BEFORE_REBOOT),
         Action::Stay => ("no other slot would help: this machine tries again in a few minutes", STAY),
     };

@@ -33,11 +33,7 @@ pub fn report(context: &mut Context, disk: &BootDisk, build: BuildId, data: &Dat
         if partition.name == root_role(disk.slot).label() {
             symlink(&device, format!("{DEVICE_LINKS}/root"))?;
         }
-        partitions.push(PartitionReport {
-            label: partition.name.clone(),
-            device,
-            guid: partition.guid.to_string().to_lowercase(),
-        });
+        partitions.push(PartitionReport { label: partition.name.clone(), device, guid: partition.guid.to_string().to_lowercase() });
     }
     let esp = disk.boot_partition().map(|device| Esp::mount(&device, false));
     let (entries, last_failure) = match esp {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use contract::boot::{BuildId, EntryName, LOADER_COUNT_PATH, LOADER_DEVICE, LOADER_VENDOR};
+use contract::boot::{BuildId, EntryName, LOADER_COUNT_PATH, LOADER_DEVICE, LOADER_VENDOR, Slot};
 use contract::guid::Guid;
 use nix::mount::MsFlags;
 
@@ -51,17 +51,19 @@ pub fn find(context: &mut Context, coldplug: &mut Coldplug, build: BuildId) -> a
                     other.name
                 );
             }
-            Choice::Found { .. } | Choice::Ambiguous { .. } => {}
-            Choice::NotYet if now - start > FIND_ROOT => {
-                // The boot loader's own disk may still be known, for the rule of failures.
+            Choice::NoRoot if now - last_news >= SETTLE => {
+                // The boot loader's own disk is known, for the rule of failures.
                 let named: Vec<_> = disks.iter().filter(|disk| from.is_some_and(|guid| disk.holds(guid))).collect();
                 if let [disk] = named[..] {
-                    let slot = contract::boot::Slot::A;
-                    context.disk = Some(BootDisk { name: disk.name.clone(), table: disk.table.clone(), slot });
+                    context.disk = Some(BootDisk { name: disk.name.clone(), table: disk.table.clone(), slot: Slot::A });
                 }
+                anyhow::bail!(explain(from, build, &disks));
+            }
+            Choice::NotYet if now - start > FIND_ROOT => {
                 let failed = coldplug.failed.iter().map(|text| format!("; {text}")).collect::<String>();
                 anyhow::bail!("{}, after {} s{failed}", explain(from, build, &disks), FIND_ROOT.as_secs());
             }
+            Choice::Found { .. } | Choice::Ambiguous { .. } | Choice::NoRoot => {}
             Choice::NotYet => {}
         }
         context.watchdog.open();
@@ -77,9 +79,8 @@ pub fn mount(disk: &BootDisk, build: BuildId) -> anyhow::Result<()> {
     show_partitions(&disk.name, &disk.table)?;
     let label = root_role(disk.slot).label();
     let device = disk.need(label)?;
-    mount_at(&device, SYSROOT, "erofs", MsFlags::MS_RDONLY, "").map_err(|error| {
-        error.context(format!("the root of build {build} in {label} is damaged: flash the image again"))
-    })?;
+    mount_at(&device, SYSROOT, "erofs", MsFlags::MS_RDONLY, "")
+        .map_err(|error| error.context(format!("the root of build {build} in {label} is damaged: flash the image again")))?;
     for folder in ["dev", "proc"] {
         bind(&format!("/{folder}"), &format!("{SYSROOT}/{folder}"))?;
     }

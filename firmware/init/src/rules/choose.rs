@@ -35,6 +35,8 @@ pub enum Choice<'a> {
     },
     /// Not there yet.
     NotYet,
+    /// The boot loader's disk is there, but without the root of this build: no other disk will have it.
+    NoRoot,
     /// More than one, and nothing tells which: all of them.
     Ambiguous {
         /// The first two.
@@ -68,9 +70,10 @@ impl Disk {
 
 /// Chooses among the disks that are there. `from` is the GUID of the boot loader's partition, if it said so.
 pub fn choose(from: Option<Guid>, build: BuildId, disks: &[Disk]) -> Choice<'_> {
-    let named = disks.iter().filter(|disk| from.is_none_or(|guid| disk.holds(guid)));
-    let mut fitting = named.filter_map(|disk| disk.slot_of(build).map(|slot| (disk, slot)));
+    let named = || disks.iter().filter(|disk| from.is_none_or(|guid| disk.holds(guid)));
+    let mut fitting = named().filter_map(|disk| disk.slot_of(build).map(|slot| (disk, slot)));
     match (fitting.next(), fitting.next()) {
+        (None, _) if from.is_some() && named().next().is_some() => Choice::NoRoot,
         (None, _) => Choice::NotYet,
         (Some((disk, slot)), None) => Choice::Found { disk, slot, settle: from.is_none() || disk.is_shipped() },
         (Some((one, _)), Some((other, _))) => Choice::Ambiguous { disks: [one, other] },
@@ -101,7 +104,7 @@ pub fn explain(from: Option<Guid>, build: BuildId, disks: &[Disk]) -> String {
         Some(guid) if !disks.iter().any(|disk| disk.holds(guid)) => {
             format!("; none has the boot loader's partition {guid}: plug it in again, or flash the image again")
         }
-        _ => "; flash the image again".to_owned(),
+        _ => "; if no other slot takes over, flash the image again".to_owned(),
     };
     format!("no disk holds the root of build {build}: {}{mend}", said.join("; "))
 }
@@ -164,6 +167,8 @@ mod tests {
         let disks = [disk("sda", Some(100), 1, None), disk("sdb", Some(200), 2, None)];
         assert_eq!(choose(None, build(2), &disks), Choice::Found { disk: &disks[1], slot: Slot::A, settle: true });
         assert_eq!(choose(None, build(3), &disks), Choice::NotYet);
+        assert_eq!(choose(Some(esp(&disks[0])), build(2), &disks), Choice::NoRoot);
+        assert_eq!(choose(Some(Guid(7)), build(2), &disks), Choice::NotYet);
         assert!(explain(None, build(3), &disks).contains("sdb: the boot loader did not say"));
     }
 

@@ -46,7 +46,9 @@ pub enum PlanError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// A partition that is none of ours lies on a disk whose first boot is not done.
-    #[error("the disk has a partition `{0}` that is not ours, and its first boot is not done: remove that partition, or flash the image again")]
+    #[error(
+        "the disk has a partition `{0}` that is not ours, and its first boot is not done: remove that partition, or flash the image again"
+    )]
     Foreign(String),
 }
 
