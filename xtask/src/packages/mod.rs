@@ -17,6 +17,8 @@ pub mod sources;
 mod text;
 
 #[cfg(test)]
+mod resolve_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

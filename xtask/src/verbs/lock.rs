@@ -12,6 +12,7 @@ use crate::packages::cache::Cache;
 use crate::packages::lock::{Lock, flavour_lock, tools_lock};
 use crate::packages::resolve::{Update, Wanted, changes, resolve};
 use crate::packages::sources::Sources;
+use crate::tools::{self, Tools};
 use crate::ui;
 
 /// The name that stands for the lock of the tools tree.
@@ -28,6 +29,9 @@ pub struct LockVerb {
     /// Move only this package; all others stay as they are. May be given several times, or with several names.
     #[arg(long, num_args = 1..)]
     update: Vec<String>,
+    /// Use the host's apt, not that of the tools tree.
+    #[arg(long)]
+    host_apt: bool,
 }
 
 /// images/tools/tools.toml.
@@ -64,10 +68,12 @@ impl LockVerb {
                 }
             }
             jobs = holding;
-            if jobs.is_empty() {
-                bail!("no lock holds {}", self.update.join(", "));
+            let held = |name: &str| jobs.iter().any(|job| old(job).is_ok_and(|lock| lock.is_some_and(|lock| lock.get(name).is_some())));
+            if let Some(name) = self.update.iter().find(|name| !held(name)) {
+                bail!("no lock holds the package `{name}`: look into images/os/*/*.lock and images/tools/*.lock for its name");
             }
         }
+        let tools = self.tools(&repo, &cache)?;
         for job in &jobs {
             let shown = job.path.strip_prefix(&repo).unwrap_or(&job.path).display();
             let before = old(job)?;
@@ -79,7 +85,7 @@ impl LockVerb {
                 (update, _) => update.clone(),
             };
             let step = ui::step(format!("Making {shown} with apt"));
-            let lock = resolve(&job.wanted, &sources, &cache, before.as_ref(), &update, None).with_context(|| format!("failed to make {shown}"))?;
+            let lock = resolve(&job.wanted, &sources, &cache, before.as_ref(), &update, tools.as_deref()).with_context(|| format!("failed to make {shown}"))?;
             drop(step);
             let lines = changes(before.as_ref(), &lock);
             if before.as_ref() == Some(&lock) {
@@ -95,6 +101,16 @@ impl LockVerb {
         }
         println!("\nNext: look at `git diff images`, then cargo xtask plan BOARD, or build it: cargo xtask image BOARD");
         Ok(())
+    }
+
+    /// The tree that apt is run from; `None`: the host's apt.
+    fn tools(&self, repo: &Path, cache: &Cache) -> Result<Option<PathBuf>> {
+        if self.host_apt || !tools_lock(repo).exists() {
+            return Ok(None);
+        }
+        let tools = Tools::prepare(repo, tools::LOCK, cache, None)
+            .context("apt can't be run from the tools tree; where the host has an apt, `cargo xtask lock tools --host-apt` makes that tree's lock anew")?;
+        Ok(Some(tools.root().to_owned()))
     }
 
     /// The locks that the arguments name.
