@@ -80,11 +80,6 @@ pub fn flavour_lock(repo: &Path, flavour: &str, arch: &str) -> PathBuf {
     repo.join("images/os").join(flavour).join(format!("{arch}.lock"))
 }
 
-/// Where the lock of the tools tree stands in the repo.
-pub fn tools_lock(repo: &Path) -> PathBuf {
-    repo.join("images/tools/tools.lock")
-}
-
 impl Lock {
     /// Reads and checks the lock at `path`.
     pub fn read(path: &Path) -> Result<Self> {

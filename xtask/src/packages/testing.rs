@@ -43,7 +43,7 @@ pub fn tar_of(entries: &[TarEntry]) -> Vec<u8> {
 pub fn ar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in members {
-        write!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, content.len()).unwrap();
+        writeln!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, 100_644, content.len()).unwrap();
         bytes.extend_from_slice(content);
         if content.len() % 2 == 1 {
             bytes.push(b'\n');
@@ -182,7 +182,7 @@ impl Server {
 }
 
 /// Answers one request and closes the connection.
-fn serve(stream: TcpStream, answer: &(dyn Fn(&str, Option<usize>, usize) -> Answer), noted: &Mutex<Vec<Seen>>) {
+fn serve(stream: TcpStream, answer: &dyn Fn(&str, Option<usize>, usize) -> Answer, noted: &Mutex<Vec<Seen>>) {
     let mut reader = BufReader::new(&stream);
     let mut line = String::new();
     if reader.read_line(&mut line).unwrap_or(0) == 0 {

@@ -8,7 +8,7 @@ use super::cache::Cache;
 use super::data::{DataKind, data_entries, data_tar, prepare};
 use super::deb::Deb;
 use super::fetch::{Fetched, fetch};
-use super::lock::{Lock, LockedPackage, flavour_lock, tools_lock};
+use super::lock::{Lock, LockedPackage, flavour_lock};
 use super::sources::Sources;
 use super::testing::{Answer, Server, TarEntry, ar_of, compress, deb_of, locked, tar_of};
 
@@ -354,7 +354,7 @@ fn every_locked_package_is_fetched_and_read() {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let cache = Cache::open().unwrap();
     let sources = Sources::read(repo).unwrap();
-    for path in [tools_lock(repo), flavour_lock(repo, "standard", "amd64")] {
+    for path in [repo.join(crate::tools::LOCK), flavour_lock(repo, "standard", "amd64")] {
         let lock = Lock::read(&path).unwrap();
         let step = crate::ui::step(format!("Fetching {} packages of {}", lock.packages.len(), path.display()));
         eprintln!("{:?}", fetch(&lock.packages, &cache, &sources, None).unwrap());

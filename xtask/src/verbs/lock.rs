@@ -9,19 +9,19 @@ use serde::Deserialize;
 
 use crate::board::{Arch, Catalog};
 use crate::packages::cache::Cache;
-use crate::packages::lock::{Lock, flavour_lock, tools_lock};
+use crate::packages::lock::{Lock, flavour_lock};
 use crate::packages::resolve::{Update, Wanted, changes, resolve};
 use crate::packages::sources::Sources;
 use crate::tools::{self, Tools};
 use crate::ui;
 
-/// The name that stands for the lock of the tools tree.
-const TOOLS: &str = "tools";
+/// The trees of tools, each `images/tools/NAME.toml` with its lock beside it: what the builder needs, and what benchmarks need beyond it.
+const TOOL_TREES: [&str; 2] = ["tools", "bench"];
 
 /// Makes the locks that builds read, with apt: all of them, or those of one flavour or of the tools tree.
 #[derive(Args)]
 pub struct LockVerb {
-    /// A flavour of images/os, or `tools`; without it, all locks.
+    /// A flavour of images/os, or `tools` or `bench` of images/tools; without it, all locks.
     name: Option<String>,
     /// Only the lock for this architecture (Debian's name).
     #[arg(long)]
@@ -34,7 +34,7 @@ pub struct LockVerb {
     host_apt: bool,
 }
 
-/// images/tools/tools.toml.
+/// A file of images/tools.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawTools {
@@ -105,7 +105,7 @@ impl LockVerb {
 
     /// The tree that apt is run from; `None`: the host's apt.
     fn tools(&self, repo: &Path, cache: &Cache) -> Result<Option<PathBuf>> {
-        if self.host_apt || !tools_lock(repo).exists() {
+        if self.host_apt || !repo.join(tools::LOCK).exists() {
             return Ok(None);
         }
         let tools = Tools::prepare(repo, tools::LOCK, cache, None)
@@ -116,11 +116,13 @@ impl LockVerb {
     /// The locks that the arguments name.
     fn jobs(&self, repo: &Path, catalog: &Catalog) -> Result<Vec<Job>> {
         let mut jobs = Vec::new();
-        if self.name.as_deref().is_none_or(|name| name == TOOLS) {
-            jobs.push(tools_job(repo)?);
+        for tree in TOOL_TREES {
+            if self.name.as_deref().is_none_or(|name| name == tree) {
+                jobs.push(tools_job(repo, tree)?);
+            }
         }
         let flavours: Vec<_> = match self.name.as_deref() {
-            Some(TOOLS) => Vec::new(),
+            Some(name) if TOOL_TREES.contains(&name) => Vec::new(),
             Some(name) => vec![catalog.flavour(name)?],
             None => catalog.flavours.iter().collect(),
         };
@@ -150,9 +152,10 @@ impl LockVerb {
     }
 }
 
-/// The lock of the tools tree, from images/tools/tools.toml. Tools run on the host, so they are for amd64.
-fn tools_job(repo: &Path) -> Result<Job> {
-    let shown = Path::new("images/tools/tools.toml");
+/// The lock of a tree of tools. Tools run on the host, so they are for amd64.
+fn tools_job(repo: &Path, tree: &str) -> Result<Job> {
+    let folder = Path::new("images/tools");
+    let shown = &folder.join(format!("{tree}.toml"));
     let text = std::fs::read_to_string(repo.join(shown)).with_context(|| format!("failed to read {}", shown.display()))?;
     let raw: RawTools = crate::board::parse(shown, &text)?;
     let wanted = Wanted {
@@ -163,7 +166,7 @@ fn tools_job(repo: &Path) -> Result<Job> {
         payload: BTreeSet::new(),
         file: shown.display().to_string(),
     };
-    Ok(Job { path: tools_lock(repo), wanted })
+    Ok(Job { path: repo.join(folder).join(format!("{tree}.lock")), wanted })
 }
 
 /// How many packages a lock has, and their bytes.
