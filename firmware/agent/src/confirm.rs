@@ -10,6 +10,8 @@ use crate::settings::write_whole;
 use crate::status::{Docker, Status};
 use anyhow::{Context, Result, bail};
 use contract::boot::{ENTRIES_DIR, EntryName, LOADER_COUNT_PATH, LOADER_VENDOR};
+use contract::paths::{BOOT_REPORT, FAILURE_RECORD};
+use contract::report::{EntryReport, Failure, Report};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -40,7 +42,13 @@ pub async fn run() -> Result<()> {
         return note(&status);
     };
     log::info!(entry:% = entry; "this system is on trial");
-    let status = wait_for(before()).await?;
+    let status = match wait_for(before()).await {
+        Ok(status) => status,
+        Err(error) => {
+            give_up(entry, &error).await;
+            return Err(error);
+        }
+    };
     end_trial(entry)?;
     log::info!(entry:% = entry; "this system proved good and is confirmed");
     note(&status)
@@ -120,6 +128,36 @@ fn missing(status: &Status, before: Before) -> Option<String> {
     (before.network && status.addresses.is_empty()).then(|| "there was a network before, and there is no address now".to_owned())
 }
 
+/// Keeps the reason where the next good system finds it, and restarts, so that the loader goes on to the next try or the
+/// other system. Where there is no other system to go to, this one stays up: a restart would mend nothing.
+async fn give_up(entry: EntryName, reason: &anyhow::Error) {
+    let kept = keep_reason(entry, format!("{reason:#}"));
+    if let Err(error) = kept {
+        log::error!("the reason could not be kept: {error:#}");
+    }
+    let others = std::fs::read(BOOT_REPORT).ok().and_then(|bytes| serde_json::from_slice::<Report>(&bytes).ok()).map(|r| r.entries);
+    if !others.is_some_and(|list| has_other(&list, entry)) {
+        log::error!("there is no other system to go back to: this one stays up");
+        return;
+    }
+    log::error!("this system did not prove good: restarting");
+    if let Err(error) = crate::units::Systemd::default().restart_machine().await {
+        log::error!("the restart failed: {error}");
+    }
+}
+
+/// Whether the loader knows another system that it would start.
+fn has_other(entries: &[EntryReport], this: EntryName) -> bool {
+    entries.iter().any(|other| other.build != this.build && EntryName { build: other.build, tries: other.tries }.is_bootable())
+}
+
+fn keep_reason(entry: EntryName, reason: String) -> Result<()> {
+    let failure = Failure { build: entry.build, time: crate::host::now_secs(), step: "confirming".to_owned(), reason };
+    let esp = Mounted::read_only("esp", "umask=0077")?;
+    esp.make_writable()?;
+    write_whole(&esp.path().join(FAILURE_RECORD), &serde_json::to_vec(&failure)?, 0o600)
+}
+
 /// Takes the counter out of the entry's name on the ESP. Both names hold the same file; either boots this system.
 fn end_trial(entry: EntryName) -> Result<()> {
     let esp = Mounted::read_only("esp", "umask=0077")?;
@@ -139,6 +177,7 @@ fn end_trial(entry: EntryName) -> Result<()> {
 mod tests {
     use super::*;
     use crate::problems::tests::well;
+    use contract::boot::Tries;
 
     #[test]
     fn what_ran_before_must_run_again_and_no_more() {
@@ -151,6 +190,16 @@ mod tests {
         status.addresses.clear();
         assert!(missing(&status, Before { docker: false, network: true }).is_some());
         assert_eq!(missing(&status, Before::default()), None);
+    }
+
+    #[test]
+    fn only_another_system_that_would_start_is_a_way_back() {
+        let build = |n: u8| contract::boot::BuildId([n; 16]);
+        let this = EntryName { build: build(1), tries: Some(Tries { left: 1, done: 2 }) };
+        let entry = |n, tries| EntryReport { build: build(n), tries };
+        assert!(!has_other(&[entry(1, this.tries)], this));
+        assert!(has_other(&[entry(1, this.tries), entry(2, None)], this));
+        assert!(!has_other(&[entry(2, Some(Tries { left: 0, done: 3 }))], this));
     }
 
     #[test]

@@ -28,18 +28,44 @@ impl Log for Stderr {
     fn flush(&self) {}
 }
 
-/// Sets the logger. Libraries speak from warnings up; `CLOUDY_LOG=debug` lets all speak.
+/// Lets our own records through from `ours` up, and those of libraries from warnings up, unless all are asked for.
+struct Filter {
+    ours: LevelFilter,
+    inner: Box<dyn Log>,
+}
+
+impl Log for Filter {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let own = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+        let least = if own || self.ours > LevelFilter::Info { self.ours } else { LevelFilter::Warn };
+        metadata.level() <= least
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.inner.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.inner.flush();
+    }
+}
+
+/// Sets the logger. `CLOUDY_LOG` may be `warn`, `info` (as it is without), `debug` or `trace`; the last two let libraries speak too.
 pub fn start() {
-    let level = match std::env::var("CLOUDY_LOG").as_deref() {
-        Ok("debug") => LevelFilter::Debug,
+    let ours = match std::env::var("CLOUDY_LOG").as_deref() {
         Ok("trace") => LevelFilter::Trace,
+        Ok("debug") => LevelFilter::Debug,
         Ok("warn") => LevelFilter::Warn,
         _ => LevelFilter::Info,
     };
-    let journal = connected_to_journal()
-        && JournalLog::new().and_then(|log| log.with_syslog_identifier("cloudy".to_owned()).install().map_err(std::io::Error::other)).is_ok();
-    if !journal {
-        let _ = log::set_logger(&Stderr);
-    }
-    log::set_max_level(level);
+    let journal = if connected_to_journal() { JournalLog::new().ok() } else { None };
+    let inner: Box<dyn Log> = match journal {
+        Some(journal) => Box::new(journal.with_syslog_identifier("cloudy".to_owned())),
+        None => Box::new(Stderr),
+    };
+    // Only a second start could fail, and there is none.
+    let _ = log::set_boxed_logger(Box::new(Filter { ours, inner }));
+    log::set_max_level(ours);
 }

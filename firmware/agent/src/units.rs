@@ -188,6 +188,18 @@ impl Systemd {
     }
 }
 
+impl Systemd {
+    /// Restarts the machine in order. For root only; the agent's polkit rule does not allow it.
+    ///
+    /// # Errors
+    /// When systemd is not there or refuses.
+    pub async fn restart_machine(&self) -> Result<(), Error> {
+        let manager = self.manager().await.map_err(Error::NoBus)?;
+        let refused = |source| Error::Refused { action: "start", unit: "reboot.target".to_owned(), source };
+        manager.start_unit("reboot.target", "replace-irreversibly").await.map(|_| ()).map_err(refused)
+    }
+}
+
 /// A second `Subscribe` on one connection is refused, and harmless.
 fn already(error: zbus::Error) -> Result<(), zbus::Error> {
     match &error {

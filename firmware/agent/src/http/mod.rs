@@ -5,7 +5,7 @@ mod guard;
 mod page;
 mod serve;
 
-pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, Refusal, UnitRequest, may_change, router as changes};
+pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change, router as changes};
 pub use serve::{Listener, serve};
 
 use crate::limits::HTTP_BODY_BYTES;

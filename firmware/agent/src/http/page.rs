@@ -47,7 +47,7 @@ pub fn body(status: &Status, view: Option<&ClusterView>, lang: Lang) -> Markup {
 fn problems(status: &Status, words: &Words) -> Markup {
     let wrong = status.problems.iter().any(|p| p.severity > Severity::Note);
     html! {
-        section.wrong[wrong].well[!wrong] aria-live="polite" {
+        section class=(if wrong { "wrong" } else { "well" }) aria-live="polite" {
             h2 { @if wrong { (words.problems) } @else { (words.all_well) } }
             @if !status.problems.is_empty() {
                 ul {
@@ -143,7 +143,7 @@ fn page_of(member: &MemberView) -> Option<String> {
 fn this_node(status: &Status, words: &Words) -> Markup {
     let host = &status.host;
     html! {
-        section {
+        section.tall {
             h2 { (words.this_node) }
             dl {
                 (row(words.addresses, html! { @for address in &status.addresses { div { (address) } } }))
@@ -164,7 +164,7 @@ fn this_node(status: &Status, words: &Words) -> Markup {
                     }
                 }
                 (row(words.up, html! { (duration(host.uptime_seconds, words)) }))
-                (row(words.processor, html! { (host.cpus) " × " (format!("{:.0} %", host.cpu_percent)) " " (words.in_use) }))
+                (row(words.processor, html! { (host.cpus) ", " (format!("{:.0} %", host.cpu_percent)) " " (words.in_use) }))
                 (row(words.memory, free(host.memory_available_bytes, host.memory_total_bytes, words)))
                 (row(words.storage, free(host.storage_available_bytes, host.storage_total_bytes, words)))
                 @if let Some(t) = host.temperature_celsius { (row(words.temperature, html! { (format!("{t:.0} °C")) })) }

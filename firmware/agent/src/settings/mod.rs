@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Where the settings came from and what is wrong with them, for the status.
 pub fn state(data: &Path) -> SettingsState {
-    let stored = store::load(data);
+    let stored = load(data);
     let mut broken = stored.inbox.mistakes;
     broken.extend(apply::problems(data));
     SettingsState { broken, sources: stored.sources, secrets_moved: stored.inbox.secrets_moved }

@@ -169,7 +169,7 @@ fn unknown(name: &str, path: &[String], allowed: &[&str]) -> String {
         Some((distance, key)) if distance <= 1 + key.len() / 3 => format!("did you mean `{key}`?"),
         // A key of another table, written at the wrong place.
         _ => match KEYS.iter().find(|(_, keys)| keys.contains(&name)) {
-            Some((table, _)) if table.is_empty() => format!("`{name}` belongs to the top of the file, before the first [table]"),
+            Some(([], _)) => format!("`{name}` belongs to the top of the file, before the first [table]"),
             Some((table, _)) => format!("`{name}` belongs to [{}]", table.join(".")),
             None => format!("these are known: {}", allowed.join(", ")),
         },

@@ -1,0 +1,170 @@
+//! Two real agents on loopback: one founds, the other joins by invite, and page and API of both show both.
+
+#![expect(clippy::unwrap_used, reason = "a test may end so")]
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[expect(clippy::disallowed_methods, reason = "the test runs the program itself")]
+fn cloudy() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_cloudy"))
+}
+
+/// A running agent with a data folder of its own; stopped by SIGTERM when dropped.
+struct Agent {
+    child: Child,
+    data: tempfile::TempDir,
+}
+
+impl Agent {
+    fn start(name: &str, toml: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join("cloudy.toml"), format!("hostname = \"{name}\"\n{toml}")).unwrap();
+        let agent = Self { child: Self::spawn(data.path()), data };
+        agent.wait_until_up();
+        agent
+    }
+
+    fn spawn(data: &Path) -> Child {
+        let words = ["agent", "--http", "127.0.0.1:0", "--bind", "127.0.0.1:0", "--broker", "/nonexistent/broker.sock", "--data"];
+        cloudy().args(words).arg(data).stderr(Stdio::inherit()).spawn().unwrap()
+    }
+
+    fn wait_until_up(&self) {
+        wait("the agent answers", || self.run(&["status", "--json"]).status.success().then_some(()));
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        cloudy().args(words).arg("--data").arg(self.data.path()).output().unwrap()
+    }
+
+    /// The JSON of a command that succeeds.
+    fn json(&self, words: &[&str]) -> Value {
+        let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
+        let output = self.run(&words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn page(&self) -> String {
+        self.json(&["status"])["pages"][0].as_str().unwrap().to_owned()
+    }
+
+    /// Names of the members that are alive, as the API says.
+    fn alive(&self) -> Vec<String> {
+        let nodes: Value = serde_json::from_str(&get(&self.page(), "/api/v1/nodes", &[]).1).unwrap();
+        let members = nodes["members"].as_array().cloned().unwrap_or_default();
+        let mut names: Vec<_> =
+            members.iter().filter(|m| m["state"] == "alive").map(|m| m["name"].as_str().unwrap_or_default().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn stop(&mut self) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap()), nix::sys::signal::SIGTERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} until {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Status line with headers, and body.
+fn get(address: &str, path: &str, headers: &[&str]) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let host = if headers.iter().any(|h| h.starts_with("Host:")) { String::new() } else { format!("Host: {address}\r\n") };
+    let more: String = headers.iter().map(|h| format!("{h}\r\n")).collect();
+    write!(stream, "GET {path} HTTP/1.1\r\n{host}{more}Connection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn two_agents_join_by_invite_and_show_each_other() {
+    let mut garden = Agent::start("garden", "[join]\nfound = \"Gracia\"\nmdns = false\n");
+    let mut roof = Agent::start("roof", "[join]\nmdns = false\n");
+    wait("the community is founded", || (garden.alive() == ["garden"]).then_some(()));
+
+    let token = garden.json(&["invite"])["token"].as_str().unwrap().to_owned();
+    assert_eq!(roof.json(&["join", &token])["community"], "Gracia");
+    for agent in [&garden, &roof] {
+        wait("both are seen", || (agent.alive() == ["garden", "roof"]).then_some(()));
+    }
+    assert!(get(&garden.page(), "/", &[]).1.contains("roof"));
+    assert!(get(&roof.page(), "/", &["Accept-Language: ca"]).1.contains("Micronúvol"));
+
+    let doctor = garden.run(&["doctor", "--json"]);
+    let checks: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let community = checks.as_array().unwrap().iter().find(|c| c["check"] == "community").unwrap();
+    assert_eq!(community["verdict"], "well", "{community}");
+
+    // A restart is the same member.
+    let id = roof.json(&["status"])["node"].clone();
+    roof.stop();
+    roof.child = Agent::spawn(roof.data.path());
+    roof.wait_until_up();
+    assert_eq!(roof.json(&["status"])["node"], id);
+    wait("it is back", || (roof.alive() == ["garden", "roof"]).then_some(()));
+    roof.stop();
+    garden.stop();
+}
+
+#[test]
+fn a_lone_agent_tells_what_is_missing_and_guards_its_page() {
+    let mut lone = Agent::start("lone", "[join]\nmdns = false\n");
+    let page = lone.page();
+    let (head, body) = get(&page, "/", &[]);
+    assert!(head.starts_with("HTTP/1.1 200") && body.contains("This node belongs to no microcloud yet."), "{head}");
+    assert!(head.to_lowercase().contains("content-security-policy: default-src 'none'"));
+    assert!(get(&page, "/", &["Host: evil.example"]).0.starts_with("HTTP/1.1 421"));
+    assert!(get(&page, "/api/v1/status", &["Origin: http://evil.example"]).0.starts_with("HTTP/1.1 403"));
+    // Changes are not served here.
+    assert!(get(&page, "/api/v1/doctor", &[]).0.starts_with("HTTP/1.1 404"));
+
+    let status = lone.json(&["status"]);
+    assert_eq!(status["name"], "lone");
+    assert_eq!(status["docker"]["state"], "no-broker");
+
+    let refused = lone.run(&["join", "not-a-token"]);
+    assert!(!refused.status.success());
+    assert!(!String::from_utf8_lossy(&refused.stderr).trim().is_empty());
+    let refused = lone.run(&["unit", "stop", "dbus.service"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("can't be changed through cloudy"));
+    lone.stop();
+}
+
+#[test]
+fn a_broken_cloudy_toml_is_named_and_does_not_stop_the_agent() {
+    let agent = Agent::start("shed", "[join]\nmdns = false\nlann = true\n");
+    let status = agent.json(&["status"]);
+    let broken = status["settings"]["broken"][0].as_str().unwrap();
+    assert_eq!(broken, "line 4, column 1: unknown key `lann` in [join]; did you mean `lan`?");
+    assert!(get(&agent.page(), "/", &[]).1.contains("line 4, column 1"));
+    let file = agent.data.path().join("cloudy.toml");
+    let checked = cloudy().arg("check").arg(&file).output().unwrap();
+    assert!(!checked.status.success() && String::from_utf8_lossy(&checked.stdout).contains("line 4, column 1"));
+}
