@@ -119,8 +119,8 @@ pub struct Board {
     pub payload: Vec<String>,
     /// Kernel modules in the root, by path below `/usr/lib/modules/VERSION/kernel` without `.ko*`.
     pub modules: Select,
-    /// Firmware in the root, by path below `/usr/lib/firmware`: `keep` is kept without a module that asks for it,
-    /// `drop` goes even if one does.
+    /// Firmware in the root, by path below `/usr/lib/firmware`: `keep` is read as if a module asked for it (a glob, or a
+    /// name whose version is the newest to take), `drop` goes even if one does.
     pub firmware: Select,
     /// Kernel modules that the initramfs carries beside what init itself needs, same paths as `modules`.
     pub initramfs: Globs,

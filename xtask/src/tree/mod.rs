@@ -1,7 +1,14 @@
 //! The root file system as a value: path → kind, mode, owner, content, origin.
 
 pub mod erofs;
+pub mod firmware;
 pub mod merge;
+mod modinfo;
+pub mod modules;
+pub mod prune;
+#[cfg(test)]
+pub mod testing;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

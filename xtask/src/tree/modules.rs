@@ -1,0 +1,359 @@
+//! Kernel modules: which ones stay, by globs and by what those need; stored uncompressed, so that the one outer .xz
+//! sees through them; and indexed anew by depmod.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::modinfo::{self, ModInfo, normal};
+use super::{Content, Entry, Kind, Origin, Tree};
+use crate::board::{Globs, Select};
+
+/// Where the modules of a kernel lie in the tree.
+pub fn folder(release: &str) -> String {
+    format!("usr/lib/modules/{release}")
+}
+
+/// What depmod writes and reads; anything else in the folder is left alone.
+const INDEX_PREFIX: &str = "modules.";
+/// What the package ships and depmod reads.
+const SHIPPED_INDEXES: [&str; 3] = ["modules.order", "modules.builtin", "modules.builtin.modinfo"];
+
+/// Why the modules can't be selected.
+#[derive(Debug, thiserror::Error)]
+pub enum ModulesError {
+    /// The kernel package brought no modules.
+    #[error("the tree holds no modules of kernel {release} below /{}; is its package in the lock?", folder(.release))]
+    NoModules {
+        /// `uname -r`.
+        release: String,
+    },
+    /// A module can't be read.
+    #[error("cannot read the kernel module /{path}")]
+    Read {
+        /// In the tree.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file named like a module is none.
+    #[error("/{path} is no kernel module: {reason}")]
+    Malformed {
+        /// In the tree.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A module that must be there is not.
+    #[error("kernel {release} has no module `{name}`, which {wanted_by} needs, and it is not built in")]
+    Missing {
+        /// `uname -r`.
+        release: String,
+        /// The module.
+        name: String,
+        /// Who wants it.
+        wanted_by: String,
+    },
+    /// Globs match nothing: a slip of the finger, or the kernel changed.
+    #[error("no module of kernel {release} matches {globs}; mend the board or family file")]
+    IdleGlobs {
+        /// `uname -r`.
+        release: String,
+        /// Each glob and where it stands.
+        globs: String,
+    },
+    /// The index can't be made.
+    #[error("cannot index the kernel modules in `{}`", .path.display())]
+    Index {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// depmod failed.
+    #[error("depmod failed for the modules of kernel {release}")]
+    Depmod {
+        /// `uname -r`.
+        release: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// One module that stays.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// Its path below the folder of the kernel's modules, uncompressed: `kernel/fs/erofs/erofs.ko`.
+    pub path: String,
+    /// The ELF file, with its signature.
+    pub content: Arc<[u8]>,
+    /// What it says about itself.
+    pub info: ModInfo,
+}
+
+/// The modules that stay, by name with `_` for `-`.
+#[derive(Clone, Debug)]
+pub struct Modules {
+    /// `uname -r`.
+    pub release: String,
+    /// By name.
+    pub by_name: BTreeMap<String, Module>,
+    /// Names of what is built into the kernel.
+    pub built_in: BTreeSet<String>,
+}
+
+/// Which modules are wanted.
+pub struct Wanted<'a> {
+    /// By path below `kernel/`, without `.ko` and compression suffix.
+    pub rules: &'a Select,
+    /// Wanted too, whatever `rules` drops: what the initramfs carries.
+    pub also: &'a Globs,
+    /// Must be there or built in: what init always loads.
+    pub always: &'a [&'static str],
+}
+
+/// A module's file in the tree before the selection.
+struct Candidate<'a> {
+    path: &'a str,
+    /// Below `kernel/`, without suffix: what globs match.
+    stem: &'a str,
+    content: &'a Content,
+}
+
+impl Modules {
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> u64 {
+        self.by_name.values().map(|module| module.content.len() as u64).sum()
+    }
+
+    /// Firmware names (and globs) that they may ask for.
+    pub fn firmware(&self) -> BTreeSet<&str> {
+        self.by_name.values().flat_map(|module| module.info.firmware.iter().map(String::as_str)).collect()
+    }
+
+    /// Whether the kernel has it: as a module that stays, or built in.
+    pub fn has(&self, name: &str) -> bool {
+        let name = normal(name);
+        self.by_name.contains_key(&name) || self.built_in.contains(&name)
+    }
+
+    /// Names of the modules that a softdep's word means: a module's name, or else an alias of some.
+    pub fn named_or_aliased(&self, word: &str) -> Vec<&str> {
+        if let Some((name, _)) = self.by_name.get_key_value(&normal(word)) {
+            return vec![name];
+        }
+        let answers = |module: &Module| module.info.aliases.iter().any(|alias| alias == word);
+        self.by_name.iter().filter(|(_, module)| answers(module)).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Selects from `tree` what is wanted, and what that needs.
+    pub fn select(tree: &Tree, release: &str, wanted: &Wanted<'_>) -> Result<Self, ModulesError> {
+        let candidates = candidates(tree, release);
+        if candidates.is_empty() {
+            return Err(ModulesError::NoModules { release: release.to_owned() });
+        }
+        let mut modules = Self { release: release.to_owned(), by_name: BTreeMap::new(), built_in: built_in(tree, release)? };
+        refuse_idle_globs(&candidates, release, wanted)?;
+        let mut next: BTreeSet<String> = candidates
+            .iter()
+            .filter(|(_, candidate)| wanted.rules.takes(candidate.stem) || wanted.also.matches(candidate.stem))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in wanted.always {
+            modules.want(&candidates, name, "init", &mut next)?;
+        }
+        while !next.is_empty() {
+            let batch: Vec<(&String, &Candidate<'_>)> = next.iter().filter_map(|name| candidates.get_key_value(name)).collect();
+            let read = read_all(&batch, release)?;
+            next.clear();
+            let fresh: Vec<String> = read.iter().map(|(name, _)| name.clone()).collect();
+            modules.by_name.extend(read);
+            for name in fresh {
+                let Some(info) = modules.by_name.get(&name).map(|module| module.info.clone()) else { continue };
+                for needed in &info.depends {
+                    modules.want(&candidates, needed, &name, &mut next)?;
+                }
+                for soft in info.before.iter().chain(&info.after).map(|word| normal(word)) {
+                    // What is only nice to have is not taken against the rules.
+                    let allowed = candidates.get(&soft).is_some_and(|candidate| !wanted.rules.drop.matches(candidate.stem));
+                    if allowed && !modules.by_name.contains_key(&soft) {
+                        next.insert(soft);
+                    }
+                }
+            }
+        }
+        Ok(modules)
+    }
+
+    fn want(
+        &self,
+        candidates: &BTreeMap<String, Candidate<'_>>,
+        name: &str,
+        wanted_by: &str,
+        next: &mut BTreeSet<String>,
+    ) -> Result<(), ModulesError> {
+        let name = normal(name);
+        if self.has(&name) {
+            return Ok(());
+        }
+        if !candidates.contains_key(&name) {
+            return Err(ModulesError::Missing { release: self.release.clone(), name, wanted_by: wanted_by.to_owned() });
+        }
+        next.insert(name);
+        Ok(())
+    }
+
+    /// The tree with these modules in the place of all others of the kernel. Indexes are those of [`Modules::index`].
+    pub fn lay(&self, mut tree: Tree) -> Tree {
+        let folder = folder(&self.release);
+        let below = format!("{folder}/kernel/");
+        let origins: BTreeMap<String, Origin> = candidates(&tree, &self.release)
+            .into_iter()
+            .filter_map(|(name, candidate)| Some((name, tree.get(candidate.path)?.origin.clone())))
+            .collect();
+        tree.retain(|path, _| !path.starts_with(&below));
+        for (name, module) in &self.by_name {
+            let origin = origins.get(name).cloned().unwrap_or(Origin::Builder("modules"));
+            let path = format!("{folder}/{}", module.path);
+            let mut parent = path.as_str();
+            while let Some((up, _)) = parent.rsplit_once('/') {
+                if tree.get(up).is_some() {
+                    break;
+                }
+                tree.insert(up.to_owned(), made(Kind::Directory, 0o755, origin.clone()));
+                parent = up;
+            }
+            tree.insert(path, made(Kind::File(Content::Bytes(module.content.clone())), 0o644, origin));
+        }
+        tree
+    }
+
+    /// Writes the indexes that modprobe and udev read. `depmod` is run on (a folder that stands for `/`, the release).
+    pub fn index<E>(&self, mut tree: Tree, scratch: &Path, depmod: impl FnOnce(&Path, &str) -> Result<(), E>) -> Result<Tree, ModulesError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ModulesError::Index { path, source }
+        };
+        let folder = folder(&self.release);
+        // depmod looks below /lib/modules, whichever of the two the distribution's kmod prefers.
+        let root = scratch.join(&folder);
+        std::fs::create_dir_all(&root).map_err(failed(&root))?;
+        let lib = scratch.join("lib");
+        std::os::unix::fs::symlink("usr/lib", &lib).map_err(failed(&lib))?;
+        for name in SHIPPED_INDEXES {
+            if let Some(Kind::File(content)) = tree.get(&format!("{folder}/{name}")).map(|entry| &entry.kind) {
+                let path = root.join(name);
+                std::fs::write(&path, content.read().map_err(failed(&path))?).map_err(failed(&path))?;
+            }
+        }
+        for module in self.by_name.values() {
+            let path = root.join(&module.path);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(failed(parent))?;
+            }
+            std::fs::write(&path, &module.content).map_err(failed(&path))?;
+        }
+        depmod(scratch, &self.release).map_err(|source| ModulesError::Depmod { release: self.release.clone(), source: source.into() })?;
+        for entry in std::fs::read_dir(&root).map_err(failed(&root))? {
+            let name = entry.map_err(failed(&root))?.file_name().to_string_lossy().into_owned();
+            if name.starts_with(INDEX_PREFIX) && !SHIPPED_INDEXES.contains(&name.as_str()) {
+                let path = root.join(&name);
+                let bytes: Arc<[u8]> = std::fs::read(&path).map_err(failed(&path))?.into();
+                tree.insert(
+                    format!("{folder}/{name}"),
+                    made(Kind::File(Content::Bytes(bytes)), 0o644, Origin::Builder("modules: depmod")),
+                );
+            }
+        }
+        Ok(tree)
+    }
+}
+
+fn made(kind: Kind, mode: u32, origin: Origin) -> Entry {
+    Entry { kind, mode, uid: 0, gid: 0, xattrs: BTreeMap::new(), origin }
+}
+
+/// Every module file of the kernel, by name.
+fn candidates<'a>(tree: &'a Tree, release: &str) -> BTreeMap<String, Candidate<'a>> {
+    let below = format!("{}/kernel/", folder(release));
+    tree.iter()
+        .filter_map(|(path, entry)| {
+            let stem = path.strip_prefix(&below)?;
+            let stem = stem.strip_suffix(".xz").unwrap_or(stem).strip_suffix(".ko")?;
+            let Kind::File(content) = &entry.kind else { return None };
+            Some((normal(stem.rsplit('/').next().unwrap_or(stem)), Candidate { path, stem, content }))
+        })
+        .collect()
+}
+
+/// Names of what is built in, from `modules.builtin`: one path a line.
+fn built_in(tree: &Tree, release: &str) -> Result<BTreeSet<String>, ModulesError> {
+    let path = format!("{}/modules.builtin", folder(release));
+    let Some(Kind::File(content)) = tree.get(&path).map(|entry| &entry.kind) else { return Ok(BTreeSet::new()) };
+    let text = content.read().map_err(|source| ModulesError::Read { path, source })?;
+    let names = String::from_utf8_lossy(&text);
+    Ok(names.lines().filter_map(|line| Some(normal(line.rsplit('/').next()?.strip_suffix(".ko")?))).collect())
+}
+
+/// Every glob must match something, so that a list never lies about what it does.
+fn refuse_idle_globs(candidates: &BTreeMap<String, Candidate<'_>>, release: &str, wanted: &Wanted<'_>) -> Result<(), ModulesError> {
+    let lists = [("modules.keep", &wanted.rules.keep), ("modules.drop", &wanted.rules.drop), ("initramfs.modules", wanted.also)];
+    let mut idle = Vec::new();
+    for (list, globs) in lists {
+        let mut used = vec![false; globs.patterns().len()];
+        for index in candidates.values().flat_map(|candidate| globs.matching(candidate.stem)) {
+            if let Some(used) = used.get_mut(index) {
+                *used = true;
+            }
+        }
+        let of_list = globs.patterns().iter().zip(used).filter(|(_, used)| !used);
+        idle.extend(of_list.map(|(glob, _)| format!("`{glob}` ({list})")));
+    }
+    if !idle.is_empty() {
+        return Err(ModulesError::IdleGlobs { release: release.to_owned(), globs: idle.join(", ") });
+    }
+    Ok(())
+}
+
+/// Decompresses and reads modules, on as many threads as the machine has.
+fn read_all(batch: &[(&String, &Candidate<'_>)], release: &str) -> Result<Vec<(String, Module)>, ModulesError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = batch.len().div_ceil(threads).max(1);
+    let read_share = |share: &[(&String, &Candidate<'_>)]| -> Result<Vec<(String, Module)>, ModulesError> {
+        share.iter().map(|(name, candidate)| Ok(((*name).clone(), read(candidate, release)?))).collect()
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = batch.chunks(share).map(|share| scope.spawn(move || read_share(share))).collect();
+        let mut all = Vec::with_capacity(batch.len());
+        for worker in workers {
+            match worker.join() {
+                Ok(result) => all.extend(result?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(all)
+    })
+}
+
+fn read(candidate: &Candidate<'_>, release: &str) -> Result<Module, ModulesError> {
+    let failed = |source| ModulesError::Read { path: candidate.path.to_owned(), source };
+    let stored = candidate.content.read().map_err(failed)?;
+    let content: Arc<[u8]> = if candidate.path.ends_with(".xz") {
+        let mut plain = Vec::with_capacity(stored.len() * 4);
+        lzma_rust2::XzReader::new(&stored[..], false).read_to_end(&mut plain).map_err(failed)?;
+        plain.into()
+    } else {
+        stored
+    };
+    let info = modinfo::read(&content).map_err(|reason| ModulesError::Malformed { path: candidate.path.to_owned(), reason })?;
+    let below = format!("{}/", folder(release));
+    let path = candidate.path.strip_prefix(&below).unwrap_or(candidate.path);
+    Ok(Module { path: path.strip_suffix(".xz").unwrap_or(path).to_owned(), content, info })
+}
