@@ -128,7 +128,7 @@ fn the_boot_names_carry_the_build_id() {
 /// What a change does to every board stands in the diff of `golden/`; `UPDATE_EXPECT=1 cargo test -p xtask golden`
 /// writes them anew. Hashes of sources are left out, so that only facts and locks change them.
 #[test]
-#[ignore = "until the first lock is committed"]
+
 fn golden_plans() {
     let root = root();
     let catalog = Catalog::load(&[&root]).unwrap();
