@@ -46,24 +46,25 @@ pub struct BootPlan {
 }
 
 /// Decides the boot of one build.
-pub fn plan(board: &Board, build_id: &str, kernel_release: &str) -> BootPlan {
+pub fn plan(board: &Board, build_id: &str, epoch: u64) -> BootPlan {
     let mut cmdline: Vec<String> = vec![format!("cloudy.build={build_id}")];
     cmdline.extend(board.consoles.iter().map(|console| format!("console={console}")));
     cmdline.push(format!("panic={PANIC_REBOOT_SECONDS}"));
     cmdline.extend(board.cmdline.iter().cloned());
     match board.boot_flow {
-        BootFlow::Uefi => uefi(build_id, kernel_release, cmdline),
+        BootFlow::Uefi => uefi(build_id, epoch, cmdline),
         BootFlow::Uboot => BootPlan { flow: BootFlow::Uboot, cmdline, files: uboot() },
     }
 }
 
 /// Boot Loader Specification type 1. There is no `initrd` key: systemd-boot 257 hangs when the kernel of such an entry
-/// can't be loaded; the kernel's EFI stub loads what `initrd=` on the command line names.
-fn uefi(build_id: &str, kernel_release: &str, mut cmdline: Vec<String>) -> BootPlan {
+/// can't be loaded; the kernel's EFI stub loads what `initrd=` on the command line names. Among good entries
+/// systemd-boot starts the highest version: the time of the lock, so that a newer system is tried before an older one.
+fn uefi(build_id: &str, epoch: u64, mut cmdline: Vec<String>) -> BootPlan {
     let kernel = format!("cloudy/{build_id}/linux");
     let initramfs = format!("cloudy/{build_id}/initrd");
     cmdline.insert(0, format!("initrd=\\{}", initramfs.replace('/', "\\")));
-    let entry = format!("title cloudy\nsort-key cloudy\nversion {kernel_release}\nlinux /{kernel}\noptions {}\n", cmdline.join(" "));
+    let entry = format!("title cloudy\nsort-key cloudy\nversion {epoch}\nlinux /{kernel}\noptions {}\n", cmdline.join(" "));
     let tree = |path: &str, from: &str| BootFile { path: path.to_owned(), from: BootSource::Tree(from.to_owned()) };
     let text = |path: String, text: &str| BootFile { path, from: BootSource::Text(text.to_owned()) };
     let files = vec![

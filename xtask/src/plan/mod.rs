@@ -242,7 +242,7 @@ impl Plan {
             image_name: format!("cloudy-{}-{}.img", board.name, flavour.name),
             steps: Vec::new(),
             partitions: layout.roles().iter().map(partition).collect(),
-            boot: boot::plan(board, "BUILD", &kernel_release),
+            boot: boot::plan(board, "BUILD", lock.epoch),
             root: ErofsPlan {
                 compression,
                 block_bytes: EROFS_BLOCK_BYTES,
@@ -275,7 +275,7 @@ impl Plan {
         };
         plan.steps = plan.list_steps();
         plan.build_id = plan.digest();
-        plan.boot = boot::plan(board, &plan.build_id, &plan.kernel_release);
+        plan.boot = boot::plan(board, &plan.build_id, plan.epoch);
         plan.root.uuid = uuid(&plan.build_id);
         Ok(plan)
     }
