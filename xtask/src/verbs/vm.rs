@@ -73,8 +73,8 @@ impl VmVerb {
             let scenario = scenario::read(&path)?;
             match scenario::run(&emulator, &repo, &image, &work.join(&scenario.name), &scenario) {
                 Ok(outcome) => println!("ok      {:5.0} s  {}", outcome.seconds, outcome.name),
-                Err(_) => {
-                    println!("FAILED           {}", scenario.name);
+                Err(error) => {
+                    println!("FAILED           {}: {error:#}", scenario.name);
                     failed.push(scenario.name);
                 }
             }

@@ -54,8 +54,8 @@ pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenar
     let mut stage = Stage { emulator, repo, lab, people, saved: BTreeMap::new(), begun };
     let result = stage.play(scenario);
     if let Err(error) = &result {
-        ui::say(&format!("  failed: {error:#}"));
         stage.show_tails();
+        ui::say(&format!("  failed: {error:#}"));
         ui::say(&format!("  all logs: {}", folder.display()));
     }
     for node in &mut stage.lab.nodes {
