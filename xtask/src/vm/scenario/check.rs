@@ -100,12 +100,11 @@ fn check_step<'a>(
             ensure!(wait.path.starts_with('/'), "`{}` does not begin with /", wait.path);
             let pointer = wait.pointer.as_deref().unwrap_or_default();
             ensure!(pointer.is_empty() || pointer.starts_with('/'), "`{pointer}` is no JSON pointer: begin it with /");
+            check_saved(saved, wait.same_as.as_deref(), wait.save.as_deref())?;
         }
         RawStep::Run(run) => {
-            for name in [&run.same_as, &run.differs_from].into_iter().flatten() {
-                ensure!(saved.contains(name.as_str()), "no step before it saves `{name}`");
-            }
-            saved.extend(run.save.as_deref());
+            check_saved(saved, run.differs_from.as_deref(), None)?;
+            check_saved(saved, run.same_as.as_deref(), run.save.as_deref())?;
             if let Some(input) = &run.input {
                 let normal = Path::new(input).components().all(|part| matches!(part, Component::Normal(_)));
                 ensure!(normal, "`{input}` must be a path below the repository's root");
@@ -137,6 +136,15 @@ fn check_step<'a>(
         | RawStep::HealLink(_)
         | RawStep::Screenshot(_) => {}
     }
+    Ok(())
+}
+
+/// What is compared with was kept before; what is kept may be compared with from now on.
+fn check_saved<'a>(saved: &mut BTreeSet<&'a str>, same_as: Option<&str>, save: Option<&'a str>) -> Result<()> {
+    if let Some(name) = same_as {
+        ensure!(saved.contains(name), "no step before it saves `{name}`");
+    }
+    saved.extend(save);
     Ok(())
 }
 

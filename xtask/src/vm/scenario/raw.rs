@@ -179,6 +179,10 @@ pub struct WaitHttp {
     pub lacks: Vec<String>,
     /// It is a list of that length.
     pub length: Option<usize>,
+    /// Keeps its text under this name.
+    pub save: Option<String>,
+    /// Its text is what was kept under this name.
+    pub same_as: Option<String>,
     /// Limit.
     pub seconds: u64,
 }

@@ -181,8 +181,11 @@ impl Stage<'_> {
         let port = node.plan.host_port(step.port.unwrap_or(PAGE_PORT))?;
         loop {
             let last = match visit::get(port, &step.path) {
-                Ok(answer) => match check_answer(step, &answer) {
-                    Ok(()) => return Ok(()),
+                Ok(answer) => match check_answer(step, &answer, &self.saved) {
+                    Ok(text) => {
+                        self.saved.extend(step.save.clone().map(|name| (name, text)));
+                        return Ok(());
+                    }
                     Err(error) => error,
                 },
                 Err(error) => error,
@@ -254,8 +257,8 @@ impl Stage<'_> {
     }
 }
 
-/// Whether an answer is what the step waits for.
-pub fn check_answer(step: &WaitHttp, answer: &Answer) -> Result<()> {
+/// Whether an answer is what the step waits for; returns the text that the conditions are about.
+pub fn check_answer(step: &WaitHttp, answer: &Answer, saved: &BTreeMap<String, String>) -> Result<String> {
     let wanted = step.status.unwrap_or(200);
     ensure!(answer.status == wanted, "the answer's status is {}, {wanted} wanted: {}", answer.status, short(&answer.body));
     let value = match &step.pointer {
@@ -278,7 +281,9 @@ pub fn check_answer(step: &WaitHttp, answer: &Answer) -> Result<()> {
         let list = value.as_array().with_context(|| format!("it is no list: {}", short(&text)))?;
         ensure!(list.len() == length, "the list has {} entries, {length} wanted: {}", list.len(), short(&text));
     }
-    check_text(&text, &step.contains, &step.lacks)
+    check_text(&text, &step.contains, &step.lacks)?;
+    check_same(&text, step.same_as.as_deref(), saved)?;
+    Ok(text)
 }
 
 /// Whether a command ended as the step says.
@@ -287,14 +292,17 @@ pub fn check_ended(step: &RunCommand, ended: &visit::Ended, saved: &BTreeMap<Str
     let errors = ended.errors.trim();
     ensure!(status == step.status, "its status is {status}, {} wanted; it said: {} {errors}", step.status, short(&ended.output));
     check_text(&ended.output, &step.contains, &step.lacks)?;
-    let kept = |name: &String| saved.get(name).with_context(|| format!("nothing is kept as `{name}`"));
-    if let Some(name) = &step.same_as {
-        let kept = kept(name)?;
-        ensure!(*kept == ended.output, "it printed {}, before it was {}", short(&ended.output), short(kept));
-    }
+    check_same(&ended.output, step.same_as.as_deref(), saved)?;
     if let Some(name) = &step.differs_from {
-        ensure!(*kept(name)? != ended.output, "it printed the same as before: {}", short(&ended.output));
+        ensure!(saved.get(name) != Some(&ended.output), "it printed the same as before: {}", short(&ended.output));
     }
+    Ok(())
+}
+
+fn check_same(text: &str, name: Option<&str>, saved: &BTreeMap<String, String>) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    let kept = saved.get(name).with_context(|| format!("nothing is kept as `{name}`"))?;
+    ensure!(kept == text, "it is {}, before it was {}", short(text), short(kept));
     Ok(())
 }
 

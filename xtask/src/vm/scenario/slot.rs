@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use contract::boot::{BuildId, ENTRIES_DIR, EntryName, Tries};
+use contract::paths::INITRAMFS_BUILD;
 
 use super::super::disk::Disk;
 
@@ -28,11 +29,14 @@ pub fn add(disk: &Disk, build: BuildId, tries: Option<u32>) -> Result<()> {
         .context("the ESP has no entry of ours")?;
     let name = EntryName { build, tries: tries.map(|left| Tries { left, done: 0 }) };
     let (from, to) = (old.to_string(), build.to_string());
-    let added: Vec<_> = files
+    let mut added: Vec<_> = files
         .iter()
         .filter(|(path, _)| path.starts_with(&format!("cloudy/{from}/")))
         .map(|(path, content)| (path.replace(&from, &to), content.clone()))
         .collect();
+    for (_, content) in added.iter_mut().filter(|(path, _)| path.ends_with("/initrd")) {
+        rename_initramfs(content, build)?;
+    }
     ensure!(!added.is_empty(), "the ESP has no files of build {from}");
     files.extend(added);
     files.push((format!("{ENTRIES_DIR}/{name}"), renamed(&entry, &from, &to).into_bytes()));
@@ -47,6 +51,18 @@ pub fn add(disk: &Disk, build: BuildId, tries: Option<u32>) -> Result<()> {
 fn renamed(entry: &str, from: &str, to: &str) -> String {
     let lines = entry.lines().map(|line| if line.starts_with("version") { NEWEST.to_owned() } else { line.replace(from, to) });
     lines.map(|line| line + "\n").collect()
+}
+
+/// Has the initramfs say that it is of another build: a further archive behind it, whose files replace the earlier ones.
+fn rename_initramfs(initramfs: &mut Vec<u8>, build: BuildId) -> Result<()> {
+    // The kernel looks for an archive at multiples of four.
+    initramfs.resize(initramfs.len().next_multiple_of(4), 0);
+    let text = format!("{build}\n");
+    let file = cpio::newc::Builder::new(INITRAMFS_BUILD.trim_start_matches('/')).mode(0o100_644);
+    let mut writer = file.write(initramfs, u32::try_from(text.len())?);
+    std::io::Write::write_all(&mut writer, text.as_bytes())?;
+    cpio::newc::trailer(writer.finish()?)?;
+    Ok(())
 }
 
 /// Changes the UUID of the erofs that begins with `start`, and its checksum with it.

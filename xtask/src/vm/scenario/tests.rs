@@ -52,13 +52,16 @@ fn wait_http(conditions: &str) -> WaitHttp {
 #[test]
 fn conditions_on_an_answer() {
     let answer = Answer { status: 200, body: r#"{"nodes":[{"name":"one"},{"name":"two"}],"n":2}"#.to_owned() };
+    let saved = BTreeMap::from([("x".to_owned(), "two".to_owned())]);
+    let names = check_answer(&wait_http("pointer = \"/nodes/0/name\", save = \"x\""), &answer, &saved).unwrap();
+    assert_eq!(names, "one");
     for holds in [
         "pointer = \"/n\", equals = 2",
         "pointer = \"/nodes\", length = 2, contains = [\"one\", \"two\"], lacks = [\"three\"]",
         "pointer = \"/nodes/1/name\", equals = \"two\"",
         "contains = [\"nodes\"]",
     ] {
-        check_answer(&wait_http(holds), &answer).unwrap();
+        check_answer(&wait_http(holds), &answer, &saved).unwrap();
     }
     for fails in [
         "pointer = \"/n\", equals = 3",
@@ -68,7 +71,7 @@ fn conditions_on_an_answer() {
         "lacks = [\"nodes\"]",
         "pointer = \"/nodes\", contains = [\"three\"]",
     ] {
-        assert!(check_answer(&wait_http(fails), &answer).is_err(), "{fails}");
+        assert!(check_answer(&wait_http(fails), &answer, &saved).is_err(), "{fails}");
     }
 }
 
