@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::modinfo::{self, ModInfo, normal};
+use super::modinfo::{self, normal, ModInfo};
 use super::{Content, Entry, Kind, Origin, Tree};
 use crate::board::{Globs, Select};
 
@@ -124,7 +124,38 @@ struct Candidate<'a> {
     content: &'a Content,
 }
 
+impl Module {
+    /// What globs match: its path below `kernel/`, without suffix.
+    pub fn stem(&self) -> &str {
+        let path = self.path.strip_prefix("kernel/").unwrap_or(&self.path);
+        path.strip_suffix(".ko").unwrap_or(path)
+    }
+}
+
 impl Modules {
+    /// All that must be loaded before a module, in load order: what it depends on and its softdeps.
+    pub fn before(&self, name: &str) -> Vec<&str> {
+        let mut order = Vec::new();
+        let mut seen = BTreeSet::new();
+        self.collect_before(name, &mut seen, &mut order);
+        order.pop();
+        order
+    }
+
+    fn collect_before<'a>(&'a self, name: &str, seen: &mut BTreeSet<&'a str>, order: &mut Vec<&'a str>) {
+        let Some((name, module)) = self.by_name.get_key_value(name) else { return };
+        if !seen.insert(name) {
+            return;
+        }
+        for soft in module.info.before.iter().flat_map(|word| self.named_or_aliased(word)) {
+            self.collect_before(soft, seen, order);
+        }
+        for needed in &module.info.depends {
+            self.collect_before(needed, seen, order);
+        }
+        order.push(name);
+    }
+
     /// Bytes of all of them.
     pub fn bytes(&self) -> u64 {
         self.by_name.values().map(|module| module.content.len() as u64).sum()
@@ -266,10 +297,7 @@ impl Modules {
             if name.starts_with(INDEX_PREFIX) && !SHIPPED_INDEXES.contains(&name.as_str()) {
                 let path = root.join(&name);
                 let bytes: Arc<[u8]> = std::fs::read(&path).map_err(failed(&path))?.into();
-                tree.insert(
-                    format!("{folder}/{name}"),
-                    made(Kind::File(Content::Bytes(bytes)), 0o644, Origin::Builder("modules: depmod")),
-                );
+                tree.insert(format!("{folder}/{name}"), made(Kind::File(Content::Bytes(bytes)), 0o644, Origin::Builder("modules: depmod")));
             }
         }
         Ok(tree)
@@ -356,4 +384,29 @@ fn read(candidate: &Candidate<'_>, release: &str) -> Result<Module, ModulesError
     let below = format!("{}/", folder(release));
     let path = candidate.path.strip_prefix(&below).unwrap_or(candidate.path);
     Ok(Module { path: path.strip_suffix(".xz").unwrap_or(path).to_owned(), content, info })
+}
+
+#[cfg(test)]
+pub mod testing {
+    //! Made-up modules for tests.
+
+    use super::*;
+
+    impl Module {
+        /// One with this to say about itself.
+        pub fn sample(depends: &[&str], before: &[&str], aliases: &[&str]) -> Self {
+            let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+            let info = ModInfo { depends: list(depends), before: list(before), aliases: list(aliases), ..ModInfo::default() };
+            Self { path: String::new(), content: Arc::from(&b""[..]), info }
+        }
+    }
+
+    /// Modules by their paths below `kernel/`, without suffix.
+    pub fn modules(list: &[(&str, Module)]) -> Modules {
+        let by_name = list.iter().map(|(stem, module)| {
+            let module = Module { path: format!("kernel/{stem}.ko"), ..module.clone() };
+            (normal(stem.rsplit('/').next().unwrap_or(stem)), module)
+        });
+        Modules { release: "6".to_owned(), by_name: by_name.collect(), built_in: BTreeSet::from(["built_in".to_owned()]) }
+    }
 }
