@@ -36,6 +36,8 @@ impl ImageVerb {
         let plan = super::plan::make(&repo, &self.board, &self.flavour, profile)?;
         let shop = Workshop::open(repo, self.deb_mirror)?;
         let packages = stages::packages(&shop, &plan)?;
+        let programs = stages::programs(&shop, &plan)?;
+        eprintln!("{programs:?}");
         let delta = stages::delta(&shop, &plan, &packages)?;
         let tree = stages::whole_tree(&shop, &plan, &packages, &delta)?;
         println!("{} entries", tree.iter().count());
