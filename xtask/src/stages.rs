@@ -1,22 +1,30 @@
 //! The stages of a build, each a function of the plan and the stage before: Plan → Tree → Partitions → Image.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use contract::partitions::{Layout, Role};
+use sha2::{Digest as _, Sha256};
 
-use crate::board::Arch;
+use crate::board::{Arch, BootFlow, Compression};
+use crate::boot;
 use crate::compile::{self, Programs};
+use crate::image::{self, Image, Part, Partitions};
+use crate::initramfs;
 use crate::packages::cache::Cache;
 use crate::packages::data;
 use crate::packages::deb::Deb;
 use crate::packages::fetch;
 use crate::packages::lock::{self, Lock, LockedPackage};
 use crate::packages::sources::Sources;
-use crate::plan::Plan;
+use crate::plan::{Plan, inputs};
 use crate::tools::{self, Tools};
+use crate::tree::erofs::{self, ErofsSettings};
 use crate::tree::merge::FRAME_PACKAGE;
-use crate::tree::{Kind, Origin, Tree};
+use crate::tree::modules::{Modules, Wanted};
+use crate::tree::{Content, Kind, Origin, Tree, firmware, prune};
 use crate::twin::ids::{self, Ids};
 use crate::twin::{self, rules};
 use crate::ui;
@@ -124,4 +132,152 @@ pub fn new_ids(shop: &Workshop, tree: &Tree) -> Result<Ids> {
     let masters = "usr/share/base-passwd";
     let (passwd, group) = (read("etc/passwd")?, read("etc/group")?);
     Ids::load(&shop.repo)?.news(&passwd, &group, &read(&format!("{masters}/passwd.master"))?, &read(&format!("{masters}/group.master"))?)
+}
+
+/// Folders that must be there to be mounted upon, and others that the booted system counts on.
+const FOLDERS: [(&str, u32); 14] = [
+    ("boot/config", 0o755),
+    ("boot/efi", 0o755),
+    ("dev", 0o755),
+    ("etc", 0o755),
+    ("home", 0o755),
+    ("media", 0o755),
+    ("mnt", 0o755),
+    ("proc", 0o755),
+    ("root", 0o700),
+    ("run", 0o755),
+    ("srv", 0o755),
+    ("sys", 0o755),
+    ("tmp", 0o1777),
+    ("var", 0o755),
+];
+
+/// The root as it is shipped, and the modules that are in it.
+pub struct Root {
+    /// The tree.
+    pub tree: Tree,
+    /// Its kernel modules.
+    pub modules: Modules,
+}
+
+/// Selects modules and firmware, leaves out what is pruned, puts the agent in.
+pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> Result<Root> {
+    let wanted = Wanted { rules: &plan.modules, also: &plan.initramfs.modules, always: &plan.initramfs.load };
+    let modules = Modules::select(whole, &plan.kernel_release, &wanted)?;
+    let scratch = tempfile::tempdir().context("failed to make a folder for depmod")?;
+    let depmod = |root: &Path, release: &str| -> Result<()> {
+        shop.tools.sandbox().bind_writable(root, "/mnt").command(["depmod", "--basedir", "/mnt", release]).run()?;
+        Ok(())
+    };
+    let tree = modules.index(modules.lay(whole.clone()), scratch.path(), depmod)?;
+    let (tree, _) = firmware::select(tree, modules.firmware(), &plan.firmware);
+    let (mut tree, _) = prune::prune(tree, &plan.prune);
+    for (path, mode) in FOLDERS {
+        if tree.get(path).is_none() {
+            tree.put(path, Kind::Directory, mode, "folders");
+        }
+    }
+    for (package, path) in &plan.compile.dynamic {
+        let file = programs.of(package)?;
+        let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+        tree.put_file(path, 0o755, bytes, "compile");
+    }
+    tree.put_file("usr/share/cloudy/build.json", 0o644, build_info(plan)?, "plan");
+    Ok(Root { tree, modules })
+}
+
+/// What a node can tell about its image: the build and its packages.
+fn build_info(plan: &Plan) -> Result<Vec<u8>> {
+    let packages: Vec<_> = plan.packages.iter().map(|package| serde_json::json!([package.name, package.version, package.arch])).collect();
+    let info = serde_json::json!({
+        "build": plan.build_id, "board": plan.board, "flavour": plan.flavour, "epoch": plan.epoch, "kernel": plan.kernel_release, "packages": packages,
+    });
+    Ok(serde_json::to_vec(&info)?)
+}
+
+/// The partitions' content, made in `work`.
+pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: &Programs, work: &Path) -> Result<Partitions> {
+    let packed = initramfs(shop, plan, whole, root, programs)?;
+    let kernel = match whole.get(&format!("boot/vmlinuz-{}", plan.kernel_release)).map(|entry| &entry.kind) {
+        Some(Kind::File(content)) => content.clone(),
+        _ => bail!("the packages bring no /boot/vmlinuz-{}", plan.kernel_release),
+    };
+    let boot_files = boot::files(&plan.boot, &boot::Parts { tree: whole, kernel, initramfs: Content::Bytes(packed.into()) })?;
+    let example = std::fs::read_to_string(shop.repo.join(CONFIG_EXAMPLE)).with_context(|| format!("failed to read `{CONFIG_EXAMPLE}`"))?;
+    let config = image::config_part(&image::config_files(&example), &work.join("config.fat"))?;
+    let loader = image::esp_part(&boot_files, &work.join("esp.fat"))?;
+    let root_file = work.join("root.erofs");
+    {
+        let _stage = ui::stage("erofs", "writing the root");
+        let compression = match plan.root.compression {
+            Compression::None => None,
+            Compression::Lz4 => Some("lz4hc,12".to_owned()),
+        };
+        let settings = ErofsSettings { uuid: plan.root.uuid.clone(), epoch: plan.root.timestamp, compression };
+        erofs::make(&shop.tools.sandbox(), &root.tree, &settings, &root_file)?;
+    }
+    let root_part = Part::of_file(&root_file)?;
+    if root_part.bytes > plan.root.max_bytes {
+        bail!(
+            "the root has {} MB; a slot may hold {} MB, so that later versions fit too: prune more in the flavour or drop modules in the family",
+            root_part.bytes / 1_000_000,
+            plan.root.max_bytes / 1_000_000
+        );
+    }
+    let parts = match plan.boot.flow {
+        BootFlow::Uefi => vec![(Role::Config, config), (Role::Esp, loader), (Role::RootA, root_part)],
+        BootFlow::Uboot => bail!("images for U-Boot are not built yet"),
+    };
+    Ok(Partitions { layout: Layout::Uefi, parts })
+}
+
+/// The text of `cloudy.toml.example` on the config partition.
+const CONFIG_EXAMPLE: &str = "images/cloudy.toml.example";
+
+fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: &Programs) -> Result<Vec<u8>> {
+    let _stage = ui::stage("initramfs", "packing the initramfs");
+    let init = std::fs::read(&programs.init).context("failed to read init")?;
+    let level = format!("-{}", plan.initramfs.zstd_level);
+    let compress = |bytes: &[u8]| -> Result<Vec<u8>> {
+        shop.tools.sandbox().command(["zstd", "--quiet", &level, "--stdout"]).run_with(|mut pipe| Ok(pipe.write_all(bytes)?), |_| ())
+    };
+    initramfs::pack(plan, whole, &root.modules, &init, compress)
+}
+
+/// The image file itself, in `out`.
+pub fn image(plan: &Plan, partitions: &Partitions, out: &Path) -> Result<Image> {
+    let _stage = ui::stage("image", "writing the image");
+    image::assemble(partitions, &out.join(&plan.image_name))
+}
+
+/// The image as people download it: `.xz` beside it, and SHA256SUMS over both.
+pub fn release(shop: &Workshop, plan: &Plan, image: &Image) -> Result<PathBuf> {
+    let _stage = ui::stage("xz", "compressing the image for download (minutes)");
+    let preset = format!("-{}", plan.xz_preset.unwrap_or(6));
+    let folder = image.path.parent().context("the image has no folder")?;
+    let name = &plan.image_name;
+    let packed = folder.join(format!("{name}.xz"));
+    let aside = folder.join(format!("{name}.xz.making"));
+    // Blocks of a fixed size: as many threads as there are, and the same bytes from any number of them.
+    let script = format!("xz {preset} --threads=0 --block-size=512MiB --stdout '/image/{name}' > '/image/{name}.xz.making'");
+    shop.tools.sandbox().bind_writable(folder, "/image").command(["sh", "-c", &script]).run()?;
+    std::fs::rename(&aside, &packed)?;
+    let mut sums = format!("{}  {name}\n", image.sha256);
+    sums.push_str(&format!("{}  {name}.xz\n", sha256_of(&packed)?));
+    std::fs::write(folder.join("SHA256SUMS"), sums)?;
+    Ok(packed)
+}
+
+fn sha256_of(path: &Path) -> Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(buffer.get(..read).unwrap_or_default());
+    }
+    Ok(inputs::hex(&hash.finalize()))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::board::Arch;
@@ -27,6 +27,20 @@ pub struct Programs {
     pub agent: PathBuf,
     /// PID 1 of the initramfs, static.
     pub init: PathBuf,
+}
+
+impl Programs {
+    /// The program of a package of `firmware/`.
+    ///
+    /// # Errors
+    /// When the plan names a package that is not compiled here.
+    pub fn of(&self, package: &str) -> Result<&Path> {
+        match package {
+            "agent" => Ok(&self.agent),
+            "init" => Ok(&self.init),
+            other => bail!("`{other}` is not among the node's programs"),
+        }
+    }
 }
 
 /// One compilation.

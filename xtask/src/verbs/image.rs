@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::plan::DEFAULT_FLAVOUR;
-use crate::plan::Profile;
+use crate::plan::{Plan, Profile};
 use crate::stages::{self, Workshop};
+use crate::ui;
+
+/// Where images land, below the checkout.
+const OUT: &str = "out";
 
 /// Builds a flashable image of a board.
 #[derive(Args)]
@@ -34,13 +38,40 @@ impl ImageVerb {
         let profile = if self.release { Profile::Release } else { Profile::Dev };
         let repo = super::root()?;
         let plan = super::plan::make(&repo, &self.board, &self.flavour, profile)?;
-        let shop = Workshop::open(repo, self.deb_mirror)?;
+        let shop = Workshop::open(repo, self.deb_mirror.clone())?;
+        let out = shop.repo.join(OUT);
+        std::fs::create_dir_all(&out).with_context(|| format!("failed to make `{}`", out.display()))?;
+        let work = tempfile::Builder::new().prefix(".making-").tempdir_in(&out).context("failed to make a working folder")?;
+
         let packages = stages::packages(&shop, &plan)?;
         let programs = stages::programs(&shop, &plan)?;
-        eprintln!("{programs:?}");
         let delta = stages::delta(&shop, &plan, &packages)?;
-        let tree = stages::whole_tree(&shop, &plan, &packages, &delta)?;
-        println!("{} entries", tree.iter().count());
+        let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
+        let root = stages::root(&shop, &plan, &whole, &programs)?;
+        stages::lint(&plan, &whole, &root)?;
+        let partitions = stages::partitions(&shop, &plan, &whole, &root, &programs, work.path())?;
+        let image = stages::image(&plan, &partitions, &out)?;
+        let packed = self.release.then(|| stages::release(&shop, &plan, &image)).transpose()?;
+        self.report(&plan, &image, packed)
+    }
+
+    fn report(&self, plan: &Plan, image: &crate::image::Image, packed: Option<PathBuf>) -> Result<()> {
+        if self.json {
+            let seconds: serde_json::Map<String, serde_json::Value> = ui::stages().into_iter().map(|(stage, seconds)| (stage, seconds.into())).collect();
+            let report = serde_json::json!({
+                "image": image.path, "sha256": image.sha256, "bytes": image.bytes, "build-id": plan.build_id, "bmap": image.bmap,
+                "xz": packed, "seconds": seconds,
+            });
+            println!("{report}");
+            return Ok(());
+        }
+        println!("{}: {} MB, build {}", image.path.display(), image.bytes / 1_000_000, plan.build_id);
+        println!("sha256 {}", image.sha256);
+        if let Some(packed) = packed {
+            println!("{}: {} MB", packed.display(), packed.metadata()?.len() / 1_000_000);
+        }
+        println!("\nNext: flash it onto a USB stick or disk (all that is on it goes): sudo dd if={} of=/dev/DISK bs=4M conv=fsync status=progress", image.path.display());
+        println!("      or try it: cargo xtask vm {} --nodes 2", self.board);
         Ok(())
     }
 }
