@@ -11,6 +11,8 @@ mod ids;
 mod image;
 pub mod plan;
 mod tools;
+mod test;
+mod why;
 mod vm;
 
 /// Builds and tries images of cloudy.
@@ -29,6 +31,8 @@ enum Verb {
     Image(image::ImageVerb),
     Plan(plan::PlanVerb),
     Tools(tools::Tools),
+    Test(test::TestVerb),
+    Why(why::WhyVerb),
     Vm(vm::VmVerb),
 }
 
@@ -41,6 +45,8 @@ pub fn run() -> Result<()> {
         Verb::Image(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         Verb::Tools(verb) => verb.run(),
+        Verb::Test(verb) => verb.run(),
+        Verb::Why(verb) => verb.run(),
         Verb::Vm(verb) => verb.run(),
     }
 }

@@ -1,0 +1,84 @@
+//! `cargo xtask test`: the whole test suite, part by part, each with its time.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+use clap::Args;
+use xshell::{Shell, cmd};
+
+/// The board whose image is built and booted.
+const BOARD: &str = "x86-minipc";
+
+/// Runs the test suite; what it needs it sets up.
+#[derive(Args)]
+pub struct TestVerb {
+    /// Run only this part (may be given more than once).
+    #[arg(long, value_name = "NAME")]
+    part: Vec<String>,
+    /// Run the slower proofs too.
+    #[arg(long)]
+    full: bool,
+}
+
+/// One part of the suite: its words are a command line, `xtask …` being this program.
+struct Part {
+    name: &'static str,
+    what: &'static str,
+    command: &'static [&'static str],
+    /// Only with `--full`.
+    slow: bool,
+}
+
+/// In the order in which they run: what fails quickly first.
+const PARTS: &[Part] = &[
+    Part { name: "tidy", what: "the repository's own rules", command: &["xtask", "tidy"], slow: false },
+    Part { name: "format", what: "rustfmt", command: &["cargo", "fmt", "--all", "--check"], slow: false },
+    Part { name: "clippy", what: "lints; warnings are errors", command: &["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "--deny", "warnings"], slow: false },
+    Part { name: "unit", what: "unit, property and loopback tests", command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"], slow: false },
+    Part { name: "image", what: "an image from nothing", command: &["xtask", "image", BOARD], slow: false },
+    Part { name: "vm", what: "scenarios on virtual machines that boot it", command: &["xtask", "vm", BOARD, "--all-scenarios"], slow: false },
+];
+
+impl TestVerb {
+    /// Runs the verb.
+    pub fn run(self) -> Result<()> {
+        let known: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+        for name in &self.part {
+            ensure!(known.contains(&name.as_str()), "there is no part `{name}`; there are {}", known.join(", "));
+        }
+        let chosen = PARTS.iter().filter(|part| if self.part.is_empty() { self.full || !part.slow } else { self.part.iter().any(|name| name == part.name) });
+        let mut results = Vec::new();
+        for part in chosen {
+            println!("\n== {}: {}", part.name, part.what);
+            let begun = Instant::now();
+            let outcome = run(part);
+            if let Err(error) = &outcome {
+                println!("{error:#}");
+            }
+            results.push((part, outcome.is_ok(), begun.elapsed().as_secs()));
+        }
+        println!();
+        for (part, ok, seconds) in &results {
+            println!("{:8} {:7} {seconds:5} s  {}", part.name, if *ok { "passed" } else { "FAILED" }, part.what);
+        }
+        let failed = results.iter().filter(|(_, ok, _)| !ok).count();
+        println!("\n{} passed, {failed} failed", results.len() - failed);
+        if failed > 0 {
+            bail!("the suite failed; one part again: cargo xtask test --part NAME");
+        }
+        Ok(())
+    }
+}
+
+fn run(part: &Part) -> Result<()> {
+    let shell = Shell::new()?;
+    shell.change_dir(super::root()?);
+    let Some((program, words)) = part.command.split_first() else { bail!("a part without a command") };
+    let program = match *program {
+        "xtask" => std::env::current_exe()?.into_os_string(),
+        "cargo" => std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+        other => other.into(),
+    };
+    cmd!(shell, "{program} {words...}").quiet().run()?;
+    Ok(())
+}
