@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod boards;
 mod lock;
 mod ids;
@@ -25,6 +26,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Bench(bench::BenchVerb),
     Boards(boards::Boards),
     Lock(lock::LockVerb),
     Ids(ids::IdsVerb),
@@ -39,6 +41,7 @@ enum Verb {
 /// Parses the command line and runs the verb that it names.
 pub fn run() -> Result<()> {
     match Cli::parse().verb {
+        Verb::Bench(verb) => verb.run(),
         Verb::Boards(verb) => verb.run(),
         Verb::Lock(verb) => verb.run(),
         Verb::Ids(verb) => verb.run(),

@@ -1,0 +1,138 @@
+//! `cargo xtask bench image`: the tree stage against mmdebstrap, on the same packages, with the .debs of both on disk.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::packages::cache::Cache;
+use crate::packages::deb::Deb;
+use crate::packages::lock::LockedPackage;
+use crate::plan::{Plan, Profile};
+use crate::sandbox::{Owners, Sandbox};
+use crate::stages::{self, Workshop};
+use crate::tools::{self, Tools};
+use crate::tree::erofs;
+use crate::ui;
+use crate::verbs::plan::DEFAULT_FLAVOUR;
+
+/// Times the tree stage and mmdebstrap, turn by turn.
+#[derive(Args)]
+pub struct Image {
+    /// The board.
+    #[arg(default_value = "x86-minipc")]
+    board: String,
+    /// The flavour.
+    #[arg(long, default_value = DEFAULT_FLAVOUR)]
+    flavour: String,
+    /// How many turns; the median is what counts.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one turn took, in seconds.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    peer: f64,
+    cold: f64,
+    warm: f64,
+}
+
+impl Image {
+    /// Runs the benchmark.
+    pub fn run(self) -> Result<()> {
+        ensure!(self.runs > 0, "--runs must be at least 1");
+        let repo = crate::verbs::root()?;
+        let plan = crate::verbs::plan::make(&repo, &self.board, &self.flavour, Profile::Dev)?;
+        let shop = Workshop::open(repo, None)?;
+        let packages: Vec<LockedPackage> = stages::packages(&shop, &plan)?.into_iter().filter(|package| !package.payload).collect();
+        let peer = Tools::prepare(&shop.repo, tools::BENCH_LOCK, &shop.cache, None)?;
+        let folder = tempfile::tempdir_in(shop.cache.root()).context("failed to make a working folder")?;
+        archive(&shop.cache, &packages, folder.path())?;
+        let mut turns = Vec::new();
+        for turn in 1..=self.runs {
+            ui::say(&format!("turn {turn} of {}", self.runs));
+            let peer = timed(|| mmdebstrap(&peer, folder.path(), &packages))?;
+            // Nothing but .debs: a cache of its own, thrown away.
+            let own = tempfile::tempdir_in(shop.cache.root())?;
+            std::os::unix::fs::symlink(shop.cache.root().join("debs"), own.path().join("debs"))?;
+            let fresh = Workshop { cache: Cache::at(own.path())?, repo: shop.repo.clone(), tools: shop.tools.clone(), deb_mirror: None };
+            let cold = timed(|| tree_stage(&fresh, &plan, &packages))?;
+            let warm = timed(|| tree_stage(&fresh, &plan, &packages))?;
+            turns.push(Turn { peer, cold, warm });
+        }
+        self.report(&turns, packages.len());
+        Ok(())
+    }
+
+    fn report(&self, turns: &[Turn], packages: usize) {
+        let peer = median(turns.iter().map(|turn| turn.peer));
+        let cold = median(turns.iter().map(|turn| turn.cold));
+        let warm = median(turns.iter().map(|turn| turn.warm));
+        if self.json {
+            let report = serde_json::json!({ "packages": packages, "runs": turns.len(), "seconds": { "mmdebstrap": peer, "tree": cold, "tree-delta-cached": warm },
+                "ratios": { "tree": cold / peer, "tree-delta-cached": warm / peer } });
+            println!("{report}");
+            return;
+        }
+        println!("the root of {} ({packages} packages, .debs on disk), median of {}:", self.board, turns.len());
+        println!("  {:34} {peer:7.1} s", "mmdebstrap, to a tar");
+        let row = |name: &str, seconds: f64, most: f64| {
+            println!("  {name:34} {seconds:7.1} s  {:.2} of it (at most {most}: {})", seconds / peer, if seconds / peer <= most { "won" } else { "LOST" });
+        };
+        row("tree stage, nothing cached", cold, 0.8);
+        row("tree stage, delta and tars cached", warm, 0.3);
+    }
+}
+
+fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let begun = Instant::now();
+    work()?;
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// From .debs to the tar that mkfs.erofs would read.
+fn tree_stage(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result<()> {
+    crate::packages::data::prepare(packages, &shop.cache)?;
+    let delta = stages::delta(shop, plan, packages)?;
+    let tree = stages::configured_tree(shop, plan, packages, &delta)?;
+    erofs::write_tar(&tree, plan.epoch, std::io::sink())
+}
+
+/// A flat archive of the packages, as apt reads it: `debs` (by name) and `Packages`.
+fn archive(cache: &Cache, packages: &[LockedPackage], folder: &Path) -> Result<()> {
+    let mut index = String::new();
+    for package in packages {
+        let deb = cache.deb(package).with_context(|| format!("{} is not in the cache", package.title()))?;
+        let name = format!("{}_{}.deb", package.name, package.sha256);
+        std::fs::hard_link(&deb, folder.join(&name)).or_else(|_| std::fs::copy(&deb, folder.join(&name)).map(|_| ()))?;
+        for (field, value) in Deb::open(&deb)?.control.iter() {
+            let _ = writeln!(index, "{field}: {}", value.replace('\n', "\n "));
+        }
+        let _ = writeln!(index, "Filename: ./{name}\nSize: {}\nSHA256: {}\n", package.size, package.sha256);
+    }
+    std::fs::write(folder.join("Packages"), index)?;
+    Ok(())
+}
+
+fn mmdebstrap(peer: &Tools, archive: &Path, packages: &[LockedPackage]) -> Result<()> {
+    let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let include = format!("--include={}", names.join(","));
+    let argv = [
+        "mmdebstrap", "--mode=root", "--variant=essential", "--format=tar", "--quiet", include.as_str(), "--aptopt=APT::Install-Recommends \"false\"",
+        "--aptopt=APT::Sandbox::User \"root\"", "trixie", "/dev/null", "deb [trusted=yes] copy:/archive ./",
+    ];
+    Sandbox::new(peer.root()).owners(Owners::All).bind(archive, "/archive").command(argv).run().context("mmdebstrap failed")?;
+    Ok(())
+}
