@@ -238,10 +238,11 @@ fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: 
     let _stage = ui::stage("initramfs", "packing the initramfs");
     let init = std::fs::read(&programs.init).context("failed to read init")?;
     let level = format!("-{}", plan.initramfs.zstd_level);
-    let compress = |bytes: &[u8]| -> Result<Vec<u8>> {
-        shop.tools.sandbox().command(["zstd", "--quiet", &level, "--stdout"]).run_with(|mut pipe| Ok(pipe.write_all(bytes)?), |_| ())
+    let compress = |bytes: Vec<u8>| -> Result<Vec<u8>> {
+        shop.tools.sandbox().command(["zstd", "--quiet", &level, "--stdout"]).run_with(|mut pipe| Ok(pipe.write_all(&bytes)?), |_| ())
     };
-    initramfs::pack(plan, whole, &root.modules, &init, compress)
+    let made = initramfs::build(plan, whole, &root.modules, &init, compress)?;
+    Ok(made.bytes)
 }
 
 /// The image file itself, in `out`.

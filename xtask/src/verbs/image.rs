@@ -48,7 +48,7 @@ impl ImageVerb {
         let delta = stages::delta(&shop, &plan, &packages)?;
         let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
         let root = stages::root(&shop, &plan, &whole, &programs)?;
-        stages::lint(&plan, &whole, &root)?;
+
         let partitions = stages::partitions(&shop, &plan, &whole, &root, &programs, work.path())?;
         let image = stages::image(&plan, &partitions, &out)?;
         let packed = self.release.then(|| stages::release(&shop, &plan, &image)).transpose()?;

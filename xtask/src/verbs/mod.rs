@@ -11,6 +11,7 @@ mod lock;
 mod ids;
 mod image;
 pub mod plan;
+mod sizes;
 mod tools;
 mod test;
 mod why;
@@ -32,6 +33,7 @@ enum Verb {
     Ids(ids::IdsVerb),
     Image(image::ImageVerb),
     Plan(plan::PlanVerb),
+    Sizes(sizes::SizesVerb),
     Tools(tools::Tools),
     Test(test::TestVerb),
     Why(why::WhyVerb),
@@ -47,6 +49,7 @@ pub fn run() -> Result<()> {
         Verb::Ids(verb) => verb.run(),
         Verb::Image(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
+        Verb::Sizes(verb) => verb.run(),
         Verb::Tools(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),
         Verb::Why(verb) => verb.run(),
