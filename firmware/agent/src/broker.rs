@@ -21,7 +21,7 @@ const LINE_BYTES: u64 = 64 * 1024;
 #[serde(rename_all = "kebab-case", tag = "request", deny_unknown_fields)]
 pub enum Request {
     /// Docker's version and counts; answered by [`Docker`].
-    Status,
+    Status {},
 }
 
 /// Asks the broker; what goes wrong becomes a state to show.
@@ -95,7 +95,7 @@ async fn serve_one(stream: UnixStream) -> Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(LINE_BYTES)).read_line(&mut line).await.context("reading a request")?;
-    let Request::Status = serde_json::from_str(&line).context("the request is not one that the broker knows")?;
+    let Request::Status {} = serde_json::from_str(&line).context("the request is not one that the broker knows")?;
     let answer = serde_json::to_string(&docker_status().await)?;
     write.write_all(format!("{answer}\n").as_bytes()).await.context("answering")
 }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn only_named_requests_are_understood() {
-        assert_eq!(serde_json::from_str::<Request>(r#"{"request":"status"}"#).unwrap(), Request::Status);
+        assert_eq!(serde_json::from_str::<Request>(r#"{"request":"status"}"#).unwrap(), Request::Status {});
         assert!(serde_json::from_str::<Request>(r#"{"request":"exec"}"#).is_err());
         assert!(serde_json::from_str::<Request>(r#"{"request":"status","host":"/"}"#).is_err());
     }
@@ -133,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_broker_it_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        let answer = ask(&dir.path().join("none.sock"), Request::Status).await;
+        let answer = ask(&dir.path().join("none.sock"), Request::Status {}).await;
         assert!(matches!(answer, Docker::NoBroker { reason } if reason.contains("none.sock")));
     }
 
@@ -146,7 +146,7 @@ mod tests {
             let (stream, _) = listener.accept().await.unwrap();
             serve_one(stream).await.unwrap();
         };
-        let (answer, ()) = tokio::join!(ask(&path, Request::Status), server);
+        let (answer, ()) = tokio::join!(ask(&path, Request::Status {}), server);
         assert!(!matches!(answer, Docker::NoBroker { .. }), "{answer:?}");
     }
 }

@@ -4,7 +4,7 @@
 //! Absent neighbours never cost a slot. On a slot that is not on trial, only what "before" means is noted.
 
 use crate::client::Client;
-use crate::limits::{AGENT_SOCKET, CONFIRM_EVERY, CONFIRM_TIMEOUT, SETTINGS_DIR};
+use crate::limits::{AGENT_SOCKET, CONFIRM_EVERY, CONFIRM_TIMEOUT, SETTINGS_DIR, SETTLED_TIMEOUT};
 use crate::mounts::Mounted;
 use crate::settings::write_whole;
 use crate::status::{Docker, Status};
@@ -15,7 +15,7 @@ use contract::report::{EntryReport, Failure, Report};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where the kernel shows the firmware's variables.
 const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars";
@@ -37,12 +37,13 @@ struct Before {
 pub async fn run() -> Result<()> {
     let trial = entry_on_trial().context("asking the firmware which entry was booted")?;
     let Some(entry) = trial else {
-        // Confirmed already. Once all is up, note how "good" looks, for the next trial.
-        let status = wait_for(Before::default()).await?;
-        return note(&status);
+        // Confirmed already. Note how "good" looks, for the next trial; what is slow gets its time.
+        let all = Before { docker: true, network: true };
+        let _ = wait_for(all, SETTLED_TIMEOUT).await;
+        return note(&look().await?);
     };
     log::info!(entry:% = entry; "this system is on trial");
-    let status = match wait_for(before()).await {
+    let status = match wait_for(before(), CONFIRM_TIMEOUT).await {
         Ok(status) => status,
         Err(error) => {
             give_up(entry, &error).await;
@@ -91,7 +92,7 @@ fn note(status: &Status) -> Result<()> {
 }
 
 /// Asks until nothing is missing.
-async fn wait_for(before: Before) -> Result<Status> {
+async fn wait_for(before: Before, patience: Duration) -> Result<Status> {
     let start = Instant::now();
     loop {
         let missing = match look().await {
@@ -101,8 +102,8 @@ async fn wait_for(before: Before) -> Result<Status> {
             },
             Err(error) => format!("{error:#}"),
         };
-        if start.elapsed() > CONFIRM_TIMEOUT {
-            bail!("after {} s this system still is not good: {missing}", CONFIRM_TIMEOUT.as_secs());
+        if start.elapsed() > patience {
+            bail!("after {} s this system still is not good: {missing}", patience.as_secs());
         }
         tokio::time::sleep(CONFIRM_EVERY).await;
     }

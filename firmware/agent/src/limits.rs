@@ -50,6 +50,8 @@ pub const NET_GOODBYE: Duration = Duration::from_secs(3);
 pub const SETTINGS_DIR: &str = "/var/lib/cloudy-settings";
 /// How long a slot on trial may take to show that it works.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a confirmed slot is given until all that will come is there and is noted.
+pub const SETTLED_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often that is looked at.
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(2);
 /// How long devices may take to settle before the first Ethernet is looked for, in seconds.

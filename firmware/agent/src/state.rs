@@ -129,7 +129,7 @@ impl App {
         let docker = match docker_unit {
             // Asking a stopped Docker would start it through its socket, against the owner's wish.
             Some(unit) if unit.load == "loaded" && unit.active != "active" => Docker::Stopped { unit: unit.active.clone() },
-            _ => broker::ask(&self.broker, Request::Status).await,
+            _ => broker::ask(&self.broker, Request::Status {}).await,
         };
         (services, docker)
     }

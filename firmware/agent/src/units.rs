@@ -211,3 +211,23 @@ fn already(error: zbus::Error) -> Result<(), zbus::Error> {
 fn unit(row: Row) -> Unit {
     Unit { name: row.0, description: row.1, load: row.2, active: row.3, sub: row.4 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_polkit_rule_names_the_same_units() {
+        let rule = include_str!("../../../overlay/common/usr/share/polkit-1/rules.d/50-cloudy.rules");
+        let (_, rest) = rule.split_once("var units = [").unwrap();
+        let (list, _) = rest.split_once(']').unwrap();
+        let named: Vec<_> = list.split(',').map(|unit| unit.trim().trim_matches('"')).collect();
+        assert_eq!(named, MANAGED);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_managed_is_refused_before_anybody_is_asked() {
+        let error = Systemd::default().run(Action::Stop, "dbus.service").await.unwrap_err();
+        assert!(matches!(error, Error::NotManaged(_)));
+    }
+}

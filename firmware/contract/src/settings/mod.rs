@@ -1,33 +1,7 @@
 //! `cloudy.toml`: what a person may set, how it is checked, and how it becomes the node's settings.
 //!
 //! [`parse`] reads and checks a file; [`inbox::decide`] merges it once into what the node keeps on data.
-//!
-//! ```toml
-//! hostname = "garden"
-//! time-zone = "Europe/Madrid"
-//! ssh-keys = ["ssh-ed25519 AAAA… name"]
-//!
-//! [network]                     # the first Ethernet; without it, DHCP on every Ethernet
-//! address = "192.168.1.20/24"
-//! gateway = "192.168.1.1"
-//! dns = ["192.168.1.1"]
-//!
-//! [interfaces.enp2s0]           # or one by name, with the same keys; `dhcp = true` for DHCP
-//! address = "10.0.0.1/24"
-//!
-//! [wifi]
-//! ssid = "Home"
-//! passphrase = "…"
-//! country = "ES"
-//!
-//! [join]
-//! token = "…"                   # an invite
-//! lan = true                    # without one: join a community on this network that lets newcomers in
-//! found = "Gràcia"              # or found a community
-//! kit = "…"                     # with this recovery kit
-//! door = 30                     # let newcomers of this network in: minutes after each start, "open" or "closed"
-//! mdns = true                   # look and be seen on this network
-//! ```
+//! [`EXAMPLE`] names every key with its meaning.
 
 pub mod inbox;
 mod read;
@@ -39,6 +13,9 @@ pub use values::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+/// A `cloudy.toml` with every key and its meaning, all commented out: as it is, it sets nothing.
+pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// All that can be set. What is absent is not said, and the node's default holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -244,7 +244,7 @@ fn interface(one: &Interface, path: &[&str], say: &mut impl FnMut(&[&str], &str)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Door, Wifi};
+    use crate::settings::{Door, EXAMPLE, Wifi};
     use proptest::prelude::*;
 
     fn mistakes(text: &str) -> Vec<String> {
@@ -292,6 +292,19 @@ mod tests {
                 ours.sort_unstable();
                 theirs.sort_unstable();
                 assert_eq!(ours, theirs, "{path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_example_sets_nothing_and_names_every_key() {
+        assert_eq!(parse(EXAMPLE.as_bytes()).unwrap().settings, Settings::default());
+        let all: String = EXAMPLE.lines().filter_map(|l| l.strip_prefix("#")).filter(|l| !l.starts_with(' ')).map(|l| format!("{l}\n")).collect();
+        let settings = parse(all.as_bytes()).unwrap_or_else(|m| panic!("{all}\n{m:?}")).settings;
+        assert!(settings.wifi.is_some() && settings.interfaces.is_some() && settings.join.door.is_some(), "{all}");
+        for (_, keys) in KEYS {
+            for key in keys.iter().filter(|key| **key != "*") {
+                assert!(EXAMPLE.contains(key), "{key}");
             }
         }
     }
