@@ -67,6 +67,7 @@ fn good() -> Vec<(&'static str, Entry)> {
         ("etc/shadow", file(SHADOW)),
         ("etc/systemd/system/sshd-keygen.service", link("/dev/null")),
         ("tmp", Entry { mode: 0o1777, ..folder() }),
+        ("usr/bin", folder()),
         ("usr/bin/cloudy", program(elf(62))),
         ("usr/bin/dockerd", program("x")),
         ("usr/bin/sudo", Entry { mode: 0o4755, ..program("x") }),
