@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
 use super::data::for_each;
+use super::http;
 use super::lock::LockedPackage;
 use super::sources::Sources;
 use super::text::hex;
@@ -24,10 +25,6 @@ const CONNECTIONS: usize = 8;
 const ATTEMPTS: u32 = 4;
 /// The wait before the second attempt; doubled before each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 500 });
-/// Limit for a connection to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Limit for the server to send the next bytes.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes that are read, hashed and written at a time.
 const CHUNK_BYTES: usize = 128 << 10;
 
@@ -54,16 +51,7 @@ pub fn fetch(packages: &[LockedPackage], cache: &Cache, sources: &Sources, deb_m
         return Ok(done);
     }
     let progress = ui::progress(done.bytes, if deb_mirror.is_some() { "copying packages" } else { "fetching packages" });
-    let agent = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(READ_TIMEOUT))
-            .timeout_per_read(Some(READ_TIMEOUT))
-            .max_idle_connections_per_host(CONNECTIONS)
-            .user_agent(concat!("cloudy-xtask/", env!("CARGO_PKG_VERSION")))
-            .build(),
-    );
+    let agent = http::agent(CONNECTIONS);
     let gone = Mutex::new(Vec::new());
     for_each(&missing, CONNECTIONS, |package| {
         let into = cache.part_path(&package.sha256);

@@ -10,6 +10,7 @@ pub mod cache;
 pub mod data;
 pub mod deb;
 pub mod fetch;
+mod http;
 mod index;
 pub mod lock;
 pub mod resolve;
