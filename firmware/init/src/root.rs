@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use anyhow::Context as _;
 use contract::boot::{BuildId, EntryName, LOADER_COUNT_PATH, LOADER_DEVICE, LOADER_VENDOR, Slot};
 use contract::guid::Guid;
 use nix::mount::MsFlags;
@@ -79,10 +80,8 @@ pub fn mount(disk: &BootDisk, build: BuildId) -> anyhow::Result<()> {
     show_partitions(&disk.name, &disk.table)?;
     let label = root_role(disk.slot).label();
     let device = disk.need(label)?;
-    mount_at(&device, SYSROOT, "erofs", MsFlags::MS_RDONLY, "")
-        .map_err(|error| error.context(format!("the root of build {build} in {label} is damaged: flash the image again")))?;
-    for folder in ["dev", "proc"] {
-        bind(&format!("/{folder}"), &format!("{SYSROOT}/{folder}"))?;
-    }
-    Ok(())
+    let mounted = mount_at(&device, SYSROOT, "erofs", MsFlags::MS_RDONLY, "");
+    let mounted = mounted.and_then(|()| bind("/dev", &format!("{SYSROOT}/dev")));
+    let mounted = mounted.and_then(|()| bind("/proc", &format!("{SYSROOT}/proc")));
+    mounted.with_context(|| format!("the root of build {build} in {label} is damaged: if no other slot takes over, flash the image again"))
 }

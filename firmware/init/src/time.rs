@@ -19,7 +19,7 @@ pub fn now() -> u64 {
 pub fn raise(epoch: u64, saved: Option<u64>) -> ClockSource {
     let (time, source) = clock::decide(now(), epoch, saved);
     if source != ClockSource::Hardware
-        && let Ok(seconds) = i64::try_from(time)
+        && let Ok(seconds) = time.try_into()
     {
         let _ = clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(seconds, 0));
     }
