@@ -6,6 +6,7 @@
 use std::fs::{create_dir_all, read_to_string, remove_file};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use contract::boot::BuildId;
 use contract::guid::Guid;
 use contract::partitions::Role;
@@ -103,11 +104,12 @@ fn check_and_mount(context: &mut Context, disk: &BootDisk, fsck: &mut Option<Fsc
         verdict = check(context, &device, "-y", fsck);
     }
     if verdict == Verdict::Damaged {
+        let mend =
+            format!("put an empty file `{REPAIR_REQUEST}` on the config partition and start again, to have it repaired as well as can be");
+        mount_damaged(&device).with_context(|| format!("it is damaged: {mend}"))?;
         context.warn(format!(
-            "data on {device} is damaged, so it is only read, and nothing of this run is kept: save what you need, then put an empty \
-             file `{REPAIR_REQUEST}` on the config partition and start again"
+            "data on {device} is damaged, so it is only read, and nothing of this run is kept: save what you need, then {mend}"
         ));
-        mount_damaged(&device)?;
         return Ok(DataState::ReadOnly);
     }
     mount_at(&device, DATA, "ext4", MsFlags::MS_NOATIME, "errors=remount-ro")?;

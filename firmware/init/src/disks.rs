@@ -63,11 +63,15 @@ impl BootDisk {
 
 /// All disks with a table of ours.
 pub fn scan() -> Vec<Disk> {
+    names().iter().filter_map(|name| look(name)).collect()
+}
+
+/// The names of all disks that the kernel shows, ours or not.
+pub fn names() -> Vec<String> {
     let names = read_dir("/sys/block").into_iter().flatten().flatten();
     let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-    let disks = names.filter(|name| !NO_DISKS.iter().any(|prefix| name.starts_with(prefix)));
-    let mut disks: Vec<_> = disks.filter_map(|name| look(&name)).collect();
-    disks.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut disks: Vec<_> = names.filter(|name| !NO_DISKS.iter().any(|prefix| name.starts_with(prefix))).collect();
+    disks.sort();
     disks
 }
 

@@ -9,7 +9,7 @@ use nix::mount::MsFlags;
 
 use crate::coldplug::Coldplug;
 use crate::context::{Context, since_start};
-use crate::disks::{BootDisk, scan, show_partitions};
+use crate::disks::{BootDisk, names, scan, show_partitions};
 use crate::limits::{FIND_ROOT, LOOK_AGAIN, SETTLE};
 use crate::mounts::{bind, mount_at};
 use crate::rules::choose::{Choice, choose, explain, root_role};
@@ -62,7 +62,9 @@ pub fn find(context: &mut Context, coldplug: &mut Coldplug, build: BuildId) -> a
             }
             Choice::NotYet if now - start > FIND_ROOT => {
                 let failed = coldplug.failed.iter().map(|text| format!("; {text}")).collect::<String>();
-                anyhow::bail!("{}, after {} s{failed}", explain(from, build, &disks), FIND_ROOT.as_secs());
+                let shown = Some(names().join(", ")).filter(|names| !names.is_empty()).unwrap_or("none".to_owned());
+                let waited = FIND_ROOT.as_secs();
+                anyhow::bail!("{}, after {waited} s; disks that the kernel shows: {shown}{failed}", explain(from, build, &disks));
             }
             Choice::Found { .. } | Choice::Ambiguous { .. } | Choice::NoRoot => {}
             Choice::NotYet => {}

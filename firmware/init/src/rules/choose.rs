@@ -83,7 +83,7 @@ pub fn choose(from: Option<Guid>, build: BuildId, disks: &[Disk]) -> Choice<'_> 
 /// What to say when waiting for the disk ended in nothing.
 pub fn explain(from: Option<Guid>, build: BuildId, disks: &[Disk]) -> String {
     if disks.is_empty() {
-        return "no disk with a partition table of ours showed up: if there is one in this machine, its driver is missing from \
+        return "no disk with a partition table of ours showed up: if there is one in this machine, its driver may be missing from \
                 the initramfs; see the board's `initramfs.modules`"
             .to_owned();
     }
