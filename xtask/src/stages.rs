@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{bail, Context, Result};
 use contract::partitions::{Layout, Role};
 use sha2::{Digest as _, Sha256};
 
@@ -19,12 +19,12 @@ use crate::packages::deb::Deb;
 use crate::packages::fetch;
 use crate::packages::lock::{self, Lock, LockedPackage};
 use crate::packages::sources::Sources;
-use crate::plan::{Plan, inputs};
+use crate::plan::{inputs, Plan};
 use crate::tools::{self, Tools};
 use crate::tree::erofs::{self, ErofsSettings};
 use crate::tree::merge::FRAME_PACKAGE;
 use crate::tree::modules::{Modules, Wanted};
-use crate::tree::{Content, Kind, Origin, Tree, firmware, prune};
+use crate::tree::{firmware, lints, prune, Content, Kind, Origin, Tree};
 use crate::twin::ids::{self, Ids};
 use crate::twin::{self, rules};
 use crate::ui;
@@ -195,8 +195,23 @@ fn build_info(plan: &Plan) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&info)?)
 }
 
+/// Checks the rules that every image keeps.
+fn lint(plan: &Plan, whole: &Tree, root: &Root) -> Result<()> {
+    let _stage = ui::stage("lints", "checking the root");
+    let config = match whole.get(&format!("boot/config-{}", plan.kernel_release)).map(|entry| &entry.kind) {
+        Some(Kind::File(content)) => String::from_utf8_lossy(&content.read()?).into_owned(),
+        _ => bail!("the packages bring no /boot/config-{}, which tells what the kernel can do", plan.kernel_release),
+    };
+    let subject = lints::Subject { tree: &root.tree, plan, modules: &root.modules, kernel_config: &config };
+    match lints::check(&subject)? {
+        Some(findings) => Err(findings.into()),
+        None => Ok(()),
+    }
+}
+
 /// The partitions' content, made in `work`.
 pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: &Programs, work: &Path) -> Result<Partitions> {
+    lint(plan, whole, root)?;
     let packed = initramfs(shop, plan, whole, root, programs)?;
     let kernel = match whole.get(&format!("boot/vmlinuz-{}", plan.kernel_release)).map(|entry| &entry.kind) {
         Some(Kind::File(content)) => content.clone(),

@@ -13,9 +13,9 @@ const ANYONE_EXECUTES: u32 = 0o111;
 
 /// What init hands over to or runs from the root, and what a node is for.
 const ESSENTIALS: [&str; 7] =
-    ["usr/lib/systemd/systemd", "usr/sbin/mke2fs", "usr/sbin/e2fsck", "usr/bin/cloudy", "usr/bin/dockerd", "usr/bin/systemctl", "etc/passwd"];
+    ["usr/lib/systemd/systemd", "usr/sbin/mke2fs", "usr/sbin/e2fsck", "usr/bin/cloudy", "usr/sbin/dockerd", "usr/bin/systemctl", "etc/passwd"];
 /// Folders whose content is made at run time: a link into one may lead nowhere in the image.
-const RUN_TIME: [&str; 8] = ["boot", "dev", "home", "proc", "run", "sys", "tmp", "var"];
+const RUN_TIME: [&str; 9] = ["boot", "dev", "etc", "home", "proc", "run", "sys", "tmp", "var"];
 /// Programs that may be setuid or setgid, by path.
 const PRIVILEGED: [&str; 22] = [
     "usr/bin/chage",

@@ -14,7 +14,7 @@ use crate::tree::Entry;
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n";
 const GROUP: &str = "root:x:0:\n";
 const SHADOW: &str = "root:*:1:0:99999:7:::\n";
-const UNIT: &str = "[Service]\nExecStart=-/usr/bin/cloudy agent\nExecReload=systemctl x\nExecStop=/usr/lib/%i\n";
+const UNIT: &str = "[Service]\nExecStart=/usr/bin/cloudy agent\nExecStartPre=-/usr/bin/optional\nExecReload=systemctl x\nExecStop=/usr/lib/%i\n";
 
 fn plan() -> Plan {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -69,7 +69,7 @@ fn good() -> Vec<(&'static str, Entry)> {
         ("tmp", Entry { mode: 0o1777, ..folder() }),
         ("usr/bin", folder()),
         ("usr/bin/cloudy", program(elf(62))),
-        ("usr/bin/dockerd", program("x")),
+        ("usr/sbin/dockerd", program("x")),
         ("usr/bin/sudo", Entry { mode: 0o4755, ..program("x") }),
         ("usr/bin/systemctl", program("x")),
         ("usr/lib/firmware/other-processor.elf", program(elf(40))),

@@ -47,7 +47,9 @@ fn program(line: &str) -> Option<&str> {
     if !key.trim().starts_with("Exec") || key.trim() == "ExecSearchPath" {
         return None;
     }
-    let word = value.trim().trim_start_matches(['-', '@', ':', '+', '!', '|']).split_ascii_whitespace().next()?;
+    let command = value.trim().trim_start_matches(['@', ':', '+', '!', '|']);
+    // `-`: it may fail, so it may be absent.
+    let word = command.split_ascii_whitespace().next().filter(|word| !word.starts_with('-'))?;
     let word = word.trim_matches(['"', '\'']);
     // Specifiers and variables are known at run time only.
     (!word.contains(['%', '$'])).then_some(word)
