@@ -100,7 +100,7 @@ fn check_and_mount(context: &mut Context, disk: &BootDisk, fsck: &mut Option<Fsc
     time::raise(context.epoch, time::of_data(&device));
     let mut verdict = check(context, &device, "-p", fsck);
     if verdict == Verdict::Damaged && take_repair_request(disk) {
-        context.warn(format!("data on {device} was repaired on request: files may be missing, or lie in lost+found"));
+        context.warn(format!("data on {device} was repaired on request: files may be missing, or lie in lost+found on that partition"));
         verdict = check(context, &device, "-y", fsck);
     }
     if verdict == Verdict::Damaged {
