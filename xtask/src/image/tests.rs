@@ -251,3 +251,30 @@ fn what_does_not_fit_is_refused_and_nothing_is_left() {
     let large = vec![("x".to_owned(), bytes(&vec![1; 65 << 20]))];
     assert!(config_part(&large, &folder.path().join("config")).is_err());
 }
+
+/// A real full disk: a small tmpfs, mounted in a user namespace around this very test.
+#[test]
+fn a_full_disk_is_said_plainly_and_leaves_nothing() {
+    const INSIDE: &str = "CLOUDY_TEST_FULL_DISK";
+    if let Some(full) = std::env::var_os(INSIDE) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        std::fs::write(&root, vec![1; 30 << 20]).unwrap();
+        let parts = vec![
+            (Role::Config, config_part(&[], &folder.path().join("config")).unwrap()),
+            (Role::Esp, esp_part(&[], &folder.path().join("esp")).unwrap()),
+            (Role::RootA, Part::of_file(&root).unwrap()),
+        ];
+        let error = assemble(&Partitions { layout: Layout::Uefi, parts }, &Path::new(&full).join("x.img")).unwrap_err();
+        assert!(error.to_string().contains("is full: free some space"), "{error:#}");
+        assert_eq!(std::fs::read_dir(&full).unwrap().count(), 0);
+        return;
+    }
+    let full = tempfile::tempdir().unwrap();
+    let (exe, path) = (std::env::current_exe().unwrap(), full.path());
+    let name = "image::tests::a_full_disk_is_said_plainly_and_leaves_nothing";
+    let script = r#"mount -t tmpfs -o size=16m tmpfs "$1" && exec env "$2=$1" "$3" --exact "$4""#;
+    let shell = xshell::Shell::new().unwrap();
+    let command = xshell::cmd!(shell, "unshare --user --map-root-user --mount sh -c {script} sh {path} {INSIDE} {exe} {name}");
+    crate::cmd::read(command).unwrap();
+}
