@@ -41,9 +41,12 @@ pub struct VmVerb {
     /// Run a scenario instead (its name in ci/scenarios, or a file; may be given more than once).
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
-    /// Run every scenario of ci/scenarios.
+    /// Run every scenario of ci/scenarios, but for the slower proofs.
     #[arg(long, conflicts_with = "scenario")]
     all_scenarios: bool,
+    /// Run the slower proofs too.
+    #[arg(long, requires = "all_scenarios")]
+    full: bool,
 }
 
 impl VmVerb {
@@ -68,9 +71,13 @@ impl VmVerb {
             return self.show(&emulator, &image, &work.join("nodes"));
         }
         let paths = if self.all_scenarios { scenario::list(&repo)? } else { self.scenario_paths(&repo) };
+        // All are read before one is run.
+        let mut scenarios = paths.iter().map(|path| scenario::read(path)).collect::<Result<Vec<_>>>()?;
+        if self.all_scenarios && !self.full {
+            scenarios.retain(|scenario| !scenario.full);
+        }
         let mut failed = Vec::new();
-        for path in paths {
-            let scenario = scenario::read(&path)?;
+        for scenario in scenarios {
             match scenario::run(&emulator, &repo, &image, &work.join(&scenario.name), &scenario) {
                 Ok(outcome) => println!("ok      {:5.0} s  {}", outcome.seconds, outcome.name),
                 Err(error) => {
@@ -127,7 +134,7 @@ impl VmVerb {
         println!("\nCtrl-C switches them off.");
         ends.wait().context("failed to wait for Ctrl-C")?;
         for node in &mut lab.nodes {
-            node.cut_power()?;
+            node.kill()?;
         }
         lab.remove_disks();
         println!("\nThe nodes are off; their logs stay in {}", folder.display());

@@ -29,6 +29,15 @@ pub fn make(image: &Path, disk: &Path, bytes: u64) -> Result<()> {
     copy_data(&from, &to, len).with_context(|| format!("failed to copy the image to `{}`", disk.display()))
 }
 
+/// Copies a disk; holes stay holes.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let source = File::open(from).with_context(|| format!("failed to open the disk `{}`", from.display()))?;
+    let target = File::create(to).with_context(|| format!("failed to make `{}`", to.display()))?;
+    let len = source.metadata()?.len();
+    target.set_len(len)?;
+    copy_data(&source, &target, len).with_context(|| format!("failed to copy a disk to `{}`", to.display()))
+}
+
 fn copy_data(from: &File, to: &File, len: u64) -> io::Result<()> {
     let mut buffer = vec![0; COPY_BYTES];
     let mut at = 0;

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::dhcp;
+use super::power::Random;
 
 /// The largest frame that is carried: no more than a datagram on loopback can have.
 const FRAME_MAX_BYTES: usize = 65_535;
@@ -23,14 +24,14 @@ const FRAME_MAX_BYTES: usize = 65_535;
 const POLL_MILLISECONDS: u16 = 200;
 
 /// What is wrong with the link at the moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Faults {
     /// Nodes that no frame reaches or leaves.
     cut: BTreeSet<usize>,
     /// How many of a hundred frames are lost.
     loss_percent: u32,
-    /// State of the generator that chooses them; the same seed loses the same frames.
-    random: u64,
+    /// Chooses them; the same seed loses the same frames.
+    random: Random,
 }
 
 /// The link. It ends when this is dropped.
@@ -52,7 +53,7 @@ impl Hub {
             ports.push(socket.local_addr()?.port());
             sockets.push((socket, SocketAddr::from((Ipv4Addr::LOCALHOST, *node))));
         }
-        let faults = Arc::new(Mutex::new(Faults { random: 1, ..Faults::default() }));
+        let faults = Arc::new(Mutex::new(Faults { cut: BTreeSet::new(), loss_percent: 0, random: Random::new(0) }));
         let end = Arc::new(AtomicBool::new(false));
         let (shared, ending) = (Arc::clone(&faults), Arc::clone(&end));
         let thread = std::thread::Builder::new().name("hub".to_owned()).spawn(move || carry(&sockets, &shared, &ending))?;
@@ -74,7 +75,7 @@ impl Hub {
     pub fn set_loss(&self, percent: u32, seed: u64) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.loss_percent = percent;
-        faults.random = seed | 1;
+        faults.random = Random::new(seed);
     }
 }
 
@@ -96,11 +97,7 @@ impl Faults {
         if self.loss_percent == 0 {
             return true;
         }
-        // xorshift64: not for secrets, just the same every time.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % 100 >= u64::from(self.loss_percent)
+        self.random.below(100) >= u64::from(self.loss_percent)
     }
 }
 
@@ -180,7 +177,7 @@ mod tests {
     #[test]
     fn the_same_seed_loses_the_same_frames() {
         let lost = |seed| {
-            let mut faults = Faults { loss_percent: 20, random: seed, ..Faults::default() };
+            let mut faults = Faults { cut: BTreeSet::new(), loss_percent: 20, random: Random::new(seed) };
             (0..1000).map(|_| !faults.passes(0, 1)).collect::<Vec<_>>()
         };
         let count = lost(7).iter().filter(|lost| **lost).count();

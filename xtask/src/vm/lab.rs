@@ -33,6 +33,8 @@ pub struct NodeSpec {
     pub disks: u32,
     /// How they are attached.
     pub disk_bus: DiskBus,
+    /// Whether a power cut loses writes that were not flushed.
+    pub lose_writes: bool,
     /// Secure Boot with Microsoft's keys.
     pub secure_boot: bool,
     /// What its clock says at the start.
@@ -52,6 +54,7 @@ impl NodeSpec {
             disk_gb: DISK_GB,
             disks: 1,
             disk_bus: DiskBus::default(),
+            lose_writes: false,
             secure_boot: false,
             clock: None,
             cloudy_toml: None,
@@ -117,8 +120,10 @@ impl Lab {
 
     /// Removes the disks; the logs stay.
     pub fn remove_disks(&self) {
-        for disk in self.nodes.iter().flat_map(|node| &node.plan.disks) {
-            let _ = fs::remove_file(self.folder.join(disk));
+        for node in &self.nodes {
+            for file in node.plan.disks.iter().flat_map(|disk| super::node::files_of(disk)) {
+                let _ = fs::remove_file(self.folder.join(file));
+            }
         }
     }
 }
@@ -157,6 +162,7 @@ fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result
         secure_boot: spec.secure_boot,
         disks: (1..=spec.disks).map(disk).collect(),
         disk_bus: spec.disk_bus,
+        log_writes: spec.lose_writes,
         clock: spec.clock.clone(),
         link_local,
         link_hub,

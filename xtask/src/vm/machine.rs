@@ -43,6 +43,8 @@ pub struct MachinePlan {
     pub disks: Vec<String>,
     /// How they are attached.
     pub disk_bus: DiskBus,
+    /// Whether writes are logged beside each disk, so that a power cut can lose some.
+    pub log_writes: bool,
     /// What the clock says at the start (`1970-01-01T00:00:00`); the host's time without.
     pub clock: Option<String>,
     /// Loopback ports: where QEMU receives frames of the private link.
@@ -83,6 +85,11 @@ impl MachinePlan {
     }
 }
 
+/// Where a disk's writes are logged, in the lab's folder.
+pub fn log_of(disk: &str) -> String {
+    format!("{disk}.writes")
+}
+
 /// QEMU's command line, the program first.
 pub fn arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
@@ -118,7 +125,17 @@ pub fn arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
         add("-device", "qemu-xhci,id=usb".to_owned());
     }
     for (index, disk) in plan.disks.iter().enumerate() {
-        add("-drive", format!("if=none,id=disk{index},format=raw,file={LAB_INSIDE}/{disk},discard=unmap"));
+        let file = format!("driver=file,filename={LAB_INSIDE}/{disk},discard=unmap");
+        if plan.log_writes {
+            add("-blockdev", format!("{file},node-name=disk{index}file"));
+            add("-blockdev", format!("driver=file,filename={LAB_INSIDE}/{},node-name=disk{index}log", log_of(disk)));
+            add(
+                "-blockdev",
+                format!("driver=blklogwrites,file=disk{index}file,log=disk{index}log,log-sector-size=512,node-name=disk{index}"),
+            );
+        } else {
+            add("-blockdev", format!("{file},node-name=disk{index}"));
+        }
         let boot = format!("drive=disk{index},bootindex={index}");
         add(
             "-device",
@@ -172,6 +189,7 @@ mod tests {
             secure_boot: false,
             disks: vec!["two.img".to_owned()],
             disk_bus: DiskBus::Nvme,
+            log_writes: false,
             clock: None,
             link_local: 5001,
             link_hub: 5002,
@@ -201,7 +219,7 @@ mod tests {
             -global ICH9-LPC.disable_s3=1
             -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd
             -drive if=pflash,format=raw,unit=1,file=/lab/two.vars
-            -drive if=none,id=disk0,format=raw,file=/lab/two.img,discard=unmap
+            -blockdev driver=file,filename=/lab/two.img,discard=unmap,node-name=disk0
             -device nvme,serial=node2disk0,drive=disk0,bootindex=0
             -netdev dgram,id=link,local.type=inet,local.host=127.0.0.1,local.port=5001,remote.type=inet,remote.host=127.0.0.1,remote.port=5002
             -device virtio-net-pci,netdev=link,romfile=,mac=52:54:00:77:00:02
@@ -219,6 +237,7 @@ mod tests {
             secure_boot: true,
             disks: vec!["two.img".to_owned(), "two-second.img".to_owned()],
             disk_bus: DiskBus::Sata,
+            log_writes: true,
             clock: Some("1970-01-01T00:00:00".to_owned()),
             ..plan()
         };
@@ -239,9 +258,13 @@ mod tests {
             -global driver=cfi.pflash01,property=secure,value=on
             -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd
             -drive if=pflash,format=raw,unit=1,file=/lab/two.vars
-            -drive if=none,id=disk0,format=raw,file=/lab/two.img,discard=unmap
+            -blockdev driver=file,filename=/lab/two.img,discard=unmap,node-name=disk0file
+            -blockdev driver=file,filename=/lab/two.img.writes,node-name=disk0log
+            -blockdev driver=blklogwrites,file=disk0file,log=disk0log,log-sector-size=512,node-name=disk0
             -device ide-hd,bus=ide.0,drive=disk0,bootindex=0
-            -drive if=none,id=disk1,format=raw,file=/lab/two-second.img,discard=unmap
+            -blockdev driver=file,filename=/lab/two-second.img,discard=unmap,node-name=disk1file
+            -blockdev driver=file,filename=/lab/two-second.img.writes,node-name=disk1log
+            -blockdev driver=blklogwrites,file=disk1file,log=disk1log,log-sector-size=512,node-name=disk1
             -device ide-hd,bus=ide.1,drive=disk1,bootindex=1
             -netdev dgram,id=link,local.type=inet,local.host=127.0.0.1,local.port=5001,remote.type=inet,remote.host=127.0.0.1,remote.port=5002
             -device virtio-net-pci,netdev=link,romfile=,mac=52:54:00:77:00:02

@@ -10,6 +10,7 @@ mod hub;
 mod lab;
 mod machine;
 mod node;
+mod power;
 mod qmp;
 pub mod scenario;
 mod visit;

@@ -8,13 +8,25 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use super::disk;
 use super::emulator::Emulator;
-use super::machine::{LAB_INSIDE, MachinePlan, arguments};
+use super::machine::{LAB_INSIDE, MachinePlan, arguments, log_of};
+use super::power::{self, Lost, Random};
 use super::qmp::Qmp;
 use crate::sandbox::Running;
 
 /// How often something that is waited for is looked at.
 pub const POLL: Duration = Duration::from_millis(200);
+
+/// What a disk held when its node was switched on, in the lab's folder.
+fn start_of(disk: &str) -> String {
+    format!("{disk}.start")
+}
+
+/// All files of a disk, in the lab's folder.
+pub fn files_of(disk: &str) -> [String; 3] {
+    [disk.to_owned(), log_of(disk), start_of(disk)]
+}
 
 /// A node and, while it is on, its QEMU.
 pub struct Node {
@@ -24,12 +36,14 @@ pub struct Node {
     running: Option<(Running, Qmp)>,
     /// Where in the serial log its newest start begins.
     log_start: u64,
+    /// Chooses what power cuts lose.
+    random: Random,
 }
 
 impl Node {
     /// A node that is off; its disks and variables lie in `folder`.
     pub fn new(plan: MachinePlan, folder: &Path) -> Self {
-        Self { plan, folder: folder.to_owned(), running: None, log_start: 0 }
+        Self { plan, folder: folder.to_owned(), running: None, log_start: 0, random: Random::new(1) }
     }
 
     /// Where its serial console is written.
@@ -47,6 +61,12 @@ impl Node {
     pub fn start(&mut self, emulator: &Emulator) -> Result<()> {
         if self.is_on()? {
             bail!("node {} is on already", self.plan.name);
+        }
+        if self.plan.log_writes {
+            for disk in &self.plan.disks {
+                disk::copy(&self.folder.join(disk), &self.folder.join(start_of(disk)))?;
+                File::create(self.folder.join(log_of(disk)))?;
+            }
         }
         self.log_start = fs::metadata(self.log()).map_or(0, |metadata| metadata.len());
         let errors = self.folder.join(format!("{}.qemu.log", self.plan.name));
@@ -80,8 +100,30 @@ impl Node {
         Ok(self.running.is_some())
     }
 
-    /// Pulls the plug: QEMU is killed wherever it is.
-    pub fn cut_power(&mut self) -> Result<()> {
+    /// Pulls the plug: QEMU is killed wherever it is. Where writes are logged, some of those that were not flushed are
+    /// lost; says how many.
+    pub fn cut_power(&mut self) -> Result<Lost> {
+        self.kill()?;
+        let mut all = Lost::default();
+        if self.plan.log_writes {
+            for disk in &self.plan.disks {
+                let (start, disk, log) =
+                    (self.folder.join(start_of(disk)), self.folder.join(disk), self.folder.join(log_of(disk)));
+                let lost = power::replay(&log, &start, &mut self.random)?;
+                fs::rename(&start, &disk)?;
+                all = Lost { writes: all.writes + lost.writes, lost: all.lost + lost.lost };
+            }
+        }
+        Ok(all)
+    }
+
+    /// From here on power cuts lose what this seed says.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.random = Random::new(seed);
+    }
+
+    /// Ends its QEMU at once; the disks stay as they are, and are not to be used again.
+    pub fn kill(&mut self) -> Result<()> {
         if let Some((mut running, _)) = self.running.take() {
             running.child.kill()?;
             running.child.wait()?;
@@ -128,7 +170,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let _ = self.cut_power();
+        let _ = self.kill();
     }
 }
 

@@ -155,6 +155,7 @@ fn spec(raw: &RawNode) -> NodeSpec {
         disk_gb: raw.disk_gb.unwrap_or(usual.disk_gb),
         disks: raw.disks.unwrap_or(usual.disks),
         disk_bus: raw.disk_bus,
+        lose_writes: raw.lose_writes,
         secure_boot: raw.secure_boot,
         clock: raw.clock.clone(),
         cloudy_toml: raw.cloudy_toml.clone(),

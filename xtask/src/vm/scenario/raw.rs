@@ -40,6 +40,9 @@ pub struct RawNode {
     /// Secure Boot with Microsoft's keys.
     #[serde(default)]
     pub secure_boot: bool,
+    /// Whether a power cut loses writes that were not flushed, as a real one does.
+    #[serde(default)]
+    pub lose_writes: bool,
     /// What its clock says at the start.
     pub clock: Option<String>,
     /// Its cloudy.toml; `{ssh-key}`, `{kit}`, `{token}`, `{expired-token}`, `{foreign-token}` are filled in.

@@ -12,6 +12,7 @@ use super::super::emulator::Emulator;
 use super::super::lab::{Lab, NodeSpec, prepare_folder};
 use super::super::machine::{PAGE_PORT, SSH_PORT};
 use super::super::node::POLL;
+use super::super::power::Random;
 use super::super::visit::{self, Answer};
 use super::people::People;
 use super::raw::{AddSlot, CorruptFile, PowerCutRandom, RawStep, RunCommand, WaitHttp};
@@ -59,7 +60,7 @@ pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenar
         ui::say(&format!("  all logs: {}", folder.display()));
     }
     for node in &mut stage.lab.nodes {
-        node.cut_power()?;
+        node.kill()?;
     }
     stage.lab.remove_disks();
     result.with_context(|| format!("scenario {} failed", scenario.name))?;
@@ -95,7 +96,7 @@ impl Stage<'_> {
     fn step(&mut self, step: &RawStep) -> Result<()> {
         match step {
             RawStep::Start(step) => self.lab.node(&step.node)?.1.start(self.emulator),
-            RawStep::PowerCut(step) => self.lab.node(&step.node)?.1.cut_power(),
+            RawStep::PowerCut(step) => self.lab.node(&step.node)?.1.cut_power().map(|_| ()),
             RawStep::PowerOff(step) => self.lab.node(&step.node)?.1.power_off(Duration::from_secs(step.seconds)),
             RawStep::Reset(step) => self.lab.node(&step.node)?.1.reset(),
             RawStep::PowerCutRandom(step) => self.power_cut_random(step),
@@ -156,21 +157,19 @@ impl Stage<'_> {
     }
 
     fn power_cut_random(&mut self, step: &PowerCutRandom) -> Result<()> {
-        let mut random = step.seed | 1;
+        let mut random = Random::new(step.seed);
+        self.lab.node(&step.node)?.1.set_seed(step.seed);
         for _ in 0..step.times {
             self.lab.node(&step.node)?.1.start(self.emulator)?;
             if let Some(text) = &step.after {
                 self.wait_serial(&step.node, text, step.seconds)?;
             }
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            let milliseconds = random % step.within_milliseconds;
+            let milliseconds = random.below(step.within_milliseconds);
             std::thread::sleep(Duration::from_millis(milliseconds));
             let (_, node) = self.lab.node(&step.node)?;
+            let lost = node.cut_power()?;
             let last = node.said().lines().last().unwrap_or_default().trim().to_owned();
-            node.cut_power()?;
-            ui::say(&format!("            cut {milliseconds} ms later, after `{last}`"));
+            ui::say(&format!("            cut {milliseconds} ms later, {} of {} writes lost, after `{last}`", lost.lost, lost.writes));
         }
         Ok(())
     }
