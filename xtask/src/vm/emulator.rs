@@ -120,20 +120,3 @@ fn probe(tools: &Tools, folder: &Path, accelerator: &str) -> Result<bool> {
     running.child.wait()?;
     Ok(works)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::packages::cache::Cache;
-    use crate::tools;
-
-    /// The probe says yes where a guest runs: the translator carries it on every host.
-    #[test]
-    fn the_probes_guest_is_seen_to_run() {
-        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let tools = Tools::prepare(repo, tools::LOCK, &Cache::open().unwrap(), None).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        assert!(probe(&tools, folder.path(), "tcg").unwrap());
-        assert!(!probe(&tools, folder.path(), "no-such").unwrap());
-    }
-}
