@@ -76,7 +76,11 @@ pub fn delta(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result
     let overlays: Vec<PathBuf> = plan.overlays.iter().map(|folder| shop.repo.join(folder)).collect();
     let ids = Ids::load(&shop.repo)?;
     let inputs = twin::Inputs { packages: &configured, ids: &ids, overlays: &overlays };
-    twin::delta(&shop.cache, &shop.tools.sandbox(), shop.tools.root(), &inputs)
+    let delta = twin::delta(&shop.cache, &shop.tools.sandbox(), shop.tools.root(), &inputs)?;
+    if delta.cached {
+        ui::say("  the same packages were configured before: taken from the cache");
+    }
+    Ok(delta)
 }
 
 /// Packages and the twin's delta, laid over each other.
@@ -95,6 +99,7 @@ pub fn configured_tree(shop: &Workshop, plan: &Plan, packages: &[LockedPackage],
 
 /// The root as packages, delta and overlays make it: before modules and firmware are chosen and anything is pruned.
 pub fn whole_tree(shop: &Workshop, plan: &Plan, packages: &[LockedPackage], delta: &twin::Delta) -> Result<Tree> {
+    let _stage = ui::stage("tree", "laying out the tree");
     let mut tree = configured_tree(shop, plan, packages, delta)?;
     check_ids(shop, plan, &tree)?;
     for folder in &plan.overlays {
@@ -162,8 +167,10 @@ pub struct Root {
 
 /// Selects modules and firmware, leaves out what is pruned, puts the agent in.
 pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> Result<Root> {
+    let _stage = ui::stage("modules", "choosing kernel modules and firmware");
     let wanted = Wanted { rules: &plan.modules, also: &plan.initramfs.modules, always: &plan.initramfs.load };
     let modules = Modules::select(whole, &plan.kernel_release, &wanted)?;
+    ui::say(&format!("  {} kernel modules, {} MB", modules.by_name.len(), modules.bytes() / 1_000_000));
     let scratch = tempfile::tempdir().context("failed to make a folder for depmod")?;
     let depmod = |root: &Path, release: &str| -> Result<()> {
         shop.tools.sandbox().bind_writable(root, "/mnt").command(["depmod", "--basedir", "/mnt", release]).run()?;
@@ -257,6 +264,13 @@ fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: 
         shop.tools.sandbox().command(["zstd", "--quiet", &level, "--stdout"]).run_with(|mut pipe| Ok(pipe.write_all(&bytes)?), |_| ())
     };
     let made = initramfs::build(plan, whole, &root.modules, &init, compress)?;
+    ui::say(&format!(
+        "  {} modules and init: {:.1} MB, packed {:.1} MB, of which microcode {:.1} MB",
+        made.modules.len(),
+        megabytes(made.plain_bytes),
+        megabytes(made.bytes.len()),
+        megabytes(made.microcode_bytes)
+    ));
     Ok(made.bytes)
 }
 
@@ -282,6 +296,10 @@ pub fn release(shop: &Workshop, plan: &Plan, image: &Image) -> Result<PathBuf> {
     sums.push_str(&format!("{}  {name}.xz\n", sha256_of(&packed)?));
     std::fs::write(folder.join("SHA256SUMS"), sums)?;
     Ok(packed)
+}
+
+fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
 }
 
 fn sha256_of(path: &Path) -> Result<String> {

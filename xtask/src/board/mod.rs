@@ -15,7 +15,7 @@ mod parse;
 mod raw;
 
 pub use globs::{Globs, Prune, Select};
-pub use load::{BoardError, Catalog};
+pub use load::Catalog;
 pub use parse::{ParseError, nearest, parse};
 
 /// What a board's processor runs.

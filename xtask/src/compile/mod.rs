@@ -80,7 +80,7 @@ fn compile(repo: &Path, tools: &Tools, cargo_home: &Path, arch: Arch, job: &Job<
     let words = ["cargo", "build", "--offline", "--locked", "--release", "--target", triple, "--package", job.package];
     sandbox(repo, tools, cargo_home, &target_dir, arch, job)
         .command(words)
-        .run_with(|_| Ok(()), |line| progress(line))
+        .run_with(|_| Ok(()), progress)
         .with_context(|| format!("failed to compile {} for {arch}", job.package))?;
     Ok(target_dir.join(triple).join("release").join(job.binary))
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result, bail};
-use contract::gpt::{self, PRIMARY_LBA, SECTOR_BYTES};
+use contract::gpt::{PRIMARY_LBA, SECTOR_BYTES};
 use contract::mbr;
 use contract::partitions::{self, Layout, Role};
 

@@ -53,7 +53,7 @@ fn look(cache: &Path) -> Seen {
         namespaces_off: flag("user/max_user_namespaces").is_some_and(|v| v == "0")
             || flag("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0"),
         apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns").is_some_and(|v| v == "1"),
-        free_gib: statvfs(existing).map_or(u64::MAX, |stat| stat.blocks_available() * stat.fragment_size() >> 30),
+        free_gib: statvfs(existing).map_or(u64::MAX, |stat| (stat.blocks_available() * stat.fragment_size()) >> 30),
     }
 }
 

@@ -45,11 +45,6 @@ fn mount_root(spec: &Spec) -> Result<PathBuf> {
     let merged = scratch.join("root");
     fs::create_dir(&merged)?;
     let writable = match &spec.upper {
-        Upper::Direct => {
-            mount(Some(root), &merged, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
-                .with_context(|| format!("failed to bind `{}`", root.display()))?;
-            return Ok(merged);
-        }
         Upper::Discard => scratch.to_owned(),
         Upper::Keep(dir) => dir.clone(),
     };

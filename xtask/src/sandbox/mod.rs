@@ -34,8 +34,6 @@ enum Upper {
     Discard,
     /// To `dir/upper` (with `dir/work` beside it, as overlayfs wants).
     Keep(PathBuf),
-    /// Straight into the root.
-    Direct,
 }
 
 /// Which owners exist inside.
@@ -129,12 +127,6 @@ impl Sandbox {
     /// Keeps what commands change in `dir/upper`, as overlayfs writes it.
     pub fn keep_changes(mut self, dir: &Path) -> Self {
         self.spec.upper = Upper::Keep(dir.to_owned());
-        self
-    }
-
-    /// Lets commands change the root itself.
-    pub fn change_root(mut self) -> Self {
-        self.spec.upper = Upper::Direct;
         self
     }
 
