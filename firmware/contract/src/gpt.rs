@@ -105,9 +105,7 @@ pub enum GptError {
     #[error("no partition table (no `EFI PART`)")]
     NoSignature,
     /// The header's checksum is wrong.
-    #[error(
-        "the partition table's header is damaged (checksum {found:08x}, {expected:08x} expected)"
-    )]
+    #[error("the partition table's header is damaged (checksum {found:08x}, {expected:08x} expected)")]
     HeaderChecksum {
         /// Of the bytes that were read.
         found: u32,
@@ -115,9 +113,7 @@ pub enum GptError {
         expected: u32,
     },
     /// The entries' checksum is wrong.
-    #[error(
-        "the partition table's entries are damaged (checksum {found:08x}, {expected:08x} expected)"
-    )]
+    #[error("the partition table's entries are damaged (checksum {found:08x}, {expected:08x} expected)")]
     EntriesChecksum {
         /// Of the bytes that were read.
         found: u32,
@@ -167,10 +163,7 @@ pub enum GptError {
 
 /// The last sector that a partition may use on a disk of that many sectors.
 pub fn last_usable_lba(disk_sectors: u64) -> Result<u64, GptError> {
-    disk_sectors
-        .checked_sub(TABLE_SECTORS + 1)
-        .filter(|last| *last >= FIRST_USABLE_LBA)
-        .ok_or(GptError::DiskTooSmall(disk_sectors))
+    disk_sectors.checked_sub(TABLE_SECTORS + 1).filter(|last| *last >= FIRST_USABLE_LBA).ok_or(GptError::DiskTooSmall(disk_sectors))
 }
 
 /// Where the backup copy starts on a disk of that many sectors.
@@ -183,68 +176,36 @@ pub fn backup_lba(disk_sectors: u64) -> Result<u64, GptError> {
 pub fn decode(primary: &[u8], backup: &[u8], disk_sectors: u64) -> Result<(Table, Copy), GptError> {
     match decode_primary(primary) {
         Ok(table) => Ok((table, Copy::Primary)),
-        Err(error) => decode_backup(backup, disk_sectors)
-            .map(|table| (table, Copy::Backup))
-            .map_err(|_| error),
+        Err(error) => decode_backup(backup, disk_sectors).map(|table| (table, Copy::Backup)).map_err(|_| error),
     }
 }
 
 /// Reads the copy that lies at sector 1 (header, then entries).
 pub fn decode_primary(bytes: &[u8]) -> Result<Table, GptError> {
-    let bytes = bytes
-        .get(..TABLE_BYTES)
-        .ok_or(GptError::Short(bytes.len()))?;
+    let bytes = bytes.get(..TABLE_BYTES).ok_or(GptError::Short(bytes.len()))?;
     let (header, entries) = bytes.split_at(SECTOR_BYTES);
     decode_copy(header, entries, PRIMARY_LBA, PRIMARY_LBA + 1)
 }
 
 /// Reads the copy in the last 33 sectors of a disk (entries, then header).
 pub fn decode_backup(bytes: &[u8], disk_sectors: u64) -> Result<Table, GptError> {
-    let bytes = bytes
-        .get(..TABLE_BYTES)
-        .ok_or(GptError::Short(bytes.len()))?;
+    let bytes = bytes.get(..TABLE_BYTES).ok_or(GptError::Short(bytes.len()))?;
     let (entries, header) = bytes.split_at(TABLE_BYTES - SECTOR_BYTES);
-    decode_copy(
-        header,
-        entries,
-        disk_sectors.saturating_sub(1),
-        backup_lba(disk_sectors)?,
-    )
+    decode_copy(header, entries, disk_sectors.saturating_sub(1), backup_lba(disk_sectors)?)
 }
 
-fn decode_copy(
-    header: &[u8],
-    entries: &[u8],
-    lba: u64,
-    entries_lba: u64,
-) -> Result<Table, GptError> {
+fn decode_copy(header: &[u8], entries: &[u8], lba: u64, entries_lba: u64) -> Result<Table, GptError> {
     if header.get(..8) != Some(SIGNATURE) {
         return Err(GptError::NoSignature);
     }
     let shape = |field, at: u64, expected: u64| {
-        if at == expected {
-            Ok(())
-        } else {
-            Err(GptError::Shape {
-                field,
-                found: at,
-                expected,
-            })
-        }
+        if at == expected { Ok(()) } else { Err(GptError::Shape { field, found: at, expected }) }
     };
     shape("revision", u32_at(header, 8).into(), REVISION.into())?;
-    shape(
-        "header size",
-        u32_at(header, 12).into(),
-        HEADER_BYTES as u64,
-    )?;
+    shape("header size", u32_at(header, 12).into(), HEADER_BYTES as u64)?;
     let expected = u32_at(header, 16);
     let mut unsigned = [0; HEADER_BYTES];
-    unsigned.copy_from_slice(
-        header
-            .get(..HEADER_BYTES)
-            .ok_or(GptError::Short(header.len()))?,
-    );
+    unsigned.copy_from_slice(header.get(..HEADER_BYTES).ok_or(GptError::Short(header.len()))?);
     unsigned[16..20].fill(0);
     let found = crc32fast::hash(&unsigned);
     if found != expected {
@@ -253,16 +214,8 @@ fn decode_copy(
     shape("own sector", u64_at(header, 24), lba)?;
     shape("first usable sector", u64_at(header, 40), FIRST_USABLE_LBA)?;
     shape("first sector of entries", u64_at(header, 72), entries_lba)?;
-    shape(
-        "number of entries",
-        u32_at(header, 80).into(),
-        ENTRIES as u64,
-    )?;
-    shape(
-        "size of an entry",
-        u32_at(header, 84).into(),
-        ENTRY_BYTES as u64,
-    )?;
+    shape("number of entries", u32_at(header, 80).into(), ENTRIES as u64)?;
+    shape("size of an entry", u32_at(header, 84).into(), ENTRY_BYTES as u64)?;
     let expected = u32_at(header, 88);
     let found = crc32fast::hash(entries);
     if found != expected {
@@ -274,12 +227,9 @@ fn decode_copy(
         if kind == Guid::ZERO {
             continue;
         }
-        let units = entry[56..]
-            .chunks_exact(2)
-            .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-        let name = char::decode_utf16(units.take_while(|unit| *unit != 0))
-            .collect::<Result<String, _>>()
-            .map_err(|_| GptError::Name(number))?;
+        let units = entry[56..].chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        let name =
+            char::decode_utf16(units.take_while(|unit| *unit != 0)).collect::<Result<String, _>>().map_err(|_| GptError::Name(number))?;
         let partition = Partition {
             kind,
             guid: guid_at(entry, 16),
@@ -290,10 +240,7 @@ fn decode_copy(
         };
         partitions.insert(number, partition);
     }
-    let table = Table {
-        disk: guid_at(header, 56),
-        partitions,
-    };
+    let table = Table { disk: guid_at(header, 56), partitions };
     table.check(u64_at(header, 48))?;
     Ok(table)
 }
@@ -301,10 +248,7 @@ fn decode_copy(
 impl Table {
     /// The partition with that label: its number and itself. The first, if several bear it.
     pub fn by_name(&self, name: &str) -> Option<(u8, &Partition)> {
-        self.partitions
-            .iter()
-            .find(|(_, partition)| partition.name == name)
-            .map(|(number, p)| (*number, p))
+        self.partitions.iter().find(|(_, partition)| partition.name == name).map(|(number, p)| (*number, p))
     }
 
     /// Both copies for a disk of that many sectors; refuses what could not be decoded again.
@@ -332,38 +276,22 @@ impl Table {
             header[16..20].copy_from_slice(&checksum.to_le_bytes());
             header
         };
-        let primary = [
-            header(PRIMARY_LBA, end, PRIMARY_LBA + 1).as_slice(),
-            &entries,
-        ]
-        .concat();
+        let primary = [header(PRIMARY_LBA, end, PRIMARY_LBA + 1).as_slice(), &entries].concat();
         let backup = [entries.as_slice(), &header(end, PRIMARY_LBA, backup_lba)].concat();
-        Ok(Encoded {
-            backup,
-            backup_lba,
-            primary,
-        })
+        Ok(Encoded { backup, backup_lba, primary })
     }
 
     fn encode_entries(&self) -> Result<Vec<u8>, GptError> {
         let mut entries = vec![0; ENTRIES * ENTRY_BYTES];
         for (number, partition) in &self.partitions {
-            let index = usize::from(*number)
-                .checked_sub(1)
-                .ok_or(GptError::Number(*number))?;
-            let entry = entries
-                .chunks_exact_mut(ENTRY_BYTES)
-                .nth(index)
-                .ok_or(GptError::Number(*number))?;
+            let index = usize::from(*number).checked_sub(1).ok_or(GptError::Number(*number))?;
+            let entry = entries.chunks_exact_mut(ENTRY_BYTES).nth(index).ok_or(GptError::Number(*number))?;
             entry[..16].copy_from_slice(&partition.kind.to_disk());
             entry[16..32].copy_from_slice(&partition.guid.to_disk());
             entry[32..40].copy_from_slice(&partition.first.to_le_bytes());
             entry[40..48].copy_from_slice(&partition.last.to_le_bytes());
             entry[48..56].copy_from_slice(&partition.attributes.to_le_bytes());
-            for (pair, unit) in entry[56..]
-                .chunks_exact_mut(2)
-                .zip(partition.name.encode_utf16())
-            {
+            for (pair, unit) in entry[56..].chunks_exact_mut(2).zip(partition.name.encode_utf16()) {
                 pair.copy_from_slice(&unit.to_le_bytes());
             }
         }
@@ -374,14 +302,7 @@ impl Table {
     fn check(&self, last_usable: u64) -> Result<(), GptError> {
         let mut ranges = Vec::new();
         for (&number, partition) in &self.partitions {
-            let Partition {
-                kind,
-                guid,
-                first,
-                last,
-                ref name,
-                ..
-            } = *partition;
+            let Partition { kind, guid, first, last, ref name, .. } = *partition;
             if number == 0 || usize::from(number) > ENTRIES {
                 return Err(GptError::Number(number));
             }
@@ -389,13 +310,7 @@ impl Table {
                 return Err(GptError::ZeroGuid(number));
             }
             if first < FIRST_USABLE_LBA || first > last || last > last_usable {
-                return Err(GptError::Bounds {
-                    number,
-                    first,
-                    last,
-                    from: FIRST_USABLE_LBA,
-                    to: last_usable,
-                });
+                return Err(GptError::Bounds { number, first, last, from: FIRST_USABLE_LBA, to: last_usable });
             }
             if name.encode_utf16().count() > NAME_UNITS || name.contains('\0') {
                 return Err(GptError::Name(number));
@@ -416,24 +331,15 @@ impl Table {
 
 // The slices below are of known length: a sector or an entry, and offsets that lie within.
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes
-        .get(at..at + 4)
-        .and_then(|b| b.try_into().ok())
-        .map_or(0, u32::from_le_bytes)
+    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes
-        .get(at..at + 8)
-        .and_then(|b| b.try_into().ok())
-        .map_or(0, u64::from_le_bytes)
+    bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
 fn guid_at(bytes: &[u8], at: usize) -> Guid {
-    bytes
-        .get(at..at + 16)
-        .and_then(|b| b.try_into().ok())
-        .map_or(Guid::ZERO, Guid::from_disk)
+    bytes.get(at..at + 16).and_then(|b| b.try_into().ok()).map_or(Guid::ZERO, Guid::from_disk)
 }
 
 #[cfg(test)]

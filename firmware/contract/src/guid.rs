@@ -36,10 +36,7 @@ impl Guid {
 
 /// Written order ↔ disk order; its own inverse.
 const fn swap(b: [u8; 16]) -> [u8; 16] {
-    [
-        b[3], b[2], b[1], b[0], b[5], b[4], b[7], b[6], b[8], b[9], b[10], b[11], b[12], b[13],
-        b[14], b[15],
-    ]
+    [b[3], b[2], b[1], b[0], b[5], b[4], b[7], b[6], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]]
 }
 
 impl fmt::Display for Guid {
@@ -80,11 +77,7 @@ impl FromStr for Guid {
             let value = u128::from_str_radix(group, 16).map_err(|_| error())?;
             number = (number << (4 * digits)) | value;
         }
-        if groups.next().is_some() {
-            Err(error())
-        } else {
-            Ok(Self(number))
-        }
+        if groups.next().is_some() { Err(error()) } else { Ok(Self(number)) }
     }
 }
 
@@ -96,35 +89,21 @@ mod tests {
     #[test]
     fn the_esp_type_lies_on_disk_as_the_specification_says() {
         let esp: Guid = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B".parse().unwrap();
-        let bytes = [
-            0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e,
-            0xc9, 0x3b,
-        ];
+        let bytes = [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b];
         assert_eq!(esp.to_disk(), bytes);
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in [
-            "",
-            "C12A7328",
-            "C12A7328-F81F-11D2-BA4B-00A0C93EC93B-",
-            "+12A7328-F81F-11D2-BA4B-00A0C93EC93B",
-        ] {
+        for text in ["", "C12A7328", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B-", "+12A7328-F81F-11D2-BA4B-00A0C93EC93B"] {
             assert!(text.parse::<Guid>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn random_ones_are_version_4() {
-        assert_eq!(
-            Guid::from_random([0xff; 16]).to_string(),
-            "FFFFFFFF-FFFF-4FFF-BFFF-FFFFFFFFFFFF"
-        );
-        assert_eq!(
-            Guid::from_random([0; 16]).to_string(),
-            "00000000-0000-4000-8000-000000000000"
-        );
+        assert_eq!(Guid::from_random([0xff; 16]).to_string(), "FFFFFFFF-FFFF-4FFF-BFFF-FFFFFFFFFFFF");
+        assert_eq!(Guid::from_random([0; 16]).to_string(), "00000000-0000-4000-8000-000000000000");
     }
 
     proptest! {

@@ -39,10 +39,7 @@ pub fn protective() -> [u8; SECTOR_BYTES] {
 /// it the protective entry. (U-Boot and Linux then still use the GPT; a protective entry that does not start at
 /// sector 1 would make U-Boot see the MBR alone.)
 pub fn hybrid(config: &Partition) -> Result<[u8; SECTOR_BYTES], MbrError> {
-    let error = || MbrError::TooFar {
-        first: config.first,
-        last: config.last,
-    };
+    let error = || MbrError::TooFar { first: config.first, last: config.last };
     let first = u32::try_from(config.first).map_err(|_| error())?;
     let sectors = u32::try_from(config.sectors()).map_err(|_| error())?;
     let before = first.checked_sub(1).ok_or_else(error)?;
@@ -54,13 +51,9 @@ pub fn hybrid(config: &Partition) -> Result<[u8; SECTOR_BYTES], MbrError> {
 
 /// Whether a GPT stands behind that MBR.
 pub fn announces_gpt(mbr: &[u8]) -> bool {
-    let entries = mbr
-        .get(ENTRIES_AT..ENTRIES_AT + 4 * ENTRY_BYTES)
-        .unwrap_or_default();
+    let entries = mbr.get(ENTRIES_AT..ENTRIES_AT + 4 * ENTRY_BYTES).unwrap_or_default();
     mbr.get(SECTOR_BYTES - 2..SECTOR_BYTES) == Some(&[0x55, 0xaa])
-        && entries
-            .chunks_exact(ENTRY_BYTES)
-            .any(|entry| entry[4] == PROTECTIVE && entry[8..12] == [1, 0, 0, 0])
+        && entries.chunks_exact(ENTRY_BYTES).any(|entry| entry[4] == PROTECTIVE && entry[8..12] == [1, 0, 0, 0])
 }
 
 fn empty() -> [u8; SECTOR_BYTES] {
@@ -71,11 +64,7 @@ fn empty() -> [u8; SECTOR_BYTES] {
 
 fn put(mbr: &mut [u8; SECTOR_BYTES], index: usize, kind: u8, first: u32, sectors: u32) {
     let entry = &mut mbr[ENTRIES_AT + index * ENTRY_BYTES..][..ENTRY_BYTES];
-    entry[1..4].copy_from_slice(if first == 1 {
-        &CHS_SECTOR_1
-    } else {
-        &CHS_BEYOND
-    });
+    entry[1..4].copy_from_slice(if first == 1 { &CHS_SECTOR_1 } else { &CHS_BEYOND });
     entry[4] = kind;
     entry[5..8].copy_from_slice(&CHS_BEYOND);
     entry[8..12].copy_from_slice(&first.to_le_bytes());
@@ -90,12 +79,7 @@ mod tests {
     #[test]
     fn the_protective_one_fits_every_disk() {
         let mbr = protective();
-        assert_eq!(
-            mbr[446..462],
-            [
-                0, 0, 2, 0, 0xee, 0xfe, 0xff, 0xff, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff
-            ]
-        );
+        assert_eq!(mbr[446..462], [0, 0, 2, 0, 0xee, 0xfe, 0xff, 0xff, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
         assert_eq!(mbr[462..510], [0; 48]);
         assert!(announces_gpt(&mbr));
         assert!(!announces_gpt(&mbr[..511]));
@@ -104,27 +88,10 @@ mod tests {
 
     #[test]
     fn the_hybrid_one_shows_the_first_partition() {
-        let mut config = Partition {
-            kind: Guid(1),
-            guid: Guid(2),
-            first: 2048,
-            last: 4095,
-            attributes: 0,
-            name: "config".to_owned(),
-        };
+        let mut config = Partition { kind: Guid(1), guid: Guid(2), first: 2048, last: 4095, attributes: 0, name: "config".to_owned() };
         let mbr = hybrid(&config).unwrap();
-        assert_eq!(
-            mbr[446..462],
-            [
-                0, 0xfe, 0xff, 0xff, 0x0c, 0xfe, 0xff, 0xff, 0, 8, 0, 0, 0, 8, 0, 0
-            ]
-        );
-        assert_eq!(
-            mbr[462..478],
-            [
-                0, 0, 2, 0, 0xee, 0xfe, 0xff, 0xff, 1, 0, 0, 0, 0xff, 7, 0, 0
-            ]
-        );
+        assert_eq!(mbr[446..462], [0, 0xfe, 0xff, 0xff, 0x0c, 0xfe, 0xff, 0xff, 0, 8, 0, 0, 0, 8, 0, 0]);
+        assert_eq!(mbr[462..478], [0, 0, 2, 0, 0xee, 0xfe, 0xff, 0xff, 1, 0, 0, 0, 0xff, 7, 0, 0]);
         assert!(announces_gpt(&mbr));
         config.last = 1 << 33;
         assert!(hybrid(&config).is_err());

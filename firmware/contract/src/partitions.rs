@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::gpt::{
-    self, ATTRIBUTE_NO_AUTO, FIRST_USABLE_LBA, GptError, Partition, SECTOR_BYTES, Table,
-};
+use crate::gpt::{self, ATTRIBUTE_NO_AUTO, FIRST_USABLE_LBA, GptError, Partition, SECTOR_BYTES, Table};
 use crate::guid::Guid;
 
 const MIB: u64 = 1 << 20;
@@ -151,32 +149,14 @@ impl Layout {
     /// All partitions in their order on the disk; the shipped ones come first, and root-a is the last of them.
     pub const fn roles(self) -> &'static [Role] {
         match self {
-            Self::Uefi => &[
-                Role::Config,
-                Role::Esp,
-                Role::RootA,
-                Role::RootB,
-                Role::Data,
-            ],
-            Self::Uboot => &[
-                Role::Config,
-                Role::State,
-                Role::BootA,
-                Role::BootB,
-                Role::RootA,
-                Role::RootB,
-                Role::Data,
-            ],
+            Self::Uefi => &[Role::Config, Role::Esp, Role::RootA, Role::RootB, Role::Data],
+            Self::Uboot => &[Role::Config, Role::State, Role::BootA, Role::BootB, Role::RootA, Role::RootB, Role::Data],
         }
     }
 
     /// Least size of a disk, in bytes.
     pub fn min_disk_bytes(self) -> u64 {
-        let partitions: u64 = self
-            .roles()
-            .iter()
-            .map(|role| role.bytes().unwrap_or(DATA_MIN_BYTES))
-            .sum();
+        let partitions: u64 = self.roles().iter().map(|role| role.bytes().unwrap_or(DATA_MIN_BYTES)).sum();
         // One unit before the first partition for the primary table, one after the last for the backup.
         partitions + 2 * ALIGNMENT_BYTES
     }
@@ -194,40 +174,21 @@ pub fn shipped(layout: Layout, root_bytes: u64) -> Result<(Table, u64), LayoutEr
         let (Some(bytes), Some(guid)) = (role.bytes(), role.shipped_guid()) else {
             break;
         };
-        let bytes = if *role == Role::RootA {
-            root_bytes.max(1)
-        } else {
-            bytes
-        };
+        let bytes = if *role == Role::RootA { root_bytes.max(1) } else { bytes };
         let partition = made(*role, guid, next, bytes.div_ceil(SECTOR_BYTES as u64));
         next = aligned(partition.last + 1);
         partitions.insert(number, partition);
     }
-    let end = partitions
-        .values()
-        .map(|partition| partition.last)
-        .max()
-        .unwrap_or(next);
+    let end = partitions.values().map(|partition| partition.last).max().unwrap_or(next);
     // Some flashers bypass the cache and write whole pages only.
     let sectors = (end + 1 + gpt::TABLE_SECTORS).next_multiple_of(PAGE_BYTES / SECTOR_BYTES as u64);
-    Ok((
-        Table {
-            disk: SHIPPED_DISK,
-            partitions,
-        },
-        sectors,
-    ))
+    Ok((Table { disk: SHIPPED_DISK, partitions }, sectors))
 }
 
 /// The table after the first boot on a disk of `disk_sectors`: `table`, as read, with root-a grown, root-b and data
 /// added, and every GUID drawn anew from `random`. Borders of what is there stay where they are, so that it can be
 /// done again after a cut at any moment.
-pub fn completed(
-    layout: Layout,
-    table: &Table,
-    disk_sectors: u64,
-    mut random: impl FnMut() -> Guid,
-) -> Result<Table, LayoutError> {
+pub fn completed(layout: Layout, table: &Table, disk_sectors: u64, mut random: impl FnMut() -> Guid) -> Result<Table, LayoutError> {
     let mut partitions = BTreeMap::new();
     let mut next = aligned(FIRST_USABLE_LBA);
     for (number, role) in (1..).zip(layout.roles()) {
@@ -244,10 +205,7 @@ pub fn completed(
         next = aligned(partition.last + 1);
         partitions.insert(number, partition);
     }
-    Ok(Table {
-        disk: random(),
-        partitions,
-    })
+    Ok(Table { disk: random(), partitions })
 }
 
 /// What is left for data from sector `first` on, in whole units of alignment.
@@ -257,24 +215,14 @@ fn data_sectors(layout: Layout, first: u64, disk_sectors: u64) -> Result<u64, La
     let sectors = end.saturating_sub(first) / unit * unit;
     if sectors * (SECTOR_BYTES as u64) < DATA_MIN_BYTES {
         let have = disk_sectors.saturating_mul(SECTOR_BYTES as u64) / 1_000_000;
-        return Err(LayoutError::DiskTooSmall {
-            have,
-            need: layout.min_disk_bytes().div_ceil(1_000_000),
-        });
+        return Err(LayoutError::DiskTooSmall { have, need: layout.min_disk_bytes().div_ceil(1_000_000) });
     }
     Ok(sectors)
 }
 
 fn made(role: Role, guid: Guid, first: u64, sectors: u64) -> Partition {
     let name = role.label().to_owned();
-    Partition {
-        kind: role.kind(),
-        guid,
-        first,
-        last: first + sectors - 1,
-        attributes: role.attributes(),
-        name,
-    }
+    Partition { kind: role.kind(), guid, first, last: first + sectors - 1, attributes: role.attributes(), name }
 }
 
 /// The next sector at which a partition may start.
@@ -301,21 +249,11 @@ mod tests {
     #[test]
     fn constants_do_not_meet() {
         let roles = [Layout::Uefi.roles(), Layout::Uboot.roles()].concat();
-        let guids: BTreeSet<_> = roles
-            .iter()
-            .filter_map(|role| role.shipped_guid())
-            .collect();
-        let named: BTreeSet<_> = roles
-            .iter()
-            .filter(|r| r.shipped_guid().is_some())
-            .map(|r| r.label())
-            .collect();
+        let guids: BTreeSet<_> = roles.iter().filter_map(|role| role.shipped_guid()).collect();
+        let named: BTreeSet<_> = roles.iter().filter(|r| r.shipped_guid().is_some()).map(|r| r.label()).collect();
         assert_eq!(guids.len(), named.len());
         for role in roles {
-            assert!(
-                role.bytes()
-                    .is_none_or(|bytes| bytes % ALIGNMENT_BYTES == 0)
-            );
+            assert!(role.bytes().is_none_or(|bytes| bytes % ALIGNMENT_BYTES == 0));
         }
     }
 
@@ -333,10 +271,7 @@ mod tests {
 
     #[test]
     fn a_table_that_is_not_ours_is_refused() {
-        let table = Table {
-            disk: Guid(1),
-            partitions: BTreeMap::new(),
-        };
+        let table = Table { disk: Guid(1), partitions: BTreeMap::new() };
         let error = completed(Layout::Uefi, &table, GB_8_SECTORS, counter()).unwrap_err();
         assert_eq!(error, LayoutError::Missing("config"));
     }

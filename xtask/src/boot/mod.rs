@@ -44,9 +44,7 @@ pub fn files(plan: &BootPlan, parts: &Parts<'_>) -> Result<Vec<(String, Content)
 }
 
 fn from_tree(tree: &Tree, path: &str) -> Result<Content> {
-    let entry = tree
-        .get(path.trim_start_matches('/'))
-        .context("no package brings it; name one that does in the board's `payload`")?;
+    let entry = tree.get(path.trim_start_matches('/')).context("no package brings it; name one that does in the board's `payload`")?;
     match &entry.kind {
         Kind::File(content) => Ok(content.clone()),
         other => anyhow::bail!("it is no file but {other:?}"),

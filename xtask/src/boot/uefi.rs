@@ -37,9 +37,6 @@ pub fn check(plan: &BootPlan, files: &[(String, Content)]) -> Result<()> {
 fn check_program(path: &str, bytes: &[u8]) -> Result<()> {
     let program = pe::read(bytes).with_context(|| format!("`{path}` is no 64-bit UEFI program"))?;
     ensure!(program.machine == pe::MACHINE_AMD64, "`{path}` is for machine {:#x}", program.machine);
-    ensure!(
-        program.signatures.is_some(),
-        "`{path}` is not signed: Secure Boot would refuse it; take it from Debian's signed package"
-    );
+    ensure!(program.signatures.is_some(), "`{path}` is not signed: Secure Boot would refuse it; take it from Debian's signed package");
     Ok(())
 }

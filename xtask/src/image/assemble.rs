@@ -49,15 +49,8 @@ pub struct Image {
 impl Part {
     /// A partition that is just as large as a file and all of which matters (a root).
     pub fn of_file(file: &Path) -> Result<Self> {
-        let bytes = file
-            .metadata()
-            .with_context(|| format!("failed to read `{}`", file.display()))?
-            .len();
-        Ok(Self {
-            file: file.to_owned(),
-            bytes,
-            used: bytes,
-        })
+        let bytes = file.metadata().with_context(|| format!("failed to read `{}`", file.display()))?.len();
+        Ok(Self { file: file.to_owned(), bytes, used: bytes })
     }
 }
 
@@ -67,52 +60,30 @@ impl Part {
 /// When a part is missing or too large, and when writing fails; then no file is left under either name that was not
 /// there before.
 pub fn assemble(partitions: &Partitions, path: &Path) -> Result<Image> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent)
-        .with_context(|| format!("failed to make the folder `{}`", parent.display()))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).with_context(|| format!("failed to make the folder `{}`", parent.display()))?;
     write(partitions, parent, path).map_err(|error| explain(error, parent))
 }
 
 fn write(partitions: &Partitions, parent: &Path, path: &Path) -> Result<Image> {
     // Both are removed on every way out but the last.
-    let image = tempfile::Builder::new()
-        .prefix(".image-")
-        .tempfile_in(parent)
-        .context("failed to make a file")?;
-    let mut map = tempfile::Builder::new()
-        .prefix(".bmap-")
-        .tempfile_in(parent)
-        .context("failed to make a file")?;
-    let written = fill(partitions, image.as_file())
-        .with_context(|| format!("failed to write the image `{}`", path.display()))?;
+    let image = tempfile::Builder::new().prefix(".image-").tempfile_in(parent).context("failed to make a file")?;
+    let mut map = tempfile::Builder::new().prefix(".bmap-").tempfile_in(parent).context("failed to make a file")?;
+    let written = fill(partitions, image.as_file()).with_context(|| format!("failed to write the image `{}`", path.display()))?;
     map.write_all(bmap::render(&written).as_bytes())?;
     map.as_file().sync_all()?;
     let mut map_path = path.as_os_str().to_owned();
     map_path.push(".bmap");
     let map_path = PathBuf::from(map_path);
     for (file, to) in [(map, &map_path), (image, &path.to_owned())] {
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        file.persist(to)
-            .with_context(|| format!("failed to rename to `{}`", to.display()))?;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        file.persist(to).with_context(|| format!("failed to rename to `{}`", to.display()))?;
     }
-    Ok(Image {
-        path: path.to_owned(),
-        bmap: map_path,
-        bytes: written.bytes,
-        sha256: written.sha256,
-    })
+    Ok(Image { path: path.to_owned(), bmap: map_path, bytes: written.bytes, sha256: written.sha256 })
 }
 
 fn fill(partitions: &Partitions, image: &File) -> Result<Written> {
-    let root = partitions
-        .parts
-        .iter()
-        .find(|(role, _)| *role == Role::RootA)
-        .context("the image has no root-a")?;
+    let root = partitions.parts.iter().find(|(role, _)| *role == Role::RootA).context("the image has no root-a")?;
     let (table, sectors) = partitions::shipped(partitions.layout, root.1.bytes)?;
     let encoded = table.encode(sectors)?;
     let mut sink = Sink::new(image.try_clone()?);
@@ -130,19 +101,12 @@ fn fill(partitions: &Partitions, image: &File) -> Result<Written> {
             .find(|(role, _)| role.label() == partition.name)
             .with_context(|| format!("the image has no {}", partition.name))?;
         if part.bytes > partition.bytes() {
-            bail!(
-                "{} has {} bytes, its partition {}",
-                role.label(),
-                part.bytes,
-                partition.bytes()
-            );
+            bail!("{} has {} bytes, its partition {}", role.label(), part.bytes, partition.bytes());
         }
         sink.skip_to(partition.offset())?;
-        let mut file = File::open(&part.file)
-            .with_context(|| format!("failed to open `{}`", part.file.display()))?;
+        let mut file = File::open(&part.file).with_context(|| format!("failed to open `{}`", part.file.display()))?;
         file.seek(SeekFrom::Start(0))?;
-        sink.copy(&mut file, part.used)
-            .with_context(|| format!("failed to copy {} into the image", role.label()))?;
+        sink.copy(&mut file, part.used).with_context(|| format!("failed to copy {} into the image", role.label()))?;
     }
     let backup = encoded.backup_lba * SECTOR_BYTES as u64;
     let block = BLOCK_BYTES as u64;
@@ -159,12 +123,7 @@ fn explain(error: Error, folder: &Path) -> Error {
     let full = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| {
-            matches!(
-                cause.kind(),
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-            )
-        });
+        .any(|cause| matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded));
     if full {
         error.context(format!(
             "the disk that holds `{}` is full: free some space there and build again (no half image is left)",

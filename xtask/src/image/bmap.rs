@@ -12,24 +12,12 @@ use super::sink::{BLOCK_BYTES, Written, hex};
 /// The text of the bmap.
 pub fn render(image: &Written) -> String {
     let block = BLOCK_BYTES as u64;
-    let mapped: u64 = image
-        .ranges
-        .iter()
-        .map(|range| range.end.div_ceil(block) - range.start / block)
-        .sum();
+    let mapped: u64 = image.ranges.iter().map(|range| range.end.div_ceil(block) - range.start / block).sum();
     let mut lines = String::new();
     for range in &image.ranges {
         let (first, last) = (range.start / block, range.end.div_ceil(block) - 1);
-        let blocks = if first == last {
-            format!("{first}")
-        } else {
-            format!("{first}-{last}")
-        };
-        let _ = writeln!(
-            lines,
-            "        <Range chksum=\"{}\"> {blocks} </Range>",
-            range.sha256
-        );
+        let blocks = if first == last { format!("{first}") } else { format!("{first}-{last}") };
+        let _ = writeln!(lines, "        <Range chksum=\"{}\"> {blocks} </Range>", range.sha256);
     }
     let text = |checksum: &str| {
         format!(

@@ -45,14 +45,7 @@ pub struct Written {
 impl Sink {
     /// Writes into an empty file.
     pub fn new(file: File) -> Self {
-        Self {
-            file,
-            at: 0,
-            whole: Sha256::new(),
-            ranges: Vec::new(),
-            open: None,
-            buffer: vec![0; CHUNK_BYTES],
-        }
+        Self { file, at: 0, whole: Sha256::new(), ranges: Vec::new(), open: None, buffer: vec![0; CHUNK_BYTES] }
     }
 
     /// Where the next byte goes.
@@ -83,9 +76,7 @@ impl Sink {
 
     /// Goes on at `to`, over bytes that are zero here and whose value on the card does not matter.
     pub fn skip_to(&mut self, to: u64) -> io::Result<()> {
-        let mut left = to
-            .checked_sub(self.at)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let mut left = to.checked_sub(self.at).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let zeros = vec![0; CHUNK_BYTES];
         // A range ends with a whole block.
         let block = BLOCK_BYTES as u64;
@@ -109,11 +100,7 @@ impl Sink {
         self.end();
         self.file.set_len(self.at)?;
         self.file.sync_all()?;
-        Ok(Written {
-            bytes: self.at,
-            sha256: hex(&self.whole.finalize()),
-            ranges: self.ranges,
-        })
+        Ok(Written { bytes: self.at, sha256: hex(&self.whole.finalize()), ranges: self.ranges })
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -126,14 +113,12 @@ impl Sink {
             let to_block_end = BLOCK_BYTES - (self.at as usize + at) % BLOCK_BYTES;
             let next = bytes.len().min(at + to_block_end);
             if bytes[at..next].iter().all(|byte| *byte == 0) {
-                self.file
-                    .write_all_at(&bytes[run..at], self.at + run as u64)?;
+                self.file.write_all_at(&bytes[run..at], self.at + run as u64)?;
                 run = next;
             }
             at = next;
         }
-        self.file
-            .write_all_at(&bytes[run..], self.at + run as u64)?;
+        self.file.write_all_at(&bytes[run..], self.at + run as u64)?;
         self.at += bytes.len() as u64;
         Ok(())
     }
@@ -148,11 +133,7 @@ impl Sink {
         if let Some((start, part)) = self.open.take()
             && start < self.at
         {
-            self.ranges.push(Range {
-                start,
-                end: self.at,
-                sha256: hex(&part.finalize()),
-            });
+            self.ranges.push(Range { start, end: self.at, sha256: hex(&part.finalize()) });
         }
     }
 }
@@ -160,10 +141,8 @@ impl Sink {
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

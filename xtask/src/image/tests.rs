@@ -17,14 +17,8 @@ fn bytes(bytes: &[u8]) -> Content {
 fn esp_files() -> Vec<(String, Content)> {
     vec![
         ("EFI/BOOT/BOOTX64.EFI".to_owned(), bytes(&[7; 100_000])),
-        (
-            "cloudy/0123456789abcdef/linux".to_owned(),
-            bytes(&[9; 3_000_000]),
-        ),
-        (
-            "loader/entries/cloudy-a long name+3.conf".to_owned(),
-            bytes(b"title x\n"),
-        ),
+        ("cloudy/0123456789abcdef/linux".to_owned(), bytes(&[9; 3_000_000])),
+        ("loader/entries/cloudy-a long name+3.conf".to_owned(), bytes(b"title x\n")),
         ("empty".to_owned(), bytes(b"")),
     ]
 }
@@ -32,30 +26,13 @@ fn esp_files() -> Vec<(String, Content)> {
 /// A whole small image in `folder`; the root is no multiple of anything.
 fn built(folder: &Path) -> Image {
     let root = folder.join("root.erofs");
-    std::fs::write(
-        &root,
-        [vec![1; 5000], vec![0; 20_000], vec![2; 77]].concat(),
-    )
-    .unwrap();
+    std::fs::write(&root, [vec![1; 5000], vec![0; 20_000], vec![2; 77]].concat()).unwrap();
     let parts = vec![
-        (
-            Role::Config,
-            config_part(&config_files("# nothing\n"), &folder.join("config")).unwrap(),
-        ),
-        (
-            Role::Esp,
-            esp_part(&esp_files(), &folder.join("esp")).unwrap(),
-        ),
+        (Role::Config, config_part(&config_files("# nothing\n"), &folder.join("config")).unwrap()),
+        (Role::Esp, esp_part(&esp_files(), &folder.join("esp")).unwrap()),
         (Role::RootA, Part::of_file(&root).unwrap()),
     ];
-    assemble(
-        &Partitions {
-            layout: Layout::Uefi,
-            parts,
-        },
-        &folder.join("out/x.img"),
-    )
-    .unwrap()
+    assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.join("out/x.img")).unwrap()
 }
 
 fn read_at(file: &File, offset: u64, len: usize) -> Vec<u8> {
@@ -74,47 +51,24 @@ fn an_image_holds_what_went_in_and_says_its_checksum() {
     assert_eq!(image.bytes % 4096, 0);
 
     let primary = read_at(&file, 512, gpt::TABLE_BYTES);
-    let backup = read_at(
-        &file,
-        (sectors - gpt::TABLE_SECTORS) * 512,
-        gpt::TABLE_BYTES,
-    );
+    let backup = read_at(&file, (sectors - gpt::TABLE_SECTORS) * 512, gpt::TABLE_BYTES);
     let table = gpt::decode_primary(&primary).unwrap();
     assert_eq!(gpt::decode_backup(&backup, sectors).unwrap(), table);
     assert_eq!(table.disk, SHIPPED_DISK);
-    let names: Vec<_> = table
-        .partitions
-        .values()
-        .map(|partition| partition.name.as_str())
-        .collect();
+    let names: Vec<_> = table.partitions.values().map(|partition| partition.name.as_str()).collect();
     assert_eq!(names, ["config", "esp", "root-a"]);
     assert!(contract::mbr::announces_gpt(&read_at(&file, 0, 512)));
 
     let (_, root) = table.by_name("root-a").unwrap();
-    assert_eq!(
-        read_at(&file, root.offset(), 25_077),
-        std::fs::read(folder.path().join("root.erofs")).unwrap()
-    );
+    assert_eq!(read_at(&file, root.offset(), 25_077), std::fs::read(folder.path().join("root.erofs")).unwrap());
 
     let (_, esp) = table.by_name("esp").unwrap();
-    let fat = fat::open(Window::new(
-        file.try_clone().unwrap(),
-        esp.offset(),
-        esp.bytes(),
-    ))
-    .unwrap();
+    let fat = fat::open(Window::new(file.try_clone().unwrap(), esp.offset(), esp.bytes())).unwrap();
     assert_eq!(fat.fat_type(), fatfs::FatType::Fat32);
-    assert_eq!(
-        fat.read_volume_label_from_root_dir().unwrap().as_deref(),
-        Some("CLOUDY-ESP")
-    );
+    assert_eq!(fat.read_volume_label_from_root_dir().unwrap().as_deref(), Some("CLOUDY-ESP"));
     for (path, content) in esp_files() {
         let mut found = Vec::new();
-        fat.root_dir()
-            .open_file(&path)
-            .unwrap()
-            .read_to_end(&mut found)
-            .unwrap();
+        fat.root_dir().open_file(&path).unwrap().read_to_end(&mut found).unwrap();
         assert_eq!(found, *content.read().unwrap(), "{path}");
     }
     drop(fat);
@@ -141,67 +95,32 @@ fn a_card_written_by_the_bmap_over_old_content_is_as_good() {
     let map = std::fs::read_to_string(&image.bmap).unwrap();
     let source = File::open(&image.path).unwrap();
     let card_path = folder.path().join("card");
-    let card = File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&card_path)
-        .unwrap();
+    let card = File::options().read(true).write(true).create_new(true).open(&card_path).unwrap();
     card.set_len(image.bytes).unwrap();
     // Old content where it would hurt: all of the first partition's tables and free space, and before them.
     card.write_all_at(&vec![0xa5; 66 << 20], 0).unwrap();
     let mut mapped = 0;
     for range in map.lines().filter(|line| line.contains("<Range")) {
-        let blocks = range
-            .split('>')
-            .nth(1)
-            .unwrap()
-            .split('<')
-            .next()
-            .unwrap()
-            .trim();
+        let blocks = range.split('>').nth(1).unwrap().split('<').next().unwrap().trim();
         let (first, last) = blocks.split_once('-').unwrap_or((blocks, blocks));
         let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
         let end = ((last + 1) * 4096).min(image.bytes);
-        let content = read_at(
-            &source,
-            first * 4096,
-            usize::try_from(end - first * 4096).unwrap(),
-        );
-        assert!(
-            range.contains(&sink::hex(&Sha256::digest(&content))),
-            "{range}"
-        );
+        let content = read_at(&source, first * 4096, usize::try_from(end - first * 4096).unwrap());
+        assert!(range.contains(&sink::hex(&Sha256::digest(&content))), "{range}");
         card.write_all_at(&content, first * 4096).unwrap();
         mapped += last - first + 1;
     }
-    assert!(
-        map.contains(&format!("<MappedBlocksCount> {mapped} <")),
-        "{map}"
-    );
+    assert!(map.contains(&format!("<MappedBlocksCount> {mapped} <")), "{map}");
     assert!(mapped * 4096 < 16 << 20, "{map}");
     let table = gpt::decode_primary(&read_at(&card, 512, gpt::TABLE_BYTES)).unwrap();
     let (_, config) = table.by_name("config").unwrap();
-    let fat = fat::open(Window::new(
-        card.try_clone().unwrap(),
-        config.offset(),
-        config.bytes(),
-    ))
-    .unwrap();
-    let mut names: Vec<_> = fat
-        .root_dir()
-        .iter()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let fat = fat::open(Window::new(card.try_clone().unwrap(), config.offset(), config.bytes())).unwrap();
+    let mut names: Vec<_> = fat.root_dir().iter().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["README.txt", "cloudy.toml.example"]);
     fat::put_top(&fat, "cloudy.toml", b"hostname = \"x\"\n").unwrap();
     let mut text = String::new();
-    fat.root_dir()
-        .open_file("cloudy.toml")
-        .unwrap()
-        .read_to_string(&mut text)
-        .unwrap();
+    fat.root_dir().open_file("cloudy.toml").unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "hostname = \"x\"\n");
 }
 
@@ -210,40 +129,16 @@ fn what_does_not_fit_is_refused_and_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let small = vec![("x".to_owned(), bytes(&[1; 4]))];
     let part = config_part(&small, &folder.path().join("config")).unwrap();
-    let too_large = Part {
-        bytes: (64 << 20) + 1,
-        ..part.clone()
-    };
-    let missing = Part {
-        file: folder.path().join("absent"),
-        bytes: 4096,
-        used: 4096,
-    };
+    let too_large = Part { bytes: (64 << 20) + 1, ..part.clone() };
+    let missing = Part { file: folder.path().join("absent"), bytes: 4096, used: 4096 };
     let out = folder.path().join("out");
     for parts in [
-        vec![
-            (Role::Config, too_large),
-            (Role::Esp, part.clone()),
-            (Role::RootA, part.clone()),
-        ],
-        vec![
-            (Role::Config, part.clone()),
-            (Role::Esp, part.clone()),
-            (Role::RootA, missing),
-        ],
+        vec![(Role::Config, too_large), (Role::Esp, part.clone()), (Role::RootA, part.clone())],
+        vec![(Role::Config, part.clone()), (Role::Esp, part.clone()), (Role::RootA, missing)],
         vec![(Role::Config, part.clone()), (Role::RootA, part.clone())],
         vec![(Role::Config, part.clone())],
     ] {
-        assert!(
-            assemble(
-                &Partitions {
-                    layout: Layout::Uefi,
-                    parts
-                },
-                &out.join("x.img")
-            )
-            .is_err()
-        );
+        assert!(assemble(&Partitions { layout: Layout::Uefi, parts }, &out.join("x.img")).is_err());
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
     }
     let twice = vec![("x".to_owned(), bytes(b"1")), ("X".to_owned(), bytes(b"2"))];

@@ -15,26 +15,18 @@ pub struct Window {
 impl Window {
     /// The bytes `offset..offset + len` of `file`.
     pub fn new(file: File, offset: u64, len: u64) -> Self {
-        Self {
-            file,
-            offset,
-            len,
-            position: 0,
-        }
+        Self { file, offset, len, position: 0 }
     }
 
     fn left(&self, wanted: usize) -> usize {
-        usize::try_from(self.len.saturating_sub(self.position))
-            .map_or(wanted, |left| left.min(wanted))
+        usize::try_from(self.len.saturating_sub(self.position)).map_or(wanted, |left| left.min(wanted))
     }
 }
 
 impl Read for Window {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.left(buffer.len());
-        let read = self
-            .file
-            .read_at(&mut buffer[..left], self.offset + self.position)?;
+        let read = self.file.read_at(&mut buffer[..left], self.offset + self.position)?;
         self.position += read as u64;
         Ok(read)
     }
@@ -43,9 +35,7 @@ impl Read for Window {
 impl Write for Window {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let left = self.left(buffer.len());
-        let written = self
-            .file
-            .write_at(&buffer[..left], self.offset + self.position)?;
+        let written = self.file.write_at(&buffer[..left], self.offset + self.position)?;
         self.position += written as u64;
         Ok(written)
     }

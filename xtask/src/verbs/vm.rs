@@ -57,12 +57,7 @@ impl VmVerb {
             Some(path) => path.clone(),
             None => repo.join("out").join(format!("cloudy-{}-{}.img", self.board, self.flavour)),
         };
-        ensure!(
-            image.is_file(),
-            "there is no image `{}`: build it with `cargo xtask image {}`",
-            image.display(),
-            self.board
-        );
+        ensure!(image.is_file(), "there is no image `{}`: build it with `cargo xtask image {}`", image.display(), self.board);
         let tools = Tools::prepare(&repo, tools::LOCK, &Cache::open()?, None)?;
         let emulator = Emulator::new(tools)?;
         ui::say(&format!("virtual machines run on {}", emulator.accelerator()));

@@ -93,9 +93,7 @@ fn answer(request: &[u8], message: u8, lease: &Lease) -> Option<Vec<u8>> {
     bytes.extend_from_slice(&COOKIE);
     let router = ROUTER.octets();
     let seconds = LEASE_SECONDS.to_be_bytes();
-    for (option, value) in
-        [(OPTION_MESSAGE, [message].as_slice()), (54, &router), (51, &seconds), (1, &MASK), (3, &router)]
-    {
+    for (option, value) in [(OPTION_MESSAGE, [message].as_slice()), (54, &router), (51, &seconds), (1, &MASK), (3, &router)] {
         bytes.push(option);
         bytes.push(value.len() as u8);
         bytes.extend_from_slice(value);

@@ -88,8 +88,7 @@ impl Disk {
     }
 
     fn partition(&self, label: &str) -> Result<&Partition> {
-        let (_, partition) =
-            self.table.by_name(label).ok_or_else(|| anyhow!("the disk has no partition `{label}`"))?;
+        let (_, partition) = self.table.by_name(label).ok_or_else(|| anyhow!("the disk has no partition `{label}`"))?;
         Ok(partition)
     }
 
@@ -115,8 +114,7 @@ impl Disk {
     /// Replaces a FAT partition's files by others: the file system is made anew, as a whole.
     pub fn replace_files(&self, label: &str, files: Vec<(String, Vec<u8>)>) -> Result<()> {
         let partition = self.partition(label)?;
-        let files: Vec<_> =
-            files.into_iter().map(|(path, bytes)| (path, crate::tree::Content::Bytes(bytes.into()))).collect();
+        let files: Vec<_> = files.into_iter().map(|(path, bytes)| (path, crate::tree::Content::Bytes(bytes.into()))).collect();
         let aside = tempfile::NamedTempFile::new()?;
         let part = match label {
             "esp" => crate::image::esp_part(&files, aside.path())?,
@@ -199,9 +197,7 @@ pub fn damaged(content: &[u8], damage: Damage) -> Result<Option<Vec<u8>>> {
         Damage::Remove => return Ok(None),
         Damage::Empty => bytes.clear(),
         Damage::Unsign => {
-            bytes = pe::read(content)
-                .and_then(|program| program.without_signatures(content))
-                .context("it is no signed UEFI program")?;
+            bytes = pe::read(content).and_then(|program| program.without_signatures(content)).context("it is no signed UEFI program")?;
         }
     }
     Ok(Some(bytes))

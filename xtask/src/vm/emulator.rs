@@ -102,9 +102,7 @@ fn probe(tools: &Tools, folder: &Path, accelerator: &str) -> Result<bool> {
     let errors = fs::File::create(folder.join("errors"))?;
     let mut running = sandbox(tools, folder).command(argv).spawn(Stdio::null(), Stdio::null(), errors.into())?;
     let begun = Instant::now();
-    let said = |name: &str, word: &str| {
-        fs::read(folder.join(name)).is_ok_and(|said| String::from_utf8_lossy(&said).contains(word))
-    };
+    let said = |name: &str, word: &str| fs::read(folder.join(name)).is_ok_and(|said| String::from_utf8_lossy(&said).contains(word));
     let works = loop {
         if said("serial", PROBE_WORD) {
             break true;

@@ -68,7 +68,11 @@ impl Hub {
     /// Cuts a node off, or lets it back.
     pub fn set_cut(&self, node: usize, cut: bool) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        if cut { faults.cut.insert(node) } else { faults.cut.remove(&node) };
+        if cut {
+            faults.cut.insert(node)
+        } else {
+            faults.cut.remove(&node)
+        };
     }
 
     /// Loses that many of a hundred frames from now on, the same ones for the same seed.
@@ -105,8 +109,7 @@ impl Faults {
 fn carry(sockets: &[(UdpSocket, SocketAddr)], faults: &Mutex<Faults>, end: &AtomicBool) {
     let mut buffer = vec![0; FRAME_MAX_BYTES];
     while !end.load(Ordering::Relaxed) {
-        let mut waiting: Vec<_> =
-            sockets.iter().map(|(socket, _)| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
+        let mut waiting: Vec<_> = sockets.iter().map(|(socket, _)| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
         let _ = poll(&mut waiting, PollTimeout::from(POLL_MILLISECONDS));
         for (from, (socket, node)) in sockets.iter().enumerate() {
             // An error is a node whose QEMU is not there (ECONNREFUSED by ICMP): nothing to carry.

@@ -173,13 +173,11 @@ fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result
 /// Loopback ports that are free now: QEMU, which can't be handed an open one through the sandbox, takes them a
 /// moment later.
 fn free_udp_ports(count: usize) -> Result<Vec<u16>> {
-    let sockets: Vec<_> =
-        (0..count).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
+    let sockets: Vec<_> = (0..count).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
     Ok(sockets.iter().map(|socket| socket.local_addr().map(|at| at.port())).collect::<std::io::Result<_>>()?)
 }
 
 fn free_tcp_ports(count: usize) -> Result<Vec<u16>> {
-    let sockets: Vec<_> =
-        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
+    let sockets: Vec<_> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
     Ok(sockets.iter().map(|socket| socket.local_addr().map(|at| at.port())).collect::<std::io::Result<_>>()?)
 }

@@ -77,11 +77,7 @@ impl MachinePlan {
 
     /// The firmware with which the machine starts, and the variables that a new machine has; both below [`FIRMWARE_DIR`].
     pub const fn firmware(&self) -> (&'static str, &'static str) {
-        if self.secure_boot {
-            ("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.ms.fd")
-        } else {
-            ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd")
-        }
+        if self.secure_boot { ("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.ms.fd") } else { ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd") }
     }
 }
 
@@ -158,8 +154,7 @@ pub fn arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
     );
     add("-device", format!("virtio-net-pci,netdev=link,romfile=,mac=52:54:00:77:00:{n:02x}"));
     // The way in from the host; nothing gets out by it.
-    let forwards: String =
-        plan.forwards.iter().map(|f| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", f.host, f.node)).collect();
+    let forwards: String = plan.forwards.iter().map(|f| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", f.host, f.node)).collect();
     add("-netdev", format!("user,id=host,restrict=on,ipv6=off,net=10.78.{n}.0/24{forwards}"));
     add("-device", format!("virtio-net-pci,netdev=host,romfile=,mac=52:54:00:78:00:{n:02x}"));
     add("-chardev", format!("file,id=serial,append=on,path={LAB_INSIDE}/{}", plan.serial_log()));

@@ -15,7 +15,7 @@ mod qmp;
 pub mod scenario;
 mod visit;
 
-pub use emulator::{Accelerator, Emulator};
+pub use emulator::Emulator;
 pub use lab::{DISK_GB, Lab, MEMORY_MB, NodeSpec, prepare_folder};
 pub use machine::{PAGE_PORT, SSH_PORT};
 pub use visit::{SSH_USER, make_key};

@@ -72,8 +72,7 @@ impl Node {
         let errors = self.folder.join(format!("{}.qemu.log", self.plan.name));
         let words = arguments(&self.plan, emulator.accelerator());
         let stderr = File::create(&errors)?;
-        let mut running =
-            emulator.start(&self.folder, &words, Stdio::piped(), Stdio::piped(), stderr.into())?;
+        let mut running = emulator.start(&self.folder, &words, Stdio::piped(), Stdio::piped(), stderr.into())?;
         let lines = running.child.stdin.take().zip(running.child.stdout.take());
         let (to, from) = lines.context("QEMU has no control line")?;
         match Qmp::start(to, from) {
@@ -107,8 +106,7 @@ impl Node {
         let mut all = Lost::default();
         if self.plan.log_writes {
             for disk in &self.plan.disks {
-                let (start, disk, log) =
-                    (self.folder.join(start_of(disk)), self.folder.join(disk), self.folder.join(log_of(disk)));
+                let (start, disk, log) = (self.folder.join(start_of(disk)), self.folder.join(disk), self.folder.join(log_of(disk)));
                 let lost = power::replay(&log, &start, &mut self.random)?;
                 fs::rename(&start, &disk)?;
                 all = Lost { writes: all.writes + lost.writes, lost: all.lost + lost.lost };

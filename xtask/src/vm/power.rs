@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 /// `ljsfwshr`'s number in the log's first sector (dm-log-writes.c).
-const MAGIC: u64 = 0x6a73_6677_7368_72;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const VERSION: u64 = 1;
 const FLUSH: u64 = 1;
 const FUA: u64 = 2;
@@ -70,10 +70,7 @@ pub struct Lost {
 pub fn replay(log: &Path, disk: &Path, random: &mut Random) -> Result<Lost> {
     let log_file = File::open(log).with_context(|| format!("failed to open the log of writes `{}`", log.display()))?;
     let entries = read(&log_file).with_context(|| format!("failed to read the log of writes `{}`", log.display()))?;
-    let disk_file = File::options()
-        .write(true)
-        .open(disk)
-        .with_context(|| format!("failed to open the disk `{}`", disk.display()))?;
+    let disk_file = File::options().write(true).open(disk).with_context(|| format!("failed to open the disk `{}`", disk.display()))?;
     let kept = keep(&entries, random);
     let mut lost = Lost { writes: entries.len(), lost: 0 };
     let mut buffer = Vec::new();

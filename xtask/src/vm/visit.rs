@@ -66,14 +66,7 @@ pub struct Ended {
 /// Runs a command in a node once.
 ///
 /// `input` is a file that becomes its standard input.
-pub fn run(
-    emulator: &Emulator,
-    lab: &Path,
-    port: u16,
-    command: &str,
-    input: Option<&Path>,
-    limit: Duration,
-) -> Result<Ended> {
+pub fn run(emulator: &Emulator, lab: &Path, port: u16, command: &str, input: Option<&Path>, limit: Duration) -> Result<Ended> {
     let mut words = vec!["ssh".to_owned(), "-F".to_owned(), "none".to_owned()];
     let key = format!("IdentityFile={LAB_INSIDE}/key");
     let connect = format!("ConnectTimeout={ATTEMPT_SECONDS}");
@@ -113,8 +106,7 @@ fn finish(
         }
         None => Stdio::null(),
     };
-    let mut running =
-        emulator.start(lab, words, stdin, File::create(&out)?.into(), File::create(&err)?.into())?;
+    let mut running = emulator.start(lab, words, stdin, File::create(&out)?.into(), File::create(&err)?.into())?;
     let begun = Instant::now();
     let status = loop {
         if let Some(status) = running.child.try_wait()? {

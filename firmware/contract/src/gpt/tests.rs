@@ -4,45 +4,22 @@ use proptest::prelude::*;
 const DISK_SECTORS: u64 = 1 << 16;
 
 fn table() -> impl Strategy<Value = Table> {
-    let partition = (
-        any::<u128>(),
-        any::<u128>(),
-        any::<u64>(),
-        "[a-zé漢-]{0,12}",
-    );
+    let partition = (any::<u128>(), any::<u128>(), any::<u64>(), "[a-zé漢-]{0,12}");
     // Cuts of the usable range; between two neighbours lies a partition or a gap.
     let cuts = proptest::collection::btree_set(FIRST_USABLE_LBA..DISK_SECTORS - 34, 2..12);
-    (
-        any::<u128>(),
-        cuts,
-        proptest::collection::vec((1..=128u8, partition), 12),
-    )
-        .prop_map(|(disk, cuts, parts)| {
-            let cuts: Vec<u64> = cuts.into_iter().collect();
-            let partitions = cuts
-                .windows(2)
-                .zip(parts)
-                .filter(|(_, (number, _))| number % 4 != 0)
-                .map(|(range, (number, (kind, guid, attributes, name)))| {
-                    let (kind, guid) = (Guid(kind | 1), Guid(guid | 1));
-                    (
-                        number,
-                        Partition {
-                            kind,
-                            guid,
-                            first: range[0],
-                            last: range[1] - 1,
-                            attributes,
-                            name,
-                        },
-                    )
-                })
-                .collect();
-            Table {
-                disk: Guid(disk),
-                partitions,
-            }
-        })
+    (any::<u128>(), cuts, proptest::collection::vec((1..=128u8, partition), 12)).prop_map(|(disk, cuts, parts)| {
+        let cuts: Vec<u64> = cuts.into_iter().collect();
+        let partitions = cuts
+            .windows(2)
+            .zip(parts)
+            .filter(|(_, (number, _))| number % 4 != 0)
+            .map(|(range, (number, (kind, guid, attributes, name)))| {
+                let (kind, guid) = (Guid(kind | 1), Guid(guid | 1));
+                (number, Partition { kind, guid, first: range[0], last: range[1] - 1, attributes, name })
+            })
+            .collect();
+        Table { disk: Guid(disk), partitions }
+    })
 }
 
 /// A disk's start and end, which is all that a table touches.
@@ -54,9 +31,7 @@ struct Disk {
 
 impl Disk {
     fn with(table: &Table) -> Self {
-        let Encoded {
-            primary, backup, ..
-        } = table.encode(DISK_SECTORS).unwrap();
+        let Encoded { primary, backup, .. } = table.encode(DISK_SECTORS).unwrap();
         Self { primary, backup }
     }
 
@@ -148,21 +123,11 @@ proptest! {
 }
 
 fn partition(first: u64, last: u64) -> Partition {
-    Partition {
-        kind: Guid(1),
-        guid: Guid(2),
-        first,
-        last,
-        attributes: 0,
-        name: "x".to_owned(),
-    }
+    Partition { kind: Guid(1), guid: Guid(2), first, last, attributes: 0, name: "x".to_owned() }
 }
 
 fn of(partitions: impl IntoIterator<Item = (u8, Partition)>) -> Table {
-    Table {
-        disk: Guid(7),
-        partitions: partitions.into_iter().collect(),
-    }
+    Table { disk: Guid(7), partitions: partitions.into_iter().collect() }
 }
 
 #[test]
@@ -175,20 +140,8 @@ fn what_cannot_lie_on_the_disk_is_refused() {
         of([(1, partition(40, 50)), (2, partition(50, 60))]),
         of([(0, partition(40, 50))]),
         of([(129, partition(40, 50))]),
-        of([(
-            1,
-            Partition {
-                name: "x".repeat(37),
-                ..partition(40, 50)
-            },
-        )]),
-        of([(
-            1,
-            Partition {
-                kind: Guid::ZERO,
-                ..partition(40, 50)
-            },
-        )]),
+        of([(1, Partition { name: "x".repeat(37), ..partition(40, 50) })]),
+        of([(1, Partition { kind: Guid::ZERO, ..partition(40, 50) })]),
     ];
     for table in bad {
         assert!(table.encode(DISK_SECTORS).is_err(), "{table:?}");
@@ -200,8 +153,6 @@ fn what_cannot_lie_on_the_disk_is_refused() {
 
 #[test]
 fn a_backup_from_a_smaller_disk_is_not_taken() {
-    let small = of([(1, partition(40, 50))])
-        .encode(DISK_SECTORS / 2)
-        .unwrap();
+    let small = of([(1, partition(40, 50))]).encode(DISK_SECTORS / 2).unwrap();
     assert!(decode_backup(&small.backup, DISK_SECTORS).is_err());
 }

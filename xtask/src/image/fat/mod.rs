@@ -58,23 +58,11 @@ struct FixedTime;
 
 impl TimeProvider for FixedTime {
     fn get_current_date(&self) -> Date {
-        Date {
-            year: YEAR,
-            month: 1,
-            day: 1,
-        }
+        Date { year: YEAR, month: 1, day: 1 }
     }
 
     fn get_current_date_time(&self) -> DateTime {
-        DateTime {
-            date: self.get_current_date(),
-            time: Time {
-                hour: 0,
-                min: 0,
-                sec: 0,
-                millis: 0,
-            },
-        }
+        DateTime { date: self.get_current_date(), time: Time { hour: 0, min: 0, sec: 0, millis: 0 } }
     }
 }
 
@@ -83,12 +71,7 @@ pub type Fat = fatfs::FileSystem<Window>;
 
 /// Opens the file system in a window of a file.
 pub fn open(window: Window) -> std::io::Result<Fat> {
-    Fat::new(
-        window,
-        FsOptions::new()
-            .time_provider(&FixedTime)
-            .update_accessed_date(false),
-    )
+    Fat::new(window, FsOptions::new().time_provider(&FixedTime).update_accessed_date(false))
 }
 
 /// All files of an open file system: path with `/`, content.
@@ -135,26 +118,15 @@ type Folder<'a> = BTreeMap<String, (&'a str, Node<'a>)>;
 /// # Errors
 /// When the files do not fit, when two names differ in case only or are none that FAT allows, and when writing fails.
 pub fn build(plan: &FatPlan, files: &[(String, Content)], out: &Path) -> Result<Part> {
-    build_inner(plan, files, out)
-        .with_context(|| format!("failed to make the FAT file system `{}`", plan.label))
+    build_inner(plan, files, out).with_context(|| format!("failed to make the FAT file system `{}`", plan.label))
 }
 
 fn build_inner(plan: &FatPlan, files: &[(String, Content)], out: &Path) -> Result<Part> {
     let root = folders(files)?;
     let geometry = Geometry::new(plan)?;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(out)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(out)?;
     file.set_len(plan.bytes)?;
-    let mut writer = Writer {
-        file: &file,
-        geometry: &geometry,
-        next: ROOT_CLUSTER,
-        fat: vec![0x0fff_fff8, END_OF_CHAIN],
-    };
+    let mut writer = Writer { file: &file, geometry: &geometry, next: ROOT_CLUSTER, fat: vec![0x0fff_fff8, END_OF_CHAIN] };
     let label = names::label(plan.label)?;
     writer.folder(&root, None, Some(label))?;
     let Writer { next, fat, .. } = writer;
@@ -170,11 +142,7 @@ fn build_inner(plan: &FatPlan, files: &[(String, Content)], out: &Path) -> Resul
         file.write_all_at(&info, (at + 1) * SECTOR_BYTES)?;
     }
     let used = geometry.offset(next);
-    Ok(Part {
-        file: out.to_owned(),
-        bytes: plan.bytes,
-        used,
-    })
+    Ok(Part { file: out.to_owned(), bytes: plan.bytes, used })
 }
 
 /// The files as folders in folders.
@@ -185,9 +153,7 @@ fn folders(files: &[(String, Content)]) -> Result<Folder<'_>> {
         let mut rest = path.as_str();
         while let Some((name, below)) = rest.split_once('/') {
             names::check(name).with_context(|| format!("`{path}` can't be written"))?;
-            let entry = folder
-                .entry(name.to_lowercase())
-                .or_insert_with(|| (name, Node::Folder(Folder::new())));
+            let entry = folder.entry(name.to_lowercase()).or_insert_with(|| (name, Node::Folder(Folder::new())));
             match entry {
                 (written, Node::Folder(below)) if *written == name => folder = below,
                 (written, _) => {
@@ -197,10 +163,7 @@ fn folders(files: &[(String, Content)]) -> Result<Folder<'_>> {
             rest = below;
         }
         names::check(rest).with_context(|| format!("`{path}` can't be written"))?;
-        if folder
-            .insert(rest.to_lowercase(), (rest, Node::File(content)))
-            .is_some()
-        {
+        if folder.insert(rest.to_lowercase(), (rest, Node::File(content))).is_some() {
             bail!("`{path}` is there twice (FAT does not tell upper from lower case)");
         }
     }
@@ -220,31 +183,17 @@ impl Geometry {
     fn new(plan: &FatPlan) -> Result<Self> {
         let total = plan.bytes / SECTOR_BYTES;
         let cluster_sectors = u64::from(plan.cluster_bytes) / SECTOR_BYTES;
-        ensure!(
-            matches!(cluster_sectors, 1 | 2 | 4 | 8 | 16 | 32 | 64),
-            "clusters of {} bytes",
-            plan.cluster_bytes
-        );
+        ensure!(matches!(cluster_sectors, 1 | 2 | 4 | 8 | 16 | 32 | 64), "clusters of {} bytes", plan.cluster_bytes);
         // A little more than needed: as if all sectors were clusters.
         let fat_sectors = ((total / cluster_sectors + 2) * 4).div_ceil(SECTOR_BYTES);
         let before = (RESERVED_MIN_SECTORS + 2 * fat_sectors).next_multiple_of(PAGE_SECTORS);
         let reserved = before - 2 * fat_sectors;
         let clusters = total.saturating_sub(before) / cluster_sectors;
         if clusters < FAT32_MIN_CLUSTERS || clusters > u64::from(END_OF_CHAIN) - 16 {
-            bail!(
-                "{} bytes in clusters of {} are no FAT32",
-                plan.bytes,
-                plan.cluster_bytes
-            );
+            bail!("{} bytes in clusters of {} are no FAT32", plan.bytes, plan.cluster_bytes);
         }
         let total_sectors = u32::try_from(total)?;
-        Ok(Self {
-            total_sectors,
-            reserved,
-            fat_sectors,
-            cluster_sectors,
-            clusters: u32::try_from(clusters)?,
-        })
+        Ok(Self { total_sectors, reserved, fat_sectors, cluster_sectors, clusters: u32::try_from(clusters)? })
     }
 
     fn cluster_bytes(&self) -> u64 {
@@ -314,11 +263,7 @@ impl Writer<'_> {
         let free = u64::from(self.geometry.clusters - (first - ROOT_CLUSTER));
         if wanted > free {
             let cluster = self.geometry.cluster_bytes();
-            bail!(
-                "it is full: {} bytes are left, {} are wanted",
-                free * cluster,
-                wanted * cluster
-            );
+            bail!("it is full: {} bytes are left, {} are wanted", free * cluster, wanted * cluster);
         }
         self.next += u32::try_from(wanted)?;
         self.fat.extend(first + 1..self.next);
@@ -327,21 +272,10 @@ impl Writer<'_> {
     }
 
     /// Writes a folder and all below it; returns its first cluster. `above` is its parent's, `None` for the top.
-    fn folder(
-        &mut self,
-        folder: &Folder<'_>,
-        above: Option<u32>,
-        label: Option<[u8; 11]>,
-    ) -> Result<u32> {
+    fn folder(&mut self, folder: &Folder<'_>, above: Option<u32>, label: Option<[u8; 11]>) -> Result<u32> {
         let mut aliases = Aliases::default();
-        let named: Vec<_> = folder
-            .values()
-            .map(|(name, node)| (aliases.entries(name), name, node))
-            .collect();
-        let count: usize = 2 + named
-            .iter()
-            .map(|(entries, ..)| entries.len() / ENTRY_BYTES)
-            .sum::<usize>();
+        let named: Vec<_> = folder.values().map(|(name, node)| (aliases.entries(name), name, node)).collect();
+        let count: usize = 2 + named.iter().map(|(entries, ..)| entries.len() / ENTRY_BYTES).sum::<usize>();
         let own = self.take((count * ENTRY_BYTES) as u64)?;
         let mut bytes = Vec::new();
         if let Some(label) = label {
@@ -358,22 +292,10 @@ impl Writer<'_> {
             let mut short = [b' '; 11];
             short.copy_from_slice(&entries[short_at..short_at + 11]);
             let entry = match node {
-                Node::Folder(below) => short_entry(
-                    short,
-                    ATTRIBUTE_FOLDER,
-                    self.folder(below, Some(own), None)?,
-                    0,
-                ),
+                Node::Folder(below) => short_entry(short, ATTRIBUTE_FOLDER, self.folder(below, Some(own), None)?, 0),
                 Node::File(content) => {
-                    let first = self
-                        .content(content)
-                        .with_context(|| format!("failed to write `{name}`"))?;
-                    short_entry(
-                        short,
-                        ATTRIBUTE_ARCHIVE,
-                        first,
-                        u32::try_from(content.len())?,
-                    )
+                    let first = self.content(content).with_context(|| format!("failed to write `{name}`"))?;
+                    short_entry(short, ATTRIBUTE_ARCHIVE, first, u32::try_from(content.len())?)
                 }
             };
             entries[short_at..].copy_from_slice(&entry);
@@ -393,15 +315,12 @@ impl Writer<'_> {
         match content {
             Content::Bytes(bytes) => self.file.write_all_at(bytes, at)?,
             Content::Slice { file, offset, len } => {
-                let source = File::open(file.as_path())
-                    .with_context(|| format!("failed to open `{}`", file.display()))?;
+                let source = File::open(file.as_path()).with_context(|| format!("failed to open `{}`", file.display()))?;
                 let mut buffer = vec![0; COPY_BYTES];
                 let mut done = 0;
                 while done < *len {
                     let chunk = &mut buffer[..(len - done).min(COPY_BYTES as u64) as usize];
-                    source
-                        .read_exact_at(chunk, offset + done)
-                        .with_context(|| format!("failed to read `{}`", file.display()))?;
+                    source.read_exact_at(chunk, offset + done).with_context(|| format!("failed to read `{}`", file.display()))?;
                     self.file.write_all_at(chunk, at + done)?;
                     done += chunk.len() as u64;
                 }

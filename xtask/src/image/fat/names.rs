@@ -16,13 +16,8 @@ const LONG_MAX_CHARS: usize = 255;
 
 /// A volume label as it is stored.
 pub fn label(text: &str) -> Result<[u8; 11]> {
-    let allowed = |byte: u8| {
-        byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-' || byte == b' '
-    };
-    ensure!(
-        text.len() <= 11 && text.bytes().all(allowed),
-        "`{text}` is no label: 11 letters of A to Z at most"
-    );
+    let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-' || byte == b' ';
+    ensure!(text.len() <= 11 && text.bytes().all(allowed), "`{text}` is no label: 11 letters of A to Z at most");
     let mut label = [b' '; 11];
     label[..text.len()].copy_from_slice(text.as_bytes());
     Ok(label)
@@ -32,10 +27,7 @@ pub fn label(text: &str) -> Result<[u8; 11]> {
 pub fn check(name: &str) -> Result<()> {
     let allowed = |c: char| !c.is_control() && !"\"*/:<>?\\|".contains(c);
     ensure!(
-        !name.is_empty()
-            && name.encode_utf16().count() <= LONG_MAX_CHARS
-            && name.chars().all(allowed)
-            && !name.ends_with(['.', ' ']),
+        !name.is_empty() && name.encode_utf16().count() <= LONG_MAX_CHARS && name.chars().all(allowed) && !name.ends_with(['.', ' ']),
         "`{name}` is no name that FAT allows"
     );
     Ok(())
@@ -52,9 +44,7 @@ impl Aliases {
         let short = exact.unwrap_or_else(|| self.alias(name));
         let mut entries = Vec::new();
         if exact.is_none() {
-            let checksum = short
-                .iter()
-                .fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
+            let checksum = short.iter().fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
             let units: Vec<u16> = name.encode_utf16().collect();
             let count = units.len().div_ceil(LONG_CHARS);
             for (index, part) in units.chunks(LONG_CHARS).enumerate().rev() {
@@ -64,11 +54,7 @@ impl Aliases {
                 entry[11] = ATTRIBUTE_LONG;
                 entry[13] = checksum;
                 // A zero ends the name, what follows is filled with ones.
-                let padded = part
-                    .iter()
-                    .copied()
-                    .chain([0])
-                    .chain(std::iter::repeat(0xffff));
+                let padded = part.iter().copied().chain([0]).chain(std::iter::repeat(0xffff));
                 for (at, unit) in LONG_AT.iter().zip(padded) {
                     entry[*at..at + 2].copy_from_slice(&unit.to_le_bytes());
                 }
@@ -90,10 +76,7 @@ impl Aliases {
                 .map(|c| if plain(c) { c as u8 } else { b'_' })
                 .collect()
         };
-        let (base, extension) = name
-            .rsplit_once('.')
-            .filter(|(base, _)| !base.is_empty())
-            .unwrap_or((name, ""));
+        let (base, extension) = name.rsplit_once('.').filter(|(base, _)| !base.is_empty()).unwrap_or((name, ""));
         let (base, extension) = (clean(base), clean(extension));
         let mut short = [b' '; 11];
         for (to, from) in short[8..].iter_mut().zip(extension) {
@@ -119,10 +102,7 @@ impl Aliases {
 fn exact(name: &str) -> Option<[u8; 11]> {
     let (base, extension) = name.split_once('.').unwrap_or((name, ""));
     let fits = |text: &str, most: usize| text.len() <= most && text.chars().all(plain);
-    let right = !base.is_empty()
-        && fits(base, 8)
-        && fits(extension, 3)
-        && (extension.is_empty() != name.contains('.'));
+    let right = !base.is_empty() && fits(base, 8) && fits(extension, 3) && (extension.is_empty() != name.contains('.'));
     right.then(|| {
         let mut short = [b' '; 11];
         short[..base.len()].copy_from_slice(base.as_bytes());

@@ -5,12 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PLAN: FatPlan = FatPlan {
-    label: "TEST",
-    volume_id: 0x1234_abcd,
-    bytes: 64 << 20,
-    cluster_bytes: 512,
-};
+const PLAN: FatPlan = FatPlan { label: "TEST", volume_id: 0x1234_abcd, bytes: 64 << 20, cluster_bytes: 512 };
 
 fn made(files: &[(String, Content)]) -> Result<(tempfile::NamedTempFile, Part)> {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -19,11 +14,7 @@ fn made(files: &[(String, Content)]) -> Result<(tempfile::NamedTempFile, Part)> 
 }
 
 fn opened(part: &Part) -> Fat {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&part.file)
-        .unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(&part.file).unwrap();
     open(Window::new(file, 0, part.bytes)).unwrap()
 }
 
@@ -38,24 +29,14 @@ fn folders_have_the_entries_that_other_systems_check() {
     let geometry = Geometry::new(&PLAN).unwrap();
     let entry = |cluster: u32, index: u64| {
         let mut entry = [0; ENTRY_BYTES];
-        disk.read_exact_at(
-            &mut entry,
-            geometry.offset(cluster) + index * ENTRY_BYTES as u64,
-        )
-        .unwrap();
+        disk.read_exact_at(&mut entry, geometry.offset(cluster) + index * ENTRY_BYTES as u64).unwrap();
         entry
     };
     // 2 is the top, 3 is `one`, 4 is `two`.
     assert_eq!(entry(2, 0)[..12], *b"TEST       \x08");
     for (own, above) in [(3, 0), (4, 3)] {
-        assert_eq!(
-            (entry(own, 0)[..11].to_vec(), entry(own, 0)[26]),
-            (b".          ".to_vec(), own as u8)
-        );
-        assert_eq!(
-            (entry(own, 1)[..11].to_vec(), entry(own, 1)[26]),
-            (b"..         ".to_vec(), above)
-        );
+        assert_eq!((entry(own, 0)[..11].to_vec(), entry(own, 0)[26]), (b".          ".to_vec(), own as u8));
+        assert_eq!((entry(own, 1)[..11].to_vec(), entry(own, 1)[26]), (b"..         ".to_vec(), above));
     }
     assert_eq!(geometry.offset(2) % 4096, 0);
 }
@@ -63,8 +44,7 @@ fn folders_have_the_entries_that_other_systems_check() {
 #[test]
 fn names_that_old_systems_know_need_no_second_one() {
     let mut aliases = Aliases::default();
-    let short =
-        |entries: Vec<u8>| String::from_utf8(entries[entries.len() - 32..][..11].to_vec()).unwrap();
+    let short = |entries: Vec<u8>| String::from_utf8(entries[entries.len() - 32..][..11].to_vec()).unwrap();
     assert_eq!(aliases.entries("BOOTX64.EFI").len(), 32);
     assert_eq!(aliases.entries("BOOT").len(), 32);
     assert_eq!(short(aliases.entries("grubx64.efi")), "GRUBX6~1EFI");
@@ -77,20 +57,8 @@ fn names_that_old_systems_know_need_no_second_one() {
 
 #[test]
 fn bad_names_and_double_ones_are_refused() {
-    for paths in [
-        &["a", "A"][..],
-        &["a", "a/b"],
-        &["A/b", "a/c"],
-        &["a//b"],
-        &[""],
-        &["a."],
-        &["a?b"],
-        &["/a"],
-    ] {
-        let files: Vec<_> = paths
-            .iter()
-            .map(|path| ((*path).to_owned(), bytes("x")))
-            .collect();
+    for paths in [&["a", "A"][..], &["a", "a/b"], &["A/b", "a/c"], &["a//b"], &[""], &["a."], &["a?b"], &["/a"]] {
+        let files: Vec<_> = paths.iter().map(|path| ((*path).to_owned(), bytes("x"))).collect();
         assert!(made(&files).is_err(), "{paths:?}");
     }
 }
@@ -99,17 +67,10 @@ fn bad_names_and_double_ones_are_refused() {
 fn what_is_too_large_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(65 << 20).unwrap();
-    let content = Content::Slice {
-        file: file.path().to_owned().into(),
-        offset: 0,
-        len: 65 << 20,
-    };
+    let content = Content::Slice { file: file.path().to_owned().into(), offset: 0, len: 65 << 20 };
     let error = made(&[("large".to_owned(), content)]).unwrap_err();
     assert!(format!("{error:#}").contains("full"), "{error:#}");
-    let plan = FatPlan {
-        cluster_bytes: 4096,
-        ..PLAN
-    };
+    let plan = FatPlan { cluster_bytes: 4096, ..PLAN };
     assert!(build(&plan, &[], file.path()).is_err());
 }
 
@@ -119,10 +80,7 @@ fn a_file_can_be_put_beside_and_replaced_in_place() {
     for text in ["hostname = \"a\"\n", "short\n"] {
         put_top(&opened(&part), "cloudy.toml", text.as_bytes()).unwrap();
         let files = read_all(&opened(&part)).unwrap();
-        assert_eq!(
-            files[1],
-            ("cloudy.toml".to_owned(), text.as_bytes().to_vec())
-        );
+        assert_eq!(files[1], ("cloudy.toml".to_owned(), text.as_bytes().to_vec()));
         assert_eq!(files.len(), 2);
     }
 }

@@ -52,8 +52,7 @@ impl Scenario {
         }
         let mut saved = BTreeSet::new();
         for (number, step) in (1..).zip(&raw.steps) {
-            check_step(step, &names, &mut saved, raw.community.is_some())
-                .with_context(|| format!("step {number} ({})", step.verb()))?;
+            check_step(step, &names, &mut saved, raw.community.is_some()).with_context(|| format!("step {number} ({})", step.verb()))?;
         }
         let nodes = raw.nodes.iter().map(|node| (spec(node), node.start)).collect();
         Ok(Self { name, title: raw.title, full: raw.full, community: raw.community, nodes, steps: raw.steps })
@@ -77,20 +76,12 @@ fn check_text(text: &str, community: bool) -> Result<()> {
         if !PLACEHOLDERS.contains(&placeholder) {
             bail!("`{placeholder}` is not known; known are {}", PLACEHOLDERS.join(", "));
         }
-        ensure!(
-            community || placeholder == "{ssh-key}",
-            "`{placeholder}` needs a community: write `community = \"…\"` at the top"
-        );
+        ensure!(community || placeholder == "{ssh-key}", "`{placeholder}` needs a community: write `community = \"…\"` at the top");
     }
     Ok(())
 }
 
-fn check_step<'a>(
-    step: &'a RawStep,
-    nodes: &BTreeSet<&str>,
-    saved: &mut BTreeSet<&'a str>,
-    community: bool,
-) -> Result<()> {
+fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSet<&'a str>, community: bool) -> Result<()> {
     if let Some(node) = step.node() {
         let all = || nodes.iter().copied().collect::<Vec<_>>().join(", ");
         ensure!(nodes.contains(node), "there is no node `{node}`; there are: {}", all());
@@ -191,9 +182,7 @@ impl RawStep {
     /// The node that it is about, if it is about one.
     pub fn node(&self) -> Option<&str> {
         match self {
-            Self::Start(step) | Self::PowerCut(step) | Self::Reset(step) | Self::CutLink(step) | Self::HealLink(step) => {
-                Some(&step.node)
-            }
+            Self::Start(step) | Self::PowerCut(step) | Self::Reset(step) | Self::CutLink(step) | Self::HealLink(step) => Some(&step.node),
             Self::PowerOff(step) | Self::WaitOff(step) => Some(&step.node),
             Self::PowerCutRandom(step) => Some(&step.node),
             Self::WaitSerial(step) => Some(&step.node),

@@ -24,7 +24,7 @@ use anyhow::{Context, Result};
 
 pub use check::Scenario;
 pub use people::People;
-pub use run::{Outcome, run};
+pub use run::run;
 
 /// Where scenarios lie in the repo.
 pub const FOLDER: &str = "ci/scenarios";

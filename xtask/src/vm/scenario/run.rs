@@ -1,7 +1,7 @@
 //! Runs a scenario's steps on a lab, says each with its time, and on failure shows what the nodes said last.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -31,8 +31,6 @@ pub struct Outcome {
     pub name: String,
     /// Seconds that it took.
     pub seconds: f64,
-    /// Where the logs are.
-    pub folder: PathBuf,
 }
 
 /// Runs one scenario with nodes from `image`; disks and logs lie in `folder`, which is emptied. `repo` is where inputs
@@ -66,7 +64,7 @@ pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenar
     result.with_context(|| format!("scenario {} failed", scenario.name))?;
     let seconds = begun.elapsed().as_secs_f64();
     ui::say(&format!("  scenario {}: {seconds:.0} s", scenario.name));
-    Ok(Outcome { name: scenario.name.clone(), seconds, folder: folder.to_owned() })
+    Ok(Outcome { name: scenario.name.clone(), seconds })
 }
 
 struct Stage<'a> {
