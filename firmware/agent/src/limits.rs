@@ -45,7 +45,7 @@ pub const HOT_CELSIUS: f32 = 85.0;
 /// A clock before this moment (2026-01-01) is surely wrong.
 pub const EARLIEST_CLOCK_SECS: u64 = 1_767_225_600;
 /// How long the network part may take to say goodbye to its neighbours.
-pub const NET_GOODBYE: Duration = Duration::from_secs(3);
+pub const NET_GOODBYE: Duration = Duration::from_secs(8);
 /// Where root keeps the settings of an image: readable by the agent, written by root alone.
 pub const SETTINGS_DIR: &str = "/var/lib/cloudy-settings";
 /// How long a slot on trial may take to show that it works.
