@@ -4,7 +4,7 @@
 //! Absent neighbours never cost a slot. On a slot that is not on trial, only what "before" means is noted.
 
 use crate::client::Client;
-use crate::limits::{AGENT_SOCKET, CONFIRM_EVERY, CONFIRM_TIMEOUT, SETTINGS_DIR, SETTLED_TIMEOUT};
+use crate::limits::{AGENT_SOCKET, CONFIRM_EVERY, CONFIRM_TIMEOUT, CONFIRMED_MARK, SETTINGS_DIR, SETTLED_TIMEOUT};
 use crate::mounts::Mounted;
 use crate::settings::write_whole;
 use crate::status::{Docker, Status};
@@ -51,6 +51,7 @@ pub async fn run() -> Result<()> {
         }
     };
     end_trial(entry)?;
+    std::fs::write(CONFIRMED_MARK, "").with_context(|| format!("writing `{CONFIRMED_MARK}`"))?;
     log::info!(entry:% = entry; "this system proved good and is confirmed");
     note(&status)
 }

@@ -48,6 +48,8 @@ pub const EARLIEST_CLOCK_SECS: u64 = 1_767_225_600;
 pub const NET_GOODBYE: Duration = Duration::from_secs(8);
 /// Where root keeps the settings of an image: readable by the agent, written by root alone.
 pub const SETTINGS_DIR: &str = "/var/lib/cloudy-settings";
+/// Made by `cloudy confirm` when it has ended this boot's trial: init's report was written before.
+pub const CONFIRMED_MARK: &str = "/run/cloudy/confirmed";
 /// How long a slot on trial may take to show that it works.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long a confirmed slot is given until all that will come is there and is noted.

@@ -2,7 +2,7 @@
 
 use crate::broker::{self, Request};
 use crate::host::{self, Sampler};
-use crate::limits::{HOST_MAX_AGE, UNITS_MAX_AGE};
+use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE};
 use crate::net::{ClusterView, NetHandle};
 use crate::problems;
 use crate::status::{Boot, Clock, Docker, Host, Services, Status};
@@ -144,7 +144,8 @@ fn boot_report() -> Option<contract::report::Report> {
 fn boot(report: contract::report::Report) -> Boot {
     // A failure of the build that runs now is one that it got over.
     let rollback = report.last_failure.filter(|f| f.build != report.build).map(|f| format!("{}: {}", f.step, f.reason));
-    Boot { slot: Some(report.slot.to_string()), confirmed: Some(report.trial.is_none()), rollback, problems: report.warnings }
+    let confirmed = report.trial.is_none() || std::path::Path::new(CONFIRMED_MARK).exists();
+    Boot { slot: Some(report.slot.to_string()), confirmed: Some(confirmed), rollback, problems: report.warnings }
 }
 
 /// Whether the kernel's clock follows a time server (adjtimex(2): no STA_UNSYNC), as far as timesyncd says.

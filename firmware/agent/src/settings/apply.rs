@@ -160,7 +160,7 @@ fn is_ethernet(path: &Path) -> bool {
 
 /// At boot networkd starts after this; when this is restarted, it must read its files anew.
 fn reload_network() {
-    if Path::new("/run/systemd/netif/links").exists() {
+    if Path::new("/run/systemd/netif/state").exists() {
         run("networkctl", &["reload"]);
     }
 }
