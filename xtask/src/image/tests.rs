@@ -1,3 +1,5 @@
+//! Whole images, from parts to bytes.
+
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};

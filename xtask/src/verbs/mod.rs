@@ -14,6 +14,7 @@ pub mod plan;
 mod sizes;
 mod tools;
 mod test;
+mod tidy;
 mod why;
 mod vm;
 
@@ -36,6 +37,7 @@ enum Verb {
     Sizes(sizes::SizesVerb),
     Tools(tools::Tools),
     Test(test::TestVerb),
+    Tidy(tidy::TidyVerb),
     Why(why::WhyVerb),
     Vm(vm::VmVerb),
 }
@@ -52,6 +54,7 @@ pub fn run() -> Result<()> {
         Verb::Sizes(verb) => verb.run(),
         Verb::Tools(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),
+        Verb::Tidy(verb) => verb.run(),
         Verb::Why(verb) => verb.run(),
         Verb::Vm(verb) => verb.run(),
     }

@@ -1,3 +1,5 @@
+//! Reading and writing tables, whole and damaged.
+
 use super::*;
 use proptest::prelude::*;
 

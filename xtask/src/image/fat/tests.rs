@@ -1,3 +1,5 @@
+//! File systems that are written, read back by another reader.
+
 use std::collections::BTreeSet;
 use std::io::Write;
 

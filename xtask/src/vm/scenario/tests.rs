@@ -1,3 +1,5 @@
+//! Scenarios as data: what is read, and what is refused.
+
 use std::collections::BTreeMap;
 
 use super::super::visit::{Answer, Ended};
