@@ -177,8 +177,17 @@ pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> 
         Ok(())
     };
     let tree = modules.index(modules.lay(whole.clone()), scratch.path(), depmod)?;
-    let (tree, _) = firmware::select(tree, modules.firmware(), &plan.firmware);
-    let (mut tree, _) = prune::prune(tree, &plan.prune);
+    let (tree, kept) = firmware::select(tree, modules.firmware(), &plan.firmware);
+    let (mut tree, pruned) = prune::prune(tree, &plan.prune);
+    let mb = |bytes: u64| bytes / 1_000_000;
+    ui::say(&format!(
+        "{} kernel modules, {} MB; firmware {} MB ({} MB left out); {} MB pruned",
+        modules.by_name.len(),
+        mb(modules.bytes()),
+        mb(kept.kept_bytes),
+        mb(kept.pruned.bytes),
+        mb(pruned.bytes)
+    ));
     for (path, mode) in FOLDERS {
         if tree.get(path).is_none() {
             tree.put(path, Kind::Directory, mode, "folders");
@@ -270,6 +279,13 @@ fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: 
         megabytes(made.plain_bytes),
         megabytes(made.bytes.len()),
         megabytes(made.microcode_bytes)
+    ));
+    ui::say(&format!(
+        "{} modules, {:.1} MB packed to {:.1} MB, {:.1} MB of them microcode",
+        made.modules.len(),
+        (made.plain_bytes + made.microcode_bytes) as f64 / 1e6,
+        made.bytes.len() as f64 / 1e6,
+        made.microcode_bytes as f64 / 1e6
     ));
     Ok(made.bytes)
 }

@@ -167,6 +167,8 @@ mod tests {
         (dir, repo)
     }
 
+    type Files<'a> = &'a [(&'a str, &'a str)];
+
     /// The names of the rules that these files break.
     fn broken(files: &[(&str, &str)]) -> Vec<&'static str> {
         let (_dir, repo) = repo(files);
@@ -178,7 +180,7 @@ mod tests {
         let long = format!("//! Long.\n{}", "x\n".repeat(SOURCE_LINES_MAX));
         let tested = format!("//! Short.\n#[cfg(test)]\n{}", "x\n".repeat(SOURCE_LINES_MAX));
         let host = format!("see {}.org\n", "deb.debian");
-        let cases: [(&[(&str, &str)], &[&str]); 10] = [
+        let cases: [(Files<'_>, &[&str]); 10] = [
             (&[("xtask/src/a.rs", "//! Good.\n"), ("Cargo.toml", "[workspace]\n")], &[]),
             (&[("xtask/src/a.rs", &tested)], &[]),
             (&[("xtask/src/a.rs", "fn a() {}\n")], &["module-docs"]),
