@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use cpio::newc::{trailer, Builder, ModeFileType};
+use cpio::newc::{Builder, ModeFileType, trailer};
 
 /// Archives end at a multiple of this, as cpio(1) writes them.
 const BLOCK_BYTES: usize = 512;

@@ -66,8 +66,8 @@ impl<'a> Index<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::modules::testing::modules;
     use crate::tree::modules::Module;
+    use crate::tree::modules::testing::modules;
 
     fn module(depends: &[&str], before: &[&str], aliases: &[&str]) -> Module {
         Module::sample(depends, before, aliases)

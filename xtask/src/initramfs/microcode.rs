@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::archive::Archive;
 use super::InitramfsError;
+use super::archive::Archive;
 use crate::board::Globs;
 use crate::tree::firmware::{FOLDER, MICROCODE};
 use crate::tree::{Kind, Tree};

@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 use contract::paths::{INITRAMFS_BUILD, INITRAMFS_EPOCH, INITRAMFS_INDEX, INITRAMFS_MODULES};
 
 use crate::plan::Plan;
-use crate::tree::modules::Modules;
 use crate::tree::Tree;
+use crate::tree::modules::Modules;
 use archive::Archive;
 pub use index::Index;
 

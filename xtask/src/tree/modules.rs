@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::modinfo::{self, normal, ModInfo};
+use super::modinfo::{self, ModInfo, normal};
 use super::{Content, Entry, Kind, Origin, Tree};
 use crate::board::{Globs, Select};
 

@@ -42,7 +42,8 @@ pub fn libraries(subject: &Subject<'_>) -> Found {
     let mut found = BTreeSet::new();
     for_each(subject, |path, elf| {
         let own = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let run_path: Vec<String> = elf.run_path.iter().map(|folder| folder.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", own)).collect();
+        let run_path: Vec<String> =
+            elf.run_path.iter().map(|folder| folder.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", own)).collect();
         // A plug-in finds what the program that loads it has loaded before, from their common folder.
         let folders: Vec<&str> = run_path.iter().chain(&default).map(String::as_str).chain([own]).collect();
         for library in &elf.needed {

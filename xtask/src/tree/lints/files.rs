@@ -12,8 +12,15 @@ const OTHERS_WRITE: u32 = 0o002;
 const ANYONE_EXECUTES: u32 = 0o111;
 
 /// What init hands over to or runs from the root, and what a node is for.
-const ESSENTIALS: [&str; 7] =
-    ["usr/lib/systemd/systemd", "usr/sbin/mke2fs", "usr/sbin/e2fsck", "usr/bin/cloudy", "usr/sbin/dockerd", "usr/bin/systemctl", "etc/passwd"];
+const ESSENTIALS: [&str; 7] = [
+    "usr/lib/systemd/systemd",
+    "usr/sbin/mke2fs",
+    "usr/sbin/e2fsck",
+    "usr/bin/cloudy",
+    "usr/sbin/dockerd",
+    "usr/bin/systemctl",
+    "etc/passwd",
+];
 /// Folders whose content is made at run time: a link into one may lead nowhere in the image.
 const RUN_TIME: [&str; 9] = ["boot", "dev", "etc", "home", "proc", "run", "sys", "tmp", "var"];
 /// Programs that may be setuid or setgid, by path.
@@ -120,6 +127,12 @@ pub fn slot_size(subject: &Subject<'_>) -> Found {
         })
         .sum();
     let max = subject.plan.root.max_bytes;
-    let told = || format!("the root has about {} MB, at most {} are allowed; the flavour's `prune` leaves things out", bytes / 1_000_000, max / 1_000_000);
+    let told = || {
+        format!(
+            "the root has about {} MB, at most {} are allowed; the flavour's `prune` leaves things out",
+            bytes / 1_000_000,
+            max / 1_000_000
+        )
+    };
     Ok(if bytes > max { vec![told()] } else { Vec::new() })
 }

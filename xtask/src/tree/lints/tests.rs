@@ -6,15 +6,16 @@ use super::*;
 use crate::board::Catalog;
 use crate::packages::lock::{Lock, LockedPackage};
 use crate::plan::{Inputs, Profile};
+use crate::tree::Entry;
 use crate::tree::modules::Module;
 use crate::tree::modules::testing::modules;
 use crate::tree::testing::{file, folder, link, program, tree};
-use crate::tree::Entry;
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n";
 const GROUP: &str = "root:x:0:\n";
 const SHADOW: &str = "root:*:1:0:99999:7:::\n";
-const UNIT: &str = "[Service]\nExecStart=/usr/bin/cloudy agent\nExecStartPre=-/usr/bin/optional\nExecReload=systemctl x\nExecStop=/usr/lib/%i\n";
+const UNIT: &str =
+    "[Service]\nExecStart=/usr/bin/cloudy agent\nExecStartPre=-/usr/bin/optional\nExecReload=systemctl x\nExecStop=/usr/lib/%i\n";
 
 fn plan() -> Plan {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -82,7 +83,10 @@ fn good() -> Vec<(&'static str, Entry)> {
 }
 
 /// What each lint says of a good tree with these entries laid over it.
-fn findings(over: &[(&'static str, Entry)], change: impl FnOnce(&mut Plan, &mut String, &mut Modules)) -> BTreeMap<&'static str, Vec<String>> {
+fn findings(
+    over: &[(&'static str, Entry)],
+    change: impl FnOnce(&mut Plan, &mut String, &mut Modules),
+) -> BTreeMap<&'static str, Vec<String>> {
     let mut entries = good();
     entries.extend(over.iter().cloned());
     let tree = tree(&entries);
@@ -151,7 +155,10 @@ fn owners_and_passwords() {
 #[test]
 fn units_find_their_programs() {
     let unit = "[Service]\nExecStart=@/usr/bin/gone gone\n";
-    assert_eq!(breaks("unit-programs", &[("usr/lib/systemd/system/a.service", file(unit))]), "/usr/lib/systemd/system/a.service: there is no program /usr/bin/gone");
+    assert_eq!(
+        breaks("unit-programs", &[("usr/lib/systemd/system/a.service", file(unit))]),
+        "/usr/lib/systemd/system/a.service: there is no program /usr/bin/gone"
+    );
     let guarded = format!("[Unit]\nConditionPathExists=/usr/bin/gone\n{unit}");
     assert_eq!(findings(&[("usr/lib/systemd/system/a.service", file(guarded))], |_, _, _| {}), BTreeMap::new());
     let found = breaks("masked-units", &[("usr/lib/systemd/system/systemd-firstboot.service", file(""))]);
@@ -160,7 +167,10 @@ fn units_find_their_programs() {
 
 #[test]
 fn programs_fit_the_board() {
-    assert_eq!(breaks("elf-architecture", &[("usr/bin/cloudy", program(elf(40)))]), "/usr/bin/cloudy is for ELF machine 40, the board's is 62");
+    assert_eq!(
+        breaks("elf-architecture", &[("usr/bin/cloudy", program(elf(40)))]),
+        "/usr/bin/cloudy is for ELF machine 40, the board's is 62"
+    );
     let this = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let found = findings(&[("usr/bin/cloudy", program(this))], |plan, _, _| {
         plan.arch = if cfg!(target_arch = "x86_64") { crate::board::Arch::Amd64 } else { crate::board::Arch::Arm64 };

@@ -64,7 +64,9 @@ impl Repo {
     fn lines(&self, skip: impl Fn(&str) -> bool, bad: impl Fn(&str) -> bool) -> Vec<String> {
         let mut found = Vec::new();
         for (path, text) in self.files.iter().filter(|(path, _)| !skip(path)) {
-            found.extend((1..).zip(text.lines()).filter(|(_, line)| bad(line)).map(|(number, line)| format!("{path}:{number}: {}", line.trim())));
+            found.extend(
+                (1..).zip(text.lines()).filter(|(_, line)| bad(line)).map(|(number, line)| format!("{path}:{number}: {}", line.trim())),
+            );
         }
         found
     }
@@ -142,8 +144,7 @@ fn facts(repo: &Repo) -> Vec<String> {
 }
 
 fn golden(repo: &Repo) -> Vec<String> {
-    let golden: Vec<&str> =
-        repo.files.iter().filter_map(|(path, _)| path.strip_prefix("xtask/golden/")?.strip_suffix(".txt")).collect();
+    let golden: Vec<&str> = repo.files.iter().filter_map(|(path, _)| path.strip_prefix("xtask/golden/")?.strip_suffix(".txt")).collect();
     let Ok(catalog) = Catalog::load(&[&repo.root]) else { return Vec::new() };
     let boards: Vec<&str> = catalog.boards.iter().map(|board| board.name.as_str()).collect();
     let lacking = boards.iter().filter(|board| !golden.contains(board));
