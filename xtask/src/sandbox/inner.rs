@@ -51,7 +51,8 @@ fn mount_root(spec: &Spec) -> Result<PathBuf> {
     let (upper, work) = (writable.join("upper"), writable.join("work"));
     fs::create_dir_all(&upper).with_context(|| format!("failed to make `{}`", upper.display()))?;
     fs::create_dir_all(&work)?;
-    let mut options = format!("lowerdir={},upperdir={},workdir={}", root.display(), upper.display(), work.display());
+    // Volatile: nothing is synced to the disk. What a crash leaves half written is never used, only what ended well.
+    let mut options = format!("volatile,lowerdir={},upperdir={},workdir={}", root.display(), upper.display(), work.display());
     if !is_initial_user_namespace() {
         options.push_str(",userxattr");
     }

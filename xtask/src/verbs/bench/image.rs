@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use sha2::{Digest as _, Sha256};
 
 use crate::packages::cache::Cache;
 use crate::packages::deb::Deb;
@@ -34,6 +35,9 @@ pub struct Image {
     #[arg(long)]
     json: bool,
 }
+
+/// What the archive of the packages calls itself.
+const SUITE: &str = "trixie";
 
 /// What one turn took, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +114,7 @@ fn tree_stage(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Resul
     erofs::write_tar(&tree, plan.epoch, std::io::sink())
 }
 
-/// A flat archive of the packages, as apt reads it: `debs` (by name) and `Packages`.
+/// A flat archive of the packages, as apt reads it: the .debs, `Packages` and `Release`.
 fn archive(cache: &Cache, packages: &[LockedPackage], folder: &Path) -> Result<()> {
     let mut index = String::new();
     for package in packages {
@@ -122,7 +126,11 @@ fn archive(cache: &Cache, packages: &[LockedPackage], folder: &Path) -> Result<(
         }
         let _ = writeln!(index, "Filename: ./{name}\nSize: {}\nSHA256: {}\n", package.size, package.sha256);
     }
+    // mmdebstrap looks for essential packages in the suite that it was asked for.
+    let sum = crate::plan::inputs::hex(&Sha256::digest(&index));
+    let release = format!("Suite: {SUITE}\nCodename: {SUITE}\nArchitectures: amd64\nSHA256:\n {sum} {} Packages\n", index.len());
     std::fs::write(folder.join("Packages"), index)?;
+    std::fs::write(folder.join("Release"), release)?;
     Ok(())
 }
 
@@ -131,7 +139,7 @@ fn mmdebstrap(peer: &Tools, archive: &Path, packages: &[LockedPackage]) -> Resul
     let include = format!("--include={}", names.join(","));
     let argv = [
         "mmdebstrap", "--mode=root", "--variant=essential", "--format=tar", "--quiet", include.as_str(), "--aptopt=APT::Install-Recommends \"false\"",
-        "--aptopt=APT::Sandbox::User \"root\"", "trixie", "/dev/null", "deb [trusted=yes] copy:/archive ./",
+        "--aptopt=APT::Sandbox::User \"root\"", SUITE, "/dev/null", "deb [trusted=yes] copy:/archive ./",
     ];
     Sandbox::new(peer.root()).owners(Owners::All).bind(archive, "/archive").command(argv).run().context("mmdebstrap failed")?;
     Ok(())
