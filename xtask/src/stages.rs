@@ -57,7 +57,7 @@ pub fn packages(shop: &Workshop, plan: &Plan) -> Result<Vec<LockedPackage>> {
     let wanted: BTreeSet<&str> = plan.packages.iter().map(|package| package.sha256.as_str()).collect();
     let packages: Vec<LockedPackage> = lock.packages.into_iter().filter(|package| wanted.contains(package.sha256.as_str())).collect();
     fetch::fetch(&packages, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
-    data::prepare(&packages, &shop.cache)?;
+    data::prepare_in(&shop.tools.sandbox(), &packages, &shop.cache)?;
     Ok(packages)
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +15,7 @@ use super::cache::Cache;
 use super::deb::Deb;
 use super::fetch::explain_io;
 use super::lock::LockedPackage;
+use crate::sandbox::Sandbox;
 
 /// The most that one data.tar may unpack to (the largest that we lock are below 1 GiB).
 const MAX_DATA_BYTES: u64 = 3 << 30;
@@ -77,16 +78,7 @@ pub fn data_tar(cache: &Cache, package: &LockedPackage) -> Result<PathBuf> {
 
 fn unpack(deb: &Path, package: &LockedPackage, path: &Path) -> Result<()> {
     let opened = Deb::open(deb)?;
-    let control = &opened.control;
-    if (control.package(), control.version(), control.architecture()) != (&package.name, &package.version, &package.arch) {
-        bail!(
-            "the lock says {}, but that .deb holds {} {} ({}): the lock was edited by hand; make it again with `cargo xtask lock`",
-            package.title(),
-            control.package(),
-            control.version(),
-            control.architecture()
-        );
-    }
+    check_identity(&opened, package)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> Result<()> {
         std::fs::create_dir_all(folder)?;
@@ -103,7 +95,60 @@ fn unpack(deb: &Path, package: &LockedPackage, path: &Path) -> Result<()> {
     write().map_err(|error| explain_io(error, folder)).with_context(|| format!("failed to unpack the files of {}", package.title()))
 }
 
+fn check_identity(opened: &Deb, package: &LockedPackage) -> Result<()> {
+    let control = &opened.control;
+    if (control.package(), control.version(), control.architecture()) != (&package.name, &package.version, &package.arch) {
+        bail!(
+            "the lock says {}, but that .deb holds {} {} ({}): the lock was edited by hand; make it again with `cargo xtask lock`",
+            package.title(),
+            control.package(),
+            control.version(),
+            control.architecture()
+        );
+    }
+    Ok(())
+}
+
+/// Unpacks all data tars that the cache lacks with the dpkg-deb of the tools tree, as many at a time as there are processors, the largest first.
+///
+/// The C decompressor takes two thirds of the time of the one in Rust that [`data_tar`] uses for single packages.
+pub fn prepare_in(tools: &Sandbox, packages: &[LockedPackage], cache: &Cache) -> Result<()> {
+    let mut missing: Vec<&LockedPackage> = packages.iter().filter(|package| cache.tar(package).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    missing.sort_by_key(|package| std::cmp::Reverse(package.size));
+    let aside = tempfile::Builder::new().prefix("unpacking-").tempdir_in(cache.root())?;
+    let mut jobs = String::new();
+    let debs = cache.root().join("debs");
+    for package in &missing {
+        let deb = cache.deb(package).with_context(|| format!("{} is not in the cache: it has to be fetched first", package.title()))?;
+        let inside = deb.strip_prefix(&debs).context("a .deb lies outside the cache")?;
+        jobs.push_str(&format!("/debs/{} {}\n", inside.display(), package.sha256));
+    }
+    // dash counts in blocks of 512 bytes.
+    let script = format!("ulimit -f {}; xargs -n 2 -P {} sh -c 'dpkg-deb --fsys-tarfile \"$0\" > \"/out/$1\" || exit 255'", MAX_DATA_BYTES / 512, threads());
+    let sandbox = tools.clone().bind(&std::fs::canonicalize(&debs)?, "/debs").bind_writable(aside.path(), "/out");
+    let unpacked = sandbox.command(["sh", "-c", &script]).run_with(|mut pipe| Ok(pipe.write_all(jobs.as_bytes())?), |_| ());
+    unpacked.map_err(|error| explain_io(error, cache.root())).context("failed to unpack packages")?;
+    for_each(&missing, threads(), |package| {
+        let deb = Deb::open(&cache.deb(package).context("a .deb left the cache meanwhile")?)?;
+        check_identity(&deb, package)?;
+        let (from, to) = (aside.path().join(&package.sha256), cache.tar_path(&package.sha256));
+        // What is in the cache is known to be readable.
+        data_entries(&from)?;
+        std::fs::create_dir_all(to.parent().unwrap_or(Path::new(".")))?;
+        std::fs::rename(from, to)?;
+        Ok(())
+    })
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
 /// Unpacks all data tars that the cache lacks, in parallel, the largest first.
+#[cfg(test)]
 pub fn prepare(packages: &[LockedPackage], cache: &Cache) -> Result<()> {
     let mut missing: Vec<&LockedPackage> = packages.iter().filter(|package| cache.tar(package).is_none()).collect();
     if missing.is_empty() {

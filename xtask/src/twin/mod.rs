@@ -27,6 +27,9 @@ use ids::Ids;
 /// Changes whenever this module makes another delta from the same inputs.
 const RECIPE: &str = "twin 2";
 
+/// How the twin's packages are unpacked by GNU tar: as dpkg would, links of the merged /usr kept.
+const EXTRACT: &str = "--directory=/twin --same-owner --same-permissions --keep-directory-symlink --no-overwrite-dir --numeric-owner --xattrs --xattrs-include=*";
+
 /// Runs inside the twin, after its files and dpkg's database are there. `$@`: packages with a preinst, in order.
 const CONFIGURE: &str = r#"
 set -eu
@@ -164,13 +167,17 @@ fn unpack(cache: &Cache, tools: &Sandbox, packages: &[&LockedPackage], lower: &P
         .iter()
         .map(|tar| Ok(format!("/cache/{}\n", tar.strip_prefix(root).context("a tar lies outside the cache")?.display())))
         .collect::<Result<String>>()?;
-    let script = "while read -r t; do tar --extract --file=\"$t\" --directory=/twin --same-owner --same-permissions --keep-directory-symlink --no-overwrite-dir --numeric-owner --xattrs --xattrs-include='*' || exit 1; done";
+    // The frame alone first; the others side by side. GNU tar keeps directories that are there.
+    let script = format!(
+        "read -r frame; x() {{ tar --extract --file=\"$1\" {EXTRACT}; }}; x \"$frame\" || exit 1; xargs -n 1 -P {} sh -c 'tar --extract --file=\"$0\" {EXTRACT} || exit 255'",
+        std::thread::available_parallelism().map_or(2, usize::from)
+    );
     tools
         .clone()
         .owners(Owners::All)
         .bind(root, "/cache")
         .bind_writable(lower, "/twin")
-        .command(["sh", "-c", script])
+        .command(["sh", "-c", &script])
         .run_with(|mut pipe| Ok(pipe.write_all(inside.as_bytes())?), |_| ())
         .context("failed to unpack the twin's packages")?;
     Ok(())

@@ -108,7 +108,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// From .debs to the tar that mkfs.erofs would read.
 fn tree_stage(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result<()> {
-    crate::packages::data::prepare(packages, &shop.cache)?;
+    crate::packages::data::prepare_in(&shop.tools.sandbox(), packages, &shop.cache)?;
     let delta = stages::delta(shop, plan, packages)?;
     let tree = stages::configured_tree(shop, plan, packages, &delta)?;
     erofs::write_tar(&tree, plan.epoch, std::io::sink())
