@@ -18,6 +18,13 @@ use serde::{Deserialize, Serialize};
 use crate::cmd;
 pub use host::check as check_host;
 
+/// An environment variable for tests of reproducibility: `OFFSET:LIBRARY`, with which every command in a sandbox sees another time of day
+/// (`+400d:/path/to/libfaketime.so.1`).
+pub const FAKE_CLOCK: &str = "CLOUDY_TEST_CLOCK";
+
+/// Where that library is seen inside.
+const FAKE_CLOCK_LIBRARY: &str = "/run/faketime.so";
+
 /// Where a bind mount comes from and goes to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Bind {
@@ -84,7 +91,16 @@ impl Sandbox {
             network: false,
             owners: Owners::Root,
         };
-        Self { spec }
+        let sandbox = Self { spec };
+        match std::env::var(FAKE_CLOCK).ok().as_deref().and_then(|value| value.split_once(':')) {
+            Some((offset, library)) => sandbox
+                .bind(Path::new(library), FAKE_CLOCK_LIBRARY)
+                .env("LD_PRELOAD", FAKE_CLOCK_LIBRARY)
+                .env("FAKETIME", offset)
+                .env("NO_FAKE_STAT", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            None => sandbox,
+        }
     }
 
     /// Shows the host's `host` at `inside`, read-only.

@@ -1,5 +1,6 @@
 //! `cargo xtask bench WHAT`: figures side by side with the peers, in one run, as ratios.
 
+mod double;
 mod image;
 
 use anyhow::Result;
@@ -14,6 +15,7 @@ pub struct BenchVerb {
 
 #[derive(Subcommand)]
 enum What {
+    Double(double::Double),
     Image(image::Image),
 }
 
@@ -21,6 +23,7 @@ impl BenchVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         match self.what {
+            What::Double(double) => double.run(),
             What::Image(image) => image.run(),
         }
     }

@@ -1,0 +1,149 @@
+//! `cargo xtask bench double`: the same plan built twice, far apart, and compared byte by byte.
+//!
+//! The two builds share the .debs alone. They differ in path, cache, time zone, locale, umask, number of processors and, inside every
+//! sandbox, in the clock (libfaketime).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Deserialize;
+use xshell::{Shell, cmd};
+
+use crate::packages::cache::Cache;
+use crate::sandbox::FAKE_CLOCK;
+use crate::tools::{self, Tools};
+use crate::ui;
+use crate::verbs::plan::DEFAULT_FLAVOUR;
+
+/// Where libfaketime lies in the tree of the benchmarks' tools.
+const FAKETIME: &str = "usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+/// What of the checkout is copied: all that a build reads.
+const SOURCES: [&str; 8] = ["Cargo.toml", "Cargo.lock", "clippy.toml", "firmware", "xtask", "images", "board-configs", "overlay"];
+
+/// Builds an image twice under different circumstances and compares.
+#[derive(Args)]
+pub struct Double {
+    /// The board.
+    #[arg(default_value = "x86-minipc")]
+    board: String,
+    /// The flavour.
+    #[arg(long, default_value = DEFAULT_FLAVOUR)]
+    flavour: String,
+}
+
+/// What differs between the two builds.
+struct Circumstance {
+    name: &'static str,
+    folder: &'static str,
+    zone: &'static str,
+    locale: &'static str,
+    umask: &'static str,
+    /// As `taskset --cpu-list` takes it; all without.
+    processors: Option<&'static str>,
+    /// As FAKETIME takes it.
+    clock: Option<&'static str>,
+}
+
+const BUILDS: [Circumstance; 2] = [
+    Circumstance { name: "first", folder: "a", zone: "UTC", locale: "C.UTF-8", umask: "022", processors: None, clock: None },
+    Circumstance {
+        name: "second",
+        folder: "quite/another/place",
+        zone: "Pacific/Chatham",
+        locale: "tr_TR.UTF-8",
+        umask: "077",
+        processors: Some("0"),
+        clock: Some("+400d"),
+    },
+];
+
+/// What `image --json` says, as far as it matters here.
+#[derive(Deserialize)]
+struct Report {
+    image: PathBuf,
+    sha256: String,
+    bytes: u64,
+    #[serde(rename = "build-id")]
+    build_id: String,
+}
+
+impl Double {
+    /// Runs the comparison.
+    pub fn run(self) -> Result<()> {
+        let repo = crate::verbs::root()?;
+        let cache = Cache::open()?;
+        let peers = Tools::prepare(&repo, tools::BENCH_LOCK, &cache, None)?;
+        let faketime = peers.root().join(FAKETIME);
+        let folder = tempfile::Builder::new().prefix("double-").tempdir_in(cache.root()).context("failed to make a working folder")?;
+        let mut reports = Vec::new();
+        for build in &BUILDS {
+            ui::say(&format!("the {} build: {}, {}, umask {}, processors {}, clock {}", build.name, build.zone, build.locale, build.umask, build.processors.unwrap_or("all"), build.clock.unwrap_or("as it is")));
+            reports.push(self.build(build, &repo, &cache, &faketime, &folder.path().join(build.folder))?);
+        }
+        let result = compare(&reports);
+        // Files of subordinate owners may be left in the caches.
+        crate::sandbox::remove_tree(peers.root(), &folder.keep())?;
+        result
+    }
+
+    fn build(&self, build: &Circumstance, repo: &Path, cache: &Cache, faketime: &Path, place: &Path) -> Result<Report> {
+        let checkout = place.join("checkout");
+        std::fs::create_dir_all(&checkout)?;
+        let shell = Shell::new()?;
+        for name in SOURCES {
+            let from = repo.join(name);
+            crate::cmd::read(cmd!(shell, "cp --recursive {from} {checkout}")).context("failed to copy the checkout")?;
+        }
+        shell.change_dir(&checkout);
+        let own = place.join("cache");
+        let _env = [
+            shell.push_env("CARGO_MANIFEST_DIR", checkout.join("xtask")),
+            shell.push_env("CLOUDY_CACHE", &own),
+            shell.push_env("TZ", build.zone),
+            shell.push_env("LC_ALL", build.locale),
+        ];
+        let _clock = build.clock.map(|clock| shell.push_env(FAKE_CLOCK, format!("{clock}:{}", faketime.display())));
+        let program = std::env::current_exe()?;
+        let debs = cache.root().join("debs");
+        let (board, flavour, umask) = (&self.board, &self.flavour, build.umask);
+        let script = r#"umask "$1"; shift; exec "$@""#;
+        let processors: &[&str] = match build.processors {
+            Some(list) => &["taskset", "--cpu-list", list],
+            None => &[],
+        };
+        let output = cmd!(shell, "sh -c {script} sh {umask} {processors...} {program} image {board} --flavour {flavour} --json --deb-mirror {debs}").quiet().read()?;
+        let line = output.lines().last().context("the build printed nothing")?;
+        serde_json::from_str(line).context("the build's last line is not its report")
+    }
+}
+
+fn compare(reports: &[Report]) -> Result<()> {
+    let [first, second] = reports else { bail!("two builds were wanted") };
+    println!("first  {} build {} {} bytes", first.sha256, first.build_id, first.bytes);
+    println!("second {} build {} {} bytes", second.sha256, second.build_id, second.bytes);
+    if first.sha256 == second.sha256 {
+        println!("identical");
+        return Ok(());
+    }
+    bail!("the builds differ{}", difference(&first.image, &second.image)?)
+}
+
+/// Where two images differ first, as a person who looks for the cause wants it.
+fn difference(first: &Path, second: &Path) -> Result<String> {
+    use std::io::Read;
+    let (mut a, mut b) = (std::fs::File::open(first)?, std::fs::File::open(second)?);
+    let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    let mut at = 0_u64;
+    loop {
+        let (n, m) = (a.read(&mut left)?, b.read(&mut right)?);
+        if let Some(place) = left.iter().take(n).zip(right.iter().take(m)).position(|(x, y)| x != y) {
+            return Ok(format!(", first at byte {}", at + place as u64));
+        }
+        if n != m || n == 0 {
+            return Ok(", in length".into());
+        }
+        at += n as u64;
+    }
+}
