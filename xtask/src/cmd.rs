@@ -18,26 +18,12 @@ pub fn read(command: xshell::Cmd<'_>) -> Result<String> {
     let shown = command.to_string();
     let output = command.quiet().ignore_status().output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    check(
-        &shown,
-        output.status,
-        stderr
-            .lines()
-            .rev()
-            .take(STDERR_TAIL_LINES)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev(),
-    )?;
+    check(&shown, output.status, stderr.lines().rev().take(STDERR_TAIL_LINES).collect::<Vec<_>>().into_iter().rev())?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Turns an exit status into a result; the error names the command and shows `tail`.
-pub fn check<'a>(
-    shown: &str,
-    status: ExitStatus,
-    tail: impl Iterator<Item = &'a str>,
-) -> Result<()> {
+pub fn check<'a>(shown: &str, status: ExitStatus, tail: impl Iterator<Item = &'a str>) -> Result<()> {
     if status.success() {
         return Ok(());
     }
@@ -78,9 +64,7 @@ pub fn finish(shown: &str, mut child: Child, mut each: impl FnMut(&str) + Send) 
         if let Some(mut pipe) = child.stdout.take() {
             pipe.read_to_end(&mut stdout)?;
         }
-        reader
-            .join()
-            .map_err(|_| anyhow::anyhow!("the reader of `{shown}`'s stderr broke"))
+        reader.join().map_err(|_| anyhow::anyhow!("the reader of `{shown}`'s stderr broke"))
     })?;
     let status = child.wait()?;
     check(shown, status, tail.iter().map(String::as_str))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 use contract::partitions::{Layout, Role};
 use sha2::{Digest as _, Sha256};
 
@@ -19,12 +19,12 @@ use crate::packages::deb::Deb;
 use crate::packages::fetch;
 use crate::packages::lock::{self, Lock, LockedPackage};
 use crate::packages::sources::Sources;
-use crate::plan::{inputs, Plan};
+use crate::plan::{Plan, inputs};
 use crate::tools::{self, Tools};
 use crate::tree::erofs::{self, ErofsSettings};
 use crate::tree::merge::FRAME_PACKAGE;
 use crate::tree::modules::{Modules, Wanted};
-use crate::tree::{firmware, lints, prune, Content, Kind, Origin, Tree};
+use crate::tree::{Content, Kind, Origin, Tree, firmware, lints, prune};
 use crate::twin::ids::{self, Ids};
 use crate::twin::{self, rules};
 use crate::ui;

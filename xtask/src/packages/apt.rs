@@ -48,8 +48,16 @@ impl Apt {
 
     fn fill(&self, sources: &Sources, arch: &str, pins: &[(&str, &str)]) -> Result<()> {
         let root = self.folder.path();
-        for folder in ["etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d", "etc/trusted.gpg.d", "lists/partial", "cache/archives/partial", "keys", "kept"]
-        {
+        for folder in [
+            "etc/apt.conf.d",
+            "etc/preferences.d",
+            "etc/sources.list.d",
+            "etc/trusted.gpg.d",
+            "lists/partial",
+            "cache/archives/partial",
+            "keys",
+            "kept",
+        ] {
             std::fs::create_dir_all(root.join(folder))?;
         }
         for file in ["status", "etc/sources.list", "kept/Packages"] {
@@ -191,7 +199,17 @@ pub(super) fn explain_update(stderr: &str) -> String {
     let mend = if says(&["Hash Sum mismatch", "unexpected size", "Mirror sync in progress", "by-hash"]) {
         "the mirror is in the middle of a sync: the file named above does not match its signed list yet. Try again in some minutes, \
          or name another mirror in images/sources.toml"
-    } else if says(&["not signed", "NO_PUBKEY", "BADSIG", "EXPKEYSIG", "couldn't be verified", "signature", "Missing key", "not live until", "OpenPGP"]) {
+    } else if says(&[
+        "not signed",
+        "NO_PUBKEY",
+        "BADSIG",
+        "EXPKEYSIG",
+        "couldn't be verified",
+        "signature",
+        "Missing key",
+        "not live until",
+        "OpenPGP",
+    ]) {
         "an index is refused unless a key of images/keys signed it: check `keys` and `url` in images/sources.toml"
     } else if says(&["not valid yet", "is expired", "Valid-Until"]) {
         "an index is too old or from the future: check this machine's clock, then the mirror in images/sources.toml"

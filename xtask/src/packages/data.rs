@@ -127,7 +127,11 @@ pub fn prepare_in(tools: &Sandbox, packages: &[LockedPackage], cache: &Cache) ->
         jobs.push_str(&format!("/debs/{} {}\n", inside.display(), package.sha256));
     }
     // dash counts in blocks of 512 bytes.
-    let script = format!("ulimit -f {}; xargs -n 2 -P {} sh -c 'dpkg-deb --fsys-tarfile \"$0\" > \"/out/$1\" || exit 255'", MAX_DATA_BYTES / 512, threads());
+    let script = format!(
+        "ulimit -f {}; xargs -n 2 -P {} sh -c 'dpkg-deb --fsys-tarfile \"$0\" > \"/out/$1\" || exit 255'",
+        MAX_DATA_BYTES / 512,
+        threads()
+    );
     let sandbox = tools.clone().bind(&std::fs::canonicalize(&debs)?, "/debs").bind_writable(aside.path(), "/out");
     let unpacked = sandbox.command(["sh", "-c", &script]).run_with(|mut pipe| Ok(pipe.write_all(jobs.as_bytes())?), |_| ());
     unpacked.map_err(|error| explain_io(error, cache.root())).context("failed to unpack packages")?;
@@ -185,7 +189,8 @@ pub fn for_each<T: Sync>(items: &[T], threads: usize, work: impl Fn(&T) -> Resul
 
 /// All entries of an uncompressed data tar, in its order. Refuses paths that leave the tree, and kinds that no package ships.
 pub fn data_entries(tar: &Path) -> Result<Vec<DataEntry>> {
-    read_entries(tar).with_context(|| format!("failed to read the tar {} (if it was damaged, remove it: it is unpacked again)", tar.display()))
+    read_entries(tar)
+        .with_context(|| format!("failed to read the tar {} (if it was damaged, remove it: it is unpacked again)", tar.display()))
 }
 
 fn read_entries(path: &Path) -> Result<Vec<DataEntry>> {

@@ -215,11 +215,13 @@ impl ControlFields {
         let mut last = None;
         for (number, line) in text.lines().enumerate() {
             if line.starts_with([' ', '\t']) {
-                let field: &mut String = last.as_ref().and_then(|name| fields.get_mut(name)).context("it starts with a continuation line")?;
+                let field: &mut String =
+                    last.as_ref().and_then(|name| fields.get_mut(name)).context("it starts with a continuation line")?;
                 field.push('\n');
                 field.push_str(line.trim());
             } else if !line.trim().is_empty() {
-                let (name, value) = line.split_once(':').with_context(|| format!("line {} of the control file has no colon", number + 1))?;
+                let (name, value) =
+                    line.split_once(':').with_context(|| format!("line {} of the control file has no colon", number + 1))?;
                 let name = name.to_ascii_lowercase();
                 if fields.insert(name.clone(), value.trim().to_owned()).is_some() {
                     bail!("the control file has the field {name} twice");
@@ -332,6 +334,8 @@ mod tests {
         assert_eq!((depends[1][0].name.as_str(), depends[2][0].name.as_str()), ("c", "d"));
         assert_eq!(control.pre_depends()[0][0].version, Some((">=".to_owned(), "2.41".to_owned())));
         assert_eq!(control.provides()[0].name, "v");
-        assert!(ControlFields::parse(" x\n").is_err() && ControlFields::parse("a: 1\nA: 2\n").is_err() && ControlFields::parse("x\n").is_err());
+        assert!(
+            ControlFields::parse(" x\n").is_err() && ControlFields::parse("a: 1\nA: 2\n").is_err() && ControlFields::parse("x\n").is_err()
+        );
     }
 }

@@ -313,11 +313,13 @@ const MIRROR_HINT: &str = "the mirror, or a proxy before it, may be in the middl
 
 /// Says a full disk in words; other errors pass.
 pub(super) fn explain_io(error: anyhow::Error, folder: &Path) -> anyhow::Error {
-    let full = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| {
-        matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-    });
+    let full = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded));
     if full {
-        return error.context(format!("the disk that holds {} is full: make room, or set CLOUDY_CACHE to a folder elsewhere", folder.display()));
+        return error
+            .context(format!("the disk that holds {} is full: make room, or set CLOUDY_CACHE to a folder elsewhere", folder.display()));
     }
     error
 }

@@ -36,7 +36,8 @@ impl Stanza {
     /// It as an entry of a lock.
     pub fn locked(&self, payload: bool) -> Result<LockedPackage> {
         let fields = &self.fields;
-        let need = |name: &str| fields.get(name).with_context(|| format!("the index has no {name} for {}", fields.package())).map(str::to_owned);
+        let need =
+            |name: &str| fields.get(name).with_context(|| format!("the index has no {name} for {}", fields.package())).map(str::to_owned);
         Ok(LockedPackage {
             name: need("Package")?,
             version: need("Version")?,
@@ -174,7 +175,10 @@ mod tests {
         index.add("debian", "http://m/d", TEXT).unwrap();
         let stanza = index.by_url("http://m/d/pool/m/mawk_1.3%2bb1_amd64.deb").unwrap();
         let locked = stanza.locked(true).unwrap();
-        assert_eq!((locked.name.as_str(), locked.size, locked.path.as_str(), locked.payload), ("mawk", 5, "pool/m/mawk_1.3+b1_amd64.deb", true));
+        assert_eq!(
+            (locked.name.as_str(), locked.size, locked.path.as_str(), locked.payload),
+            ("mawk", 5, "pool/m/mawk_1.3+b1_amd64.deb", true)
+        );
         assert_eq!(index.providers("awk").into_iter().collect::<Vec<_>>(), ["gawk", "mawk"]);
         assert!(index.providers("mawk").is_empty());
         assert_eq!(index.essential().into_iter().collect::<Vec<_>>(), ["gawk"]);

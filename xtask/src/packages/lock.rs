@@ -106,8 +106,8 @@ impl Lock {
             let arch = package.arch.into_inner();
             let name = package.name.into_inner();
             // The same name for two architectures is Multi-Arch in a tools tree; anything else is one package twice.
-            let twice = seen.contains_key(&format!("{name} {arch}"))
-                || seen.get(&name).is_some_and(|other| other == "all" || arch == "all");
+            let twice =
+                seen.contains_key(&format!("{name} {arch}")) || seen.get(&name).is_some_and(|other| other == "all" || arch == "all");
             if twice {
                 return Err(at(span, format!("package `{name}` stands here a second time")).into());
             }

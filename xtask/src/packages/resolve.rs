@@ -47,7 +47,14 @@ pub enum Update {
 }
 
 /// Makes the lock for `wanted`. `old` is the lock that stands there, `tools` the tree to run apt from.
-pub fn resolve(wanted: &Wanted, sources: &Sources, cache: &Cache, old: Option<&Lock>, update: &Update, tools: Option<&Path>) -> Result<Lock> {
+pub fn resolve(
+    wanted: &Wanted,
+    sources: &Sources,
+    cache: &Cache,
+    old: Option<&Lock>,
+    update: &Update,
+    tools: Option<&Path>,
+) -> Result<Lock> {
     let pinned = pinned(old, update)?;
     let pins: Vec<(&str, &str)> = pinned.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
     let apt = Apt::new(sources, &wanted.arch, &pins, tools)?;
@@ -88,7 +95,8 @@ pub fn resolve(wanted: &Wanted, sources: &Sources, cache: &Cache, old: Option<&L
             bail!("{}", explain_refusal(&said));
         }
         let found = stanzas(&said.stdout, &index)?;
-        asked = found.values().flat_map(|stanza| kernel_parts(stanza, &wanted.kernels)).filter(|name| !payload.contains_key(name)).collect();
+        asked =
+            found.values().flat_map(|stanza| kernel_parts(stanza, &wanted.kernels)).filter(|name| !payload.contains_key(name)).collect();
         payload.extend(found);
     }
     for (name, stanza) in &payload {
@@ -196,7 +204,8 @@ fn check_choices(wanted: &Wanted, index: &Index, set: &BTreeMap<String, &Stanza>
         for relation in group {
             let providers = index.providers(&relation.name);
             let Some(taken) = providers.iter().find(|provider| set.contains_key(**provider)) else { continue };
-            let open = providers.len() > 1 && !wanted.providers.contains_key(&relation.name) && !named.contains(taken) && !needed.contains(taken);
+            let open =
+                providers.len() > 1 && !wanted.providers.contains_key(&relation.name) && !named.contains(taken) && !needed.contains(taken);
             if open {
                 let list: Vec<&str> = providers.iter().copied().collect();
                 bail!(

@@ -86,9 +86,12 @@ fn a_tampered_deb_in_the_cache_is_fetched_again_with_its_tar() {
 fn a_broken_connection_is_resumed_within_a_run() {
     let (_folder, cache, package, deb) = one();
     let (size, half) = (deb.len(), deb.len() / 2);
-    let server = Server::start(move |_, from, before| {
-        if before == 0 { Answer { body: deb[..half].to_vec(), ..Answer::new(200, &deb) } } else { Answer::file(&deb, from) }
-    });
+    let server =
+        Server::start(
+            move |_, from, before| {
+                if before == 0 { Answer { body: deb[..half].to_vec(), ..Answer::new(200, &deb) } } else { Answer::file(&deb, from) }
+            },
+        );
     fetch_one(&package, &cache, &server).unwrap();
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
@@ -136,9 +139,11 @@ fn what_left_the_mirror_is_named_with_the_mend() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::at(folder.path()).unwrap();
     let packages: Vec<LockedPackage> = ["aa", "bb", "cc"].iter().map(|name| locked(name, &deb_of(name, "", b""))).collect();
-    let server = Server::start(|path, from, _| {
-        if path.contains("bb") { Answer::file(&deb_of("bb", "", b""), from) } else { Answer::new(404, b"no") }
-    });
+    let server = Server::start(
+        |path, from, _| {
+            if path.contains("bb") { Answer::file(&deb_of("bb", "", b""), from) } else { Answer::new(404, b"no") }
+        },
+    );
     let error = fetch(&packages, &cache, &server.sources(), None).unwrap_err().to_string();
     assert!(error.contains("aa 1.0-1 (all) at test/pool/aa_1.0-1+b1_all.deb"), "{error}");
     assert!(error.contains("cargo xtask lock --update aa cc"), "{error}");

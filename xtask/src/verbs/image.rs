@@ -57,7 +57,8 @@ impl ImageVerb {
 
     fn report(&self, plan: &Plan, image: &crate::image::Image, packed: Option<PathBuf>) -> Result<()> {
         if self.json {
-            let seconds: serde_json::Map<String, serde_json::Value> = ui::stages().into_iter().map(|(stage, seconds)| (stage, seconds.into())).collect();
+            let seconds: serde_json::Map<String, serde_json::Value> =
+                ui::stages().into_iter().map(|(stage, seconds)| (stage, seconds.into())).collect();
             let report = serde_json::json!({
                 "image": image.path, "sha256": image.sha256, "bytes": image.bytes, "build-id": plan.build_id, "bmap": image.bmap,
                 "xz": packed, "seconds": seconds,
@@ -70,7 +71,10 @@ impl ImageVerb {
         if let Some(packed) = packed {
             println!("{}: {} MB", packed.display(), packed.metadata()?.len() / 1_000_000);
         }
-        println!("\nNext: flash it onto a USB stick or disk (all that is on it goes): sudo dd if={} of=/dev/DISK bs=4M conv=fsync status=progress", image.path.display());
+        println!(
+            "\nNext: flash it onto a USB stick or disk (all that is on it goes): sudo dd if={} of=/dev/DISK bs=4M conv=fsync status=progress",
+            image.path.display()
+        );
         println!("      or try it: cargo xtask vm {} --nodes 2", self.board);
         Ok(())
     }

@@ -85,7 +85,8 @@ impl LockVerb {
                 (update, _) => update.clone(),
             };
             let step = ui::step(format!("Making {shown} with apt"));
-            let lock = resolve(&job.wanted, &sources, &cache, before.as_ref(), &update, tools.as_deref()).with_context(|| format!("failed to make {shown}"))?;
+            let lock = resolve(&job.wanted, &sources, &cache, before.as_ref(), &update, tools.as_deref())
+                .with_context(|| format!("failed to make {shown}"))?;
             drop(step);
             let lines = changes(before.as_ref(), &lock);
             if before.as_ref() == Some(&lock) {

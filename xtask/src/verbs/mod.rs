@@ -7,16 +7,16 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod boards;
-mod lock;
 mod ids;
 mod image;
+mod lock;
 pub mod plan;
 mod sizes;
-mod tools;
 mod test;
 mod tidy;
-mod why;
+mod tools;
 mod vm;
+mod why;
 
 /// Builds and tries images of cloudy.
 #[derive(Parser)]

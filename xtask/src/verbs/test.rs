@@ -33,10 +33,25 @@ struct Part {
 const PARTS: &[Part] = &[
     Part { name: "tidy", what: "the repository's own rules", command: &["xtask", "tidy"], slow: false },
     Part { name: "format", what: "rustfmt", command: &["cargo", "fmt", "--all", "--check"], slow: false },
-    Part { name: "clippy", what: "lints; warnings are errors", command: &["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "--deny", "warnings"], slow: false },
-    Part { name: "unit", what: "unit, property and loopback tests", command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"], slow: false },
+    Part {
+        name: "clippy",
+        what: "lints; warnings are errors",
+        command: &["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "--deny", "warnings"],
+        slow: false,
+    },
+    Part {
+        name: "unit",
+        what: "unit, property and loopback tests",
+        command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"],
+        slow: false,
+    },
     Part { name: "image", what: "an image from nothing", command: &["xtask", "image", BOARD], slow: false },
-    Part { name: "vm", what: "scenarios on virtual machines that boot it", command: &["xtask", "vm", BOARD, "--all-scenarios"], slow: false },
+    Part {
+        name: "vm",
+        what: "scenarios on virtual machines that boot it",
+        command: &["xtask", "vm", BOARD, "--all-scenarios"],
+        slow: false,
+    },
 ];
 
 impl TestVerb {
@@ -46,7 +61,9 @@ impl TestVerb {
         for name in &self.part {
             ensure!(known.contains(&name.as_str()), "there is no part `{name}`; there are {}", known.join(", "));
         }
-        let chosen = PARTS.iter().filter(|part| if self.part.is_empty() { self.full || !part.slow } else { self.part.iter().any(|name| name == part.name) });
+        let chosen = PARTS
+            .iter()
+            .filter(|part| if self.part.is_empty() { self.full || !part.slow } else { self.part.iter().any(|name| name == part.name) });
         let mut results = Vec::new();
         for part in chosen {
             println!("\n== {}: {}", part.name, part.what);

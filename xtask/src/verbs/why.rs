@@ -57,7 +57,10 @@ fn explain(tree: &Tree, path: &str) -> String {
                 Kind::Hardlink(target) => format!("second name of /{target}"),
                 Kind::CharDevice(major, minor) => format!("character device {major}:{minor}"),
             };
-            text.push_str(&format!("/{path}: {what}, mode {:04o}, owner {}:{}\n  from {}\n", entry.mode, entry.uid, entry.gid, entry.origin));
+            text.push_str(&format!(
+                "/{path}: {what}, mode {:04o}, owner {}:{}\n  from {}\n",
+                entry.mode, entry.uid, entry.gid, entry.origin
+            ));
         }
     };
     if let Ok(found) = tree.resolve(path) {

@@ -229,7 +229,10 @@ mod tests {
     fn a_masked_file_on_another_node_says_what_is_missing() {
         let (_, masked) = keep(&Stored::default(), SECRET);
         let (other, _) = keep(&Stored::default(), &String::from_utf8(masked.unwrap()).unwrap());
-        assert_eq!(other.inbox.mistakes, ["line 4, column 14: `wifi.passphrase` was moved to another node and is not here: write it again"]);
+        assert_eq!(
+            other.inbox.mistakes,
+            ["line 4, column 14: `wifi.passphrase` was moved to another node and is not here: write it again"]
+        );
         assert_eq!(other.values, Settings::default());
     }
 

@@ -236,7 +236,9 @@ fn interface(one: &Interface, path: &[&str], say: &mut impl FnMut(&[&str], &str)
         (Some(own), Some(gateway)) if own.address.is_ipv4() != gateway.is_ipv4() => {
             say(&at("gateway"), "`gateway` and `address` must both be IPv4 or both IPv6");
         }
-        (Some(own), Some(gateway)) if own.address == gateway => say(&at("gateway"), "`gateway` is this node's own address: write the router's"),
+        (Some(own), Some(gateway)) if own.address == gateway => {
+            say(&at("gateway"), "`gateway` is this node's own address: write the router's")
+        }
         _ => {}
     }
 }
@@ -299,7 +301,8 @@ mod tests {
     #[test]
     fn the_example_sets_nothing_and_names_every_key() {
         assert_eq!(parse(EXAMPLE.as_bytes()).unwrap().settings, Settings::default());
-        let all: String = EXAMPLE.lines().filter_map(|l| l.strip_prefix("#")).filter(|l| !l.starts_with(' ')).map(|l| format!("{l}\n")).collect();
+        let all: String =
+            EXAMPLE.lines().filter_map(|l| l.strip_prefix("#")).filter(|l| !l.starts_with(' ')).map(|l| format!("{l}\n")).collect();
         let settings = parse(all.as_bytes()).unwrap_or_else(|m| panic!("{all}\n{m:?}")).settings;
         assert!(settings.wifi.is_some() && settings.interfaces.is_some() && settings.join.door.is_some(), "{all}");
         for (_, keys) in KEYS {
@@ -328,7 +331,10 @@ mod tests {
         );
         assert_eq!(mistakes("token = \"x\""), ["line 1, column 1: unknown key `token`; `token` belongs to [join]"]);
         let found = mistakes("[join]\nlan = true\ntime-zone = \"UTC\"");
-        assert_eq!(found, ["line 3, column 1: unknown key `time-zone` in [join]; `time-zone` belongs to the top of the file, before the first [table]"]);
+        assert_eq!(
+            found,
+            ["line 3, column 1: unknown key `time-zone` in [join]; `time-zone` belongs to the top of the file, before the first [table]"]
+        );
     }
 
     #[test]

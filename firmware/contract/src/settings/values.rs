@@ -143,7 +143,8 @@ fn ssh_key(text: &str) -> Result<(), Refused> {
         return Err(format!("{}; it begins with one of: {}", shape(), SSH_TYPES.join(", ")));
     }
     // RFC 4253, 6.6: the body begins with its type as a string, a length of four bytes before it.
-    let decoded = data_encoding::BASE64.decode(body.as_bytes()).map_err(|_| "the key is cut or changed: its base64 can't be read".to_owned())?;
+    let decoded =
+        data_encoding::BASE64.decode(body.as_bytes()).map_err(|_| "the key is cut or changed: its base64 can't be read".to_owned())?;
     let inner = decoded.get(..4).and_then(|len| <[u8; 4]>::try_from(len).ok()).map(u32::from_be_bytes);
     let named = inner.and_then(|len| decoded.get(4..4_usize.checked_add(usize::try_from(len).ok()?)?));
     if named != Some(kind.as_bytes()) || decoded.len() < kind.len() + 24 {

@@ -79,7 +79,15 @@ impl Double {
         let folder = tempfile::Builder::new().prefix("double-").tempdir_in(cache.root()).context("failed to make a working folder")?;
         let mut reports = Vec::new();
         for build in &BUILDS {
-            ui::say(&format!("the {} build: {}, {}, umask {}, processors {}, clock {}", build.name, build.zone, build.locale, build.umask, build.processors.unwrap_or("all"), build.clock.unwrap_or("as it is")));
+            ui::say(&format!(
+                "the {} build: {}, {}, umask {}, processors {}, clock {}",
+                build.name,
+                build.zone,
+                build.locale,
+                build.umask,
+                build.processors.unwrap_or("all"),
+                build.clock.unwrap_or("as it is")
+            ));
             reports.push(self.build(build, &repo, &cache, &faketime, &folder.path().join(build.folder))?);
         }
         let result = compare(&reports);
@@ -113,7 +121,10 @@ impl Double {
             Some(list) => &["taskset", "--cpu-list", list],
             None => &[],
         };
-        let output = cmd!(shell, "sh -c {script} sh {umask} {processors...} {program} image {board} --flavour {flavour} --json --deb-mirror {debs}").quiet().read()?;
+        let output =
+            cmd!(shell, "sh -c {script} sh {umask} {processors...} {program} image {board} --flavour {flavour} --json --deb-mirror {debs}")
+                .quiet()
+                .read()?;
         let line = output.lines().last().context("the build printed nothing")?;
         serde_json::from_str(line).context("the build's last line is not its report")
     }

@@ -87,7 +87,11 @@ impl Image {
         println!("the root of {} ({packages} packages, .debs on disk), median of {}:", self.board, turns.len());
         println!("  {:34} {peer:7.1} s", "mmdebstrap, to a tar");
         let row = |name: &str, seconds: f64, most: f64| {
-            println!("  {name:34} {seconds:7.1} s  {:.2} of it (at most {most}: {})", seconds / peer, if seconds / peer <= most { "won" } else { "LOST" });
+            println!(
+                "  {name:34} {seconds:7.1} s  {:.2} of it (at most {most}: {})",
+                seconds / peer,
+                if seconds / peer <= most { "won" } else { "LOST" }
+            );
         };
         row("tree stage, nothing cached", cold, 0.8);
         row("tree stage, delta and tars cached", warm, 0.3);
@@ -138,8 +142,17 @@ fn mmdebstrap(peer: &Tools, archive: &Path, packages: &[LockedPackage]) -> Resul
     let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
     let include = format!("--include={}", names.join(","));
     let argv = [
-        "mmdebstrap", "--mode=root", "--variant=essential", "--format=tar", "--quiet", include.as_str(), "--aptopt=APT::Install-Recommends \"false\"",
-        "--aptopt=APT::Sandbox::User \"root\"", SUITE, "/dev/null", "deb [trusted=yes] copy:/archive ./",
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=essential",
+        "--format=tar",
+        "--quiet",
+        include.as_str(),
+        "--aptopt=APT::Install-Recommends \"false\"",
+        "--aptopt=APT::Sandbox::User \"root\"",
+        SUITE,
+        "/dev/null",
+        "deb [trusted=yes] copy:/archive ./",
     ];
     Sandbox::new(peer.root()).owners(Owners::All).bind(archive, "/archive").command(argv).run().context("mmdebstrap failed")?;
     Ok(())
