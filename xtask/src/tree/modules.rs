@@ -387,6 +387,8 @@ fn read(candidate: &Candidate<'_>, release: &str) -> Result<Module, ModulesError
 }
 
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 pub mod testing {
     //! Made-up modules for tests.
 

@@ -1,0 +1,127 @@
+//! Selecting from a made-up kernel: real (if tiny) ELF files, packed as Debian packs them.
+
+use std::io::Write;
+
+use super::*;
+use crate::tree::testing::{file, paths, tree};
+
+const RELEASE: &str = "6.1-test";
+
+/// An ELF file with a section `.modinfo` and nothing else.
+fn elf(modinfo: &str) -> Vec<u8> {
+    const HEADER: usize = 64;
+    let names = b"\0.modinfo\0.shstrtab\0";
+    let data: Vec<u8> = modinfo.bytes().chain(*b"\0").collect();
+    let table = (HEADER + data.len() + names.len()).next_multiple_of(8);
+    let mut bytes = Vec::new();
+    bytes.extend(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\x3e\0\x01\0\0\0");
+    bytes.extend([0; 16]);
+    bytes.extend((table as u64).to_le_bytes());
+    bytes.extend([0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 64, 0, 3, 0, 2, 0]);
+    bytes.extend(&data);
+    bytes.extend(names);
+    bytes.resize(table + 64, 0);
+    for (name, kind, offset, size) in [(1u32, 1u32, HEADER, data.len()), (10, 3, HEADER + data.len(), names.len())] {
+        bytes.extend(name.to_le_bytes());
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend([0; 16]);
+        bytes.extend((offset as u64).to_le_bytes());
+        bytes.extend((size as u64).to_le_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(1u64.to_le_bytes());
+        bytes.extend([0; 8]);
+    }
+    bytes
+}
+
+fn packed(modinfo: &str) -> Vec<u8> {
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    writer.write_all(&elf(modinfo)).unwrap();
+    writer.finish().unwrap()
+}
+
+fn kernel() -> Tree {
+    let module = |path: &str| format!("usr/lib/modules/{RELEASE}/kernel/{path}");
+    let entries = [
+        (module("fs/a-fs.ko.xz"), file(packed("depends=lib-a\0softdep=pre: soft hidden"))),
+        (module("lib/lib_a.ko.xz"), file(packed("depends=\0firmware=f.bin"))),
+        (module("lib/soft.ko"), file(elf("alias=x"))),
+        (module("drivers/gpu/hidden.ko.xz"), file(packed(""))),
+        (module("drivers/net/card.ko.xz"), file(packed("depends=hidden"))),
+        (format!("usr/lib/modules/{RELEASE}/modules.builtin"), file("kernel/drivers/built-in.ko\n")),
+        ("etc/other".to_owned(), file("")),
+    ];
+    let entries: Vec<(&str, Entry)> = entries.iter().map(|(path, entry)| (path.as_str(), entry.clone())).collect();
+    tree(&entries)
+}
+
+fn select(tree: &Tree, keep: &[&str], drop: &[&str], also: &[&str], always: &[&'static str]) -> Result<Modules, ModulesError> {
+    let globs = |list: &[&str]| Globs::new(list).unwrap();
+    let rules = Select { keep: globs(keep), drop: globs(drop) };
+    Modules::select(tree, RELEASE, &Wanted { rules: &rules, also: &globs(also), always })
+}
+
+fn names(modules: &Modules) -> Vec<&str> {
+    modules.by_name.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn what_a_kept_module_needs_is_kept_and_a_softdep_only_where_the_rules_allow() {
+    let modules = select(&kernel(), &["fs/**"], &["drivers/gpu/**"], &[], &[]).unwrap();
+    assert_eq!(names(&modules), ["a_fs", "lib_a", "soft"]);
+    assert_eq!(modules.before("a_fs"), ["soft", "lib_a"]);
+    assert_eq!(modules.firmware(), BTreeSet::from(["f.bin"]));
+    let modules = select(&kernel(), &["drivers/net/**"], &["drivers/gpu/**"], &[], &[]).unwrap();
+    assert_eq!(names(&modules), ["card", "hidden"], "a real dependency goes before `drop`");
+    let modules = select(&kernel(), &["lib/soft"], &["drivers/gpu/**"], &["drivers/gpu/hidden"], &["built_in", "lib-a"]).unwrap();
+    assert_eq!(names(&modules), ["hidden", "lib_a", "soft"], "what the initramfs carries, and what init needs");
+}
+
+#[test]
+fn modules_are_laid_plain_in_the_place_of_all_others() {
+    let before = kernel();
+    let modules = select(&before, &["fs/**"], &["drivers/gpu/**"], &[], &[]).unwrap();
+    let after = modules.lay(before);
+    let kernel: Vec<&str> = paths(&after).into_iter().filter_map(|path| path.strip_prefix("usr/lib/modules/6.1-test/kernel/")).collect();
+    assert_eq!(kernel, ["fs", "fs/a-fs.ko", "lib", "lib/lib_a.ko", "lib/soft.ko"]);
+    assert!(after.get("etc/other").is_some());
+}
+
+#[test]
+fn the_index_is_what_depmod_wrote() {
+    let before = kernel();
+    let modules = select(&before, &["lib/soft"], &[], &[], &[]).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let depmod = |root: &Path, release: &str| -> std::io::Result<()> {
+        assert!(root.join("lib/modules").join(release).join("kernel/lib/soft.ko").exists());
+        assert!(root.join("usr/lib/modules").join(release).join("modules.builtin").exists());
+        std::fs::write(root.join("usr/lib/modules").join(release).join("modules.dep"), "dep")
+    };
+    let after = modules.index(modules.lay(before.clone()), scratch.path(), depmod).unwrap();
+    assert!(after.get("usr/lib/modules/6.1-test/modules.dep").is_some());
+    let scratch = tempfile::tempdir().unwrap();
+    let error = modules.index(before, scratch.path(), |_, _| Err(std::io::Error::other("no"))).unwrap_err();
+    assert_eq!(error.to_string(), "depmod failed for the modules of kernel 6.1-test");
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let error = |result: Result<Modules, ModulesError>| result.unwrap_err().to_string();
+    let idle = error(select(&kernel(), &["fs/**", "fss/**"], &["x"], &[], &[]));
+    assert_eq!(idle, "no module of kernel 6.1-test matches `fss/**` (modules.keep), `x` (modules.drop); mend the board or family file");
+    let missing = error(select(&kernel(), &["fs/**"], &[], &[], &["erofs"]));
+    assert_eq!(missing, "kernel 6.1-test has no module `erofs`, which init needs, and it is not built in");
+    assert!(
+        error(select(&tree(&[]), &[], &[], &[], &[]))
+            .starts_with("the tree holds no modules of kernel 6.1-test below /usr/lib/modules/6.1-test")
+    );
+    let mut bad = kernel();
+    bad.insert(format!("usr/lib/modules/{RELEASE}/kernel/fs/bad.ko"), file("#!"));
+    assert!(error(select(&bad, &["fs/bad"], &[], &[], &[])).starts_with("/usr/lib/modules/6.1-test/kernel/fs/bad.ko is no kernel module"));
+    let mut cut = kernel();
+    cut.insert(format!("usr/lib/modules/{RELEASE}/kernel/fs/cut.ko.xz"), file(&packed("")[..20]));
+    assert_eq!(
+        error(select(&cut, &["fs/cut"], &[], &[], &[])),
+        "cannot read the kernel module /usr/lib/modules/6.1-test/kernel/fs/cut.ko.xz"
+    );
+}
