@@ -263,7 +263,7 @@ pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, progr
 }
 
 /// The text of `cloudy.toml.example` on the config partition.
-const CONFIG_EXAMPLE: &str = "images/cloudy.toml.example";
+const CONFIG_EXAMPLE: &str = "firmware/contract/src/settings/example.toml";
 
 fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: &Programs) -> Result<Vec<u8>> {
     let _stage = ui::stage("initramfs", "packing the initramfs");

@@ -92,7 +92,9 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
         }
         other => other,
     };
-    listener.with_context(|| format!("opening the page's address {address}: is it taken, or is the port one for root? Choose another with --http"))
+    listener.with_context(|| {
+        format!("opening the page's address {address}: is it taken, or is the port one for root? Choose another with --http")
+    })
 }
 
 /// The socket for changes, open to the agent's user and group only.

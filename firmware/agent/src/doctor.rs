@@ -171,7 +171,9 @@ fn network(view: Option<&ClusterView>) -> Vec<Check> {
     }
     match &view.lan.problem {
         Some(problem) => checks.push(check("lan", Verdict::Ill, problem.clone(), "")),
-        None if view.lan.enabled => checks.push(check("lan", Verdict::Well, format!("{} cloudy nodes seen by mDNS", view.lan.seen.len()), "")),
+        None if view.lan.enabled => {
+            checks.push(check("lan", Verdict::Well, format!("{} cloudy nodes seen by mDNS", view.lan.seen.len()), ""))
+        }
         None => checks.push(check("lan", Verdict::Note, "looking on the local network is turned off", "")),
     }
     checks.extend(view.problems.iter().map(|problem| check("network", Verdict::Ill, problem.clone(), "")));
@@ -180,16 +182,23 @@ fn network(view: Option<&ClusterView>) -> Vec<Check> {
 
 fn services(status: &Status) -> Vec<Check> {
     let units = match &status.services {
-        Services::Known { system, failed, .. } => judged(status, "units", &["unit-failed"], format!("systemd says `{system}`, {} units failed", failed.len())),
-        Services::Unknown { reason } => check("units", Verdict::Note, reason.clone(), "On a machine without systemd this is as it should be."),
+        Services::Known { system, failed, .. } => {
+            judged(status, "units", &["unit-failed"], format!("systemd says `{system}`, {} units failed", failed.len()))
+        }
+        Services::Unknown { reason } => {
+            check("units", Verdict::Note, reason.clone(), "On a machine without systemd this is as it should be.")
+        }
     };
     let docker = match &status.docker {
         Docker::Running { version, containers_running, .. } => {
             check("docker", Verdict::Well, format!("Docker {version} answers, {containers_running} containers run"), "")
         }
-        Docker::NoBroker { reason } if status.build.is_none() => {
-            check("docker", Verdict::Note, reason.clone(), "Start `cloudy broker --socket PATH` as a user who may use Docker, if you want it seen.")
-        }
+        Docker::NoBroker { reason } if status.build.is_none() => check(
+            "docker",
+            Verdict::Note,
+            reason.clone(),
+            "Start `cloudy broker --socket PATH` as a user who may use Docker, if you want it seen.",
+        ),
         _ => judged(status, "docker", &["docker-stopped", "docker-silent", "no-broker"], "Docker is not well".to_owned()),
     };
     vec![units, docker]

@@ -13,9 +13,8 @@ pub struct Sampler {
 impl Sampler {
     /// Opens the sources. Where a source is missing, its figures stay zero.
     pub fn new() -> Self {
-        let what = RefreshKind::nothing()
-            .with_cpu(CpuRefreshKind::nothing().with_usage())
-            .with_memory(MemoryRefreshKind::nothing().with_ram());
+        let what =
+            RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_usage()).with_memory(MemoryRefreshKind::nothing().with_ram());
         Self { system: System::new_with_specifics(what).ok() }
     }
 

@@ -138,7 +138,11 @@ fn host(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
         found.push(problem(
             "no-address",
             Severity::Error,
-            lang.pick("This machine has no network address.", "Esta máquina no tiene dirección de red.", "Aquesta màquina no té adreça de xarxa."),
+            lang.pick(
+                "This machine has no network address.",
+                "Esta máquina no tiene dirección de red.",
+                "Aquesta màquina no té adreça de xarxa.",
+            ),
             lang.pick(
                 "Plug in the network cable, or set Wi-Fi or an address in cloudy.toml.",
                 "Conecte el cable de red, o configure la Wi-Fi o una dirección en cloudy.toml.",

@@ -140,7 +140,11 @@ impl Local {
 
     /// Prints the answer: as it is, or as people read it.
     fn show(&self, answer: &Value, people: impl FnOnce(&Value) -> Result<String>) -> Result<()> {
-        if self.json { say(&serde_json::to_string(answer)?) } else { say(people(answer)?.trim_end()) }
+        if self.json {
+            say(&serde_json::to_string(answer)?)
+        } else {
+            say(people(answer)?.trim_end())
+        }
         Ok(())
     }
 }
@@ -203,12 +207,17 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         }
         Verb::Join { token, local } => {
             let answer = local.client().post("/api/v1/join", &JoinRequest { token }).await?;
-            local.show(&answer, |a| Ok(format!("Joining `{}`. `cloudy nodes` shows how it goes, `cloudy doctor` what is in the way.", text(a, "community"))))?;
+            local.show(&answer, |a| {
+                Ok(format!("Joining `{}`. `cloudy nodes` shows how it goes, `cloudy doctor` what is in the way.", text(a, "community")))
+            })?;
         }
         Verb::Found { name, local } => {
             let answer = local.client().post("/api/v1/found", &NameRequest { name }).await?;
             local.show(&answer, |a| {
-                Ok(format!("Save this recovery kit where it can't get lost; it is the key to your microcloud:\n\n{}\n\nNext: `cloudy invite`", text(a, "kit")))
+                Ok(format!(
+                    "Save this recovery kit where it can't get lost; it is the key to your microcloud:\n\n{}\n\nNext: `cloudy invite`",
+                    text(a, "kit")
+                ))
             })?;
         }
         Verb::Rename { name, local } => {

@@ -106,7 +106,8 @@ fn in_group(uid: u32, group: nix::unistd::Gid) -> bool {
 
 /// Sends a wish to the network part and waits for its answer.
 async fn wish<T>(app: &App, make: impl FnOnce(oneshot::Sender<CommandResult<T>>) -> Command) -> Result<T, Response> {
-    let gone = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the network part of the agent does not run; `cloudy doctor` says why".to_owned());
+    let gone =
+        || refuse(StatusCode::SERVICE_UNAVAILABLE, "the network part of the agent does not run; `cloudy doctor` says why".to_owned());
     let net = app.net().ok_or_else(gone)?;
     let (reply, answer) = oneshot::channel();
     net.commands.send(make(reply)).await.map_err(|_| gone())?;

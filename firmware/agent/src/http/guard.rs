@@ -83,7 +83,8 @@ fn host_is_ours(host: &str, name: &str) -> bool {
         return true;
     }
     let short = name.split('.').next().unwrap_or_default();
-    bare.split_once('.').is_some_and(|(first, domain)| first == short && LOCAL_DOMAINS.contains(&domain)) || (!short.is_empty() && bare == short)
+    bare.split_once('.').is_some_and(|(first, domain)| first == short && LOCAL_DOMAINS.contains(&domain))
+        || (!short.is_empty() && bare == short)
 }
 
 fn port_or_nothing(tail: &str) -> bool {
@@ -109,7 +110,14 @@ mod tests {
     #[test]
     fn the_node_is_reached_by_address_and_by_its_names() {
         for host in [
-            "192.168.1.20", "192.168.1.20:8080", "[fd00::1]", "[fd00::1]:80", "localhost:8080", "garden", "GARDEN.local", "garden.lan:80",
+            "192.168.1.20",
+            "192.168.1.20:8080",
+            "[fd00::1]",
+            "[fd00::1]:80",
+            "localhost:8080",
+            "garden",
+            "GARDEN.local",
+            "garden.lan:80",
             "garden.home.arpa",
         ] {
             assert_eq!(verdict(&[("host", host)]), None, "{host}");
@@ -118,7 +126,9 @@ mod tests {
 
     #[test]
     fn foreign_names_are_refused() {
-        for host in ["evil.example", "garden.evil.example", "192.168.1.20.evil.example", "[fd00::1", "[x]", "garden:", "garden:80:80", "", "local"] {
+        for host in
+            ["evil.example", "garden.evil.example", "192.168.1.20.evil.example", "[fd00::1", "[x]", "garden:", "garden:80:80", "", "local"]
+        {
             assert!(verdict(&[("host", host)]).is_some(), "{host}");
         }
         assert_eq!(verdict(&[]), Some(StatusCode::BAD_REQUEST));

@@ -117,7 +117,8 @@ mod tests {
     #[test]
     fn an_interface_named_comes_before_the_first() {
         let s = settings("[network]\ndhcp = true\n[interfaces.enp2s0]\naddress = \"10.0.0.1/24\"\n");
-        let mut names: Vec<_> = files(&s, Some("enp1s0")).into_iter().filter_map(|f| Some(f.path.file_name()?.to_str()?.to_owned())).collect();
+        let mut names: Vec<_> =
+            files(&s, Some("enp1s0")).into_iter().filter_map(|f| Some(f.path.file_name()?.to_str()?.to_owned())).collect();
         names.sort();
         assert_eq!(names, ["10-cloudy-at-enp2s0.network", "10-cloudy-first.network", "admin"]);
     }

@@ -21,11 +21,12 @@ fn folder(data: &Path) -> PathBuf {
 
 /// The settings that are kept; the defaults where there are none, or they can't be read (said in the log).
 pub fn load(data: &Path) -> Stored {
-    read(&folder(data).join(FILE)).unwrap_or_else(|error| {
-        log::error!("{error:#}; going on with the defaults");
-        None
-    })
-    .unwrap_or_default()
+    read(&folder(data).join(FILE))
+        .unwrap_or_else(|error| {
+            log::error!("{error:#}; going on with the defaults");
+            None
+        })
+        .unwrap_or_default()
 }
 
 fn read(path: &Path) -> Result<Option<Stored>> {
