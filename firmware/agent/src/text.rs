@@ -106,6 +106,10 @@ pub struct Words {
     pub in_use: &'static str,
     pub joining: &'static str,
     pub attempts: &'static str,
+    pub runs: &'static str,
+    pub done: &'static str,
+    pub failed: &'static str,
+    pub stopped: &'static str,
 }
 
 static EN: Words = Words {
@@ -150,6 +154,10 @@ static EN: Words = Words {
     in_use: "in use",
     joining: "Joining",
     attempts: "attempts so far",
+    runs: "runs",
+    done: "done",
+    failed: "has failed",
+    stopped: "stopped",
 };
 
 static ES: Words = Words {
@@ -194,6 +202,10 @@ static ES: Words = Words {
     in_use: "en uso",
     joining: "Uniéndose",
     attempts: "intentos hasta ahora",
+    runs: "en marcha",
+    done: "hecho",
+    failed: "ha fallado",
+    stopped: "parado",
 };
 
 static CA: Words = Words {
@@ -238,6 +250,10 @@ static CA: Words = Words {
     in_use: "en ús",
     joining: "S'està unint",
     attempts: "intents fins ara",
+    runs: "en marxa",
+    done: "fet",
+    failed: "ha fallat",
+    stopped: "aturat",
 };
 
 #[cfg(test)]

@@ -214,8 +214,10 @@ fn services(status: &Status, words: &Words) -> Markup {
 fn service(unit: &Unit, words: &Words) -> Markup {
     let (class, state) = match (unit.load.as_str(), unit.active.as_str()) {
         ("not-found", _) => ("none", words.not_installed),
-        (_, "active") => ("ok", unit.sub.as_str()),
-        (_, "failed") => ("bad", unit.active.as_str()),
+        (_, "active") if unit.sub == "exited" => ("ok", words.done),
+        (_, "active") => ("ok", words.runs),
+        (_, "failed") => ("bad", words.failed),
+        (_, "inactive") => ("warn", words.stopped),
         (_, state) => ("warn", state),
     };
     html! {
