@@ -24,6 +24,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("var/lib/systemd/random-seed", "every node makes its own"),
     ("etc/ld.so.cache", "of the twin's architecture; the loader finds the multiarch folders by itself"),
     ("etc/machine-id", "every node makes its own"),
+    ("var/lib/dbus/machine-id", "every node makes its own"),
     ("etc/ssh/ssh_host_ecdsa_key", "every node makes its own"),
     ("etc/ssh/ssh_host_ecdsa_key.pub", "every node makes its own"),
     ("etc/ssh/ssh_host_ed25519_key", "every node makes its own"),
