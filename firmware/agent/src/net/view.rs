@@ -182,8 +182,6 @@ pub enum JoinProblem {
     Busy,
     /// This node could not write its data.
     Storage,
-    /// This node is a member already.
-    AlreadyMember,
 }
 
 /// What is seen on the local network by mDNS.
