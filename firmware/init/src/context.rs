@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use contract::boot::{BuildId, CommandLine, EntryName};
-use contract::report::StepReport;
+use contract::report::{ClockSource, StepReport};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::console::{Level, say};
 use crate::disks::BootDisk;
+use crate::time;
 use crate::watchdog::Watchdog;
 
 /// What init knows so far.
@@ -19,6 +20,8 @@ pub struct Context {
     pub build: Option<BuildId>,
     /// Seconds since 1970 that no clock is below.
     pub epoch: u64,
+    /// Where the clock's time comes from; `None` while it is the machine's own.
+    pub clock: Option<ClockSource>,
     /// The booted entry, if the boot loader counts it.
     pub counted: Option<EntryName>,
     /// The boot loader's partition, as it wrote it.
@@ -48,6 +51,11 @@ impl Context {
         say(Level::Info, &format!("{name} ({seconds:.2} s)"));
         self.steps.push(StepReport { name: name.to_owned(), start_seconds, seconds });
         Ok(done)
+    }
+
+    /// Moves the clock if it can't be right, and keeps what it was set from.
+    pub fn raise_clock(&mut self, saved: Option<u64>) {
+        self.clock = time::raise(self.epoch, saved).or(self.clock);
     }
 
     /// Says, and keeps for the page, what went wrong without stopping the boot.

@@ -11,7 +11,7 @@ use contract::boot::BuildId;
 use contract::guid::Guid;
 use contract::partitions::Role;
 use contract::paths::{BOOT_STATE, DATA_FOLDERS, MACHINE_ID, REPAIR_REQUEST, SAVED_CLOCK};
-use contract::report::{ClockSource, DataState, FsckReport};
+use contract::report::{DataState, FsckReport};
 use nix::mount::MsFlags;
 
 use crate::child::run;
@@ -44,8 +44,6 @@ pub struct Data {
     pub made: bool,
     /// The node's machine-id: 32 hexadecimal digits.
     pub machine_id: String,
-    /// Where the clock's time comes from.
-    pub clock: ClockSource,
 }
 
 /// Does what is left of the plan, then mounts data; whatever goes wrong, something is mounted at the end.
@@ -67,7 +65,7 @@ pub fn prepare(context: &mut Context, disk: &mut BootDisk, build: BuildId, rest:
         context.warn(format!("{error:#}: packages that ship files in /var may fail"));
     }
     let saved = time::of_file(&format!("{DATA}{SAVED_CLOCK}"));
-    let clock = time::raise(context.epoch, saved);
+    context.raise_clock(saved);
     let machine_id = machine_id(context)?;
     for folder in DATA_FOLDERS {
         create_dir_all(format!("{DATA}/{folder}"))?;
@@ -75,7 +73,7 @@ pub fn prepare(context: &mut Context, disk: &mut BootDisk, build: BuildId, rest:
     }
     // The bound folders live on.
     unmount(DATA);
-    Ok(Data { state, fsck, made: made && state == DataState::Clean, machine_id, clock })
+    Ok(Data { state, fsck, made: made && state == DataState::Clean, machine_id })
 }
 
 /// Makes data, puts into it what a node keeps from its first moment on, and only then calls it finished.
@@ -97,7 +95,7 @@ fn make(context: &mut Context, disk: &mut BootDisk, build: BuildId, rest: &[Step
 fn check_and_mount(context: &mut Context, disk: &BootDisk, fsck: &mut Option<FsckReport>) -> anyhow::Result<DataState> {
     let device = disk.need(Role::Data.label())?;
     // e2fsck finds fault with times in the future.
-    time::raise(context.epoch, time::of_data(&device));
+    context.raise_clock(time::of_data(&device));
     let mut verdict = check(context, &device, "-p", fsck);
     if verdict == Verdict::Damaged && take_repair_request(disk) {
         context.warn(format!("data on {device} was repaired on request: files may be missing, or lie in lost+found on that partition"));

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use contract::boot::BuildId;
 use contract::paths::{BOOT_REPORT, DEVICE_LINKS};
-use contract::report::{EntryReport, PartitionReport, Report};
+use contract::report::{ClockSource, EntryReport, PartitionReport, Report};
 use nix::mount::{MsFlags, mount};
 use nix::unistd::{chdir, chroot, execv};
 
@@ -54,7 +54,7 @@ pub fn report(context: &mut Context, disk: &BootDisk, build: BuildId, data: &Dat
         first_boot: data.made,
         data: data.state,
         fsck: data.fsck.clone(),
-        clock: data.clock,
+        clock: context.clock.unwrap_or(ClockSource::Hardware),
         watchdog_seconds: context.watchdog.seconds(),
         last_failure,
         warnings: context.warnings.clone(),

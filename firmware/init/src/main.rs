@@ -54,7 +54,7 @@ fn boot(context: &mut Context) -> anyhow::Result<Infallible> {
         context.line = CommandLine::parse(&read_to_string("/proc/cmdline").context("failed to read /proc/cmdline")?);
         context.build = Some(build(&context.line)?);
         context.epoch = read_to_string(INITRAMFS_EPOCH).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        time::raise(context.epoch, None);
+        context.raise_clock(None);
         Ok(())
     })?;
     let build = context.build.context("no build id")?;

@@ -15,15 +15,16 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// Moves the clock forward if it is before the build's epoch or the last saved time.
-pub fn raise(epoch: u64, saved: Option<u64>) -> ClockSource {
+/// Moves the clock if it can't be right; says what it was set from.
+pub fn raise(epoch: u64, saved: Option<u64>) -> Option<ClockSource> {
     let (time, source) = clock::decide(now(), epoch, saved);
-    if source != ClockSource::Hardware
-        && let Ok(seconds) = time.try_into()
-    {
+    if source == ClockSource::Hardware {
+        return None;
+    }
+    if let Ok(seconds) = time.try_into() {
         let _ = clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(seconds, 0));
     }
-    source
+    Some(source)
 }
 
 /// When the data partition was last in use.
