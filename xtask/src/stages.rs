@@ -170,7 +170,6 @@ pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> 
     let _stage = ui::stage("modules", "choosing kernel modules and firmware");
     let wanted = Wanted { rules: &plan.modules, also: &plan.initramfs.modules, always: &plan.initramfs.load };
     let modules = Modules::select(whole, &plan.kernel_release, &wanted)?;
-    ui::say(&format!("  {} kernel modules, {} MB", modules.by_name.len(), modules.bytes() / 1_000_000));
     let scratch = tempfile::tempdir().context("failed to make a folder for depmod")?;
     let depmod = |root: &Path, release: &str| -> Result<()> {
         shop.tools.sandbox().bind_writable(root, "/mnt").command(["depmod", "--basedir", "/mnt", release]).run()?;
@@ -274,13 +273,6 @@ fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: 
     };
     let made = initramfs::build(plan, whole, &root.modules, &init, compress)?;
     ui::say(&format!(
-        "  {} modules and init: {:.1} MB, packed {:.1} MB, of which microcode {:.1} MB",
-        made.modules.len(),
-        megabytes(made.plain_bytes),
-        megabytes(made.bytes.len()),
-        megabytes(made.microcode_bytes)
-    ));
-    ui::say(&format!(
         "{} modules, {:.1} MB packed to {:.1} MB, {:.1} MB of them microcode",
         made.modules.len(),
         (made.plain_bytes + made.microcode_bytes) as f64 / 1e6,
@@ -312,10 +304,6 @@ pub fn release(shop: &Workshop, plan: &Plan, image: &Image) -> Result<PathBuf> {
     sums.push_str(&format!("{}  {name}.xz\n", sha256_of(&packed)?));
     std::fs::write(folder.join("SHA256SUMS"), sums)?;
     Ok(packed)
-}
-
-fn megabytes(bytes: usize) -> f64 {
-    bytes as f64 / 1e6
 }
 
 fn sha256_of(path: &Path) -> Result<String> {
