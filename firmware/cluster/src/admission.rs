@@ -98,26 +98,14 @@ pub struct Founding {
 impl Founding {
     pub(crate) fn sign(seed: &[u8; 32], name: Name, nonce: [u8; 16]) -> Self {
         let founder = Key::of_seed(seed);
-        let signature = keys::sign(
-            seed,
-            Purpose::Founding,
-            &wire::encode(&(&name, founder, nonce)),
-        );
-        Self {
-            name,
-            founder,
-            nonce,
-            signature,
-        }
+        let signature = keys::sign(seed, Purpose::Founding, &wire::encode(&(&name, founder, nonce)));
+        Self { name, founder, nonce, signature }
     }
 
     /// The community's id: the SHA-256 of what was signed.
     #[must_use]
     pub fn id(&self) -> CommunityId {
-        let hash = Sha256::new()
-            .chain_update(b"cloudy community v1\0")
-            .chain_update(self.signed())
-            .finalize();
+        let hash = Sha256::new().chain_update(b"cloudy community v1\0").chain_update(self.signed()).finalize();
         CommunityId(hash.into())
     }
 
@@ -138,14 +126,8 @@ impl Founding {
     /// # Errors
     /// It is wrong.
     pub fn verify(&self) -> Result<(), Refusal> {
-        let good = self
-            .founder
-            .verifies(Purpose::Founding, &self.signed(), &self.signature);
-        if good {
-            Ok(())
-        } else {
-            Err(Refusal::Signature("founding"))
-        }
+        let good = self.founder.verifies(Purpose::Founding, &self.signed(), &self.signature);
+        if good { Ok(()) } else { Err(Refusal::Signature("founding")) }
     }
 
     /// The founding as bytes.
@@ -203,25 +185,9 @@ pub struct Invite {
 }
 
 impl Invite {
-    pub(crate) fn sign(
-        seed: &[u8; 32],
-        community: CommunityId,
-        grants: Vec<Grant>,
-        key: Key,
-        terms: Terms,
-    ) -> Self {
-        let signature = keys::sign(
-            seed,
-            Purpose::Invite,
-            &wire::encode(&(community, key, &terms)),
-        );
-        Self {
-            community,
-            grants,
-            key,
-            terms,
-            signature,
-        }
+    pub(crate) fn sign(seed: &[u8; 32], community: CommunityId, grants: Vec<Grant>, key: Key, terms: Terms) -> Self {
+        let signature = keys::sign(seed, Purpose::Invite, &wire::encode(&(community, key, &terms)));
+        Self { community, grants, key, terms, signature }
     }
 
     /// The invite's own public key, which names it.
@@ -253,25 +219,13 @@ impl Invite {
         }
         let mut admin = community.founder();
         for grant in &self.grants {
-            if !admin.verifies(
-                Purpose::Grant,
-                &wire::encode(&(id, grant.admin)),
-                &grant.signature,
-            ) {
+            if !admin.verifies(Purpose::Grant, &wire::encode(&(id, grant.admin)), &grant.signature) {
                 return Err(Refusal::Signature("grant"));
             }
             admin = grant.admin;
         }
-        let good = admin.verifies(
-            Purpose::Invite,
-            &wire::encode(&(id, self.key, &self.terms)),
-            &self.signature,
-        );
-        if good {
-            Ok(())
-        } else {
-            Err(Refusal::Signature("invite"))
-        }
+        let good = admin.verifies(Purpose::Invite, &wire::encode(&(id, self.key, &self.terms)), &self.signature);
+        if good { Ok(()) } else { Err(Refusal::Signature("invite")) }
     }
 
     /// Whether the time is over. An unsure clock never ends an invite, unless it ended before the build's date.
@@ -280,13 +234,9 @@ impl Invite {
     /// It is over.
     pub fn in_time(&self, clock: &Clock) -> Result<(), Refusal> {
         match self.terms.not_after {
-            Some(moment) if clock.due(moment) == Due::Over => Err(Refusal::Expired {
-                seconds: clock
-                    .sure
-                    .unwrap_or(clock.floor)
-                    .max(clock.floor)
-                    .saturating_sub(moment),
-            }),
+            Some(moment) if clock.due(moment) == Due::Over => {
+                Err(Refusal::Expired { seconds: clock.sure.unwrap_or(clock.floor).max(clock.floor).saturating_sub(moment) })
+            }
             _ => Ok(()),
         }
     }
@@ -311,22 +261,12 @@ pub struct Token {
 }
 
 impl Token {
-    pub(crate) fn new(
-        community: Founding,
-        invite: Invite,
-        secret: [u8; 32],
-        mut seeds: Vec<Seed>,
-    ) -> Self {
+    pub(crate) fn new(community: Founding, invite: Invite, secret: [u8; 32], mut seeds: Vec<Seed>) -> Self {
         seeds.truncate(MAX_SEEDS);
         for seed in &mut seeds {
             seed.addresses.truncate(MAX_SEED_ADDRESSES);
         }
-        Self {
-            community,
-            invite,
-            secret,
-            seeds,
-        }
+        Self { community, invite, secret, seeds }
     }
 
     /// The community that it invites to.
@@ -350,16 +290,8 @@ impl Token {
     /// Makes the certificate of `node`.
     #[must_use]
     pub fn redeem(&self, node: NodeId) -> Certificate {
-        let signature = keys::sign(
-            &self.secret,
-            Purpose::Redeem,
-            &redeemed(self.invite.community, self.invite.key, node),
-        );
-        Certificate {
-            invite: self.invite.clone(),
-            node,
-            signature,
-        }
+        let signature = keys::sign(&self.secret, Purpose::Redeem, &redeemed(self.invite.community, self.invite.key, node));
+        Certificate { invite: self.invite.clone(), node, signature }
     }
 
     /// The token as text: `cloudy1-invite-…`.
@@ -388,12 +320,7 @@ impl Token {
     /// See [`Refusal`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
         let token: Self = wire::decode(bytes, MAX_TOKEN_BYTES)?;
-        if token.seeds.len() > MAX_SEEDS
-            || token
-                .seeds
-                .iter()
-                .any(|seed| seed.addresses.len() > MAX_SEED_ADDRESSES)
-        {
+        if token.seeds.len() > MAX_SEEDS || token.seeds.iter().any(|seed| seed.addresses.len() > MAX_SEED_ADDRESSES) {
             return Err(Refusal::TooMany("seeds"));
         }
         token.community.verify()?;
@@ -449,15 +376,8 @@ impl Certificate {
     pub fn verify(&self, community: &Founding) -> Result<(), Refusal> {
         self.invite.verify(community)?;
         let message = redeemed(self.invite.community, self.invite.key, self.node);
-        let good = self
-            .invite
-            .key
-            .verifies(Purpose::Redeem, &message, &self.signature);
-        if good {
-            Ok(())
-        } else {
-            Err(Refusal::Signature("certificate"))
-        }
+        let good = self.invite.key.verifies(Purpose::Redeem, &message, &self.signature);
+        if good { Ok(()) } else { Err(Refusal::Signature("certificate")) }
     }
 
     /// The certificate as bytes.

@@ -40,18 +40,8 @@ impl Card {
     pub fn sign(seed: &[u8; 32], epoch: u32, sequence: u32, mut facts: Facts) -> Self {
         facts.addresses.truncate(MAX_CARD_ADDRESSES);
         let node = NodeId::of_seed(seed);
-        let signature = keys::sign(
-            seed,
-            Purpose::Card,
-            &wire::encode(&(node, epoch, sequence, &facts)),
-        );
-        Self {
-            node,
-            epoch,
-            sequence,
-            facts,
-            signature,
-        }
+        let signature = keys::sign(seed, Purpose::Card, &wire::encode(&(node, epoch, sequence, &facts)));
+        Self { node, epoch, sequence, facts, signature }
     }
 
     /// The node.
@@ -82,10 +72,6 @@ impl Card {
         }
         let signed = wire::encode(&(self.node, self.epoch, self.sequence, &self.facts));
         let good = self.node.verifies(Purpose::Card, &signed, &self.signature);
-        if good {
-            Ok(())
-        } else {
-            Err(Refusal::Signature("card"))
-        }
+        if good { Ok(()) } else { Err(Refusal::Signature("card")) }
     }
 }

@@ -65,8 +65,7 @@ impl Key {
         bytes[..32].copy_from_slice(&signature.0);
         bytes[32..].copy_from_slice(&signature.1);
         let signed = [purpose.domain(), message].concat();
-        key.verify_strict(&signed, &ed25519_dalek::Signature::from_bytes(&bytes))
-            .is_ok()
+        key.verify_strict(&signed, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok()
     }
 
     /// 64 hexadecimal digits.

@@ -38,19 +38,13 @@ impl Kit {
     /// A new kit, for no community yet.
     #[must_use]
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
-        Self {
-            seed: rng.random(),
-            community: None,
-        }
+        Self { seed: rng.random(), community: None }
     }
 
     /// The same key, with the community that it founds or founded.
     #[must_use]
     pub fn with_community(self, name: Name) -> Self {
-        Self {
-            community: Some(name),
-            ..self
-        }
+        Self { community: Some(name), ..self }
     }
 
     /// The name of the community that this kit founded.
@@ -68,11 +62,7 @@ impl Kit {
     /// Founds a community. The same kit and name always give the same community, so that a kit recovers it.
     #[must_use]
     pub fn found(&self, name: &Name) -> Founding {
-        let hash = Sha256::new()
-            .chain_update(b"cloudy founding nonce v1\0")
-            .chain_update(self.seed)
-            .chain_update(name.as_str())
-            .finalize();
+        let hash = Sha256::new().chain_update(b"cloudy founding nonce v1\0").chain_update(self.seed).chain_update(name.as_str()).finalize();
         let mut nonce = [0; 16];
         nonce.copy_from_slice(&hash[..16]);
         Founding::sign(&self.seed, name.clone(), nonce)
@@ -81,22 +71,9 @@ impl Kit {
     /// Makes an invite to `community` under `terms`. `grants` is the chain that made this kit's key an admin:
     /// empty for the founder's kit.
     #[must_use]
-    pub fn invite(
-        &self,
-        community: &Founding,
-        grants: Vec<Grant>,
-        terms: Terms,
-        seeds: Vec<Seed>,
-        rng: &mut impl CryptoRng,
-    ) -> Token {
+    pub fn invite(&self, community: &Founding, grants: Vec<Grant>, terms: Terms, seeds: Vec<Seed>, rng: &mut impl CryptoRng) -> Token {
         let secret: [u8; 32] = rng.random();
-        let invite = Invite::sign(
-            &self.seed,
-            community.id(),
-            grants,
-            Key::of_seed(&secret),
-            terms,
-        );
+        let invite = Invite::sign(&self.seed, community.id(), grants, Key::of_seed(&secret), terms);
         Token::new(community.clone(), invite, secret, seeds)
     }
 
@@ -117,18 +94,12 @@ impl Kit {
     /// # Errors
     /// It is no kit.
     pub fn parse(kit: &str) -> Result<Self, KitError> {
-        Ok(wire::decode(
-            &text::from_text(Kind::Kit, kit, MAX_KIT_BYTES)?,
-            MAX_KIT_BYTES,
-        )?)
+        Ok(wire::decode(&text::from_text(Kind::Kit, kit, MAX_KIT_BYTES)?, MAX_KIT_BYTES)?)
     }
 }
 
 impl std::fmt::Debug for Kit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kit")
-            .field("public", &self.public())
-            .field("community", &self.community)
-            .finish_non_exhaustive()
+        f.debug_struct("Kit").field("public", &self.public()).field("community", &self.community).finish_non_exhaustive()
     }
 }

@@ -11,8 +11,8 @@
 
 use crate::{clock::Millis, keys::NodeId, wire};
 use foca::{
-    AccumulatingRuntime, Config, Foca, Header, Identity, Member, Message, NoCustomBroadcast,
-    OwnedNotification, PeriodicParams, PostcardCodec, State, Timer,
+    AccumulatingRuntime, Config, Foca, Header, Identity, Member, Message, NoCustomBroadcast, OwnedNotification, PeriodicParams,
+    PostcardCodec, State, Timer,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use serde::{Deserialize, Serialize};
@@ -62,10 +62,7 @@ impl Identity for Life {
     type Addr = NodeId;
 
     fn renew(&self) -> Option<Self> {
-        Some(Self {
-            renewal: self.renewal.checked_add(1)?,
-            ..self.clone()
-        })
+        Some(Self { renewal: self.renewal.checked_add(1)?, ..self.clone() })
     }
 
     fn addr(&self) -> NodeId {
@@ -91,6 +88,8 @@ pub enum Output {
     Confirm(NodeId),
     /// A member spoke of somebody that is not admitted here: compare rosters with it.
     Compare(NodeId),
+    /// A member is there that was not before.
+    Up(NodeId),
     /// The own epoch is this now: write it to disk.
     Epoch(u32),
     /// What [`Membership::states`] says has changed.
@@ -161,16 +160,7 @@ impl Membership {
         let mut rng = StdRng::seed_from_u64(seed);
         let foca_rng = StdRng::seed_from_u64(rng.random());
         Self {
-            foca: Foca::new(
-                Life {
-                    node: me,
-                    epoch,
-                    renewal: 0,
-                },
-                config(),
-                foca_rng,
-                PostcardCodec,
-            ),
+            foca: Foca::new(Life { node: me, epoch, renewal: 0 }, config(), foca_rng, PostcardCodec),
             rng,
             timers: BTreeMap::new(),
             timer_count: 0,
@@ -201,11 +191,7 @@ impl Membership {
     /// Takes the set of admitted members (this node may be among them). New ones are asked at once.
     pub fn set_admitted(&mut self, now: Millis, admitted: BTreeSet<NodeId>) {
         let me = self.me().node;
-        let new: Vec<NodeId> = admitted
-            .iter()
-            .filter(|node| **node != me && !self.admitted.contains(*node))
-            .copied()
-            .collect();
+        let new: Vec<NodeId> = admitted.iter().filter(|node| **node != me && !self.admitted.contains(*node)).copied().collect();
         self.admitted = admitted;
         // All at once would be a storm in a large community: the first few now, the others are met through them
         // and by the retries.
@@ -217,34 +203,16 @@ impl Membership {
 
     /// Asks a member for all it knows.
     pub fn announce(&mut self, now: Millis, node: NodeId) {
-        let known = self
-            .foca
-            .iter_membership_state()
-            .find(|member| member.id().node == node)
-            .map(|member| member.id().clone());
-        let to = known.unwrap_or(Life {
-            node,
-            epoch: 0,
-            renewal: 0,
-        });
+        let known = self.foca.iter_membership_state().find(|member| member.id().node == node).map(|member| member.id().clone());
+        let to = known.unwrap_or(Life { node, epoch: 0, renewal: 0 });
         self.with_foca(now, |foca, runtime| foca.announce(to, runtime));
     }
 
     /// When [`Membership::tick`] has something to do next.
     #[must_use]
     pub fn next_wake(&self) -> Millis {
-        let timer = self
-            .timers
-            .keys()
-            .next()
-            .map_or(Millis(u64::MAX), |(at, _)| *at);
-        let confirm = self
-            .confirming
-            .values()
-            .chain(self.reached.values())
-            .min()
-            .copied()
-            .unwrap_or(Millis(u64::MAX));
+        let timer = self.timers.keys().next().map_or(Millis(u64::MAX), |(at, _)| *at);
+        let confirm = self.confirming.values().chain(self.reached.values()).min().copied().unwrap_or(Millis(u64::MAX));
         timer.min(confirm).min(self.next_retry)
     }
 
@@ -257,21 +225,11 @@ impl Membership {
             let timer = entry.remove();
             self.with_foca(now, |foca, runtime| foca.handle_timer(timer, runtime));
         }
-        let failed: Vec<NodeId> = self
-            .confirming
-            .iter()
-            .filter(|(_, until)| **until <= now)
-            .map(|(node, _)| *node)
-            .collect();
+        let failed: Vec<NodeId> = self.confirming.iter().filter(|(_, until)| **until <= now).map(|(node, _)| *node).collect();
         for node in failed {
             self.confirmed(now, node, false);
         }
-        let still_down: Vec<NodeId> = self
-            .reached
-            .iter()
-            .filter(|(_, until)| **until <= now)
-            .map(|(node, _)| *node)
-            .collect();
+        let still_down: Vec<NodeId> = self.reached.iter().filter(|(_, until)| **until <= now).map(|(node, _)| *node).collect();
         for node in still_down {
             self.reached.remove(&node);
             self.confirm(now, node);
@@ -293,23 +251,10 @@ impl Membership {
         if self.left {
             return;
         }
-        let alive: BTreeSet<NodeId> = self
-            .foca
-            .iter_members()
-            .map(|member| member.id().node)
-            .collect();
+        let alive: BTreeSet<NodeId> = self.foca.iter_members().map(|member| member.id().node).collect();
         let me = self.me().node;
-        let count = if alive.is_empty() {
-            RETRY_MEMBERS_ALONE
-        } else {
-            RETRY_MEMBERS
-        };
-        let absent: Vec<NodeId> = self
-            .admitted
-            .iter()
-            .filter(|node| **node != me && !alive.contains(*node))
-            .copied()
-            .collect();
+        let count = if alive.is_empty() { RETRY_MEMBERS_ALONE } else { RETRY_MEMBERS };
+        let absent: Vec<NodeId> = self.admitted.iter().filter(|node| **node != me && !alive.contains(*node)).copied().collect();
         for node in absent.into_iter().sample(&mut self.rng, count) {
             self.announce(now, node);
         }
@@ -341,24 +286,17 @@ impl Membership {
         let Some((&wire::VERSION, body)) = bytes.split_first() else {
             return Err(Unclean::Malformed);
         };
-        let (header, mut rest): (Header<Life>, _) =
-            postcard::take_from_bytes(body).map_err(|_| Unclean::Malformed)?;
+        let (header, mut rest): (Header<Life>, _) = postcard::take_from_bytes(body).map_err(|_| Unclean::Malformed)?;
         if header.src.node != from {
             return Err(Unclean::Source);
         }
         let named = match &header.message {
-            Message::PingReq { target, .. } | Message::IndirectAck { target, .. } => {
-                Some(target.node)
-            }
-            Message::IndirectPing { origin, .. } | Message::ForwardedAck { origin, .. } => {
-                Some(origin.node)
-            }
+            Message::PingReq { target, .. } | Message::IndirectAck { target, .. } => Some(target.node),
+            Message::IndirectPing { origin, .. } | Message::ForwardedAck { origin, .. } => Some(origin.node),
             Message::Broadcast => return Err(Unclean::Malformed),
             _ => None,
         };
-        if !self.admitted.contains(&from)
-            || named.is_some_and(|node| !self.admitted.contains(&node))
-        {
+        if !self.admitted.contains(&from) || named.is_some_and(|node| !self.admitted.contains(&node)) {
             return Err(Unclean::Stranger);
         }
         let mut clean = body[..body.len() - rest.len()].to_vec();
@@ -368,17 +306,13 @@ impl Membership {
             let mut updates = Vec::new();
             let mut unknown = false;
             for _ in 0..u16::from_be_bytes(*count) {
-                let (member, after): (Member<Life>, _) =
-                    postcard::take_from_bytes(rest).map_err(|_| Unclean::Malformed)?;
+                let (member, after): (Member<Life>, _) = postcard::take_from_bytes(rest).map_err(|_| Unclean::Malformed)?;
                 let bytes = &rest[..rest.len() - after.len()];
                 rest = after;
                 if member.id().node == self.me().node {
                     self.hear_of_self(member.id());
                 }
-                if member.id().node == from
-                    && member.state() == State::Down
-                    && *member.id() == header.src
-                {
+                if member.id().node == from && member.state() == State::Down && *member.id() == header.src {
                     self.parted.insert(from);
                 }
                 if self.admitted.contains(&member.id().node) {
@@ -397,29 +331,20 @@ impl Membership {
                 clean.extend_from_slice(&updates);
             }
         }
-        if rest.is_empty() {
-            Ok(clean)
-        } else {
-            Err(Unclean::Malformed)
-        }
+        if rest.is_empty() { Ok(clean) } else { Err(Unclean::Malformed) }
     }
 
     /// Somebody knows a life of this node. A later epoch than its own shows an old copy of its data.
     fn hear_of_self(&mut self, life: &Life) {
         if life.epoch > self.me().epoch {
-            self.outputs
-                .push_back(Output::Epoch(life.epoch.saturating_add(1)));
+            self.outputs.push_back(Output::Epoch(life.epoch.saturating_add(1)));
         }
     }
 
     /// Goes on in a later epoch; earlier ones and the present one are ignored.
     pub fn set_epoch(&mut self, now: Millis, epoch: u32) {
         if epoch > self.me().epoch {
-            let life = Life {
-                node: self.me().node,
-                epoch,
-                renewal: 0,
-            };
+            let life = Life { node: self.me().node, epoch, renewal: 0 };
             self.with_foca(now, |foca, runtime| foca.change_identity(life, runtime));
         }
     }
@@ -455,18 +380,9 @@ impl Membership {
     #[must_use]
     pub fn states(&self) -> BTreeMap<NodeId, Belief> {
         let me = self.me().node;
-        let unknown = |node: &NodeId| Belief {
-            state: Liveness::Down,
-            epoch: 0,
-            incarnation: 0,
-            heard: self.heard.get(node).copied(),
-        };
-        let mut states: BTreeMap<NodeId, Belief> = self
-            .admitted
-            .iter()
-            .filter(|node| **node != me)
-            .map(|node| (*node, unknown(node)))
-            .collect();
+        let unknown = |node: &NodeId| Belief { state: Liveness::Down, epoch: 0, incarnation: 0, heard: self.heard.get(node).copied() };
+        let mut states: BTreeMap<NodeId, Belief> =
+            self.admitted.iter().filter(|node| **node != me).map(|node| (*node, unknown(node))).collect();
         for member in self.foca.iter_membership_state() {
             let life = member.id();
             let Some(belief) = states.get_mut(&life.node) else {
@@ -474,8 +390,7 @@ impl Membership {
             };
             belief.epoch = life.epoch;
             belief.incarnation = life.renewal.saturating_add(u32::from(member.incarnation()));
-            let doubted =
-                self.confirming.contains_key(&life.node) || self.reached.contains_key(&life.node);
+            let doubted = self.confirming.contains_key(&life.node) || self.reached.contains_key(&life.node);
             belief.state = match member.state() {
                 State::Alive => Liveness::Alive,
                 State::Suspect => Liveness::Suspect,
@@ -490,10 +405,7 @@ impl Membership {
     fn with_foca(
         &mut self,
         now: Millis,
-        work: impl FnOnce(
-            &mut Foca<Life, PostcardCodec, StdRng, NoCustomBroadcast>,
-            &mut AccumulatingRuntime<Life>,
-        ) -> Result<(), foca::Error>,
+        work: impl FnOnce(&mut Foca<Life, PostcardCodec, StdRng, NoCustomBroadcast>, &mut AccumulatingRuntime<Life>) -> Result<(), foca::Error>,
     ) {
         let mut runtime = AccumulatingRuntime::new();
         if work(&mut self.foca, &mut runtime).is_err() {
@@ -505,8 +417,7 @@ impl Membership {
         }
         while let Some((after, timer)) = runtime.to_schedule() {
             self.timer_count += 1;
-            self.timers
-                .insert((now.plus(after), self.timer_count), timer);
+            self.timers.insert((now.plus(after), self.timer_count), timer);
         }
         while let Some(notification) = runtime.to_notify() {
             match notification {
@@ -514,6 +425,7 @@ impl Membership {
                     self.confirming.remove(&life.node);
                     self.reached.remove(&life.node);
                     self.parted.remove(&life.node);
+                    self.outputs.push_back(Output::Up(life.node));
                 }
                 OwnedNotification::MemberDown(life) => {
                     self.reached.remove(&life.node);
@@ -547,15 +459,9 @@ fn config() -> Config {
         // One byte of the datagram is the version.
         max_packet_size: members(MAX_DATAGRAM_BYTES - 1),
         notify_down_members: true,
-        periodic_announce: Some(PeriodicParams {
-            frequency: ANNOUNCE_PERIOD,
-            num_members: members(1),
-        }),
+        periodic_announce: Some(PeriodicParams { frequency: ANNOUNCE_PERIOD, num_members: members(1) }),
         // The retries of the address book do this.
         periodic_announce_to_down_members: None,
-        periodic_gossip: Some(PeriodicParams {
-            frequency: GOSSIP_PERIOD,
-            num_members: members(3),
-        }),
+        periodic_gossip: Some(PeriodicParams { frequency: GOSSIP_PERIOD, num_members: members(3) }),
     }
 }

@@ -85,6 +85,8 @@ pub struct Node {
     rng: StdRng,
     outputs: VecDeque<Output>,
     next_compare: Millis,
+    /// With how many of those who come up rosters are still to be compared, since news found nobody there.
+    untold: usize,
     compared: BTreeMap<NodeId, Millis>,
 }
 
@@ -122,6 +124,7 @@ impl Node {
             rng,
             outputs: VecDeque::new(),
             next_compare: now.plus(COMPARE_PERIOD),
+            untold: 0,
             compared: BTreeMap::new(),
         };
         node.renew_epoch(now);
@@ -244,14 +247,7 @@ impl Node {
     }
 
     /// Answers a stranger.
-    pub fn hello(
-        &mut self,
-        now: Millis,
-        clock: &Clock,
-        from: NodeId,
-        request: &[u8],
-        rng: &mut impl CryptoRng,
-    ) -> Vec<u8> {
+    pub fn hello(&mut self, now: Millis, clock: &Clock, from: NodeId, request: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
         let reply = match hello::read_request(request) {
             Err(WireError::Version(_)) => return hello::version_refusal(),
             Err(error) => refuse(Reason::INVALID, error.to_string()),
@@ -261,18 +257,11 @@ impl Node {
             },
             Ok(Request::Knock { .. }) => match (self.door(now), &self.admin) {
                 (Door::Closed, _) => refuse(Reason::DOOR_CLOSED, "the door is closed".to_owned()),
-                (_, None) => refuse(
-                    Reason::DOOR_CLOSED,
-                    "this member holds no key that can invite".to_owned(),
-                ),
+                (_, None) => refuse(Reason::DOOR_CLOSED, "this member holds no key that can invite".to_owned()),
                 (_, Some(_)) => {
-                    let not_after = clock
-                        .sure
-                        .map(|now| now.saturating_add(DOOR_INVITE_VALID_SECONDS));
+                    let not_after = clock.sure.map(|now| now.saturating_add(DOOR_INVITE_VALID_SECONDS));
                     match self.invite(Terms { uses: 1, not_after }, rng) {
-                        Some(token) => Reply::Invited {
-                            token: token.to_bytes(),
-                        },
+                        Some(token) => Reply::Invited { token: token.to_bytes() },
                         None => refuse(Reason::DOOR_CLOSED, String::new()),
                     }
                 }
@@ -281,13 +270,7 @@ impl Node {
         hello::reply_bytes(&reply)
     }
 
-    fn join(
-        &mut self,
-        now: Millis,
-        clock: &Clock,
-        from: NodeId,
-        certificate: &[u8],
-    ) -> Result<Reply, Refusal> {
+    fn join(&mut self, now: Millis, clock: &Clock, from: NodeId, certificate: &[u8]) -> Result<Reply, Refusal> {
         let certificate = Certificate::from_bytes(certificate)?;
         if certificate.node() != from {
             return Err(Refusal::OtherNode(certificate.node()));
@@ -295,15 +278,8 @@ impl Node {
         if self.roster.admit(certificate, clock)? {
             self.roster_changed(now);
         }
-        let own = self
-            .roster
-            .certificate(&self.me)
-            .map(Certificate::to_bytes)
-            .unwrap_or_default();
-        Ok(Reply::Admitted {
-            certificate: own,
-            seeds: self.seeds(),
-        })
+        let own = self.roster.certificate(&self.me).map(Certificate::to_bytes).unwrap_or_default();
+        Ok(Reply::Admitted { certificate: own, seeds: self.seeds() })
     }
 
     /// Makes an invite that names this node and some others; none if this node holds no key for it.
@@ -316,29 +292,15 @@ impl Node {
     /// This node and some others that are alive, with their addresses.
     #[must_use]
     pub fn seeds(&self) -> Vec<Seed> {
-        let me = Seed {
-            node: self.me,
-            addresses: self.facts.addresses.clone(),
-        };
-        let alive = self
-            .membership
-            .states()
-            .into_iter()
-            .filter(|(_, belief)| belief.state == Liveness::Alive);
+        let me = Seed { node: self.me, addresses: self.facts.addresses.clone() };
+        let alive = self.membership.states().into_iter().filter(|(_, belief)| belief.state == Liveness::Alive);
         let others = alive.filter_map(|(node, _)| {
             let card = self.roster.card(&node)?;
-            Some(Seed {
-                node,
-                addresses: card.facts().addresses.clone(),
-            })
+            Some(Seed { node, addresses: card.facts().addresses.clone() })
         });
-        let mut seeds: Vec<Seed> = std::iter::once(me)
-            .chain(others)
-            .take(crate::admission::MAX_SEEDS)
-            .collect();
+        let mut seeds: Vec<Seed> = std::iter::once(me).chain(others).take(crate::admission::MAX_SEEDS).collect();
         for seed in &mut seeds {
-            seed.addresses
-                .truncate(crate::admission::MAX_SEED_ADDRESSES);
+            seed.addresses.truncate(crate::admission::MAX_SEED_ADDRESSES);
         }
         seeds
     }
@@ -374,12 +336,7 @@ impl Node {
 
     fn sign_card(&mut self) {
         self.card_sequence = self.card_sequence.saturating_add(1);
-        let card = Card::sign(
-            &self.seed,
-            self.membership.me().epoch,
-            self.card_sequence,
-            self.facts.clone(),
-        );
+        let card = Card::sign(&self.seed, self.membership.me().epoch, self.card_sequence, self.facts.clone());
         // The own certificate is in the roster, so the own card has its place.
         let _new = self.roster.merge(Item::Card(card));
     }
@@ -392,12 +349,11 @@ impl Node {
     }
 
     fn compare_some(&mut self, now: Millis, count: usize) {
-        let alive = self
-            .membership
-            .states()
-            .into_iter()
-            .filter(|(_, belief)| belief.state == Liveness::Alive);
-        for node in alive.map(|(node, _)| node).sample(&mut self.rng, count) {
+        let beliefs = self.membership.states().into_iter();
+        let alive = beliefs.filter(|(_, belief)| belief.state == Liveness::Alive);
+        let chosen = alive.map(|(node, _)| node).sample(&mut self.rng, count);
+        self.untold = count.saturating_sub(chosen.len());
+        for node in chosen {
             self.compare(now, node);
         }
     }
@@ -415,11 +371,15 @@ impl Node {
         let outputs: Vec<membership::Output> = self.membership.outputs().collect();
         for output in outputs {
             match output {
-                membership::Output::Send { to, bytes } => {
-                    self.outputs.push_back(Output::Send { to, bytes })
-                }
+                membership::Output::Send { to, bytes } => self.outputs.push_back(Output::Send { to, bytes }),
                 membership::Output::Confirm(node) => self.outputs.push_back(Output::Confirm(node)),
                 membership::Output::Compare(node) => self.compare(now, node),
+                membership::Output::Up(node) => {
+                    if self.untold > 0 {
+                        self.untold -= 1;
+                        self.compare(now, node);
+                    }
+                }
                 membership::Output::Epoch(epoch) => self.set_epoch(now, epoch),
                 membership::Output::Changed => {
                     if self.outputs.back() != Some(&Output::Changed) {

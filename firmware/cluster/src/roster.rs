@@ -48,10 +48,10 @@ pub enum Standing {
 #[derive(Debug, Clone)]
 pub struct Roster {
     founding: Founding,
-    certificates: BTreeMap<NodeId, BTreeMap<Key, Certificate>>,
+    certificates: BTreeMap<NodeId, BTreeMap<Key, (Mark, Certificate)>>,
     /// Which nodes used an invite, and how many may.
     uses: BTreeMap<Key, (u16, BTreeSet<NodeId>)>,
-    cards: BTreeMap<NodeId, Card>,
+    cards: BTreeMap<NodeId, (Mark, Card)>,
     marks: BTreeSet<Mark>,
 }
 
@@ -60,9 +60,7 @@ impl Item {
     #[must_use]
     pub fn mark(&self) -> Mark {
         let named = match self {
-            Self::Certificate(certificate) => {
-                wire::encode(&(0_u8, certificate.node(), certificate.invite().key()))
-            }
+            Self::Certificate(certificate) => wire::encode(&(0_u8, certificate.node(), certificate.invite().key())),
             Self::Card(card) => wire::encode(&(1_u8, card)),
         };
         let mut mark = [0; 16];
@@ -75,13 +73,7 @@ impl Roster {
     /// An empty roster of a community.
     #[must_use]
     pub fn new(founding: Founding) -> Self {
-        Self {
-            founding,
-            certificates: BTreeMap::new(),
-            uses: BTreeMap::new(),
-            cards: BTreeMap::new(),
-            marks: BTreeSet::new(),
-        }
+        Self { founding, certificates: BTreeMap::new(), uses: BTreeMap::new(), cards: BTreeMap::new(), marks: BTreeSet::new() }
     }
 
     /// The community.
@@ -97,21 +89,13 @@ impl Roster {
     /// See [`Refusal`].
     pub fn admit(&mut self, certificate: Certificate, clock: &Clock) -> Result<bool, Refusal> {
         let (node, invite) = (certificate.node(), certificate.invite().clone());
-        let known = self
-            .certificates
-            .get(&node)
-            .is_some_and(|all| all.contains_key(&invite.key()));
+        let known = self.certificates.get(&node).is_some_and(|all| all.contains_key(&invite.key()));
         if !known {
             certificate.verify(&self.founding)?;
             invite.in_time(clock)?;
-            let used = self
-                .uses
-                .get(&invite.key())
-                .map_or(0, |(_, nodes)| nodes.len());
+            let used = self.uses.get(&invite.key()).map_or(0, |(_, nodes)| nodes.len());
             if used >= usize::from(invite.terms().uses) {
-                return Err(Refusal::Used {
-                    uses: invite.terms().uses,
-                });
+                return Err(Refusal::Used { uses: invite.terms().uses });
             }
         }
         let new = self.merge(Item::Certificate(certificate))?;
@@ -142,28 +126,24 @@ impl Roster {
                 if of_node.len() >= MAX_CERTIFICATES_PER_NODE {
                     return Err(Refusal::TooMany("certificates of one node"));
                 }
-                let uses = self
-                    .uses
-                    .entry(certificate.invite().key())
-                    .or_insert((u16::MAX, BTreeSet::new()));
+                let uses = self.uses.entry(certificate.invite().key()).or_insert((u16::MAX, BTreeSet::new()));
                 // One invite key under two terms is an admin's foul play: the narrower holds, whatever came first.
                 uses.0 = uses.0.min(certificate.invite().terms().uses);
                 uses.1.insert(certificate.node());
-                of_node.insert(certificate.invite().key(), certificate);
+                of_node.insert(certificate.invite().key(), (mark, certificate));
             }
             Item::Card(card) => {
                 if !self.certificates.contains_key(&card.node()) {
                     return Err(Refusal::Stranger(card.node()));
                 }
+                let old = self.cards.get(&card.node());
+                if old.is_some_and(|(old_mark, old)| (old.order(), *old_mark) >= (card.order(), mark)) {
+                    return Ok(false);
+                }
                 card.verify()?;
-                if let Some(old) = self.cards.get(&card.node()) {
-                    let old_mark = Item::Card(old.clone()).mark();
-                    if (old.order(), old_mark) >= (card.order(), mark) {
-                        return Ok(false);
-                    }
+                if let Some((old_mark, _)) = self.cards.insert(card.node(), (mark, card)) {
                     self.marks.remove(&old_mark);
                 }
-                self.cards.insert(card.node(), card);
             }
         }
         self.marks.insert(mark);
@@ -181,9 +161,7 @@ impl Roster {
     }
 
     fn overused(&self, invite: &Key) -> bool {
-        self.uses
-            .get(invite)
-            .is_some_and(|(allowed, nodes)| nodes.len() > usize::from(*allowed))
+        self.uses.get(invite).is_some_and(|(allowed, nodes)| nodes.len() > usize::from(*allowed))
     }
 
     /// All nodes with a certificate, whatever their standing.
@@ -194,25 +172,20 @@ impl Roster {
     /// The nodes that are admitted now.
     #[must_use]
     pub fn members(&self) -> BTreeSet<NodeId> {
-        self.nodes()
-            .filter(|node| self.standing(node) == Standing::Member)
-            .collect()
+        self.nodes().filter(|node| self.standing(node) == Standing::Member).collect()
     }
 
     /// A certificate of a node to show to others; one that is not overused if there is one.
     #[must_use]
     pub fn certificate(&self, node: &NodeId) -> Option<&Certificate> {
         let all = self.certificates.get(node)?;
-        all.iter()
-            .find(|(invite, _)| !self.overused(invite))
-            .or_else(|| all.iter().next())
-            .map(|(_, certificate)| certificate)
+        all.iter().find(|(invite, _)| !self.overused(invite)).or_else(|| all.iter().next()).map(|(_, (_, certificate))| certificate)
     }
 
     /// A node's newest card.
     #[must_use]
     pub fn card(&self, node: &NodeId) -> Option<&Card> {
-        self.cards.get(node)
+        self.cards.get(node).map(|(_, card)| card)
     }
 
     /// A hash over all marks: equal digests mean equal rosters.
@@ -234,27 +207,16 @@ impl Roster {
     /// Of `theirs`, those that are not here.
     #[must_use]
     pub fn lacks(&self, theirs: &[Mark]) -> Vec<Mark> {
-        theirs
-            .iter()
-            .filter(|mark| !self.marks.contains(*mark))
-            .copied()
-            .collect()
+        theirs.iter().filter(|mark| !self.marks.contains(*mark)).copied().collect()
     }
 
     /// The items whose mark `wanted` says yes to; certificates come before cards.
     #[must_use]
     pub fn items(&self, wanted: impl Fn(&Mark) -> bool) -> Vec<Item> {
-        let certificates = self
-            .certificates
-            .values()
-            .flat_map(BTreeMap::values)
-            .cloned()
-            .map(Item::Certificate);
-        let cards = self.cards.values().cloned().map(Item::Card);
-        certificates
-            .chain(cards)
-            .filter(|item| wanted(&item.mark()))
-            .collect()
+        let certificates = self.certificates.values().flat_map(BTreeMap::values);
+        let certificates = certificates.filter(|(mark, _)| wanted(mark)).map(|(_, certificate)| Item::Certificate(certificate.clone()));
+        let cards = self.cards.values().filter(|(mark, _)| wanted(mark));
+        certificates.chain(cards.map(|(_, card)| Item::Card(card.clone()))).collect()
     }
 
     /// The roster as bytes, for the disk.
@@ -268,8 +230,8 @@ impl Roster {
     /// # Errors
     /// Malformed, or a statement does not verify.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
-        let (founding, items): (Founding, Vec<Item>) = wire::decode(bytes, MAX_ROSTER_BYTES)
-            .map_err(|error: WireError| Refusal::Wire(error))?;
+        let (founding, items): (Founding, Vec<Item>) =
+            wire::decode(bytes, MAX_ROSTER_BYTES).map_err(|error: WireError| Refusal::Wire(error))?;
         founding.verify()?;
         let mut roster = Self::new(founding);
         for item in items {

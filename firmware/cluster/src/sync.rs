@@ -62,9 +62,7 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
 /// Starts.
 #[must_use]
 pub fn open(roster: &Roster) -> Open {
-    Open {
-        digest: roster.digest(),
-    }
+    Open { digest: roster.digest() }
 }
 
 /// Answers.

@@ -46,18 +46,12 @@ pub enum TextError {
     #[error("the text is too long")]
     TooLong,
     /// A letter was changed, or the end is missing.
-    #[error(
-        "the text was changed or cut on its way (the checksum is wrong): copy it whole, from `cloudy1` to the last letter"
-    )]
+    #[error("the text was changed or cut on its way (the checksum is wrong): copy it whole, from `cloudy1` to the last letter")]
     Checksum,
 }
 
 fn check(kind: Kind, body: &[u8]) -> [u8; CHECK_BYTES] {
-    let hash = Sha256::new()
-        .chain_update(kind.word())
-        .chain_update([0])
-        .chain_update(body)
-        .finalize();
+    let hash = Sha256::new().chain_update(kind.word()).chain_update([0]).chain_update(body).finalize();
     let mut check = [0; CHECK_BYTES];
     check.copy_from_slice(&hash[..CHECK_BYTES]);
     check
@@ -67,11 +61,7 @@ fn check(kind: Kind, body: &[u8]) -> [u8; CHECK_BYTES] {
 #[must_use]
 pub fn to_text(kind: Kind, body: &[u8]) -> String {
     let whole = [body, &check(kind, body)].concat();
-    format!(
-        "{PREFIX}{}-{}",
-        kind.word(),
-        BASE32_NOPAD.encode(&whole).to_ascii_lowercase()
-    )
+    format!("{PREFIX}{}-{}", kind.word(), BASE32_NOPAD.encode(&whole).to_ascii_lowercase())
 }
 
 /// The body of a text, at most `limit` bytes.
@@ -83,32 +73,15 @@ pub fn from_text(kind: Kind, text: &str, limit: usize) -> Result<Vec<u8>, TextEr
     if text.len() > 2 * (limit + CHECK_BYTES) * 8 / 5 + 256 {
         return Err(TextError::TooLong);
     }
-    let text: String = text
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect();
     let rest = text.strip_prefix(PREFIX).ok_or(TextError::NotOurs(kind))?;
     let (word, digits) = rest.split_once('-').ok_or(TextError::NotOurs(kind))?;
     if word != kind.word() {
-        let ours = [Kind::Invite, Kind::Kit]
-            .iter()
-            .any(|other| other.word() == word);
-        return Err(if ours {
-            TextError::OtherKind {
-                wanted: kind,
-                found: word.to_owned(),
-            }
-        } else {
-            TextError::NotOurs(kind)
-        });
+        let ours = [Kind::Invite, Kind::Kit].iter().any(|other| other.word() == word);
+        return Err(if ours { TextError::OtherKind { wanted: kind, found: word.to_owned() } } else { TextError::NotOurs(kind) });
     }
-    let whole = BASE32_NOPAD
-        .decode(digits.to_ascii_uppercase().as_bytes())
-        .map_err(|_| TextError::Checksum)?;
-    let (body, found) = whole
-        .split_last_chunk::<CHECK_BYTES>()
-        .ok_or(TextError::Checksum)?;
+    let whole = BASE32_NOPAD.decode(digits.to_ascii_uppercase().as_bytes()).map_err(|_| TextError::Checksum)?;
+    let (body, found) = whole.split_last_chunk::<CHECK_BYTES>().ok_or(TextError::Checksum)?;
     if check(kind, body) != *found {
         return Err(TextError::Checksum);
     }

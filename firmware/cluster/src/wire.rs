@@ -37,10 +37,7 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 /// Too long, another version, or malformed.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, WireError> {
     if bytes.len() > limit {
-        return Err(WireError::TooLong {
-            bytes: bytes.len(),
-            limit,
-        });
+        return Err(WireError::TooLong { bytes: bytes.len(), limit });
     }
     match bytes.split_first() {
         Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
@@ -70,11 +67,7 @@ impl TryFrom<String> for Name {
     type Error = NotAName;
     fn try_from(text: String) -> Result<Self, NotAName> {
         let fits = (1..=MAX_NAME_BYTES).contains(&text.len());
-        if fits && text.trim() == text && !text.chars().any(char::is_control) {
-            Ok(Self(text))
-        } else {
-            Err(NotAName(text))
-        }
+        if fits && text.trim() == text && !text.chars().any(char::is_control) { Ok(Self(text)) } else { Err(NotAName(text)) }
     }
 }
 
@@ -102,9 +95,7 @@ impl Name {
             end -= 1;
         }
         let cut = kept.trim()[..end].trim();
-        Self::try_from(cut)
-            .or_else(|_| Self::try_from(fallback))
-            .unwrap_or_else(|_| Self("unnamed".to_owned()))
+        Self::try_from(cut).or_else(|_| Self::try_from(fallback)).unwrap_or_else(|_| Self("unnamed".to_owned()))
     }
 
     /// The text.

@@ -1,0 +1,243 @@
+//! Membership and admission in a simulated world: joining, being cut off, returning, restarting, cheating.
+
+mod world;
+
+use cluster::{
+    hello::{Reason, Reply, Request},
+    membership::Liveness,
+    roster::Standing,
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use std::time::Duration;
+use world::{World, id_of};
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A world of `count` nodes that all know each other.
+fn joined(seed: u64, count: usize, loss: f64) -> World {
+    let mut world = World::new(seed, loss);
+    let token = world.token(1000);
+    while world.nodes.len() < count {
+        world.join(0, &token).unwrap();
+        world.pass(Duration::from_millis(50));
+    }
+    let took = world.until(s(120), |world| world.agrees(0) && world.same_rosters());
+    assert!(took.is_some(), "seed {seed}: not all know all after 120 s");
+    world
+}
+
+#[test]
+fn twenty_nodes_join_through_one_seed_with_a_fifth_of_all_datagrams_lost() {
+    for seed in 0..5 {
+        let mut world = joined(seed, 20, 0.2);
+        // One more: how soon do all know?
+        let token = world.token(1);
+        let new = world.join(3, &token).unwrap();
+        let took = world.until(s(60), |world| (0..new).all(|node| world.alive(node).contains(&id_of(new))));
+        println!("seed {seed}: a join is known to all of 21 after {took:?}; {} of {} datagrams lost", world.lost, world.datagrams);
+        assert!(took.unwrap() <= s(15), "seed {seed}: {took:?}");
+        assert!(world.lost > 0);
+    }
+}
+
+#[test]
+fn a_node_that_is_cut_off_is_missed_and_found_again() {
+    for seed in 10..13 {
+        let mut world = joined(seed, 20, 0.1);
+        world.side[7] = 1;
+        let missed = world.until(s(180), |world| world.agrees(0)).unwrap();
+        world.until(s(180), |world| world.agrees(1)).unwrap();
+        world.pass(s(600));
+        world.side[7] = 0;
+        let found = world.until(s(120), |world| world.agrees(0) && world.same_rosters()).unwrap();
+        println!("seed {seed}: missed by all after {missed:?}, found by all after {found:?}");
+        assert!(missed <= s(60) && found <= s(60), "seed {seed}: {missed:?} {found:?}");
+    }
+}
+
+#[test]
+fn two_halves_meet_again() {
+    let mut world = joined(20, 12, 0.1);
+    for index in 6..12 {
+        world.side[index] = 1;
+    }
+    world.until(s(240), |world| world.agrees(0) && world.agrees(1)).unwrap();
+    world.pass(s(3600));
+    world.side.fill(0);
+    let found = world.until(s(120), |world| world.agrees(0) && world.same_rosters());
+    println!("two halves of six agree after {found:?}");
+    assert!(found.unwrap() <= s(60), "{found:?}");
+}
+
+#[test]
+fn a_restarted_node_is_the_same_member_and_a_goodbye_is_heard_at_once() {
+    let mut world = joined(30, 10, 0.1);
+    world.goodbye(4);
+    let gone = world.until(s(60), |world| world.agrees(0)).unwrap();
+    assert!(gone <= s(15), "{gone:?}");
+    world.start(4);
+    let back = world.until(s(60), |world| world.agrees(0) && world.same_rosters()).unwrap();
+    println!("a goodbye is known to all after {gone:?}, a restart after {back:?}");
+    assert_eq!(world.nodes[0].as_ref().unwrap().roster().nodes().count(), 10);
+    assert_eq!(world.card(0, 4).unwrap().order().0, 2);
+    // A crash with a quick restart is hardly noticed.
+    world.cut(5);
+    world.start(5);
+    let back = world.until(s(60), |world| world.agrees(0) && world.card(0, 5).unwrap().order().0 == 2).unwrap();
+    println!("a quick restart is settled after {back:?}");
+    assert!(back <= s(30));
+}
+
+#[test]
+fn a_restored_old_card_goes_beyond_its_later_life() {
+    let mut world = joined(40, 6, 0.0);
+    let old = world.disks[2].clone();
+    for _ in 0..3 {
+        world.cut(2);
+        world.start(2);
+        world.until(s(60), |world| world.agrees(0) && world.same_rosters()).unwrap();
+    }
+    world.cut(2);
+    world.pass(s(5));
+    world.disks[2] = old;
+    world.start(2);
+    world.until(s(120), |world| world.agrees(0) && world.same_rosters()).unwrap();
+    assert!(world.disks[2].epoch > 4, "{}", world.disks[2].epoch);
+    assert_eq!(world.card(0, 2).unwrap().order().0, world.disks[2].epoch);
+}
+
+#[test]
+fn nobody_who_lives_is_given_up_in_half_an_hour_of_loss() {
+    at_rest(s(1800));
+}
+
+#[test]
+#[ignore = "slow: part of the full tests"]
+fn nobody_who_lives_is_given_up_in_a_day_of_loss() {
+    at_rest(s(24 * 3600));
+}
+
+fn at_rest(time: Duration) {
+    let mut world = joined(50, 12, 0.2);
+    let start = (world.datagrams, world.bytes);
+    let given_up = world.until_looking(s(3), time, |world| !world.agrees(0));
+    assert_eq!(given_up, None);
+    let per_node_and_second = |count: u64| count as f64 / 12.0 / time.as_secs_f64();
+    println!(
+        "at rest, per node and second: {:.2} datagrams, {:.0} bytes of them",
+        per_node_and_second(world.datagrams - start.0),
+        per_node_and_second(world.bytes - start.1)
+    );
+}
+
+#[test]
+fn a_token_used_on_both_sides_of_a_partition_suspends_its_users_when_they_meet() {
+    let mut world = joined(60, 6, 0.0);
+    for index in 3..6 {
+        world.side[index] = 1;
+    }
+    world.until(s(240), |world| world.agrees(0) && world.agrees(1)).unwrap();
+    let token = world.token(1);
+    let left = world.join(0, &token).unwrap();
+    // The same side knows that it is used.
+    let refused = world.join(0, &token).unwrap_err();
+    assert!(matches!(refused, Reply::Refused { reason: Reason::USED, .. }), "{refused:?}");
+    let right = world.join(4, &token).unwrap();
+    world.side[right] = 1;
+    world.pass(s(60));
+    world.side.fill(0);
+    let both = |world: &World| {
+        (0..6).all(|node| {
+            let roster = world.nodes[node].as_ref().unwrap().roster();
+            [left, right].iter().all(|cheat| roster.standing(&id_of(*cheat)) == Standing::Suspended)
+        })
+    };
+    world.until(s(120), both).unwrap();
+    // An admin's new token brings back the one who gets it, and only that one.
+    let certificate = world.token(1).redeem(id_of(left)).to_bytes();
+    let reply = world.hello(id_of(left), 0, &Request::Join { certificate });
+    assert!(matches!(reply, Reply::Admitted { .. }), "{reply:?}");
+    let roster = world.nodes[0].as_ref().unwrap().roster();
+    assert_eq!((roster.standing(&id_of(left)), roster.standing(&id_of(right))), (Standing::Member, Standing::Suspended));
+}
+
+#[test]
+fn datagrams_of_strangers_and_under_false_names_change_nothing() {
+    let mut world = joined(70, 4, 0.0);
+    // A stranger who speaks the protocol: a member of another community.
+    let mut stranger = cluster::membership::Membership::new(id_of(99), 1, 1);
+    stranger.set_admitted(world.now, [id_of(0), id_of(99)].into());
+    let datagrams: Vec<Vec<u8>> = stranger
+        .outputs()
+        .filter_map(|output| match output {
+            cluster::membership::Output::Send { bytes, .. } => Some(bytes),
+            _ => None,
+        })
+        .collect();
+    assert!(!datagrams.is_empty());
+    let now = world.now;
+    let node = world.nodes[0].as_mut().unwrap();
+    for bytes in &datagrams {
+        node.datagram(now, id_of(99), bytes);
+        // Over a member's connection, but of the stranger.
+        node.datagram(now, id_of(1), bytes);
+    }
+    assert_eq!((node.refused().stranger, node.refused().source), (datagrams.len() as u64, datagrams.len() as u64));
+    assert!(!node.beliefs().contains_key(&id_of(99)));
+    assert!(node.beliefs().values().all(|belief| belief.state == Liveness::Alive));
+}
+
+/// Mutations of what real nodes send; in each run another 20,000, with the seed printed.
+#[test]
+fn mutated_datagrams_never_panic_and_admit_nobody() {
+    let seed: u64 = std::env::var("CLOUDY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| rand::rng().random());
+    println!("CLOUDY_SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let admitted: std::collections::BTreeSet<_> = (0..5).map(id_of).collect();
+    let mut now = cluster::Millis(0);
+    let mut pair = [0, 1].map(|index| cluster::membership::Membership::new(id_of(index), 1, index as u64));
+    for one in &mut pair {
+        one.set_admitted(now, admitted.clone());
+    }
+    let mut corpus: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..200 {
+        now = now.plus(s(1));
+        for from in [0, 1] {
+            pair[from].tick(now);
+            let sent: Vec<_> = pair[from].outputs().collect();
+            for output in sent {
+                if let cluster::membership::Output::Send { to, bytes } = output {
+                    if to == id_of(1 - from) {
+                        pair[1 - from].datagram(now, id_of(from), &bytes);
+                    }
+                    corpus.push(bytes);
+                }
+            }
+        }
+    }
+    let [mut receiver, _] = pair;
+    assert!(corpus.len() > 50);
+    for _ in 0..20_000 {
+        let mut bytes = corpus[rng.random_range(0..corpus.len())].clone();
+        for _ in 0..rng.random_range(1..4) {
+            match rng.random_range(0..4) {
+                0 => bytes.truncate(rng.random_range(0..=bytes.len())),
+                1 => bytes.extend(std::iter::repeat_n(rng.random::<u8>(), rng.random_range(1..1200))),
+                _ if !bytes.is_empty() => {
+                    let at = rng.random_range(0..bytes.len());
+                    bytes[at] = rng.random();
+                }
+                _ => {}
+            }
+        }
+        receiver.datagram(now, id_of(1), &bytes);
+        let _done: Vec<_> = receiver.outputs().collect();
+        now = now.plus(Duration::from_millis(1));
+        receiver.tick(now);
+    }
+    assert!(receiver.states().keys().all(|node| admitted.contains(node)));
+    let refused = receiver.refused();
+    assert!(refused.malformed > 0 && refused.source > 0, "{refused:?}");
+}
