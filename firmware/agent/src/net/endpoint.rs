@@ -1,7 +1,7 @@
 //! The iroh endpoint: which sockets, which protocols, who may come in.
 
 use super::{
-    driver::Event,
+    events::Event,
     gate::{CLOSE_BUSY, Gate, HELLO_ALPN, MEMBER_ALPN},
     greet,
     ids::node_id,

@@ -2,7 +2,7 @@
 
 use super::{
     JoinFailure, JoinProblem,
-    driver::Event,
+    events::Event,
     gate::{CLOSE_BUSY, CLOSE_DONE, HELLO_ALPN},
     ids::endpoint_addr,
 };

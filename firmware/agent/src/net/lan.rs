@@ -1,6 +1,6 @@
 //! Cloudy nodes on the local network, found by mDNS. What they say of themselves there is a hint, never a proof.
 
-use super::{LanNode, driver::Event, ids::node_id};
+use super::{LanNode, events::Event, ids::node_id};
 use anyhow::{Context, Result};
 use cluster::{CommunityId, NodeId};
 use futures_util::StreamExt;

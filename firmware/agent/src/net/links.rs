@@ -2,7 +2,7 @@
 
 use super::{
     LinkView,
-    driver::Event,
+    events::Event,
     exchange,
     gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
     ids::endpoint_addr,

@@ -3,10 +3,12 @@
 //! One task owns the state machine of `cluster`. Others send it [`Command`]s and read the newest
 //! [`ClusterView`] from a watch channel; nothing else is shared.
 
+mod begin;
 mod clock;
 mod commands;
 mod driver;
 mod endpoint;
+mod events;
 mod exchange;
 mod files;
 mod gate;

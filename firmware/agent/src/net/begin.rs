@@ -1,0 +1,138 @@
+//! How the network part begins: it goes on as a member, founds a community, or joins one.
+
+use super::{
+    DoorConfig, clock,
+    driver::Driver,
+    files::{self, Kept},
+    join::{self, Goal, Joining},
+    lan,
+};
+use anyhow::Result;
+use cluster::{
+    Clock, Kit, Terms,
+    card::Facts,
+    node::{Admin, Door, Node},
+    roster::{Item, Roster},
+    wire::Name,
+};
+use rand::RngExt;
+use std::{net::SocketAddr, time::Duration};
+
+impl Driver {
+    /// What is done at start: go on as a member, found, or join.
+    pub(super) async fn begin(&mut self, kept: Option<Kept>) -> Result<()> {
+        let join = self.config.join.clone();
+        if join.mdns || join.lan {
+            match lan::start(&self.endpoint, self.events.clone()).await {
+                Ok(()) => self.lan_enabled = true,
+                Err(error) => self.lan_problem = Some(format!("{error:#}")),
+            }
+        }
+        match kept {
+            Some(kept) => {
+                self.reached = kept.reached;
+                self.check_config(&kept.roster);
+                self.enter(kept.roster, kept.admin)?;
+            }
+            None => {
+                if let Some(found) = join.found {
+                    match self.found(&found.name, found.kit.as_deref()) {
+                        Ok(_) => {}
+                        Err(why) => self.problems.push(format!("the community `{}` could not be founded: {why}", found.name)),
+                    }
+                } else if let Some(text) = join.token {
+                    self.joining = Some(match join::read_token(&text, &clock::now()) {
+                        Ok(token) => Joining::new(Goal::Token(Box::new(token))),
+                        Err(failure) => Joining::hopeless("a community by token", failure),
+                    });
+                } else if join.lan {
+                    self.joining = Some(Joining::new(Goal::Lan));
+                }
+            }
+        }
+        self.set_door(self.config.join.door);
+        self.housekeeping();
+        Ok(())
+    }
+
+    /// Says where `cloudy.toml` asks for another community than the one that this node belongs to.
+    pub(super) fn check_config(&mut self, roster: &Roster) {
+        let clock = Clock { floor: 0, sure: None };
+        let token = self.config.join.token.as_deref().map(|text| join::read_token(text, &clock));
+        if let Some(Ok(token)) = token
+            && token.community().id() != roster.founding().id()
+        {
+            self.problems.push(format!(
+                "`cloudy.toml` has a token for `{}`, but this node belongs to `{}`: leave that first (`cloudy leave`), or remove the token",
+                token.community().name(),
+                roster.founding().name()
+            ));
+        }
+    }
+
+    pub(super) fn set_door(&mut self, door: DoorConfig) {
+        let now = self.now();
+        let Some(node) = &mut self.node else { return };
+        node.set_door(match door {
+            DoorConfig::Closed => Door::Closed,
+            DoorConfig::Open => Door::Open,
+            DoorConfig::OpenMinutes(minutes) => Door::Until(now.plus(Duration::from_secs(60 * u64::from(minutes)))),
+        });
+        if door != DoorConfig::Closed && node.admin().is_none() {
+            self.problems
+                .push("the door is set open, but this node holds no key that can invite: open it on the node that does".to_owned());
+        }
+    }
+
+    /// Founds a community here. Answers with the kit's text.
+    pub(super) fn found(&mut self, name: &str, kit: Option<&str>) -> Result<String, String> {
+        if let Some(node) = &self.node {
+            return Err(format!("this node belongs to `{}` already: leave that first (`cloudy leave`)", node.founding().name()));
+        }
+        let name = Name::try_from(name).map_err(|error| error.to_string())?;
+        let kit = match kit {
+            Some(text) => Kit::parse(text).map_err(|error| error.to_string())?,
+            None => Kit::generate(&mut self.rng),
+        };
+        let kit = kit.with_community(name.clone());
+        let founding = kit.found(&name);
+        let token = kit.invite(&founding, Vec::new(), Terms { uses: 1, not_after: None }, Vec::new(), &mut self.rng);
+        let own = token.redeem(self.me);
+        let mut roster = Roster::new(founding);
+        roster.merge(Item::Certificate(own.clone())).map_err(|refusal| refusal.to_string())?;
+        let text = kit.to_text();
+        let admin = Admin { kit, grants: Vec::new() };
+        files::save_membership(&self.store, &roster, &own, Some(&admin)).map_err(|error| format!("{error:#}"))?;
+        self.enter(roster, Some(admin)).map_err(|error| format!("{error:#}"))?;
+        log::info!(community = name.as_str(); "founded a community");
+        Ok(text)
+    }
+
+    /// Becomes a member that runs.
+    pub(super) fn enter(&mut self, roster: Roster, admin: Option<Admin>) -> Result<()> {
+        let now = self.now();
+        let facts = self.facts();
+        let random = self.rng.random();
+        self.node = Some(Node::new(now, self.identity.key.to_bytes(), self.identity.epoch, roster, facts, admin, random)?);
+        self.joining = None;
+        self.perform();
+        Ok(())
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        let name = Name::lossy(&self.config.name, "unnamed");
+        let version = Name::lossy(&self.config.version, "unknown");
+        Facts { name, version, addresses: self.own_addresses() }
+    }
+
+    /// Where others can reach this node, at most what a card holds.
+    pub(super) fn own_addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses: Vec<SocketAddr> = self.endpoint.addr().ip_addrs().copied().collect();
+        if addresses.is_empty() {
+            addresses = self.endpoint.bound_sockets().into_iter().filter(|address| !address.ip().is_unspecified()).collect();
+        }
+        addresses.sort_by_key(|address| (address.ip().is_loopback(), address.is_ipv6(), *address));
+        addresses.truncate(cluster::card::MAX_CARD_ADDRESSES);
+        addresses
+    }
+}

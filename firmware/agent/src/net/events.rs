@@ -1,0 +1,268 @@
+//! What happens on the network, and what the driver makes of it.
+
+use super::{
+    JoinFailure, clock,
+    driver::Driver,
+    files,
+    greet::{self, Target},
+    join::{self, Attempt},
+    lan::{self, Sighting},
+};
+use cluster::{
+    Certificate, NodeId,
+    hello::{self, Reason, Reply, Request},
+    roster::{Item, Roster, Standing},
+    sync::{self, Answer, Give, Items, Open},
+};
+use iroh::endpoint::Connection;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long one member's refusal keeps this node from introducing itself to it again.
+const INTRODUCE_PAUSE: Duration = Duration::from_secs(20);
+
+/// What happens on the network.
+pub enum Event {
+    /// A connection to a member is up; the gate let it through.
+    Linked { node: NodeId, conn: Connection, dialled: bool },
+    /// A dial came to nothing.
+    DialFailed { node: NodeId, seen: String },
+    /// A connection ended; `rejected` if the other side does not know this node.
+    LinkLost { node: NodeId, id: usize, rejected: bool },
+    /// A datagram of a member.
+    Datagram { node: NodeId, bytes: Vec<u8> },
+    /// A stranger asks.
+    Hello { from: NodeId, request: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
+    /// A member starts comparing rosters.
+    Open { open: Open, reply: oneshot::Sender<Answer> },
+    /// It gives and asks.
+    Give { node: NodeId, give: Give, reply: oneshot::Sender<Items> },
+    /// Marks came for a comparison that this node started.
+    Marks { marks: Vec<cluster::roster::Mark>, reply: oneshot::Sender<Give> },
+    /// Items came for it.
+    Items { node: NodeId, items: Items },
+    /// How a confirming dial went.
+    Confirmed { node: NodeId, reached: bool },
+    /// Somebody on the local network.
+    Lan(Sighting),
+    /// What an attempt to join came to.
+    Attempted(Attempt),
+    /// What a member answered when this node introduced itself.
+    Introduced { target: Target, answer: Result<Reply, JoinFailure> },
+}
+
+impl Driver {
+    pub(super) fn try_to_join(&mut self) {
+        let Some((goal, targets)) = self.joining.as_mut().and_then(|joining| joining.begin(&self.seen)) else {
+            return;
+        };
+        let (endpoint, me, name, events) = (self.endpoint.clone(), self.me, self.facts().name, self.events.clone());
+        let lan_problem = self.lan_problem.clone();
+        tokio::spawn(async move {
+            let attempt = join::attempt(endpoint, me, name, goal, targets, lan_problem).await;
+            let _ended = events.send(Event::Attempted(attempt)).await;
+        });
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        let now = self.now();
+        match event {
+            Event::Linked { node, conn, dialled } => {
+                self.links.linked(node, conn, dialled);
+                self.refusals.remove(&node);
+                if let Some(address) = self.links.view(&node).and_then(|link| link.address)
+                    && dialled
+                    && self.reached.insert(node, address) != Some(address)
+                {
+                    let saved = files::save_reached(&self.store, &self.reached);
+                    self.note_storage(saved);
+                }
+                let wanted = self.compare_when_linked.remove(&node) || dialled;
+                if let Some(conn) = self.links.get(&node).filter(|_| wanted) {
+                    self.compare(node, conn);
+                }
+            }
+            Event::DialFailed { node, seen } => {
+                log::debug!(node = node.short(), seen; "a member was not reached");
+                self.links.dial_failed(&node);
+                self.compare_when_linked.remove(&node);
+            }
+            Event::LinkLost { node, id, rejected } => {
+                self.links.lost(&node, id);
+                if rejected {
+                    self.introduce(node);
+                }
+            }
+            Event::Datagram { node, bytes } => {
+                self.links.used(&node);
+                if let Some(own) = &mut self.node {
+                    own.datagram(now, node, &bytes);
+                }
+            }
+            Event::Hello { from, request, reply } => {
+                let answer = self.hello(from, &request);
+                let _gone = reply.send(answer);
+            }
+            Event::Open { open, reply } => {
+                let answer = self.node.as_ref().map_or(Answer::Same, |node| sync::answer(node.roster(), &open));
+                let _gone = reply.send(answer);
+            }
+            Event::Give { node, give, reply } => {
+                self.take(node, give.items);
+                if let Some(own) = &self.node {
+                    let _gone = reply.send(sync::items(own.roster(), &give.want));
+                }
+            }
+            Event::Marks { marks, reply } => {
+                if let Some(own) = &self.node {
+                    let _gone = reply.send(sync::give(own.roster(), &marks));
+                }
+            }
+            Event::Items { node, items } => self.take(node, items.0),
+            Event::Confirmed { node, reached } => {
+                if let Some(own) = &mut self.node {
+                    own.confirmed(now, node, reached);
+                }
+            }
+            Event::Lan(sighting) => self.sighted(sighting),
+            Event::Attempted(attempt) => self.attempted(attempt),
+            Event::Introduced { target, answer } => self.introduced(&target, answer),
+        }
+    }
+
+    pub(super) fn take(&mut self, from: NodeId, items: Vec<Item>) {
+        let now = self.now();
+        let Some(own) = &mut self.node else { return };
+        let refused = own.take(now, items);
+        if refused > 0 {
+            log::warn!(node = from.short(), refused; "a member passed on statements that do not verify");
+        }
+    }
+
+    /// Answers a stranger; whoever is let in is on disk before it is told.
+    pub(super) fn hello(&mut self, from: NodeId, request: &[u8]) -> Vec<u8> {
+        let now = self.now();
+        let Some(node) = &mut self.node else {
+            let words = "this node belongs to no community".to_owned();
+            return match hello::read_request(request) {
+                Err(cluster::wire::WireError::Version(_)) => hello::version_refusal(),
+                _ => hello::reply_bytes(&Reply::Refused { reason: Reason::NO_COMMUNITY, words }),
+            };
+        };
+        let answer = node.hello(now, &clock::now(), from, request, &mut self.rng);
+        self.perform();
+        if self.roster_unsaved.is_some() && !self.save_roster() {
+            return hello::reply_bytes(&Reply::Refused { reason: Reason::BUSY, words: "this member can't write its data".to_owned() });
+        }
+        answer
+    }
+
+    pub(super) fn sighted(&mut self, sighting: Sighting) {
+        let now = self.now();
+        match sighting {
+            Sighting::Gone(node) => {
+                self.seen.remove(&node);
+            }
+            Sighting::Seen { node, addresses, says } => {
+                if self.seen.len() >= lan::MAX_SEEN && !self.seen.contains_key(&node) {
+                    return;
+                }
+                if let Some(joining) = self.joining.as_mut().filter(|joining| joining.fits(&says)) {
+                    joining.hurry();
+                }
+                let same = self.node.as_ref().is_some_and(|own| says.is_of(&own.founding().id()));
+                self.seen.insert(node, (addresses, says));
+                if let Some(own) = self.node.as_mut().filter(|_| same) {
+                    match own.roster().standing(&node) {
+                        Standing::Member if !self.links.is_open(&node) => own.ask(now, node),
+                        Standing::Member | Standing::Suspended => {}
+                        Standing::Stranger => self.introduce(node),
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn attempted(&mut self, attempt: Attempt) {
+        let Some(joining) = &mut self.joining else {
+            return;
+        };
+        let Some(admission) = attempt.admission else {
+            joining.failed(attempt.failures);
+            return;
+        };
+        let mut roster = Roster::new(admission.founding);
+        let member = admission.member.node();
+        let entered = [Item::Certificate(admission.own.clone()), Item::Certificate(admission.member)]
+            .into_iter()
+            .try_for_each(|item| roster.merge(item).map(|_| ()))
+            .map_err(anyhow::Error::from)
+            .and_then(|()| files::save_membership(&self.store, &roster, &admission.own, None))
+            .and_then(|()| self.enter(roster, None));
+        if let Err(error) = entered {
+            let failure = JoinFailure {
+                reason: super::JoinProblem::Storage,
+                target: "this node's data".to_owned(),
+                seen: format!("{error:#}"),
+                mend: "is the data partition full or read-only?".to_owned(),
+            };
+            if let Some(joining) = &mut self.joining {
+                joining.failed(vec![failure]);
+            }
+            return;
+        }
+        let now = self.now();
+        for seed in admission.seeds {
+            if let Some(address) = seed.addresses.first() {
+                self.reached.entry(seed.node).or_insert(*address);
+            }
+            self.hints.insert(seed.node, seed.addresses);
+        }
+        if let Some(node) = &mut self.node {
+            log::info!(community = node.founding().name().as_str(), member = member.short(); "joined");
+            node.compare(now, member);
+            node.ask(now, member);
+        }
+        self.set_door(self.config.join.door);
+        self.say();
+        self.perform();
+    }
+
+    /// Shows this node's certificate to a member that does not know it yet.
+    pub(super) fn introduce(&mut self, node: NodeId) {
+        let lately = self.introduced.get(&node).is_some_and(|last| last.elapsed() < INTRODUCE_PAUSE);
+        let Some(own) = self.node.as_ref().filter(|_| !lately) else {
+            return;
+        };
+        let Some(certificate) = own.roster().certificate(&self.me).map(Certificate::to_bytes) else {
+            return;
+        };
+        self.introduced.insert(node, Instant::now());
+        let target = Target { node, addresses: self.addresses(&node) };
+        let (endpoint, events) = (self.endpoint.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let answer = greet::ask(&endpoint, &target, &Request::Join { certificate }).await;
+            let _ended = events.send(Event::Introduced { target, answer }).await;
+        });
+    }
+
+    pub(super) fn introduced(&mut self, target: &Target, answer: Result<Reply, JoinFailure>) {
+        let now = self.now();
+        let Some(own) = &mut self.node else { return };
+        match answer {
+            Ok(Reply::Admitted { certificate, .. }) => {
+                let theirs = Certificate::from_bytes(&certificate).ok().filter(|theirs| theirs.node() == target.node);
+                own.take(now, theirs.map(Item::Certificate).into_iter().collect());
+                own.ask(now, target.node);
+                own.compare(now, target.node);
+            }
+            Ok(Reply::Refused { words, .. }) => {
+                self.refusals.insert(target.node, words);
+            }
+            Ok(Reply::Invited { .. }) => {}
+            Err(failure) => {
+                log::debug!(node = target.node.short(), seen = failure.seen; "introducing this node failed")
+            }
+        }
+    }
+}
