@@ -1,5 +1,7 @@
 //! Each format: round trips, the chain of signatures, and mutated valid inputs that never panic nor pass.
 
+#![expect(clippy::unwrap_used, reason = "a test may end so")]
+
 use cluster::{
     Card, Certificate, Clock, Founding, Kit, NodeId, Refusal, Seed, Terms, Token,
     card::Facts,
@@ -170,8 +172,11 @@ fn names_are_bounded_and_plain() {
     assert_eq!(Name::lossy(" \n", "x").as_str(), "x");
 }
 
+/// Reads an input; true if it was accepted as signed by those it names.
+type Reader = fn(&[u8]) -> bool;
+
 /// One valid input of each format, and what reads it; true if it was accepted as signed by those it names.
-fn formats() -> Vec<(&'static str, Vec<u8>, fn(&[u8]) -> bool)> {
+fn formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
     let Made { founding, token, node, .. } = once();
     let certificate = token.redeem(node);
     let mut roster = Roster::new(founding.clone());

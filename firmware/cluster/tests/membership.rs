@@ -1,5 +1,7 @@
 //! Membership and admission in a simulated world: joining, being cut off, returning, restarting, cheating.
 
+#![expect(clippy::unwrap_used, reason = "a test may end so")]
+
 mod world;
 
 use cluster::{

@@ -19,11 +19,7 @@ impl Driver {
     pub(super) async fn command(&mut self, command: Command) {
         match command {
             Command::Found { name, reply } => drop(reply.send(self.found(&name, None))),
-            Command::Invite {
-                uses,
-                valid_seconds,
-                reply,
-            } => drop(reply.send(self.invite(uses, valid_seconds))),
+            Command::Invite { uses, valid_seconds, reply } => drop(reply.send(self.invite(uses, valid_seconds))),
             Command::Join { token, reply } => drop(reply.send(self.join(&token))),
             Command::OpenDoor { minutes, reply } => drop(reply.send(self.open_door(minutes))),
             Command::Kit { reply } => drop(reply.send(self.kit())),
@@ -40,9 +36,7 @@ impl Driver {
     fn invite(&mut self, uses: u16, valid_seconds: Option<u64>) -> CommandResult<String> {
         let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
         if !(1..=MAX_USES).contains(&uses) {
-            return Err(format!(
-                "an invite is good for 1 to {MAX_USES} nodes, not {uses}"
-            ));
+            return Err(format!("an invite is good for 1 to {MAX_USES} nodes, not {uses}"));
         }
         let not_after = match (valid_seconds, clock::now().sure) {
             (None, _) => None,
@@ -52,19 +46,16 @@ impl Driver {
             }
         };
         let token = node.invite(Terms { uses, not_after }, &mut self.rng);
-        let token = token.ok_or("this node holds no key that can invite: do it on the node that founded the community, or where the recovery kit is")?;
+        let token = token
+            .ok_or("this node holds no key that can invite: do it on the node that founded the community, or where the recovery kit is")?;
         Ok(token.to_text())
     }
 
     fn join(&mut self, text: &str) -> CommandResult<String> {
         if let Some(node) = &self.node {
-            return Err(format!(
-                "this node belongs to `{}` already: leave that first (`cloudy leave`)",
-                node.founding().name()
-            ));
+            return Err(format!("this node belongs to `{}` already: leave that first (`cloudy leave`)", node.founding().name()));
         }
-        let token = join::read_token(text, &clock::now())
-            .map_err(|failure| format!("{}; {}", failure.seen, failure.mend))?;
+        let token = join::read_token(text, &clock::now()).map_err(|failure| format!("{}; {}", failure.seen, failure.mend))?;
         let name = token.community().name().to_string();
         self.joining = Some(Joining::new(Goal::Token(Box::new(token))));
         Ok(name)
@@ -73,16 +64,9 @@ impl Driver {
     fn open_door(&mut self, minutes: u32) -> CommandResult<()> {
         let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
         if minutes > 0 && node.admin().is_none() {
-            return Err(
-                "this node holds no key that can invite: open the door on the node that does"
-                    .to_owned(),
-            );
+            return Err("this node holds no key that can invite: open the door on the node that does".to_owned());
         }
-        self.set_door(if minutes == 0 {
-            DoorConfig::Closed
-        } else {
-            DoorConfig::OpenMinutes(minutes)
-        });
+        self.set_door(if minutes == 0 { DoorConfig::Closed } else { DoorConfig::OpenMinutes(minutes) });
         self.say();
         Ok(())
     }
@@ -130,10 +114,7 @@ impl Driver {
     pub(super) async fn shut_down(&mut self) {
         self.goodbye().await;
         self.save_roster();
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.endpoint.close())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.endpoint.close()).await.is_err() {
             log::warn!("closing the network took too long");
         }
     }

@@ -30,15 +30,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// An address can't be bound.
 pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate) -> Result<Endpoint> {
-    let both = [
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, super::DEFAULT_PORT)),
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, super::DEFAULT_PORT)),
-    ];
-    let wanted = if bind.is_empty() {
-        both.as_slice()
-    } else {
-        bind
-    };
+    let both =
+        [SocketAddr::from((Ipv4Addr::UNSPECIFIED, super::DEFAULT_PORT)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, super::DEFAULT_PORT))];
+    let wanted = if bind.is_empty() { both.as_slice() } else { bind };
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key)
         .relay_mode(RelayMode::Disabled)
@@ -46,13 +40,12 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate) -> Result<End
         .hooks(gate)
         .clear_ip_transports();
     for address in wanted {
-        builder = builder
-            .bind_addr(*address)
-            .with_context(|| format!("`{address}` can't be used as an address to bind"))?;
+        builder = builder.bind_addr(*address).with_context(|| format!("`{address}` can't be used as an address to bind"))?;
     }
-    builder.bind().await.with_context(|| {
-        format!("failed to bind UDP on {wanted:?}: is another agent running with the same address and port?")
-    })
+    builder
+        .bind()
+        .await
+        .with_context(|| format!("failed to bind UDP on {wanted:?}: is another agent running with the same address and port?"))
 }
 
 /// Accepts connections until the endpoint is closed.
@@ -75,13 +68,7 @@ pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>) {
                 drop(permit);
                 let node = node_id(&conn.remote_id());
                 if conn.alpn() == MEMBER_ALPN {
-                    let _ended = events
-                        .send(Event::Linked {
-                            node,
-                            conn,
-                            dialled: false,
-                        })
-                        .await;
+                    let _ended = events.send(Event::Linked { node, conn, dialled: false }).await;
                 } else if let Ok(_permit) = hellos.try_acquire() {
                     greet::answer(&conn, node, &events).await;
                 } else {

@@ -22,12 +22,7 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The stream ends early, takes too long, or carries something else.
-pub async fn compare(
-    conn: &Connection,
-    node: NodeId,
-    open: Open,
-    events: &mpsc::Sender<Event>,
-) -> Result<()> {
+pub async fn compare(conn: &Connection, node: NodeId, open: Open, events: &mpsc::Sender<Event>) -> Result<()> {
     let exchange = async {
         let (mut send, mut recv) = conn.open_bi().await.context("failed to open a stream")?;
         send.write_all(&[KIND_COMPARE]).await?;
@@ -43,21 +38,14 @@ pub async fn compare(
         events.send(Event::Items { node, items }).await?;
         Ok(())
     };
-    timeout(EXCHANGE_TIMEOUT, exchange)
-        .await
-        .context("took too long")?
+    timeout(EXCHANGE_TIMEOUT, exchange).await.context("took too long")?
 }
 
 /// Serves a stream that a member opened.
 ///
 /// # Errors
 /// The stream ends early, takes too long, or carries something else.
-pub async fn serve(
-    mut send: SendStream,
-    mut recv: RecvStream,
-    node: NodeId,
-    events: &mpsc::Sender<Event>,
-) -> Result<()> {
+pub async fn serve(mut send: SendStream, mut recv: RecvStream, node: NodeId, events: &mpsc::Sender<Event>) -> Result<()> {
     let exchange = async {
         let mut kind = [0];
         recv.read_exact(&mut kind).await?;
@@ -78,9 +66,7 @@ pub async fn serve(
         send.finish()?;
         Ok(())
     };
-    timeout(EXCHANGE_TIMEOUT, exchange)
-        .await
-        .context("took too long")?
+    timeout(EXCHANGE_TIMEOUT, exchange).await.context("took too long")?
 }
 
 async fn write(send: &mut SendStream, body: &[u8]) -> Result<()> {

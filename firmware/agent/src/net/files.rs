@@ -2,9 +2,7 @@
 
 use super::store::{Store, Stored};
 use anyhow::{Context, Result};
-use cluster::{
-    Certificate, Founding, Kit, NodeId, admission::Grant, node::Admin, roster::Roster, wire,
-};
+use cluster::{Certificate, Founding, Kit, NodeId, admission::Grant, node::Admin, roster::Roster, wire};
 use std::{collections::BTreeMap, net::SocketAddr};
 
 const MEMBERSHIP: &str = "membership";
@@ -34,33 +32,25 @@ pub struct Kept {
 /// # Errors
 /// A file is there and can't be read.
 pub fn load(store: &Store, problems: &mut Vec<String>) -> Result<Option<Kept>> {
-    let Some((founding, own)) = small::<(Founding, Certificate)>(store, MEMBERSHIP, problems)?
-    else {
+    let Some((founding, own)) = small::<(Founding, Certificate)>(store, MEMBERSHIP, problems)? else {
         return Ok(None);
     };
     let roster = match body(store, ROSTER, problems)? {
-        Some(bytes) => Roster::from_bytes(&bytes).map_err(|refusal| problems.push(format!("the member list on disk can't be used ({refusal}); it is fetched again from other members"))).ok(),
+        Some(bytes) => Roster::from_bytes(&bytes)
+            .map_err(|refusal| {
+                problems.push(format!("the member list on disk can't be used ({refusal}); it is fetched again from other members"))
+            })
+            .ok(),
         None => None,
     };
-    let mut roster = roster
-        .filter(|roster| *roster.founding() == founding)
-        .unwrap_or_else(|| Roster::new(founding));
-    roster
-        .merge(cluster::roster::Item::Certificate(own))
-        .context("this node's own certificate does not verify")?;
-    let admin = small::<(Kit, Vec<Grant>)>(store, ADMIN, problems)?
-        .map(|(kit, grants)| Admin { kit, grants });
+    let mut roster = roster.filter(|roster| *roster.founding() == founding).unwrap_or_else(|| Roster::new(founding));
+    roster.merge(cluster::roster::Item::Certificate(own)).context("this node's own certificate does not verify")?;
+    let admin = small::<(Kit, Vec<Grant>)>(store, ADMIN, problems)?.map(|(kit, grants)| Admin { kit, grants });
     let reached = match body(store, REACHED, problems)? {
-        Some(bytes) => {
-            wire::decode::<Vec<(NodeId, SocketAddr)>>(&bytes, MAX_REACHED_BYTES).unwrap_or_default()
-        }
+        Some(bytes) => wire::decode::<Vec<(NodeId, SocketAddr)>>(&bytes, MAX_REACHED_BYTES).unwrap_or_default(),
         None => Vec::new(),
     };
-    Ok(Some(Kept {
-        roster,
-        admin,
-        reached: reached.into_iter().collect(),
-    }))
+    Ok(Some(Kept { roster, admin, reached: reached.into_iter().collect() }))
 }
 
 fn body(store: &Store, name: &str, problems: &mut Vec<String>) -> Result<Option<Vec<u8>>> {
@@ -68,20 +58,13 @@ fn body(store: &Store, name: &str, problems: &mut Vec<String>) -> Result<Option<
         Stored::Absent => None,
         Stored::Body(body) => Some(body),
         Stored::Corrupt(aside) => {
-            problems.push(format!(
-                "the file `{name}` was damaged and lies aside as `{}`",
-                aside.display()
-            ));
+            problems.push(format!("the file `{name}` was damaged and lies aside as `{}`", aside.display()));
             None
         }
     })
 }
 
-fn small<T: serde::de::DeserializeOwned>(
-    store: &Store,
-    name: &str,
-    problems: &mut Vec<String>,
-) -> Result<Option<T>> {
+fn small<T: serde::de::DeserializeOwned>(store: &Store, name: &str, problems: &mut Vec<String>) -> Result<Option<T>> {
     let Some(bytes) = body(store, name, problems)? else {
         return Ok(None);
     };
@@ -98,12 +81,7 @@ fn small<T: serde::de::DeserializeOwned>(
 ///
 /// # Errors
 /// A file can't be written.
-pub fn save_membership(
-    store: &Store,
-    roster: &Roster,
-    own: &Certificate,
-    admin: Option<&Admin>,
-) -> Result<()> {
+pub fn save_membership(store: &Store, roster: &Roster, own: &Certificate, admin: Option<&Admin>) -> Result<()> {
     if let Some(admin) = admin {
         save_admin(store, admin)?;
     }

@@ -30,18 +30,12 @@ pub struct Gate {
 impl Gate {
     /// Replaces the set.
     pub fn set(&self, admitted: BTreeSet<NodeId>) {
-        *self
-            .admitted
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = admitted;
+        *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = admitted;
     }
 
     /// Whether a node may speak the members' protocol.
     pub fn admits(&self, node: &NodeId) -> bool {
-        self.admitted
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(node)
+        self.admitted.read().unwrap_or_else(PoisonError::into_inner).contains(node)
     }
 }
 
@@ -54,10 +48,7 @@ impl EndpointHooks for Gate {
         if admitted {
             AfterHandshakeOutcome::Accept
         } else {
-            AfterHandshakeOutcome::Reject {
-                error_code: CLOSE_NOT_ADMITTED,
-                reason: b"not admitted".to_vec(),
-            }
+            AfterHandshakeOutcome::Reject { error_code: CLOSE_NOT_ADMITTED, reason: b"not admitted".to_vec() }
         }
     }
 }

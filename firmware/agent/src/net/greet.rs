@@ -57,14 +57,7 @@ pub async fn answer(conn: &Connection, from: NodeId, events: &mpsc::Sender<Event
         let (mut send, mut recv) = conn.accept_bi().await.ok()?;
         let request = recv.read_to_end(MAX_REQUEST_BYTES).await.ok()?;
         let (reply, replied) = oneshot::channel();
-        events
-            .send(Event::Hello {
-                from,
-                request,
-                reply,
-            })
-            .await
-            .ok()?;
+        events.send(Event::Hello { from, request, reply }).await.ok()?;
         send.write_all(&replied.await.ok()?).await.ok()?;
         send.finish().ok()?;
         // The asker closes once it has read the answer.
@@ -81,26 +74,16 @@ pub async fn answer(conn: &Connection, from: NodeId, events: &mpsc::Sender<Event
 ///
 /// # Errors
 /// What failed, for the doctor.
-pub async fn ask(
-    endpoint: &Endpoint,
-    target: &Target,
-    request: &Request,
-) -> Result<Reply, JoinFailure> {
+pub async fn ask(endpoint: &Endpoint, target: &Target, request: &Request) -> Result<Reply, JoinFailure> {
     let bytes = ask_bytes(endpoint, target, &hello::request_bytes(request)).await?;
     match hello::read_reply(&bytes) {
         Ok(reply) => Ok(reply),
-        Err(error @ ReplyError::Version { .. }) => Err(failure(
-            JoinProblem::ProtocolVersion,
-            target,
-            error.to_string(),
-            "update the older of the two nodes",
-        )),
-        Err(error @ ReplyError::Wire(_)) => Err(failure(
-            JoinProblem::ProtocolVersion,
-            target,
-            error.to_string(),
-            "update both nodes to the same version",
-        )),
+        Err(error @ ReplyError::Version { .. }) => {
+            Err(failure(JoinProblem::ProtocolVersion, target, error.to_string(), "update the older of the two nodes"))
+        }
+        Err(error @ ReplyError::Wire(_)) => {
+            Err(failure(JoinProblem::ProtocolVersion, target, error.to_string(), "update both nodes to the same version"))
+        }
     }
 }
 
@@ -108,39 +91,22 @@ pub async fn ask(
 ///
 /// # Errors
 /// What failed, for the doctor.
-pub async fn ask_bytes(
-    endpoint: &Endpoint,
-    target: &Target,
-    request: &[u8],
-) -> Result<Vec<u8>, JoinFailure> {
+pub async fn ask_bytes(endpoint: &Endpoint, target: &Target, request: &[u8]) -> Result<Vec<u8>, JoinFailure> {
     let Some(address) = endpoint_addr(&target.node, target.addresses.iter().copied()) else {
-        return Err(failure(
-            JoinProblem::NoAddress,
-            target,
-            "its node id is no key".to_owned(),
-            "ask for a new token",
-        ));
+        return Err(failure(JoinProblem::NoAddress, target, "its node id is no key".to_owned(), "ask for a new token"));
     };
     let conn = match timeout(DIAL_TIMEOUT, endpoint.connect(address, HELLO_ALPN)).await {
         Ok(Ok(conn)) => conn,
         Ok(Err(error)) => return Err(diagnose(target, error.to_string()).await),
         Err(_) => {
-            return Err(diagnose(
-                target,
-                format!("no answer within {} s", DIAL_TIMEOUT.as_secs()),
-            )
-            .await);
+            return Err(diagnose(target, format!("no answer within {} s", DIAL_TIMEOUT.as_secs())).await);
         }
     };
     let talk = async {
         let (mut send, mut recv) = conn.open_bi().await.map_err(|error| error.to_string())?;
-        send.write_all(request)
-            .await
-            .map_err(|error| error.to_string())?;
+        send.write_all(request).await.map_err(|error| error.to_string())?;
         send.finish().map_err(|error| error.to_string())?;
-        recv.read_to_end(MAX_REPLY_BYTES)
-            .await
-            .map_err(|error| error.to_string())
+        recv.read_to_end(MAX_REPLY_BYTES).await.map_err(|error| error.to_string())
     };
     let talked = timeout(HELLO_TIMEOUT, talk).await;
     let closed = conn.close_reason();
@@ -148,26 +114,13 @@ pub async fn ask_bytes(
     match (talked, closed) {
         (Ok(Ok(reply)), _) => Ok(reply),
         (_, Some(ConnectionError::ApplicationClosed(close))) if close.error_code == CLOSE_BUSY => {
-            Err(failure(
-                JoinProblem::Busy,
-                target,
-                "it has too much to do at the moment".to_owned(),
-                "wait: it is tried again",
-            ))
+            Err(failure(JoinProblem::Busy, target, "it has too much to do at the moment".to_owned(), "wait: it is tried again"))
         }
-        (Ok(Err(seen)), _) => Err(failure(
-            JoinProblem::Busy,
-            target,
-            seen,
-            "wait: it is tried again",
-        )),
+        (Ok(Err(seen)), _) => Err(failure(JoinProblem::Busy, target, seen, "wait: it is tried again")),
         (Err(_), _) => Err(failure(
             JoinProblem::Timeout,
             target,
-            format!(
-                "connected, but no answer within {} s",
-                HELLO_TIMEOUT.as_secs()
-            ),
+            format!("connected, but no answer within {} s", HELLO_TIMEOUT.as_secs()),
             "wait: it is tried again",
         )),
     }
@@ -176,51 +129,22 @@ pub async fn ask_bytes(
 /// A refusal of a member as a failure for the doctor.
 pub fn refused(target: &Target, reason: Reason, words: &str) -> JoinFailure {
     let (problem, mend) = match reason {
-        Reason::EXPIRED => (
-            JoinProblem::Expired,
-            "ask an admin of the community for a new token",
-        ),
-        Reason::USED => (
-            JoinProblem::Used,
-            "each token is good for so many nodes: ask an admin for a new one",
-        ),
-        Reason::FOREIGN => (
-            JoinProblem::Foreign,
-            "the token is for another community: use one of this community",
-        ),
-        Reason::REVOKED => (
-            JoinProblem::Revoked,
-            "ask an admin of the community for a new token",
-        ),
-        Reason::DOOR_CLOSED => (
-            JoinProblem::DoorClosed,
-            "ask an admin to open the door for some minutes, or for a token",
-        ),
-        Reason::NO_COMMUNITY => (
-            JoinProblem::Foreign,
-            "that node belongs to no community itself: ask for a token that names another",
-        ),
+        Reason::EXPIRED => (JoinProblem::Expired, "ask an admin of the community for a new token"),
+        Reason::USED => (JoinProblem::Used, "each token is good for so many nodes: ask an admin for a new one"),
+        Reason::FOREIGN => (JoinProblem::Foreign, "the token is for another community: use one of this community"),
+        Reason::REVOKED => (JoinProblem::Revoked, "ask an admin of the community for a new token"),
+        Reason::DOOR_CLOSED => (JoinProblem::DoorClosed, "ask an admin to open the door for some minutes, or for a token"),
+        Reason::NO_COMMUNITY => (JoinProblem::Foreign, "that node belongs to no community itself: ask for a token that names another"),
         Reason::BUSY => (JoinProblem::Busy, "wait: it is tried again"),
-        Reason::FULL => (
-            JoinProblem::Revoked,
-            "the community is full: talk to its admins",
-        ),
-        _ => (
-            JoinProblem::BadSignature,
-            "copy the token again, whole; if that does not help, ask for a new one",
-        ),
+        Reason::FULL => (JoinProblem::Revoked, "the community is full: talk to its admins"),
+        _ => (JoinProblem::BadSignature, "copy the token again, whole; if that does not help, ask for a new one"),
     };
     failure(problem, target, format!("it answered: {words}"), mend)
 }
 
 /// A failure at a target.
 pub fn failure(reason: JoinProblem, target: &Target, seen: String, mend: &str) -> JoinFailure {
-    JoinFailure {
-        reason,
-        target: target.to_string(),
-        seen,
-        mend: mend.to_owned(),
-    }
+    JoinFailure { reason, target: target.to_string(), seen, mend: mend.to_owned() }
 }
 
 /// Finds out why a dial failed: no address, no route, nobody listening, or silence.
@@ -266,11 +190,7 @@ async fn diagnose(target: &Target, seen: String) -> JoinFailure {
 
 /// Whether there is a route to an address, and nobody says that the port is closed.
 async fn probe(address: SocketAddr) -> std::io::Result<()> {
-    let any = if address.is_ipv4() {
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
-    } else {
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
-    };
+    let any = if address.is_ipv4() { SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)) } else { SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)) };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(address).await?;
     socket.send(&[0]).await?;

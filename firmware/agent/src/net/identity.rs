@@ -25,9 +25,8 @@ impl Identity {
     pub fn load(store: &Store) -> Result<Self> {
         let key = match store.read(KEY_FILE)? {
             Stored::Body(body) => {
-                let bytes: [u8; 32] = body.as_slice().try_into().context(
-                    "the node key file has the wrong size; remove it to become a new node",
-                )?;
+                let bytes: [u8; 32] =
+                    body.as_slice().try_into().context("the node key file has the wrong size; remove it to become a new node")?;
                 SecretKey::from_bytes(&bytes)
             }
             Stored::Absent => {
@@ -41,18 +40,11 @@ impl Identity {
             ),
         };
         let last = match store.read(EPOCH_FILE)? {
-            Stored::Body(body) => body
-                .as_slice()
-                .try_into()
-                .map(u32::from_le_bytes)
-                .unwrap_or_default(),
+            Stored::Body(body) => body.as_slice().try_into().map(u32::from_le_bytes).unwrap_or_default(),
             // A lost epoch is found again: the neighbours know it (see `cluster::membership`).
             Stored::Absent | Stored::Corrupt(_) => 0,
         };
-        let identity = Self {
-            key,
-            epoch: last.saturating_add(1),
-        };
+        let identity = Self { key, epoch: last.saturating_add(1) };
         identity.save_epoch(store)?;
         Ok(identity)
     }
@@ -78,9 +70,7 @@ mod tests {
         let second = Identity::load(&store).unwrap();
         assert_eq!(first.key.public(), second.key.public());
         assert_eq!((first.epoch, second.epoch), (1, 2));
-        let mode = std::os::unix::fs::MetadataExt::mode(
-            &std::fs::metadata(data.path().join("net/node.key")).unwrap(),
-        );
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(data.path().join("net/node.key")).unwrap());
         assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -10,13 +10,7 @@ pub fn node_id(id: &EndpointId) -> NodeId {
 }
 
 /// Where and whom to dial; none if the id is no key.
-pub fn endpoint_addr(
-    node: &NodeId,
-    addresses: impl IntoIterator<Item = SocketAddr>,
-) -> Option<EndpointAddr> {
+pub fn endpoint_addr(node: &NodeId, addresses: impl IntoIterator<Item = SocketAddr>) -> Option<EndpointAddr> {
     let id = EndpointId::from_bytes(&node.0).ok()?;
-    Some(EndpointAddr::from_parts(
-        id,
-        addresses.into_iter().map(TransportAddr::Ip),
-    ))
+    Some(EndpointAddr::from_parts(id, addresses.into_iter().map(TransportAddr::Ip)))
 }

@@ -77,15 +77,7 @@ impl Joining {
             Goal::Token(token) => format!("the community `{}` by token", token.community().name()),
             Goal::Lan => "a community on this local network whose door is open".to_owned(),
         };
-        Self {
-            goal: Some(goal),
-            what,
-            attempts: 0,
-            pause: FIRST_PAUSE,
-            next: Instant::now(),
-            running: false,
-            failures: Vec::new(),
-        }
+        Self { goal: Some(goal), what, attempts: 0, pause: FIRST_PAUSE, next: Instant::now(), running: false, failures: Vec::new() }
     }
 
     /// Can't be done until a person mends it.
@@ -121,10 +113,7 @@ impl Joining {
     }
 
     /// Starts an attempt if one is due: the goal and whom to ask.
-    pub fn begin(
-        &mut self,
-        seen: &BTreeMap<NodeId, (Vec<SocketAddr>, Says)>,
-    ) -> Option<(Goal, Vec<Target>)> {
+    pub fn begin(&mut self, seen: &BTreeMap<NodeId, (Vec<SocketAddr>, Says)>) -> Option<(Goal, Vec<Target>)> {
         if self.due()? > Instant::now() {
             return None;
         }
@@ -142,8 +131,7 @@ impl Joining {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         for failure in failures {
             log::info!(reason:? = failure.reason, target_ = failure.target, seen = failure.seen; "joining: a try failed");
-            self.failures
-                .retain(|old| (old.reason, &old.target) != (failure.reason, &failure.target));
+            self.failures.retain(|old| (old.reason, &old.target) != (failure.reason, &failure.target));
             self.failures.insert(0, failure);
         }
         self.failures.truncate(MAX_FAILURES);
@@ -154,10 +142,7 @@ impl Joining {
         JoinState {
             what: self.what.clone(),
             attempts: self.attempts,
-            next_attempt_seconds: self
-                .next
-                .saturating_duration_since(Instant::now())
-                .as_secs(),
+            next_attempt_seconds: self.next.saturating_duration_since(Instant::now()).as_secs(),
             retrying: self.goal.is_some(),
             failures: self.failures.clone(),
         }
@@ -169,35 +154,20 @@ fn targets(goal: &Goal, seen: &BTreeMap<NodeId, (Vec<SocketAddr>, Says)>) -> Vec
     let mut targets: Vec<Target> = Vec::new();
     let fitting: Vec<(&NodeId, &Vec<SocketAddr>)> = match goal {
         Goal::Token(token) => {
-            targets.extend(token.seeds().iter().map(|seed| Target {
-                node: seed.node,
-                addresses: seed.addresses.clone(),
-            }));
+            targets.extend(token.seeds().iter().map(|seed| Target { node: seed.node, addresses: seed.addresses.clone() }));
             let id = token.community().id();
-            seen.iter()
-                .filter(|(_, (_, says))| says.is_of(&id))
-                .map(|(node, (addresses, _))| (node, addresses))
-                .collect()
+            seen.iter().filter(|(_, (_, says))| says.is_of(&id)).map(|(node, (addresses, _))| (node, addresses)).collect()
         }
         Goal::Lan => {
-            let mut members: Vec<_> = seen
-                .iter()
-                .filter(|(_, (_, says))| says.community.is_some())
-                .collect();
+            let mut members: Vec<_> = seen.iter().filter(|(_, (_, says))| says.community.is_some()).collect();
             members.sort_by_key(|(_, (_, says))| !says.door_open);
-            members
-                .into_iter()
-                .map(|(node, (addresses, _))| (node, addresses))
-                .collect()
+            members.into_iter().map(|(node, (addresses, _))| (node, addresses)).collect()
         }
     };
     for (node, addresses) in fitting {
         match targets.iter_mut().find(|target| target.node == *node) {
             Some(target) => target.addresses.extend(addresses),
-            None => targets.push(Target {
-                node: *node,
-                addresses: addresses.clone(),
-            }),
+            None => targets.push(Target { node: *node, addresses: addresses.clone() }),
         }
     }
     targets.truncate(MAX_TARGETS);
@@ -205,19 +175,9 @@ fn targets(goal: &Goal, seen: &BTreeMap<NodeId, (Vec<SocketAddr>, Says)>) -> Vec
 }
 
 /// Asks all targets at once; the first that lets this node in wins.
-pub async fn attempt(
-    endpoint: Endpoint,
-    me: NodeId,
-    name: Name,
-    goal: Goal,
-    targets: Vec<Target>,
-    lan_problem: Option<String>,
-) -> Attempt {
+pub async fn attempt(endpoint: Endpoint, me: NodeId, name: Name, goal: Goal, targets: Vec<Target>, lan_problem: Option<String>) -> Attempt {
     if targets.is_empty() {
-        return Attempt {
-            admission: None,
-            failures: vec![nobody(&goal, lan_problem)],
-        };
+        return Attempt { admission: None, failures: vec![nobody(&goal, lan_problem)] };
     }
     let mut asks = tokio::task::JoinSet::new();
     for target in targets {
@@ -234,19 +194,13 @@ pub async fn attempt(
     while let Some(done) = asks.join_next().await {
         match done {
             Ok(Ok(admission)) => {
-                return Attempt {
-                    admission: Some(Box::new(admission)),
-                    failures,
-                };
+                return Attempt { admission: Some(Box::new(admission)), failures };
             }
             Ok(Err(failure)) => failures.push(failure),
             Err(error) => log::warn!(error:% = error; "a try to join ended early"),
         }
     }
-    Attempt {
-        admission: None,
-        failures,
-    }
+    Attempt { admission: None, failures }
 }
 
 fn nobody(goal: &Goal, lan_problem: Option<String>) -> JoinFailure {
@@ -263,25 +217,15 @@ fn nobody(goal: &Goal, lan_problem: Option<String>) -> JoinFailure {
             "the token names no address, and no member of its community was seen on this network",
             "connect this node to the network of a member, or ask for a token made by a running member (`cloudy invite`)",
         ),
-        Goal::Lan => (
-            "no community was seen on this network",
-            "connect this node to the network of a member, or use a token",
-        ),
+        Goal::Lan => ("no community was seen on this network", "connect this node to the network of a member, or use a token"),
     };
-    JoinFailure {
-        reason: JoinProblem::NoAddress,
-        target: "the local network".to_owned(),
-        seen: seen.to_owned(),
-        mend: mend.to_owned(),
-    }
+    JoinFailure { reason: JoinProblem::NoAddress, target: "the local network".to_owned(), seen: seen.to_owned(), mend: mend.to_owned() }
 }
 
 /// Asks for an invite at an open door.
 async fn knock(endpoint: &Endpoint, target: &Target, name: Name) -> Result<Token, JoinFailure> {
     match greet::ask(endpoint, target, &Request::Knock { name }).await? {
-        Reply::Invited { token } => {
-            Token::from_bytes(&token).map_err(|refusal| invalid(target, &refusal))
-        }
+        Reply::Invited { token } => Token::from_bytes(&token).map_err(|refusal| invalid(target, &refusal)),
         Reply::Refused { reason, words } => Err(greet::refused(target, reason, &words)),
         Reply::Admitted { .. } => Err(greet::failure(
             JoinProblem::ProtocolVersion,
@@ -293,43 +237,19 @@ async fn knock(endpoint: &Endpoint, target: &Target, name: Name) -> Result<Token
 }
 
 /// Shows the certificate that the token gives, and checks who it is that lets this node in.
-async fn show(
-    endpoint: &Endpoint,
-    target: &Target,
-    token: &Token,
-    me: NodeId,
-) -> Result<Admission, JoinFailure> {
+async fn show(endpoint: &Endpoint, target: &Target, token: &Token, me: NodeId) -> Result<Admission, JoinFailure> {
     let own = token.redeem(me);
-    match greet::ask(
-        endpoint,
-        target,
-        &Request::Join {
-            certificate: own.to_bytes(),
-        },
-    )
-    .await?
-    {
+    match greet::ask(endpoint, target, &Request::Join { certificate: own.to_bytes() }).await? {
         Reply::Admitted { certificate, seeds } => {
-            let member = Certificate::from_bytes(&certificate)
-                .map_err(|refusal| invalid(target, &refusal))?;
-            member
-                .verify(token.community())
-                .map_err(|refusal| invalid(target, &refusal))?;
+            let member = Certificate::from_bytes(&certificate).map_err(|refusal| invalid(target, &refusal))?;
+            member.verify(token.community()).map_err(|refusal| invalid(target, &refusal))?;
             if member.node() != target.node {
                 return Err(invalid(target, &Refusal::OtherNode(member.node())));
             }
             let mut seeds = seeds;
             seeds.truncate(cluster::admission::MAX_SEEDS);
-            seeds.push(Seed {
-                node: target.node,
-                addresses: target.addresses.clone(),
-            });
-            Ok(Admission {
-                founding: token.community().clone(),
-                own,
-                member,
-                seeds,
-            })
+            seeds.push(Seed { node: target.node, addresses: target.addresses.clone() });
+            Ok(Admission { founding: token.community().clone(), own, member, seeds })
         }
         Reply::Refused { reason, words } => Err(greet::refused(target, reason, &words)),
         Reply::Invited { .. } => Err(greet::failure(
@@ -355,29 +275,18 @@ fn invalid(target: &Target, refusal: &Refusal) -> JoinFailure {
 pub fn token_failure(refusal: &Refusal) -> JoinFailure {
     let ask = "ask an admin of the community for a new token";
     let (reason, mend) = match refusal {
-        Refusal::Text(TextError::Checksum) => {
-            (JoinProblem::ChecksumWrong, "copy the token again, whole")
+        Refusal::Text(TextError::Checksum) => (JoinProblem::ChecksumWrong, "copy the token again, whole"),
+        Refusal::Text(_) => (JoinProblem::NotAToken, "a token starts with `cloudy1-invite-`: copy it again, whole"),
+        Refusal::Wire(cluster::wire::WireError::Version(_)) => {
+            (JoinProblem::ProtocolVersion, "update this node: the token was made by a newer one")
         }
-        Refusal::Text(_) => (
-            JoinProblem::NotAToken,
-            "a token starts with `cloudy1-invite-`: copy it again, whole",
-        ),
-        Refusal::Wire(cluster::wire::WireError::Version(_)) => (
-            JoinProblem::ProtocolVersion,
-            "update this node: the token was made by a newer one",
-        ),
         Refusal::Wire(_) => (JoinProblem::NotAToken, ask),
         Refusal::Expired { .. } => (JoinProblem::Expired, ask),
         Refusal::Used { .. } => (JoinProblem::Used, ask),
         Refusal::Foreign(_) => (JoinProblem::Foreign, ask),
         _ => (JoinProblem::BadSignature, ask),
     };
-    JoinFailure {
-        reason,
-        target: "the token".to_owned(),
-        seen: refusal.to_string(),
-        mend: mend.to_owned(),
-    }
+    JoinFailure { reason, target: "the token".to_owned(), seen: refusal.to_string(), mend: mend.to_owned() }
 }
 
 /// Reads a token's text and looks at its time.
@@ -386,9 +295,6 @@ pub fn token_failure(refusal: &Refusal) -> JoinFailure {
 /// Why it can't be used.
 pub fn read_token(text: &str, clock: &cluster::Clock) -> Result<Token, JoinFailure> {
     let token = Token::parse(text).map_err(|refusal| token_failure(&refusal))?;
-    token
-        .invite()
-        .in_time(clock)
-        .map_err(|refusal| token_failure(&refusal))?;
+    token.invite().in_time(clock).map_err(|refusal| token_failure(&refusal))?;
     Ok(token)
 }

@@ -50,11 +50,7 @@ pub struct Says {
 impl Says {
     /// As text: `c1;COMMUNITY or -;o or c`. Further fields may follow in later versions.
     pub fn to_text(&self) -> String {
-        format!(
-            "c1;{};{}",
-            self.community.as_deref().unwrap_or("-"),
-            if self.door_open { "o" } else { "c" }
-        )
+        format!("c1;{};{}", self.community.as_deref().unwrap_or("-"), if self.door_open { "o" } else { "c" })
     }
 
     /// Reads the text; what is not understood says nothing.
@@ -63,17 +59,9 @@ impl Says {
         if fields.next() != Some("c1") {
             return Self::default();
         }
-        let hex = |id: &&str| {
-            id.len() == 16
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
+        let hex = |id: &&str| id.len() == 16 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let community = fields.next().filter(hex).map(str::to_owned);
-        Self {
-            community,
-            door_open: fields.next() == Some("o"),
-        }
+        Self { community, door_open: fields.next() == Some("o") }
     }
 
     /// Whether it says that it is of this community.
@@ -100,10 +88,7 @@ pub async fn start(endpoint: &Endpoint, events: mpsc::Sender<Event>) -> Result<(
                 DiscoveryEvent::Discovered { endpoint_info, .. } => Sighting::Seen {
                     node: node_id(&endpoint_info.endpoint_id),
                     addresses: endpoint_info.ip_addrs().copied().collect(),
-                    says: endpoint_info
-                        .user_data()
-                        .map(|text| Says::parse(text.as_ref()))
-                        .unwrap_or_default(),
+                    says: endpoint_info.user_data().map(|text| Says::parse(text.as_ref())).unwrap_or_default(),
                 },
                 DiscoveryEvent::Expired { endpoint_id } => Sighting::Gone(node_id(&endpoint_id)),
                 _ => continue,
@@ -126,21 +111,17 @@ pub fn problem() -> Option<String> {
     let tried = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| socket.connect(MDNS));
     match tried {
         Ok(()) => None,
-        Err(error) if matches!(error.kind(), ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => {
-            Some("no multicast route: this node is on no network, or its network has no default route; check cable, Wi-Fi and address".to_owned())
-        }
+        Err(error) if matches!(error.kind(), ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => Some(
+            "no multicast route: this node is on no network, or its network has no default route; check cable, Wi-Fi and address"
+                .to_owned(),
+        ),
         Err(error) => Some(format!("multicast can't be used ({error}); check the firewall of this node")),
     }
 }
 
 /// What is shown of a sighting.
 pub fn view(node: &NodeId, addresses: &[SocketAddr], says: &Says) -> LanNode {
-    LanNode {
-        id: node.hex(),
-        addresses: addresses.to_vec(),
-        community: says.community.clone(),
-        door_open: says.door_open,
-    }
+    LanNode { id: node.hex(), addresses: addresses.to_vec(), community: says.community.clone(), door_open: says.door_open }
 }
 
 #[cfg(test)]
@@ -151,24 +132,12 @@ mod tests {
     fn what_nodes_say_is_read_back_and_nonsense_says_nothing() {
         for says in [
             Says::default(),
-            Says {
-                community: Some("0123456789abcdef".into()),
-                door_open: true,
-            },
-            Says {
-                community: Some("0123456789abcdef".into()),
-                door_open: false,
-            },
+            Says { community: Some("0123456789abcdef".into()), door_open: true },
+            Says { community: Some("0123456789abcdef".into()), door_open: false },
         ] {
             assert_eq!(Says::parse(&says.to_text()), says);
         }
-        for nonsense in [
-            "",
-            "c2;0123456789abcdef;o",
-            "c1;XYZ;o;",
-            "c1;0123456789ABCDEF;",
-            ";;;;",
-        ] {
+        for nonsense in ["", "c2;0123456789abcdef;o", "c1;XYZ;o;", "c1;0123456789ABCDEF;", ";;;;"] {
             assert_eq!(Says::parse(nonsense).community, None, "{nonsense}");
         }
         assert!(Says::parse("c1;-;o;later").door_open);

@@ -54,22 +54,11 @@ pub struct Links {
 impl Links {
     /// No connection yet.
     pub fn new(me: NodeId, endpoint: Endpoint, events: mpsc::Sender<Event>) -> Self {
-        Self {
-            me,
-            endpoint,
-            events,
-            open: BTreeMap::new(),
-            dials: BTreeMap::new(),
-        }
+        Self { me, endpoint, events, open: BTreeMap::new(), dials: BTreeMap::new() }
     }
 
     /// Sends a datagram, over the open connection or over one that is dialled for it.
-    pub fn send(
-        &mut self,
-        to: NodeId,
-        bytes: Vec<u8>,
-        addresses: impl FnOnce() -> Vec<SocketAddr>,
-    ) {
+    pub fn send(&mut self, to: NodeId, bytes: Vec<u8>, addresses: impl FnOnce() -> Vec<SocketAddr>) {
         if let Some(link) = self.open.get_mut(&to) {
             link.used = Instant::now();
             if let Err(error) = link.conn.send_datagram(bytes.into()) {
@@ -88,10 +77,7 @@ impl Links {
 
     /// The open connection to a member.
     pub fn get(&self, node: &NodeId) -> Option<Connection> {
-        self.open
-            .get(node)
-            .filter(|link| link.conn.close_reason().is_none())
-            .map(|link| link.conn.clone())
+        self.open.get(node).filter(|link| link.conn.close_reason().is_none()).map(|link| link.conn.clone())
     }
 
     /// Dials a member unless there is a connection or a dial under way. Ends in [`Event::Linked`] or [`Event::DialFailed`].
@@ -106,19 +92,9 @@ impl Links {
         let (endpoint, events) = (self.endpoint.clone(), self.events.clone());
         tokio::spawn(async move {
             let event = match timeout(DIAL_TIMEOUT, endpoint.connect(address, MEMBER_ALPN)).await {
-                Ok(Ok(conn)) => Event::Linked {
-                    node,
-                    conn,
-                    dialled: true,
-                },
-                Ok(Err(error)) => Event::DialFailed {
-                    node,
-                    seen: error.to_string(),
-                },
-                Err(_) => Event::DialFailed {
-                    node,
-                    seen: format!("no answer within {} s", DIAL_TIMEOUT.as_secs()),
-                },
+                Ok(Ok(conn)) => Event::Linked { node, conn, dialled: true },
+                Ok(Err(error)) => Event::DialFailed { node, seen: error.to_string() },
+                Err(_) => Event::DialFailed { node, seen: format!("no answer within {} s", DIAL_TIMEOUT.as_secs()) },
             };
             let _ended = events.send(event).await;
         });
@@ -134,28 +110,16 @@ impl Links {
     pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
         conn.set_max_concurrent_bi_streams(MAX_STREAMS.into());
         tokio::spawn(serve(conn.clone(), node, self.events.clone()));
-        let waiting = self
-            .dials
-            .remove(&node)
-            .map(|dial| dial.datagrams)
-            .unwrap_or_default();
+        let waiting = self.dials.remove(&node).map(|dial| dial.datagrams).unwrap_or_default();
         for bytes in waiting {
             if let Err(error) = conn.send_datagram(bytes.into()) {
                 log::debug!(node = node.short(), error:% = error; "a datagram was not sent");
             }
         }
-        let new = Link {
-            conn,
-            dialled,
-            used: Instant::now(),
-        };
+        let new = Link { conn, dialled, used: Instant::now() };
         let kept_direction = self.me < node;
         let worse = match self.open.remove(&node) {
-            Some(old)
-                if old.conn.close_reason().is_none()
-                    && old.dialled == kept_direction
-                    && new.dialled != kept_direction =>
-            {
+            Some(old) if old.conn.close_reason().is_none() && old.dialled == kept_direction && new.dialled != kept_direction => {
                 self.open.insert(node, old);
                 Some(new)
             }
@@ -175,12 +139,7 @@ impl Links {
 
     fn shrink(&mut self, but: NodeId) {
         while self.open.len() > MAX_LINKS {
-            let oldest = self
-                .open
-                .iter()
-                .filter(|(node, _)| **node != but)
-                .min_by_key(|(_, link)| link.used)
-                .map(|(node, _)| *node);
+            let oldest = self.open.iter().filter(|(node, _)| **node != but).min_by_key(|(_, link)| link.used).map(|(node, _)| *node);
             let Some(link) = oldest.and_then(|node| self.open.remove(&node)) else {
                 return;
             };
@@ -190,11 +149,7 @@ impl Links {
 
     /// A connection has ended.
     pub fn lost(&mut self, node: &NodeId, id: usize) {
-        if self
-            .open
-            .get(node)
-            .is_some_and(|link| link.conn.stable_id() == id)
-        {
+        if self.open.get(node).is_some_and(|link| link.conn.stable_id() == id) {
             self.open.remove(node);
         }
     }
@@ -221,15 +176,9 @@ impl Links {
     pub fn view(&self, node: &NodeId) -> Option<LinkView> {
         let link = self.open.get(node)?;
         let paths = link.conn.paths();
-        let path = paths
-            .iter()
-            .find(|path| path.is_selected())
-            .or_else(|| paths.iter().next())?;
+        let path = paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next())?;
         let rtt_ms = u64::try_from(path.rtt().as_millis()).ok();
-        Some(LinkView {
-            address: ip(path.remote_addr()),
-            rtt_ms,
-        })
+        Some(LinkView { address: ip(path.remote_addr()), rtt_ms })
     }
 
     /// Whether there is a connection.

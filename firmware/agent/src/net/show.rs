@@ -1,9 +1,6 @@
 //! The view, made from the driver's state.
 
-use super::{
-    ClusterView, CommunityView, Door, LanView, Liveness, Me, MemberView, driver::Driver,
-    join::Joining, lan,
-};
+use super::{ClusterView, CommunityView, Door, LanView, Liveness, Me, MemberView, driver::Driver, join::Joining, lan};
 use cluster::{NodeId, membership, node, roster::Standing};
 
 impl Driver {
@@ -14,10 +11,7 @@ impl Driver {
             name: self.config.name.clone(),
             version: self.config.version.clone(),
             addresses: self.own_addresses(),
-            epoch: self
-                .node
-                .as_ref()
-                .map_or(self.identity.epoch, |node| node.life().epoch),
+            epoch: self.node.as_ref().map_or(self.identity.epoch, |node| node.life().epoch),
         };
         let mut members = vec![MemberView {
             id: me.id.clone(),
@@ -30,10 +24,7 @@ impl Driver {
             last_heard_seconds: None,
             version: me.version.clone(),
             link: None,
-            suspended: self
-                .node
-                .as_ref()
-                .is_some_and(|node| node.roster().standing(&self.me) == Standing::Suspended),
+            suspended: self.node.as_ref().is_some_and(|node| node.roster().standing(&self.me) == Standing::Suspended),
         }];
         if let Some(node) = &self.node {
             let beliefs = node.beliefs();
@@ -49,11 +40,7 @@ impl Driver {
             lan: LanView {
                 enabled: self.lan_enabled,
                 problem: self.lan_problem.clone(),
-                seen: self
-                    .seen
-                    .iter()
-                    .map(|(node, (addresses, says))| lan::view(node, addresses, says))
-                    .collect(),
+                seen: self.seen.iter().map(|(node, (addresses, says))| lan::view(node, addresses, says)).collect(),
             },
             problems: self.problems_now(),
         }
@@ -68,28 +55,17 @@ impl Driver {
             door: match node.door(now) {
                 node::Door::Closed => Door::Closed,
                 node::Door::Open => Door::Open,
-                node::Door::Until(until) => Door::OpenFor {
-                    seconds: until.since(now).as_secs(),
-                },
+                node::Door::Until(until) => Door::OpenFor { seconds: until.since(now).as_secs() },
             },
         }
     }
 
-    fn member(
-        &self,
-        node: &node::Node,
-        id: NodeId,
-        belief: Option<&membership::Belief>,
-    ) -> MemberView {
+    fn member(&self, node: &node::Node, id: NodeId, belief: Option<&membership::Belief>) -> MemberView {
         let facts = node.roster().card(&id).map(cluster::Card::facts);
         MemberView {
             id: id.hex(),
-            name: facts
-                .map(|facts| facts.name.to_string())
-                .unwrap_or_default(),
-            addresses: facts
-                .map(|facts| facts.addresses.clone())
-                .unwrap_or_default(),
+            name: facts.map(|facts| facts.name.to_string()).unwrap_or_default(),
+            addresses: facts.map(|facts| facts.addresses.clone()).unwrap_or_default(),
             me: false,
             state: match belief.map(|belief| belief.state) {
                 Some(membership::Liveness::Alive) => Liveness::Alive,
@@ -98,12 +74,8 @@ impl Driver {
             },
             epoch: belief.map_or(0, |belief| belief.epoch),
             incarnation: belief.map_or(0, |belief| belief.incarnation),
-            last_heard_seconds: belief
-                .and_then(|belief| belief.heard)
-                .map(|heard| self.now().since(heard).as_secs()),
-            version: facts
-                .map(|facts| facts.version.to_string())
-                .unwrap_or_default(),
+            last_heard_seconds: belief.and_then(|belief| belief.heard).map(|heard| self.now().since(heard).as_secs()),
+            version: facts.map(|facts| facts.version.to_string()).unwrap_or_default(),
             link: self.links.view(&id),
             suspended: node.roster().standing(&id) == Standing::Suspended,
         }
@@ -114,12 +86,7 @@ impl Driver {
         problems.extend(self.storage_problem.clone());
         problems.extend(self.lan_problem.clone());
         let refusals = self.refusals.iter();
-        problems.extend(refusals.map(|(node, words)| {
-            format!(
-                "the member {} does not let this node in: {words}",
-                node.short()
-            )
-        }));
+        problems.extend(refusals.map(|(node, words)| format!("the member {} does not let this node in: {words}", node.short())));
         problems
     }
 }

@@ -47,12 +47,7 @@ impl Store {
             .recursive(true)
             .mode(0o700)
             .create(&folder)
-            .with_context(|| {
-                format!(
-                    "failed to make the folder `{}`: is the data partition full or read-only?",
-                    folder.display()
-                )
-            })?;
+            .with_context(|| format!("failed to make the folder `{}`: is the data partition full or read-only?", folder.display()))?;
         Ok(Self { folder })
     }
 
@@ -65,17 +60,13 @@ impl Store {
         let found = match fs::metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Stored::Absent),
             Ok(meta) if meta.len() > MAX_FILE_BYTES => None,
-            _ => Some(
-                fs::read(&path).with_context(|| format!("failed to read `{}`", path.display()))?,
-            ),
+            _ => Some(fs::read(&path).with_context(|| format!("failed to read `{}`", path.display()))?),
         };
         match found.as_deref().and_then(unwrap_file) {
             Some(body) => Ok(Stored::Body(body.to_vec())),
             None => {
                 let aside = self.folder.join(format!("{name}.corrupt"));
-                fs::rename(&path, &aside).with_context(|| {
-                    format!("failed to put the damaged `{}` aside", path.display())
-                })?;
+                fs::rename(&path, &aside).with_context(|| format!("failed to put the damaged `{}` aside", path.display()))?;
                 Ok(Stored::Corrupt(aside))
             }
         }
@@ -90,23 +81,13 @@ impl Store {
         let path = self.folder.join(name);
         let aside = self.folder.join(format!("{name}.new"));
         let write = || -> std::io::Result<()> {
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&aside)?;
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
             file.write_all(&wrap_file(body))?;
             file.sync_all()?;
             fs::rename(&aside, &path)?;
             fs::File::open(&self.folder)?.sync_all()
         };
-        write().with_context(|| {
-            format!(
-                "failed to write `{}`: is the data partition full or read-only?",
-                path.display()
-            )
-        })
+        write().with_context(|| format!("failed to write `{}`: is the data partition full or read-only?", path.display()))
     }
 
     /// Removes a file; none is fine too.
@@ -134,9 +115,7 @@ fn wrap_file(body: &[u8]) -> Vec<u8> {
 }
 
 fn unwrap_file(file: &[u8]) -> Option<&[u8]> {
-    let (body, found) = file
-        .strip_prefix(MAGIC.as_slice())?
-        .split_last_chunk::<CHECK_BYTES>()?;
+    let (body, found) = file.strip_prefix(MAGIC.as_slice())?.split_last_chunk::<CHECK_BYTES>()?;
     (check(body) == *found).then_some(body)
 }
 
@@ -157,10 +136,7 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 1;
             fs::write(&path, &bad).unwrap();
-            assert!(
-                matches!(store.read("x").unwrap(), Stored::Corrupt(_)),
-                "byte {at}"
-            );
+            assert!(matches!(store.read("x").unwrap(), Stored::Corrupt(_)), "byte {at}");
         }
         fs::write(&path, &good[..7]).unwrap();
         assert!(matches!(store.read("x").unwrap(), Stored::Corrupt(_)));
