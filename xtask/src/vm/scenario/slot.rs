@@ -20,13 +20,14 @@ const NEWEST: &str = "version 99999999999";
 /// Adds slot b to a disk whose first boot is done, with so many tries, or confirmed.
 pub fn add(disk: &Disk, build: BuildId, tries: Option<u32>) -> Result<()> {
     let mut files = disk.files("esp")?;
-    let (old, entry) = files
-        .iter()
-        .find_map(|(path, content)| {
-            let name = path.strip_prefix(ENTRIES_DIR)?.strip_prefix('/')?;
-            Some((EntryName::parse(name)?.build, String::from_utf8_lossy(content).into_owned()))
-        })
-        .context("the ESP has no entry of ours")?;
+    let uuid = disk.read_at("root-a", (SUPERBLOCK_AT + UUID_AT) as u64, 16)?;
+    let old = BuildId(uuid.try_into().ok().context("too short")?);
+    let is_old = |path: &str| {
+        let name = path.strip_prefix(ENTRIES_DIR).and_then(|rest| rest.strip_prefix('/'));
+        name.and_then(EntryName::parse).is_some_and(|entry| entry.build == old)
+    };
+    let entry = files.iter().find(|(path, _)| is_old(path)).context("the ESP has no entry of slot a")?;
+    let entry = String::from_utf8_lossy(&entry.1).into_owned();
     let name = EntryName { build, tries: tries.map(|left| Tries { left, done: 0 }) };
     let (from, to) = (old.to_string(), build.to_string());
     let mut added: Vec<_> = files
