@@ -1,7 +1,9 @@
 //! `cargo xtask bench WHAT`: figures side by side with the peers, in one run, as ratios.
 
+mod archive;
 mod double;
 mod image;
+mod whole;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -17,6 +19,7 @@ pub struct BenchVerb {
 enum What {
     Double(double::Double),
     Image(image::Image),
+    Whole(whole::Whole),
 }
 
 impl BenchVerb {
@@ -25,6 +28,14 @@ impl BenchVerb {
         match self.what {
             What::Double(double) => double.run(),
             What::Image(image) => image.run(),
+            What::Whole(whole) => whole.run(),
         }
     }
+}
+
+/// The middle of the values; not a number for none.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

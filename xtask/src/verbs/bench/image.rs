@@ -1,15 +1,13 @@
 //! `cargo xtask bench image`: the tree stage against mmdebstrap, on the same packages, with the .debs of both on disk.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use sha2::{Digest as _, Sha256};
 
+use super::archive::{self, SUITE};
 use crate::packages::cache::Cache;
-use crate::packages::deb::Deb;
 use crate::packages::lock::LockedPackage;
 use crate::plan::{Plan, Profile};
 use crate::sandbox::{Owners, Sandbox};
@@ -36,9 +34,6 @@ pub struct Image {
     json: bool,
 }
 
-/// What the archive of the packages calls itself.
-const SUITE: &str = "trixie";
-
 /// What one turn took, in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
@@ -57,7 +52,7 @@ impl Image {
         let packages: Vec<LockedPackage> = stages::packages(&shop, &plan)?.into_iter().filter(|package| !package.payload).collect();
         let peer = Tools::prepare(&shop.repo, tools::BENCH_LOCK, &shop.cache, None)?;
         let folder = tempfile::tempdir_in(shop.cache.root()).context("failed to make a working folder")?;
-        archive(&shop.cache, &packages, folder.path())?;
+        archive::make(&shop.cache, &packages, folder.path())?;
         let mut turns = Vec::new();
         for turn in 1..=self.runs {
             ui::say(&format!("turn {turn} of {}", self.runs));
@@ -75,9 +70,9 @@ impl Image {
     }
 
     fn report(&self, turns: &[Turn], packages: usize) {
-        let peer = median(turns.iter().map(|turn| turn.peer));
-        let cold = median(turns.iter().map(|turn| turn.cold));
-        let warm = median(turns.iter().map(|turn| turn.warm));
+        let peer = super::median(&turns.iter().map(|turn| turn.peer).collect::<Vec<_>>());
+        let cold = super::median(&turns.iter().map(|turn| turn.cold).collect::<Vec<_>>());
+        let warm = super::median(&turns.iter().map(|turn| turn.warm).collect::<Vec<_>>());
         if self.json {
             let report = serde_json::json!({ "packages": packages, "runs": turns.len(), "seconds": { "mmdebstrap": peer, "tree": cold, "tree-delta-cached": warm },
                 "ratios": { "tree": cold / peer, "tree-delta-cached": warm / peer } });
@@ -104,38 +99,12 @@ fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     Ok(begun.elapsed().as_secs_f64())
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 /// From .debs to the tar that mkfs.erofs would read.
 fn tree_stage(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result<()> {
     crate::packages::data::prepare_in(&shop.tools.sandbox(), packages, &shop.cache)?;
     let delta = stages::delta(shop, plan, packages)?;
     let tree = stages::configured_tree(shop, plan, packages, &delta)?;
     erofs::write_tar(&tree, plan.epoch, std::io::sink())
-}
-
-/// A flat archive of the packages, as apt reads it: the .debs, `Packages` and `Release`.
-fn archive(cache: &Cache, packages: &[LockedPackage], folder: &Path) -> Result<()> {
-    let mut index = String::new();
-    for package in packages {
-        let deb = cache.deb(package).with_context(|| format!("{} is not in the cache", package.title()))?;
-        let name = format!("{}_{}.deb", package.name, package.sha256);
-        std::fs::hard_link(&deb, folder.join(&name)).or_else(|_| std::fs::copy(&deb, folder.join(&name)).map(|_| ()))?;
-        for (field, value) in Deb::open(&deb)?.control.iter() {
-            let _ = writeln!(index, "{field}: {}", value.replace('\n', "\n "));
-        }
-        let _ = writeln!(index, "Filename: ./{name}\nSize: {}\nSHA256: {}\n", package.size, package.sha256);
-    }
-    // mmdebstrap looks for essential packages in the suite that it was asked for.
-    let sum = crate::plan::inputs::hex(&Sha256::digest(&index));
-    let release = format!("Suite: {SUITE}\nCodename: {SUITE}\nArchitectures: amd64\nSHA256:\n {sum} {} Packages\n", index.len());
-    std::fs::write(folder.join("Packages"), index)?;
-    std::fs::write(folder.join("Release"), release)?;
-    Ok(())
 }
 
 fn mmdebstrap(peer: &Tools, archive: &Path, packages: &[LockedPackage]) -> Result<()> {
