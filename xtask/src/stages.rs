@@ -139,6 +139,9 @@ pub fn new_ids(shop: &Workshop, tree: &Tree) -> Result<Ids> {
     Ids::load(&shop.repo)?.news(&passwd, &group, &read(&format!("{masters}/passwd.master"))?, &read(&format!("{masters}/group.master"))?)
 }
 
+/// The most bytes that a program of the node may have: it is downloaded, held twice on the disk and read at each boot.
+const PROGRAM_MAX_BYTES: usize = 14_000_000;
+
 /// Folders that must be there to be mounted upon, and others that the booted system counts on.
 const FOLDERS: [(&str, u32); 14] = [
     ("boot/config", 0o755),
@@ -195,6 +198,12 @@ pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> 
     for (package, path) in &plan.compile.dynamic {
         let file = programs.of(package)?;
         let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+        if bytes.len() > PROGRAM_MAX_BYTES {
+            bail!(
+                "the program of `{package}` has {} bytes and may have {PROGRAM_MAX_BYTES}: see what grew with `cargo bloat`, or leave a feature of a crate out",
+                bytes.len()
+            );
+        }
         tree.put_file(path, 0o755, bytes, "compile");
     }
     tree.put_file("usr/share/cloudy/build.json", 0o644, build_info(plan)?, "plan");
