@@ -9,6 +9,7 @@ mod compile;
 mod image;
 mod initramfs;
 mod packages;
+mod parallel;
 mod plan;
 mod sandbox;
 mod stages;

@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -15,6 +13,7 @@ use super::cache::Cache;
 use super::deb::Deb;
 use super::fetch::explain_io;
 use super::lock::LockedPackage;
+use crate::parallel;
 use crate::sandbox::Sandbox;
 
 /// The most that one data.tar may unpack to (the largest that we lock are below 1 GiB).
@@ -130,12 +129,12 @@ pub fn prepare_in(tools: &Sandbox, packages: &[LockedPackage], cache: &Cache) ->
     let script = format!(
         "ulimit -f {}; xargs -n 2 -P {} sh -c 'dpkg-deb --fsys-tarfile \"$0\" > \"/out/$1\" || exit 255'",
         MAX_DATA_BYTES / 512,
-        threads()
+        parallel::processors()
     );
     let sandbox = tools.clone().bind(&std::fs::canonicalize(&debs)?, "/debs").bind_writable(aside.path(), "/out");
     let unpacked = sandbox.command(["sh", "-c", &script]).run_with(|mut pipe| Ok(pipe.write_all(jobs.as_bytes())?), |_| ());
     unpacked.map_err(|error| explain_io(error, cache.root())).context("failed to unpack packages")?;
-    for_each(&missing, threads(), |package| {
+    parallel::for_each(&missing, parallel::processors(), |package| {
         let deb = Deb::open(&cache.deb(package).context("a .deb left the cache meanwhile")?)?;
         check_identity(&deb, package)?;
         let (from, to) = (aside.path().join(&package.sha256), cache.tar_path(&package.sha256));
@@ -147,10 +146,6 @@ pub fn prepare_in(tools: &Sandbox, packages: &[LockedPackage], cache: &Cache) ->
     })
 }
 
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
-}
-
 /// Unpacks all data tars that the cache lacks, in parallel, the largest first.
 #[cfg(test)]
 pub fn prepare(packages: &[LockedPackage], cache: &Cache) -> Result<()> {
@@ -160,31 +155,12 @@ pub fn prepare(packages: &[LockedPackage], cache: &Cache) -> Result<()> {
     }
     missing.sort_by_key(|package| std::cmp::Reverse(package.size));
     let progress = crate::ui::progress(missing.iter().map(|package| package.size).sum(), "unpacking");
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    for_each(&missing, threads, |package| {
+    let threads = crate::parallel::processors();
+    parallel::for_each(&missing, threads, |package| {
         data_tar(cache, package)?;
         progress.add(package.size);
         Ok(())
     })
-}
-
-/// Runs `work` on every item, `threads` at a time, in order. The first error stops what has not begun and is returned.
-pub fn for_each<T: Sync>(items: &[T], threads: usize, work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, items.len().max(1)) {
-            scope.spawn(|| {
-                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = work(item) {
-                        next.store(items.len(), Ordering::Relaxed);
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    }
-                }
-            });
-        }
-    });
-    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// All entries of an uncompressed data tar, in its order. Refuses paths that leave the tree, and kinds that no package ships.

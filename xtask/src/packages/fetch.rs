@@ -12,11 +12,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
-use super::data::for_each;
 use super::http;
 use super::lock::LockedPackage;
 use super::sources::Sources;
 use super::text::hex;
+use crate::parallel::for_each;
 use crate::ui::{self, Progress};
 
 /// Downloads at the same time.
@@ -94,7 +94,7 @@ pub fn fetch(packages: &[LockedPackage], cache: &Cache, sources: &Sources, deb_m
 fn verify<'a>(packages: &'a [LockedPackage], cache: &Cache) -> Result<(Vec<&'a LockedPackage>, usize)> {
     let all: Vec<&LockedPackage> = packages.iter().collect();
     let missing = Mutex::new((Vec::new(), 0));
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = crate::parallel::processors();
     for_each(&all, threads, |package| {
         let path = cache.deb_path(&package.sha256);
         let mut wrong = false;

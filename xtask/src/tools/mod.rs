@@ -90,7 +90,7 @@ fn lay_out(packages: &[LockedPackage], cache: &Cache, root: &Path) -> Result<()>
     let progress = ui::progress(rest.iter().map(|package| package.size).sum(), "laying out");
     let mut largest_first = rest;
     largest_first.sort_by_key(|package| std::cmp::Reverse(package.size));
-    crate::packages::data::for_each(&largest_first, std::thread::available_parallelism().map_or(2, usize::from), |package| {
+    crate::parallel::for_each(&largest_first, crate::parallel::processors(), |package| {
         unpack(package, cache, root)?;
         progress.add(package.size);
         Ok(())

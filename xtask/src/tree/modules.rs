@@ -352,7 +352,7 @@ fn refuse_idle_globs(candidates: &BTreeMap<String, Candidate<'_>>, release: &str
 
 /// Decompresses and reads modules, on as many threads as the machine has.
 fn read_all(batch: &[(&String, &Candidate<'_>)], release: &str) -> Result<Vec<(String, Module)>, ModulesError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = crate::parallel::processors();
     let share = batch.len().div_ceil(threads).max(1);
     let read_share = |share: &[(&String, &Candidate<'_>)]| -> Result<Vec<(String, Module)>, ModulesError> {
         share.iter().map(|(name, candidate)| Ok(((*name).clone(), read(candidate, release)?))).collect()

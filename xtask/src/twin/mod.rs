@@ -170,7 +170,7 @@ fn unpack(cache: &Cache, tools: &Sandbox, packages: &[&LockedPackage], lower: &P
     // The frame alone first; the others side by side. GNU tar keeps directories that are there.
     let script = format!(
         "read -r frame; x() {{ tar --extract --file=\"$1\" {EXTRACT}; }}; x \"$frame\" || exit 1; xargs -n 1 -P {} sh -c 'tar --extract --file=\"$0\" {EXTRACT} || exit 255'",
-        std::thread::available_parallelism().map_or(2, usize::from)
+        crate::parallel::processors()
     );
     tools
         .clone()
