@@ -155,7 +155,7 @@ pub fn prepare(packages: &[LockedPackage], cache: &Cache) -> Result<()> {
     }
     missing.sort_by_key(|package| std::cmp::Reverse(package.size));
     let progress = crate::ui::progress(missing.iter().map(|package| package.size).sum(), "unpacking");
-    let threads = crate::parallel::processors();
+    let threads = parallel::processors();
     parallel::for_each(&missing, threads, |package| {
         data_tar(cache, package)?;
         progress.add(package.size);
