@@ -15,6 +15,8 @@ use super::node::Node;
 
 /// Size of a node's disk unless said otherwise: what the cheapest sticks have.
 pub const DISK_GB: u32 = 8;
+/// Bytes of what disks are sold by.
+const GB: u64 = 1_000_000_000;
 /// Memory of a node unless said otherwise.
 pub const MEMORY_MB: u32 = 1024;
 /// Processors of a node unless said otherwise: with one each, the translator keeps the nodes' clocks steady on a busy host.
@@ -70,6 +72,7 @@ pub struct Lab {
     /// Their link.
     pub hub: Hub,
     folder: PathBuf,
+    image: PathBuf,
 }
 
 impl Lab {
@@ -86,7 +89,7 @@ impl Lab {
             let plan = plan(spec, index, *ports.get(index).context("too few ports")?, hub.port(index)?)?;
             for name in &plan.disks {
                 let path = folder.join(name);
-                disk::make(image, &path, u64::from(spec.disk_gb) * 1_000_000_000)?;
+                disk::make(image, &path, u64::from(spec.disk_gb) * GB)?;
                 if let Some(text) = &spec.cloudy_toml {
                     Disk::open(&path)?.put("config", "cloudy.toml", text.as_bytes())?;
                 }
@@ -95,7 +98,7 @@ impl Lab {
             emulator.copy_out(&format!("{FIRMWARE_DIR}/{variables}"), &folder.join(plan.variables()))?;
             nodes.push(Node::new(plan, folder));
         }
-        Ok(Self { nodes, hub, folder: folder.to_owned() })
+        Ok(Self { nodes, hub, folder: folder.to_owned(), image: image.to_owned() })
     }
 
     /// The folder with disks and logs.
@@ -116,6 +119,19 @@ impl Lab {
             bail!("node {name} is on; its disk can be changed while it is off");
         }
         Disk::open(&node.disk()?)
+    }
+
+    /// Puts a further disk into a node that is off, with the image on it and nothing else, as large as `disk_gb` says.
+    pub fn add_disk(&mut self, name: &str, disk_gb: u32) -> Result<()> {
+        let (image, folder) = (self.image.clone(), self.folder.clone());
+        let (_, node) = self.node(name)?;
+        if node.is_on()? {
+            bail!("node {name} is on; switch it off before its disks are changed");
+        }
+        let disk = disk_name(name, node.plan.disks.len() + 1);
+        disk::make(&image, &folder.join(&disk), u64::from(disk_gb) * GB)?;
+        node.plan.disks.push(disk);
+        Ok(())
     }
 
     /// Removes the disks; the logs stay.
@@ -150,17 +166,13 @@ fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result
     for (node, host) in inside.iter().zip(free_tcp_ports(inside.len())?) {
         forwards.push(Forward { host, node: *node });
     }
-    let disk = |number: u32| match number {
-        1 => format!("{}.img", spec.name),
-        number => format!("{}.{number}.img", spec.name),
-    };
     Ok(MachinePlan {
         number: u8::try_from(index + 1).context("too many nodes")?,
         name: spec.name.clone(),
         memory_mb: spec.memory_mb,
         cores: CORES,
         secure_boot: spec.secure_boot,
-        disks: (1..=spec.disks).map(disk).collect(),
+        disks: (1..=spec.disks as usize).map(|number| disk_name(&spec.name, number)).collect(),
         disk_bus: spec.disk_bus,
         log_writes: spec.lose_writes,
         clock: spec.clock.clone(),
@@ -168,6 +180,11 @@ fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result
         link_hub,
         forwards,
     })
+}
+
+/// The file of a node's disk: `one.img`, `one.2.img`, …
+fn disk_name(node: &str, number: usize) -> String {
+    if number == 1 { format!("{node}.img") } else { format!("{node}.{number}.img") }
 }
 
 /// Loopback ports that are free now: QEMU, which can't be handed an open one through the sandbox, takes them a

@@ -93,8 +93,9 @@ impl Node {
     pub fn is_on(&mut self) -> Result<bool> {
         if let Some((running, _)) = &mut self.running
             && running.child.try_wait()?.is_some()
+            && let Some((_, qmp)) = self.running.take()
         {
-            self.running = None;
+            qmp.wait_gone()?;
         }
         Ok(self.running.is_some())
     }
@@ -122,9 +123,10 @@ impl Node {
 
     /// Ends its QEMU at once; the disks stay as they are, and are not to be used again.
     pub fn kill(&mut self) -> Result<()> {
-        if let Some((mut running, _)) = self.running.take() {
+        if let Some((mut running, qmp)) = self.running.take() {
             running.child.kill()?;
             running.child.wait()?;
+            qmp.wait_gone()?;
         }
         Ok(())
     }

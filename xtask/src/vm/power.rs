@@ -19,7 +19,9 @@ const DISCARD: u64 = 4;
 /// An entry's header is padded to a sector, and so is the log's own.
 const SECTOR_BYTES: u64 = 512;
 /// No guest writes more at once; beyond it the log is not a log.
-const WRITE_MAX_SECTORS: u64 = 1 << 22;
+const WRITE_MAX_SECTORS: u64 = 1 << 24;
+/// How much is copied at once.
+const COPY_BYTES: usize = 1 << 16;
 /// Bytes of the numbers in an entry's header.
 const HEADER_BYTES: usize = 32;
 
@@ -70,24 +72,36 @@ pub struct Lost {
 pub fn replay(log: &Path, disk: &Path, random: &mut Random) -> Result<Lost> {
     let log_file = File::open(log).with_context(|| format!("failed to open the log of writes `{}`", log.display()))?;
     let entries = read(&log_file).with_context(|| format!("failed to read the log of writes `{}`", log.display()))?;
-    let disk_file = File::options().write(true).open(disk).with_context(|| format!("failed to open the disk `{}`", disk.display()))?;
+    let disk_file =
+        File::options().read(true).write(true).open(disk).with_context(|| format!("failed to open the disk `{}`", disk.display()))?;
     let kept = keep(&entries, random);
     let mut lost = Lost { writes: entries.len(), lost: 0 };
-    let mut buffer = Vec::new();
     for (entry, keep) in entries.iter().zip(kept) {
         if keep < entry.len {
             lost.lost += 1;
         }
-        buffer.resize(usize::try_from(keep)?, 0);
-        if entry.flags & DISCARD != 0 {
-            // A discarded range may hold anything; zeros are what most disks show.
-            buffer.fill(0);
-        } else {
-            log_file.read_exact_at(&mut buffer, entry.data)?;
+        // A discarded range may hold anything, its old content too.
+        if entry.flags & DISCARD == 0 {
+            copy(&log_file, entry.data, &disk_file, entry.at, keep)?;
         }
-        disk_file.write_all_at(&buffer, entry.at)?;
     }
     Ok(lost)
+}
+
+/// Copies `len` bytes; zeros over zeros are left out, so that a sparse disk stays one.
+fn copy(from: &File, from_at: u64, to: &File, to_at: u64, len: u64) -> Result<()> {
+    let (mut new, mut old) = (vec![0; COPY_BYTES], vec![0; COPY_BYTES]);
+    let mut done = 0;
+    while done < len {
+        let chunk = COPY_BYTES.min(usize::try_from(len - done).unwrap_or(COPY_BYTES));
+        from.read_exact_at(&mut new[..chunk], from_at + done)?;
+        to.read_exact_at(&mut old[..chunk], to_at + done)?;
+        if new[..chunk] != old[..chunk] {
+            to.write_all_at(&new[..chunk], to_at + done)?;
+        }
+        done += chunk as u64;
+    }
+    Ok(())
 }
 
 /// How many bytes of each entry reach the disk.

@@ -36,6 +36,18 @@ impl Qmp {
         Ok(qmp)
     }
 
+    /// Waits until QEMU, which was killed, is really gone: it holds the other end of the line as long as it lives.
+    pub fn wait_gone(self) -> Result<()> {
+        drop(self.to);
+        loop {
+            match self.answers.recv_timeout(Duration::from_secs(ANSWER_SECONDS)) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => bail!("QEMU was killed and is still there after {ANSWER_SECONDS} s"),
+            }
+        }
+    }
+
     /// Gives a command and waits for its answer.
     pub fn command(&mut self, name: &str, arguments: Value) -> Result<Value> {
         let line = json!({ "execute": name, "arguments": arguments });

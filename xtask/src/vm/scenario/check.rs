@@ -123,6 +123,7 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
         | RawStep::WaitSerial(_)
         | RawStep::AssertNoSerial(_)
         | RawStep::WaitOff(_)
+        | RawStep::AddDisk(_)
         | RawStep::CutLink(_)
         | RawStep::HealLink(_)
         | RawStep::Screenshot(_) => {}
@@ -175,6 +176,7 @@ impl RawStep {
             Self::WriteConfig(_) => "write-config",
             Self::CorruptFile(_) => "corrupt-file",
             Self::AddSlot(_) => "add-slot",
+            Self::AddDisk(_) => "add-disk",
             Self::Screenshot(_) => "screenshot",
         }
     }
@@ -182,7 +184,12 @@ impl RawStep {
     /// The node that it is about, if it is about one.
     pub fn node(&self) -> Option<&str> {
         match self {
-            Self::Start(step) | Self::PowerCut(step) | Self::Reset(step) | Self::CutLink(step) | Self::HealLink(step) => Some(&step.node),
+            Self::Start(step)
+            | Self::PowerCut(step)
+            | Self::Reset(step)
+            | Self::CutLink(step)
+            | Self::HealLink(step)
+            | Self::AddDisk(step) => Some(&step.node),
             Self::PowerOff(step) | Self::WaitOff(step) => Some(&step.node),
             Self::PowerCutRandom(step) => Some(&step.node),
             Self::WaitSerial(step) => Some(&step.node),

@@ -95,6 +95,8 @@ pub enum RawStep {
     CorruptFile(CorruptFile),
     /// Copies slot a of a node that is off to slot b, under another build id and an entry of its own.
     AddSlot(AddSlot),
+    /// Puts a further disk, with the same image on it, into a node that is off.
+    AddDisk(OneNode),
     /// Takes a picture of a node's screen.
     Screenshot(Screenshot),
 }

@@ -9,7 +9,7 @@ use contract::boot::BuildId;
 
 use super::super::disk::damaged;
 use super::super::emulator::Emulator;
-use super::super::lab::{Lab, NodeSpec, prepare_folder};
+use super::super::lab::{DISK_GB, Lab, NodeSpec, prepare_folder};
 use super::super::machine::{PAGE_PORT, SSH_PORT};
 use super::super::node::POLL;
 use super::super::power::Random;
@@ -126,6 +126,7 @@ impl Stage<'_> {
             }
             RawStep::CorruptFile(step) => self.corrupt_file(step),
             RawStep::AddSlot(step) => self.add_slot(step),
+            RawStep::AddDisk(step) => self.lab.add_disk(&step.node, DISK_GB),
             RawStep::Screenshot(step) => {
                 self.lab.node(&step.node)?.1.screenshot(&step.name)?;
                 Ok(())
