@@ -114,7 +114,7 @@ impl Double {
         ];
         let _clock = build.clock.map(|clock| shell.push_env(FAKE_CLOCK, format!("{clock}:{}", faketime.display())));
         let program = std::env::current_exe()?;
-        let debs = cache.root().join("debs");
+        let debs = cache.root();
         let (board, flavour, umask) = (&self.board, &self.flavour, build.umask);
         let script = r#"umask "$1"; shift; exec "$@""#;
         let processors: &[&str] = match build.processors {
