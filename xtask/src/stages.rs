@@ -17,7 +17,7 @@ use crate::packages::cache::Cache;
 use crate::packages::data;
 use crate::packages::deb::Deb;
 use crate::packages::fetch;
-use crate::packages::lock::{self, Lock, LockedPackage};
+use crate::packages::lock::LockedPackage;
 use crate::packages::sources::Sources;
 use crate::plan::{Plan, inputs};
 use crate::tools::{self, Tools};
@@ -53,9 +53,7 @@ impl Workshop {
 /// Fetches what the plan names and unpacks its data tars into the cache. Returns the packages in the plan's order.
 pub fn packages(shop: &Workshop, plan: &Plan) -> Result<Vec<LockedPackage>> {
     let _stage = ui::stage("packages", format!("fetching and unpacking {} packages", plan.packages.len()));
-    let lock = Lock::read(&lock::flavour_lock(&shop.repo, &plan.flavour, plan.arch.debian()))?;
-    let wanted: BTreeSet<&str> = plan.packages.iter().map(|package| package.sha256.as_str()).collect();
-    let packages: Vec<LockedPackage> = lock.packages.into_iter().filter(|package| wanted.contains(package.sha256.as_str())).collect();
+    let packages = plan.packages.clone();
     fetch::fetch(&packages, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
     data::prepare_in(&shop.tools.sandbox(), &packages, &shop.cache)?;
     Ok(packages)

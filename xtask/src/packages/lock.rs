@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::text::{is_package_name, is_pool_path, is_sha256, is_version, is_word};
@@ -26,7 +26,8 @@ pub struct Lock {
 }
 
 /// One package of a lock: all that is needed to fetch it and to know that it is the right one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct LockedPackage {
     /// Its name.
     pub name: String,

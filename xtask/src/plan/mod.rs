@@ -74,28 +74,6 @@ pub enum PlanError {
     },
 }
 
-/// One .deb that goes into the image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PlannedPackage {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Debian's architecture, or `all`.
-    pub arch: String,
-    /// sha256 of the .deb.
-    pub sha256: String,
-    /// Bytes of the .deb.
-    pub size: u64,
-    /// Key of `images/sources.toml`.
-    pub source: String,
-    /// Path below the source's url.
-    pub path: String,
-    /// Laid out, never configured.
-    pub payload: bool,
-}
-
 /// One partition of a node's disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -208,7 +186,7 @@ pub struct Plan {
     /// Preset of the .xz, where one is made.
     pub xz_preset: Option<u32>,
     /// Packages of the image.
-    pub packages: Vec<PlannedPackage>,
+    pub packages: Vec<LockedPackage>,
     /// Packages of the native twin that is configured for it: (name, version, sha256).
     pub twin: Vec<(String, String, String)>,
     /// Inputs of the build id that are files.
@@ -290,7 +268,7 @@ impl Plan {
     }
 
     /// Packages that are configured (all but the payload).
-    pub fn configured(&self) -> impl Iterator<Item = &PlannedPackage> {
+    pub fn configured(&self) -> impl Iterator<Item = &LockedPackage> {
         self.packages.iter().filter(|package| !package.payload)
     }
 
@@ -357,7 +335,7 @@ fn identity(package: &LockedPackage) -> (String, String, String) {
 }
 
 /// All that is configured, and of the payload what this board names: one lock serves every board of an architecture.
-fn packages(board: &Board, flavour: &Flavour, lock: &Lock) -> Result<Vec<PlannedPackage>, PlanError> {
+fn packages(board: &Board, flavour: &Flavour, lock: &Lock) -> Result<Vec<LockedPackage>, PlanError> {
     let missing = |package: &str, wanted_by: String| PlanError::NotLocked {
         flavour: flavour.name.clone(),
         arch: board.arch,
@@ -384,16 +362,7 @@ fn packages(board: &Board, flavour: &Flavour, lock: &Lock) -> Result<Vec<Planned
         if package.payload && !of_kernel && package.name != board.kernel && !board.payload.contains(&package.name) {
             continue;
         }
-        planned.push(PlannedPackage {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            arch: package.arch.clone(),
-            sha256: package.sha256.clone(),
-            size: package.size,
-            source: package.source.clone(),
-            path: package.path.clone(),
-            payload: package.payload,
-        });
+        planned.push(package.clone());
     }
     Ok(planned)
 }
@@ -406,7 +375,7 @@ fn release_of(package: &str) -> Option<&str> {
         .filter(|release| release.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-fn kernel_release(board: &Board, lock: &Lock, packages: &[PlannedPackage]) -> Result<String, PlanError> {
+fn kernel_release(board: &Board, lock: &Lock, packages: &[LockedPackage]) -> Result<String, PlanError> {
     let mut releases: Vec<&str> =
         packages.iter().filter(|package| package.payload).filter_map(|package| release_of(&package.name)).collect();
     releases.dedup();

@@ -138,8 +138,8 @@ fn make(cache: &Cache, tools: &Sandbox, inputs: &Inputs<'_>, work: &Path) -> Res
     let pack = [
         "tar",
         "--create",
-        "--file=/work/delta.tar",
-        "--directory=/work/changes/upper",
+        "--file=/twin/delta.tar",
+        "--directory=/twin/changes/upper",
         "--sort=name",
         "--format=pax",
         "--numeric-owner",
@@ -148,7 +148,7 @@ fn make(cache: &Cache, tools: &Sandbox, inputs: &Inputs<'_>, work: &Path) -> Res
         "--xattrs-include=*.overlay.opaque",
         ".",
     ];
-    tools.clone().owners(Owners::All).bind_writable(work, "/work").command(pack).run().context("failed to pack the delta")?;
+    tools.clone().owners(Owners::All).bind_writable(work, "/twin").command(pack).run().context("failed to pack the delta")?;
     Ok(())
 }
 

@@ -5,6 +5,8 @@ mod double;
 mod image;
 mod whole;
 
+use std::time::Instant;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -38,4 +40,11 @@ fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// How many seconds some work takes.
+fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let begun = Instant::now();
+    work()?;
+    Ok(begun.elapsed().as_secs_f64())
 }

@@ -52,6 +52,14 @@ const PARTS: &[Part] = &[
         command: &["xtask", "vm", BOARD, "--all-scenarios"],
         slow: false,
     },
+    Part {
+        name: "unit-slow",
+        what: "tests that take long: a simulated day, every locked package",
+        command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--ignored"],
+        slow: true,
+    },
+    Part { name: "vm-full", what: "every scenario", command: &["xtask", "vm", BOARD, "--all-scenarios", "--full"], slow: true },
+    Part { name: "double", what: "the same image built twice, far apart", command: &["xtask", "bench", "double", BOARD], slow: true },
 ];
 
 impl TestVerb {
@@ -76,7 +84,7 @@ impl TestVerb {
         }
         println!();
         for (part, ok, seconds) in &results {
-            println!("{:8} {:7} {seconds:5} s  {}", part.name, if *ok { "passed" } else { "FAILED" }, part.what);
+            println!("{:9} {:7} {seconds:5} s  {}", part.name, if *ok { "passed" } else { "FAILED" }, part.what);
         }
         let failed = results.iter().filter(|(_, ok, _)| !ok).count();
         println!("\n{} passed, {failed} failed", results.len() - failed);

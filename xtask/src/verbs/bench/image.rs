@@ -1,7 +1,6 @@
 //! `cargo xtask bench image`: the tree stage against mmdebstrap, on the same packages, with the .debs of both on disk.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -56,13 +55,13 @@ impl Image {
         let mut turns = Vec::new();
         for turn in 1..=self.runs {
             ui::say(&format!("turn {turn} of {}", self.runs));
-            let peer = timed(|| mmdebstrap(&peer, folder.path(), &packages))?;
+            let peer = super::seconds(|| mmdebstrap(&peer, folder.path(), &packages))?;
             // Nothing but .debs: a cache of its own, thrown away.
             let own = tempfile::tempdir_in(shop.cache.root())?;
             std::os::unix::fs::symlink(shop.cache.root().join("debs"), own.path().join("debs"))?;
             let fresh = Workshop { cache: Cache::at(own.path())?, repo: shop.repo.clone(), tools: shop.tools.clone(), deb_mirror: None };
-            let cold = timed(|| tree_stage(&fresh, &plan, &packages))?;
-            let warm = timed(|| tree_stage(&fresh, &plan, &packages))?;
+            let cold = super::seconds(|| tree_stage(&fresh, &plan, &packages))?;
+            let warm = super::seconds(|| tree_stage(&fresh, &plan, &packages))?;
             turns.push(Turn { peer, cold, warm });
         }
         self.report(&turns, packages.len());
@@ -91,12 +90,6 @@ impl Image {
         row("tree stage, nothing cached", cold, 0.8);
         row("tree stage, delta and tars cached", warm, 0.3);
     }
-}
-
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let begun = Instant::now();
-    work()?;
-    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// From .debs to the tar that mkfs.erofs would read.

@@ -3,7 +3,6 @@
 //! Compiling the node's programs is left out on our side (mkosi has none), building the initramfs on mkosi's (its packages are not in the lock).
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -52,12 +51,12 @@ impl Whole {
         let (mut theirs, mut cold, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for turn in 1..=self.runs {
             ui::say(&format!("turn {turn} of {}", self.runs));
-            theirs.push(seconds(|| mkosi(&peer, folder.path(), &packages))?);
+            theirs.push(super::seconds(|| mkosi(&peer, folder.path(), &packages))?);
             let own = tempfile::tempdir_in(shop.cache.root())?;
             std::os::unix::fs::symlink(shop.cache.root().join("debs"), own.path().join("debs"))?;
             let fresh = Workshop { cache: Cache::at(own.path())?, repo: shop.repo.clone(), tools: shop.tools.clone(), deb_mirror: None };
-            cold.push(seconds(|| image(&fresh, &plan, &programs, own.path()))?);
-            again.push(seconds(|| image(&fresh, &plan, &programs, own.path()))?);
+            cold.push(super::seconds(|| image(&fresh, &plan, &programs, own.path()))?);
+            again.push(super::seconds(|| image(&fresh, &plan, &programs, own.path()))?);
         }
         let (theirs, cold, again) = (super::median(&theirs), super::median(&cold), super::median(&again));
         let verdict = |ratio: f64, most: f64| if ratio <= most { "won" } else { "LOST" };
@@ -82,12 +81,6 @@ impl Whole {
         );
         Ok(())
     }
-}
-
-fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let begun = Instant::now();
-    work()?;
-    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// All stages but the compiler, from .debs to the image file.
