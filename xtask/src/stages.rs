@@ -53,6 +53,9 @@ impl Workshop {
 /// Fetches what the plan names and unpacks its data tars into the cache. Returns the packages in the plan's order.
 pub fn packages(shop: &Workshop, plan: &Plan) -> Result<Vec<LockedPackage>> {
     let _stage = ui::stage("packages", format!("fetching and unpacking {} packages", plan.packages.len()));
+    if !plan.unverified.is_empty() {
+        ui::say(&format!("warning: the lock is unverified, so this is to try and not to ship: {}", plan.unverified.join(", ")));
+    }
     let packages = plan.packages.clone();
     fetch::fetch(&packages, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
     data::prepare_in(&shop.tools.sandbox(), &packages, &shop.cache)?;

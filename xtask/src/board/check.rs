@@ -98,7 +98,7 @@ impl Pair {
             return Err(ParseError::at(&console_source.path, &console_source.text, 0..0, message));
         }
         let (kernel_source, kernel) = self.need("kernel", |raw| raw.kernel.as_ref())?;
-        if !is_package(kernel.get_ref()) {
+        if !is_payload(kernel.get_ref()) {
             return Err(kernel_source.error(kernel, format!("`{}` is no package name", kernel.get_ref())));
         }
         Ok(Board {
@@ -110,7 +110,7 @@ impl Pair {
             consoles,
             cmdline: self.strings("single word for the kernel command line", is_word, |raw| raw.cmdline.as_ref())?,
             kernel: kernel.get_ref().clone(),
-            payload: self.strings("package name", is_package, |raw| raw.payload.as_ref())?,
+            payload: self.strings("package name", is_payload, |raw| raw.payload.as_ref())?,
             modules: self.select(|raw| &raw.modules)?,
             firmware: self.select(|raw| &raw.firmware)?,
             initramfs: self.globs(|raw| raw.initramfs.modules.as_ref())?,
@@ -158,6 +158,12 @@ fn is_package(name: &str) -> bool {
     name.len() >= 2
         && name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
+}
+
+/// A package, or `package/suite` where another suite's is wanted than apt would take.
+fn is_payload(name: &str) -> bool {
+    let (name, suite) = name.split_once('/').unwrap_or((name, "stable"));
+    is_package(name) && is_package(suite)
 }
 
 fn is_word(word: &str) -> bool {

@@ -8,13 +8,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::cache::Cache;
 use super::deb::{ControlFields, Deb};
 use super::index::Index;
 use super::lock::LockedPackage;
-use super::sources::Sources;
+use super::sources::Place;
 use crate::sandbox::Sandbox;
 
 /// The priority of a pin that holds a version against any newer one (apt_preferences(5): above 1000 also downgrades).
@@ -25,6 +25,8 @@ pub struct Apt {
     folder: tempfile::TempDir,
     /// The tree that apt is run from; `None`: the host's.
     tools: Option<PathBuf>,
+    /// A folder of copied indexes that it sees.
+    copy: Option<PathBuf>,
 }
 
 /// What an apt command said.
@@ -40,13 +42,18 @@ pub struct Said {
 impl Apt {
     /// Makes the folder: empty status, no Recommends, signatures needed, `pins` as (package, version), and `kept` as a
     /// folder with a `Packages` file of .debs that are trusted since their hashes are in a lock.
-    pub fn new(sources: &Sources, arch: &str, pins: &[(&str, &str)], tools: Option<&Path>) -> Result<Self> {
-        let apt = Self { folder: tempfile::Builder::new().prefix("cloudy-apt-").tempdir()?, tools: tools.map(Path::to_owned) };
-        apt.fill(sources, arch, pins).context("failed to make apt's private folder")?;
+    pub fn new(places: &[Place], arch: &str, pins: &[(&str, &str)], tools: Option<&Path>) -> Result<Self> {
+        let apt = Self { folder: tempfile::Builder::new().prefix("cloudy-apt-").tempdir()?, tools: tools.map(Path::to_owned), copy: None };
+        apt.fill(places, arch, pins).context("failed to make apt's private folder")?;
         Ok(apt)
     }
 
-    fn fill(&self, sources: &Sources, arch: &str, pins: &[(&str, &str)]) -> Result<()> {
+    /// As [`Apt::new`], for an apt that reads indexes from a copy on disk too.
+    pub fn with_copy(places: &[Place], arch: &str, pins: &[(&str, &str)], tools: Option<&Path>, copy: &Path) -> Result<Self> {
+        Ok(Self { copy: Some(copy.to_owned()), ..Self::new(places, arch, pins, tools)? })
+    }
+
+    fn fill(&self, places: &[Place], arch: &str, pins: &[(&str, &str)]) -> Result<()> {
         let root = self.folder.path();
         for folder in [
             "etc/apt.conf.d",
@@ -64,7 +71,7 @@ impl Apt {
             std::fs::write(root.join(file), "")?;
         }
         let mut lists = String::new();
-        for (key, source) in sources.iter() {
+        for Place { key, source } in places {
             let mut keys = Vec::new();
             for file in &source.keys {
                 let name = file.file_name().unwrap_or_default();
@@ -72,13 +79,13 @@ impl Apt {
                 std::fs::copy(file, &copy).with_context(|| format!("failed to copy the key {}", file.display()))?;
                 keys.push(copy.display().to_string());
             }
+            let trust = if keys.is_empty() { "Trusted: yes".to_owned() } else { format!("Signed-By: {}", keys.join(", ")) };
             let _ = writeln!(
                 lists,
-                "# {key}\nTypes: deb\nURIs: {}\nSuites: {}\nComponents: {}\nArchitectures: {arch}\nSigned-By: {}\n",
+                "# {key}\nTypes: deb\nURIs: {}\nSuites: {}\nComponents: {}\nArchitectures: {arch}\n{trust}\n",
                 source.url,
                 source.suites.join(" "),
                 source.components.join(" "),
-                keys.join(", ")
             );
         }
         std::fs::write(root.join("etc/sources.list.d/sources.sources"), lists)?;
@@ -116,6 +123,9 @@ impl Apt {
         let proxies = ["http_proxy", "no_proxy"].into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
         if let Some(tools) = &self.tools {
             let mut sandbox = Sandbox::new(tools).network().bind_writable(root, &root.display().to_string()).env("APT_CONFIG", &conf);
+            if let Some(copy) = &self.copy {
+                sandbox = sandbox.bind(copy, &copy.display().to_string());
+            }
             for file in ["/etc/resolv.conf", "/etc/hosts"] {
                 if Path::new(file).exists() {
                     sandbox = sandbox.bind(Path::new(file), file);
@@ -160,13 +170,38 @@ impl Apt {
     }
 
     /// Fetches the indexes and checks their signatures.
+    ///
+    /// # Errors
+    /// [`UpdateError`], beside what keeps apt from running.
     pub fn update(&self) -> Result<()> {
         let said = self.run("apt-get", &["update", "--error-on=any"])?;
         if !said.good {
-            bail!("{}", explain_update(&said.stderr));
+            return Err(UpdateError { text: explain_update(&said.stderr), unmatched: unmatched(&said.stderr) }.into());
         }
         Ok(())
     }
+}
+
+/// Why the indexes could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct UpdateError {
+    text: String,
+    /// Urls of the Packages files that do not match their signed list; empty where anything else is wrong too.
+    pub unmatched: Vec<String>,
+}
+
+/// The urls of Packages files in apt's complaints, if those are all that it complains of.
+fn unmatched(stderr: &str) -> Vec<String> {
+    let mut urls = Vec::new();
+    for line in complaints(stderr).into_iter().filter(|line| !line.starts_with(' ') && !line.starts_with("Some index files")) {
+        let url = line.strip_prefix("Failed to fetch ").and_then(|rest| rest.split_whitespace().next());
+        match url.filter(|url| url.contains("/dists/") && url.rsplit('/').next().is_some_and(|file| file.starts_with("Packages"))) {
+            Some(url) => urls.push(url.to_owned()),
+            None => return Vec::new(),
+        }
+    }
+    urls
 }
 
 fn said(output: std::process::Output) -> Result<Said> {
@@ -198,7 +233,8 @@ pub(super) fn explain_update(stderr: &str) -> String {
     let says = |words: &[&str]| lines.iter().any(|line| words.iter().any(|word| line.contains(word)));
     let mend = if says(&["Hash Sum mismatch", "unexpected size", "Mirror sync in progress", "by-hash"]) {
         "the mirror is in the middle of a sync: the file named above does not match its signed list yet. Try again in some minutes, \
-         or name another mirror in images/sources.toml"
+         or name another mirror in images/sources.toml; \
+         if it lasts, `--unverified` makes the lock from the file as it is, marked so that no release is made from it"
     } else if says(&[
         "not signed",
         "NO_PUBKEY",

@@ -47,6 +47,7 @@ impl Stanza {
             source: self.source.clone(),
             path: need("Filename")?,
             payload,
+            suite: None,
         })
     }
 

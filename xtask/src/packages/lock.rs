@@ -21,6 +21,9 @@ const MAX_DEB_BYTES: u64 = 4 << 30;
 pub struct Lock {
     /// Seconds since 1970: the newest Date of the Release files that the lock was made from. The time of every file of an image.
     pub epoch: u64,
+    /// Indexes that did not match their signed list when the lock was made from them on purpose: `SOURCE dists/…/Packages.xz`.
+    /// Nothing vouches for the hashes of packages that stand in them alone, so that no release is made from such a lock.
+    pub unverified: Vec<String>,
     /// The packages.
     pub packages: Vec<LockedPackage>,
 }
@@ -45,6 +48,10 @@ pub struct LockedPackage {
     pub path: String,
     /// Laid out, never configured; its Depends were not followed.
     pub payload: bool,
+    /// The suite that a board asked for it from (`name/suite`), where that is not the one that apt would take. Payload of
+    /// one name may stand in a lock once for each suite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
 }
 
 impl LockedPackage {
@@ -52,12 +59,19 @@ impl LockedPackage {
     pub fn title(&self) -> String {
         format!("{} {} ({})", self.name, self.version, self.arch)
     }
+
+    /// What boards and flavours call it: `name`, or `name/suite`.
+    pub fn asked_as(&self) -> String {
+        self.suite.as_ref().map_or_else(|| self.name.clone(), |suite| format!("{}/{suite}", self.name))
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawLock {
     epoch: u64,
+    #[serde(default)]
+    unverified: Vec<Spanned<String>>,
     #[serde(default)]
     package: Vec<RawPackage>,
 }
@@ -74,6 +88,7 @@ struct RawPackage {
     sha256: Spanned<String>,
     #[serde(default)]
     payload: bool,
+    suite: Option<Spanned<String>>,
 }
 
 /// Where the lock of a flavour for an architecture stands in the repo.
@@ -103,17 +118,22 @@ impl Lock {
             check(&package.path, "a relative path of a .deb below its source", |path| is_pool_path(path) && path.ends_with(".deb"), at)?;
             check(&package.sha256, "a sha256 in lower-case hexadecimal", |hash| is_sha256(hash), at)?;
             check(&package.size, "a size of a .deb in bytes", |size| (1..=MAX_DEB_BYTES).contains(size), at)?;
+            if let Some(suite) = &package.suite {
+                check(suite, "a suite of payload", |suite| is_word(suite) && package.payload, at)?;
+            }
+            let suite = package.suite.map(Spanned::into_inner);
             let span = package.name.span();
             let arch = package.arch.into_inner();
             let name = package.name.into_inner();
             // The same name for two architectures is Multi-Arch in a tools tree; anything else is one package twice.
+            let asked = suite.as_ref().map_or_else(|| name.clone(), |suite| format!("{name}/{suite}"));
             let twice =
-                seen.contains_key(&format!("{name} {arch}")) || seen.get(&name).is_some_and(|other| other == "all" || arch == "all");
+                seen.contains_key(&format!("{asked} {arch}")) || seen.get(&asked).is_some_and(|other| other == "all" || arch == "all");
             if twice {
                 return Err(at(span, format!("package `{name}` stands here a second time")).into());
             }
-            seen.insert(format!("{name} {arch}"), arch.clone());
-            seen.insert(name.clone(), arch.clone());
+            seen.insert(format!("{asked} {arch}"), arch.clone());
+            seen.insert(asked, arch.clone());
             packages.push(LockedPackage {
                 name,
                 version: package.version.into_inner(),
@@ -123,21 +143,33 @@ impl Lock {
                 source: package.source.into_inner(),
                 path: package.path.into_inner(),
                 payload: package.payload,
+                suite,
             });
         }
-        let mut lock = Self { epoch: raw.epoch, packages };
+        for name in &raw.unverified {
+            let at = |span: Range<usize>, what: String| ParseError::at(file, text, span, what);
+            check(
+                name,
+                "`SOURCE dists/…/Packages`",
+                |name| name.split_once(' ').is_some_and(|(key, path)| is_word(key) && is_pool_path(path)),
+                at,
+            )?;
+        }
+        let unverified = raw.unverified.into_iter().map(Spanned::into_inner).collect();
+        let mut lock = Self { epoch: raw.epoch, unverified, packages };
         lock.sort();
         Ok(lock)
     }
 
     /// Puts the packages in the order of the file.
     pub fn sort(&mut self) {
-        self.packages.sort_by(|a, b| (&a.name, &a.arch).cmp(&(&b.name, &b.arch)));
+        self.packages.sort_by(|a, b| (&a.name, &a.arch, &a.suite).cmp(&(&b.name, &b.arch, &b.suite)));
     }
 
-    /// The package called `name` (of any architecture).
+    /// The package called `name` or `name/suite` (of any architecture).
     pub fn get(&self, name: &str) -> Option<&LockedPackage> {
-        self.packages.iter().find(|package| package.name == name)
+        let (name, suite) = name.split_once('/').map_or((name, None), |(name, suite)| (name, Some(suite)));
+        self.packages.iter().find(|package| package.name == name && package.suite.as_deref() == suite)
     }
 
     /// Bytes of all .debs.
@@ -150,8 +182,17 @@ impl Lock {
         let mut lock = self.clone();
         lock.sort();
         let mut text = format!("# Made by `cargo xtask lock`: change image.toml or a family, then run it again.\nepoch = {}\n", lock.epoch);
+        if !lock.unverified.is_empty() {
+            text.push_str(
+                "# Made on purpose from indexes that did not match their signed list; no release is made from this lock.\nunverified = [\n",
+            );
+            for name in &lock.unverified {
+                let _ = writeln!(text, "    \"{name}\",");
+            }
+            text.push_str("]\n");
+        }
         for package in &lock.packages {
-            let LockedPackage { name, version, arch, sha256, size, source, path, payload } = package;
+            let LockedPackage { name, version, arch, sha256, size, source, path, payload, suite } = package;
             // Checked words only, so that no value needs an escape.
             let _ = write!(
                 text,
@@ -160,6 +201,9 @@ impl Lock {
             );
             if *payload {
                 text.push_str("payload = true\n");
+            }
+            if let Some(suite) = suite {
+                let _ = writeln!(text, "suite = \"{suite}\"");
             }
         }
         text
@@ -210,6 +254,7 @@ mod tests {
             source: "debian".to_owned(),
             path: format!("pool/main/{name}_2.3_{arch}.deb"),
             payload: name == "zz",
+            suite: None,
         }
     }
 
@@ -221,7 +266,7 @@ mod tests {
     fn what_is_written_is_read_back_sorted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/amd64.lock");
-        let lock = Lock { epoch: 1_700_000_000, packages: vec![package("zz", "amd64"), package("aa", "all")] };
+        let lock = Lock { epoch: 1_700_000_000, unverified: Vec::new(), packages: vec![package("zz", "amd64"), package("aa", "all")] };
         lock.write(&path).unwrap();
         let back = Lock::read(&path).unwrap();
         assert_eq!(back.packages, [package("aa", "all"), package("zz", "amd64")]);
@@ -232,7 +277,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_place() {
-        let good = Lock { epoch: 1, packages: vec![package("aa", "amd64")] }.render();
+        let good = Lock { epoch: 1, unverified: Vec::new(), packages: vec![package("aa", "amd64")] }.render();
         for (from, to, wanted) in [
             ("epoch = 1", "epoch = 1\nextra = 2", "x.lock:3:1: unknown key `extra`"),
             ("size = 7", "size = 0", "x.lock:10:8: `0` is not a size"),
@@ -250,8 +295,23 @@ mod tests {
     }
 
     #[test]
+    fn payload_of_one_name_stands_once_for_each_suite() {
+        let of_suite = |suite: Option<&str>| LockedPackage { suite: suite.map(str::to_owned), ..package("zz", "arm64") };
+        let lock = Lock {
+            epoch: 1,
+            unverified: vec!["a dists/s/main/binary-armhf/Packages.xz".to_owned()],
+            packages: vec![of_suite(None), of_suite(Some("s"))],
+        };
+        assert_eq!(parse(&lock.render()).unwrap(), lock);
+        assert_eq!((lock.get("zz"), lock.get("zz/s"), lock.get("zz/t")), (lock.packages.first(), lock.packages.get(1), None));
+        let twice = Lock { packages: vec![of_suite(Some("s")), of_suite(Some("s"))], ..lock.clone() };
+        assert!(parse(&twice.render()).unwrap_err().to_string().contains("a second time"));
+        assert!(parse(&lock.render().replace("\"a dists", "\"a /dists")).is_err());
+    }
+
+    #[test]
     fn a_name_stands_once_per_architecture() {
-        let text = |packages| Lock { epoch: 1, packages }.render();
+        let text = |packages| Lock { epoch: 1, unverified: Vec::new(), packages }.render();
         let error = parse(&text(vec![package("aa", "amd64"), package("aa", "amd64")])).unwrap_err().to_string();
         assert!(error.contains("x.lock:14:8: package `aa` stands here a second time"), "{error}");
         assert!(parse(&text(vec![package("aa", "all"), package("aa", "amd64")])).is_err());
@@ -261,7 +321,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn mutated_locks_never_panic(at in 0usize..400, byte in 0u8..128) {
-            let mut bytes = Lock { epoch: 1, packages: vec![package("aa", "amd64"), package("zz", "all")] }.render().into_bytes();
+            let mut bytes = Lock { epoch: 1, unverified: Vec::new(), packages: vec![package("aa", "amd64"), package("zz", "all")] }.render().into_bytes();
             let len = bytes.len();
             bytes[at % len] = byte;
             let _ = parse(&String::from_utf8(bytes).unwrap());

@@ -16,6 +16,7 @@ pub mod lock;
 pub mod resolve;
 pub mod sources;
 mod text;
+mod unverified;
 
 #[cfg(test)]
 mod resolve_tests;

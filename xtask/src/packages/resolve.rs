@@ -5,18 +5,19 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::apt::{Apt, explain_refusal};
+use super::apt::{Apt, UpdateError, explain_refusal};
 use super::cache::Cache;
 use super::deb::Relation;
 use super::index::{Index, Stanza};
 use super::lock::{Lock, LockedPackage};
-use super::sources::Sources;
+use super::sources::{Place, Sources};
 use super::text::rfc2822_seconds;
+use super::unverified::{self, Copy};
 use crate::board::nearest;
 use crate::ui;
 
 /// The kernel metapackage is followed to packages of these names alone; all other Depends of payload are ignored.
-const KERNEL_PARTS: [&str; 3] = ["linux-image-", "linux-modules-", "linux-binary-"];
+const KERNEL_PARTS: [&str; 4] = ["linux-base-", "linux-binary-", "linux-image-", "linux-modules-"];
 /// No lock is older than this (2025-08-09, the release of trixie): a Release file that says so has a broken date.
 const EARLIEST_EPOCH_SECONDS: u64 = 1_754_697_600;
 
@@ -46,20 +47,28 @@ pub enum Update {
     Only(Vec<String>),
 }
 
-/// Makes the lock for `wanted`. `old` is the lock that stands there, `tools` the tree to run apt from.
-pub fn resolve(
-    wanted: &Wanted,
-    sources: &Sources,
-    cache: &Cache,
-    old: Option<&Lock>,
-    update: &Update,
-    tools: Option<&Path>,
-) -> Result<Lock> {
+/// How a lock is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Means<'a> {
+    /// Where packages come from.
+    pub sources: &'a Sources,
+    /// Holds packages of older locks.
+    pub cache: &'a Cache,
+    /// The tree to run apt from; `None`: the host's.
+    pub tools: Option<&'a Path>,
+    /// Take indexes that do not match their signed list as they are.
+    pub unverified: bool,
+}
+
+/// Makes the lock for `wanted`. `old` is the lock that stands there.
+pub fn resolve(wanted: &Wanted, means: Means<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock> {
     let pinned = pinned(old, update)?;
-    let pins: Vec<(&str, &str)> = pinned.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
-    let apt = Apt::new(sources, &wanted.arch, &pins, tools)?;
-    apt.update()?;
-    let mut index = read_index(&apt, sources)?;
+    // What was asked from a suite is asked for by its version below.
+    let plain = pinned.iter().filter(|package| package.suite.is_none());
+    let pins: Vec<(&str, &str)> = plain.map(|package| (package.name.as_str(), package.version.as_str())).collect();
+    let (apt, places, copy) = updated(wanted, means, &pins)?;
+    let cache = means.cache;
+    let mut index = read_index(&apt, &places)?;
     let kept = apt.keep(&pinned, &index, cache)?;
     for package in &pinned {
         if index.has(&package.name, &package.version) {
@@ -85,32 +94,77 @@ pub fn resolve(
     check_choices(wanted, &index, &set)?;
     let mut packages = set.values().map(|stanza| stanza.locked(false)).collect::<Result<Vec<_>>>()?;
 
-    let mut asked: Vec<String> = wanted.kernels.iter().chain(&wanted.payload).cloned().collect();
-    let mut payload: BTreeMap<String, &Stanza> = BTreeMap::new();
-    while !asked.is_empty() {
-        let mut args = vec!["download", "--print-uris"];
-        args.extend(asked.iter().map(String::as_str));
-        let said = apt.run("apt-get", &args)?;
-        if !said.good {
-            bail!("{}", explain_refusal(&said));
-        }
-        let found = stanzas(&said.stdout, &index)?;
-        asked =
-            found.values().flat_map(|stanza| kernel_parts(stanza, &wanted.kernels)).filter(|name| !payload.contains_key(name)).collect();
-        payload.extend(found);
-    }
-    for (name, stanza) in &payload {
+    let payload = payload(&apt, wanted, &index, &pinned)?;
+    for (asked, stanza) in &payload {
+        let (name, suite) = asked.split_once('/').map_or((asked.as_str(), None), |(name, suite)| (name, Some(suite)));
         if set.contains_key(name) {
             bail!("`{name}` is payload, which is never configured, but {} needs it as a configured package too", wanted.file);
         }
-        packages.push(stanza.locked(true)?);
+        packages.push(LockedPackage { suite: suite.map(str::to_owned), ..stanza.locked(true)? });
     }
-    let mut lock = Lock { epoch: epoch(&apt.lists())?, packages };
+    let mut unverified: BTreeSet<String> = copy.map(|copy| copy.indexes).unwrap_or_default();
+    if let Some(old) = old.filter(|_| !pinned.is_empty()) {
+        // What stays is vouched for as little as before.
+        unverified.extend(old.unverified.iter().cloned());
+    }
+    let mut lock = Lock { epoch: epoch(&apt.lists())?, unverified: unverified.into_iter().collect(), packages };
     lock.sort();
     if let Some(old) = old.filter(|old| old.packages == lock.packages) {
         lock.epoch = old.epoch;
     }
     Ok(lock)
+}
+
+/// An apt whose indexes are there, what it sees, and the copy that some of them were taken from unverified.
+fn updated(wanted: &Wanted, means: Means<'_>, pins: &[(&str, &str)]) -> Result<(Apt, Vec<Place>, Option<Copy>)> {
+    let places = means.sources.places();
+    let apt = Apt::new(&places, &wanted.arch, pins, means.tools)?;
+    let Err(error) = apt.update() else { return Ok((apt, places, None)) };
+    let unmatched = error.downcast_ref::<UpdateError>().map(|error| error.unmatched.clone()).unwrap_or_default();
+    if !means.unverified || unmatched.is_empty() {
+        return Err(error);
+    }
+    let copy = Copy::make(&places, &wanted.arch, &unmatched).context("failed to copy the indexes that do not match their signed list")?;
+    for index in &copy.indexes {
+        ui::say(&format!("  warning: {index} does not match its signed list and is taken as it is: the lock is marked unverified"));
+    }
+    let places = unverified::replaced(&places, &copy);
+    let apt = Apt::with_copy(&places, &wanted.arch, pins, means.tools, copy.folder())?;
+    apt.update()?;
+    Ok((apt, places, Some(copy)))
+}
+
+/// The payload with the kernels' parts, by what it was asked as: `name` or `name/suite`.
+fn payload<'i>(apt: &Apt, wanted: &Wanted, index: &'i Index, pinned: &[LockedPackage]) -> Result<BTreeMap<String, &'i Stanza>> {
+    let mut asked: BTreeSet<String> = wanted.kernels.iter().chain(&wanted.payload).cloned().collect();
+    let mut payload = BTreeMap::new();
+    while !asked.is_empty() {
+        let mut found: BTreeMap<String, &Stanza> = BTreeMap::new();
+        // Suite by suite, since apt's answer does not say which of two of one name was asked from where.
+        let suites: BTreeSet<Option<&str>> = asked.iter().map(|name| name.split_once('/').map(|(_, suite)| suite)).collect();
+        for suite in suites {
+            let of_suite = asked.iter().filter(|name| name.split_once('/').map(|(_, suite)| suite) == suite);
+            let words: Vec<String> = of_suite
+                .map(|name| match pinned.iter().find(|package| suite.is_some() && package.asked_as() == *name) {
+                    Some(package) => format!("{}={}", package.name, package.version),
+                    None => name.clone(),
+                })
+                .collect();
+            let mut args = vec!["download", "--print-uris"];
+            args.extend(words.iter().map(String::as_str));
+            let said = apt.run("apt-get", &args)?;
+            if !said.good {
+                bail!("{}", explain_refusal(&said));
+            }
+            for (name, stanza) in stanzas(&said.stdout, index)? {
+                found.insert(suite.map_or_else(|| name.clone(), |suite| format!("{name}/{suite}")), stanza);
+            }
+        }
+        asked =
+            found.values().flat_map(|stanza| kernel_parts(stanza, &wanted.kernels)).filter(|name| !payload.contains_key(name)).collect();
+        payload.extend(found);
+    }
+    Ok(payload)
 }
 
 /// The packages of the old lock that must stay.
@@ -128,14 +182,14 @@ fn pinned(old: Option<&Lock>, update: &Update) -> Result<Vec<LockedPackage>> {
     Ok(old.packages.iter().filter(|package| !moves(package)).cloned().collect())
 }
 
-fn read_index(apt: &Apt, sources: &Sources) -> Result<Index> {
+fn read_index(apt: &Apt, places: &[Place]) -> Result<Index> {
     let said = apt.run("apt-get", &["indextargets", "--format", "$(FILENAME)|$(REPO_URI)", "Created-By: Packages"])?;
     if !said.good {
         bail!("{}", explain_refusal(&said));
     }
     let mut index = Index::default();
     // In the order of the sources, so that a version that two of them have is taken from the same one each time.
-    for (key, source) in sources.iter() {
+    for Place { key, source } in places {
         for line in said.stdout.lines() {
             let (file, url) = line.split_once('|').context("apt listed an index in an unknown way")?;
             if url.trim_end_matches('/') == source.url {
@@ -181,7 +235,8 @@ fn stanzas<'a>(printed: &str, index: &'a Index) -> Result<BTreeMap<String, &'a S
 /// Names (`name=version` where it is exact) that a kernel's metapackage, or a part of it, is made of.
 fn kernel_parts(stanza: &Stanza, kernels: &BTreeSet<String>) -> Vec<String> {
     let name = stanza.fields.package();
-    let part = |name: &str| KERNEL_PARTS.iter().any(|prefix| name.starts_with(prefix));
+    let versioned = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
+    let part = |name: &str| KERNEL_PARTS.iter().any(|prefix| name.strip_prefix(prefix).is_some_and(versioned));
     let kernel = kernels.iter().any(|kernel| kernel.split(['/', '=']).next() == Some(name)) || part(name);
     let needs = if kernel { stanza.needs() } else { Vec::new() };
     needs.into_iter().flatten().filter(|relation| part(&relation.name)).map(|relation| relation.name).collect()
@@ -247,7 +302,7 @@ fn epoch(lists: &Path) -> Result<u64> {
 /// What a new lock changes, one line a package: `+` came, `-` went, `~` moved.
 pub fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
     let by_name = |lock: &Lock| -> BTreeMap<String, LockedPackage> {
-        lock.packages.iter().map(|package| (format!("{}:{}", package.name, package.arch), package.clone())).collect()
+        lock.packages.iter().map(|package| (format!("{}:{}", package.asked_as(), package.arch), package.clone())).collect()
     };
     let before = old.map(by_name).unwrap_or_default();
     let after = by_name(new);

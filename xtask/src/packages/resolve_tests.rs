@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::cache::Cache;
 use super::lock::Lock;
-use super::resolve::{Update, Wanted, changes, resolve};
+use super::resolve::{Means, Update, Wanted, changes, resolve};
 use super::sources::Sources;
 use super::testing::{Answer, Server, deb_of, locked};
 
@@ -58,7 +58,13 @@ fn apt() -> bool {
 fn make(server: &Server, wanted: &Wanted, old: Option<&Lock>, update: &Update) -> Result<Lock, String> {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::at(folder.path()).unwrap();
-    resolve(wanted, &sources(server, "key.gpg"), &cache, old, update, None).map_err(|error| format!("{error:#}"))
+    let sources = sources(server, "key.gpg");
+    resolve(wanted, means(&sources, &cache), old, update).map_err(|error| format!("{error:#}"))
+}
+
+/// The host's apt.
+fn means<'a>(sources: &'a Sources, cache: &'a Cache) -> Means<'a> {
+    Means { sources, cache, tools: None, unverified: false }
 }
 
 /// `name version` of each package, payload marked with a star.
@@ -117,12 +123,12 @@ fn a_pinned_package_that_left_the_index_stays_if_it_is_in_the_cache() {
     let cache = Cache::at(folder.path()).unwrap();
     let sources = sources(&server, "key.gpg");
     let update = Update::Only(vec!["blobs".to_owned()]);
-    let moved = resolve(&wanted(&["app"]), &sources, &cache, Some(&old), &update, None).unwrap();
+    let moved = resolve(&wanted(&["app"]), means(&sources, &cache), Some(&old), &update).unwrap();
     assert_eq!(moved.get("app").unwrap().version, "1.1");
     let path = cache.deb_path(&gone.sha256);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, deb).unwrap();
-    let stayed = resolve(&wanted(&["app"]), &sources, &cache, Some(&old), &update, None).unwrap();
+    let stayed = resolve(&wanted(&["app"]), means(&sources, &cache), Some(&old), &update).unwrap();
     assert_eq!(stayed.get("app"), Some(&gone));
 }
 
@@ -171,6 +177,44 @@ fn a_mirror_in_the_middle_of_a_sync_is_named() {
 }
 
 #[test]
+fn an_index_that_does_not_match_is_taken_on_purpose_and_the_lock_says_so() {
+    if !apt() {
+        return;
+    }
+    let server = archive(
+        IN_RELEASE,
+        PACKAGES.replacen(
+            "Package: app",
+            "Package: odd\nVersion: 1\nArchitecture: amd64\nFilename: pool/odd_1.deb\nSize: 1\nSHA256: \
+        0000000000000000000000000000000000000000000000000000000000000000\n\nPackage: app",
+            1,
+        ),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::at(folder.path()).unwrap();
+    let sources = sources(&server, "key.gpg");
+    let loose = Means { unverified: true, ..means(&sources, &cache) };
+    let wanted = wanted(&["app", "odd"]);
+    let text = format!("{:#}", resolve(&wanted, means(&sources, &cache), None, &Update::All).unwrap_err());
+    assert!(text.contains("--unverified"), "{text}");
+    let lock = resolve(&wanted, loose, None, &Update::All).unwrap();
+    assert_eq!(lock.unverified, ["test dists/test/main/binary-amd64/Packages"]);
+    assert_eq!(lock.get("odd").unwrap().source, "test");
+    assert_eq!(lock.epoch, EPOCH);
+    let again = Lock::parse(&lock.render(), Path::new("x.lock")).unwrap();
+    assert_eq!(again, lock);
+    // What was not signed at all is not taken.
+    let unsigned = archive("", PACKAGES);
+    let foreign = self::sources(&unsigned, "key.gpg");
+    assert!(resolve(&wanted, Means { unverified: true, ..means(&foreign, &cache) }, None, &Update::All).is_err());
+    // An index that matches is verified, whatever was allowed.
+    let good = archive(IN_RELEASE, PACKAGES);
+    let sources = self::sources(&good, "key.gpg");
+    let lock = resolve(&self::wanted(&["app"]), Means { unverified: true, ..means(&sources, &cache) }, None, &Update::All).unwrap();
+    assert!(lock.unverified.is_empty());
+}
+
+#[test]
 fn an_index_that_no_key_of_ours_signed_is_refused() {
     if !apt() {
         return;
@@ -183,7 +227,7 @@ fn an_index_that_no_key_of_ours_signed_is_refused() {
     assert!(text.contains("not signed") && text.contains(mend), "{text}");
     let server = archive(IN_RELEASE, PACKAGES);
     let foreign = sources(&server, "debian-archive-trixie-stable.gpg");
-    let text = format!("{:#}", resolve(&wanted(&["app"]), &foreign, &cache, None, &Update::All, None).unwrap_err());
+    let text = format!("{:#}", resolve(&wanted(&["app"]), means(&foreign, &cache), None, &Update::All).unwrap_err());
     assert!(text.contains(mend), "{text}");
     let tampered: &'static str = Box::leak(IN_RELEASE.replace("Suite: test", "Suite: tost").into_boxed_str());
     let text = make(&archive(tampered, PACKAGES), &wanted(&["app"]), None, &Update::All).unwrap_err();

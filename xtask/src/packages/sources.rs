@@ -29,6 +29,15 @@ pub struct Source {
     pub keys: Vec<PathBuf>,
 }
 
+/// Suites as apt is to see them: those of a source, or a copy of them on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The source's key.
+    pub key: String,
+    /// What is seen. A copy has no keys: it is trusted, and a lock made from it says so.
+    pub source: Source,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawSource {
@@ -88,6 +97,11 @@ impl Sources {
     /// All sources: (key, source).
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Source)> {
         self.0.iter().map(|(key, source)| (key.as_str(), source))
+    }
+
+    /// All sources as apt sees them.
+    pub fn places(&self) -> Vec<Place> {
+        self.iter().map(|(key, source)| Place { key: key.to_owned(), source: source.clone() }).collect()
     }
 
     /// The url of a locked package.

@@ -107,6 +107,7 @@ pub fn locked(name: &str, deb: &[u8]) -> LockedPackage {
         source: "test".to_owned(),
         path: format!("pool/{name}_1.0-1+b1_all.deb"),
         payload: false,
+        suite: None,
     }
 }
 

@@ -64,6 +64,17 @@ pub enum PlanError {
         /// Releases that are there.
         found: String,
     },
+    /// A lock was made from indexes that nothing vouches for.
+    #[error(
+        "no release of {board} is made: the lock was made from indexes that did not match their signed list ({}); run `cargo xtask lock` until it needs no --unverified",
+        .indexes.join(", ")
+    )]
+    Unverified {
+        /// The board.
+        board: String,
+        /// The indexes.
+        indexes: Vec<String>,
+    },
     /// A package of the lock is for another architecture.
     #[error("the lock for {arch} holds {package}, which is for another architecture; run `cargo xtask lock`")]
     WrongArch {
@@ -185,6 +196,9 @@ pub struct Plan {
     pub overlays: Vec<String>,
     /// Preset of the .xz, where one is made.
     pub xz_preset: Option<u32>,
+    /// Indexes that a lock was made from unverified.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unverified: Vec<String>,
     /// Packages of the image.
     pub packages: Vec<LockedPackage>,
     /// Packages of the native twin that is configured for it: (name, version, sha256).
@@ -248,6 +262,7 @@ impl Plan {
             xz_preset: (profile == Profile::Release).then_some(XZ_PRESET),
             kernel_release,
             packages,
+            unverified: unverified(lock, twin),
             twin: twin.packages.iter().filter(|package| !package.payload).map(identity).collect(),
             inputs,
         };
@@ -265,6 +280,14 @@ impl Plan {
         let mut digits = inputs::hex(&Sha256::digest(&json));
         digits.truncate(32);
         digits
+    }
+
+    /// Says no where the plan may be tried but not shipped.
+    pub fn releasable(&self) -> Result<(), PlanError> {
+        if self.unverified.is_empty() {
+            return Ok(());
+        }
+        Err(PlanError::Unverified { board: self.board.clone(), indexes: self.unverified.clone() })
     }
 
     /// Packages that are configured (all but the payload).
@@ -301,6 +324,12 @@ impl Plan {
         }
         steps
     }
+}
+
+fn unverified(lock: &Lock, twin: &Lock) -> Vec<String> {
+    let mut indexes = lock.unverified.clone();
+    indexes.extend(twin.unverified.iter().filter(|index| !lock.unverified.contains(index)).cloned());
+    indexes
 }
 
 /// The build id as mkfs.erofs takes a UUID: 8-4-4-4-12 digits.
@@ -359,7 +388,8 @@ fn packages(board: &Board, flavour: &Flavour, lock: &Lock) -> Result<Vec<LockedP
             return Err(PlanError::WrongArch { arch: board.arch, package: format!("{} {}", package.name, package.version) });
         }
         let of_kernel = release_of(&package.name).is_some() && Some(package.version.as_str()) == kernel_version;
-        if package.payload && !of_kernel && package.name != board.kernel && !board.payload.contains(&package.name) {
+        let asked = package.asked_as();
+        if package.payload && !of_kernel && asked != board.kernel && !board.payload.contains(&asked) {
             continue;
         }
         planned.push(package.clone());

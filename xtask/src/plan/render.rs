@@ -13,6 +13,9 @@ impl fmt::Display for Plan {
         writeln!(f, "epoch     {}", self.epoch)?;
         writeln!(f, "kernel    {}", self.kernel_release)?;
         writeln!(f, "image     {}", self.image_name)?;
+        for index in &self.unverified {
+            writeln!(f, "unverified {index}")?;
+        }
         writeln!(f, "\nsteps")?;
         for step in &self.steps {
             writeln!(f, "  {:10} {}", step.stage, step.does)?;

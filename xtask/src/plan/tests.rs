@@ -22,12 +22,13 @@ fn package(name: &str, version: &str, payload: bool) -> LockedPackage {
         source: "debian".to_owned(),
         path: format!("pool/{name}.deb"),
         payload,
+        suite: None,
     }
 }
 
 fn facts() -> (Board, Flavour) {
     let catalog = Catalog::load(&[&root()]).unwrap();
-    let mut board = catalog.boards[0].clone();
+    let mut board = catalog.board("x86-minipc").unwrap().clone();
     board.payload = vec!["shim-signed".to_owned()];
     board.kernel = "linux-image-amd64".to_owned();
     let mut flavour = catalog.flavours[0].clone();
@@ -38,6 +39,7 @@ fn facts() -> (Board, Flavour) {
 fn lock() -> Lock {
     Lock {
         epoch: 7,
+        unverified: Vec::new(),
         packages: vec![
             package("libc6", "1", false),
             package("linux-image-6.12.9+deb13-amd64", "6.12.9-1", true),
@@ -62,6 +64,36 @@ fn the_payload_is_the_boards_and_the_kernel_goes_with_its_metapackage() {
     assert_eq!(names, ["libc6", "linux-image-6.12.9+deb13-amd64", "linux-image-amd64", "shim-signed", "systemd"]);
     assert_eq!(plan.kernel_release, "6.12.9+deb13-amd64");
     assert_eq!(plan.twin.len(), 2);
+}
+
+#[test]
+fn two_kernels_of_one_name_are_told_apart_by_their_suite() {
+    let mut lock = lock();
+    let mut backport = |name: &str, suite: Option<&str>| {
+        lock.packages.push(LockedPackage { suite: suite.map(str::to_owned), ..package(name, "7.3.4-1~bpo", true) });
+    };
+    backport("linux-image-amd64", Some("backports"));
+    for part in ["base", "binary", "image", "modules"] {
+        backport(&format!("linux-{part}-7.3.4-amd64"), None);
+    }
+    let (mut board, flavour) = facts();
+    for (kernel, release, parts) in [("linux-image-amd64", "6.12.9+deb13-amd64", 2), ("linux-image-amd64/backports", "7.3.4-amd64", 5)] {
+        board.kernel = kernel.to_owned();
+        let plan = Plan::make(&board, &flavour, &lock, &lock, Profile::Dev, Inputs::new()).unwrap();
+        assert_eq!(plan.kernel_release, release);
+        assert_eq!(plan.packages.iter().filter(|package| package.name.starts_with("linux-")).count(), parts);
+    }
+}
+
+#[test]
+fn an_unverified_lock_is_planned_and_not_released() {
+    let mut lock = lock();
+    assert!(make(&lock).unwrap().releasable().is_ok());
+    lock.unverified = vec!["debian dists/s/main/binary-amd64/Packages.xz".to_owned()];
+    let plan = make(&lock).unwrap();
+    assert!(plan.to_string().contains("unverified debian dists/s/main"));
+    let error = plan.releasable().unwrap_err().to_string();
+    assert!(error.contains("no release of x86-minipc is made") && error.contains("dists/s/main/binary-amd64/Packages.xz"), "{error}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::board::{Arch, Catalog};
 use crate::packages::cache::Cache;
 use crate::packages::lock::{Lock, flavour_lock};
-use crate::packages::resolve::{Update, Wanted, changes, resolve};
+use crate::packages::resolve::{Means, Update, Wanted, changes, resolve};
 use crate::packages::sources::Sources;
 use crate::tools::{self, Tools};
 use crate::ui;
@@ -32,6 +32,9 @@ pub struct LockVerb {
     /// Use the host's apt, not that of the tools tree.
     #[arg(long)]
     host_apt: bool,
+    /// Take an index that does not match its signed list as it is; the lock is marked, and no release is made from it.
+    #[arg(long)]
+    unverified: bool,
 }
 
 /// A file of images/tools.
@@ -85,8 +88,8 @@ impl LockVerb {
                 (update, _) => update.clone(),
             };
             let step = ui::step(format!("Making {shown} with apt"));
-            let lock = resolve(&job.wanted, &sources, &cache, before.as_ref(), &update, tools.as_deref())
-                .with_context(|| format!("failed to make {shown}"))?;
+            let means = Means { sources: &sources, cache: &cache, tools: tools.as_deref(), unverified: self.unverified };
+            let lock = resolve(&job.wanted, means, before.as_ref(), &update).with_context(|| format!("failed to make {shown}"))?;
             drop(step);
             let lines = changes(before.as_ref(), &lock);
             if before.as_ref() == Some(&lock) {
@@ -99,6 +102,9 @@ impl LockVerb {
                 println!("  {line}");
             }
             println!("{shown}: {} changed; {}", lines.len(), summary(&lock));
+            for index in &lock.unverified {
+                println!("  unverified: {index}");
+            }
         }
         println!("\nNext: look at `git diff images`, then cargo xtask plan BOARD, or build it: cargo xtask image BOARD");
         Ok(())

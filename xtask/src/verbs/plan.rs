@@ -53,5 +53,9 @@ pub fn make(root: &Path, board: &str, flavour: &str, profile: Profile) -> Result
     // The twin is configured natively, and the builder runs on amd64.
     let twin = if board.arch == Arch::Amd64 { target.clone() } else { read(Arch::Amd64)? };
     let inputs = inputs::hash(root, board)?;
-    Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))
+    let plan = Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))?;
+    if profile == Profile::Release {
+        plan.releasable()?;
+    }
+    Ok(plan)
 }

@@ -20,7 +20,7 @@ const UNIT: &str =
 fn plan() -> Plan {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let catalog = Catalog::load(&[&root]).unwrap();
-    let mut board = catalog.boards[0].clone();
+    let mut board = catalog.board("x86-minipc").unwrap().clone();
     board.payload.clear();
     let mut flavour = catalog.flavours[0].clone();
     flavour.packages.clear();
@@ -33,8 +33,9 @@ fn plan() -> Plan {
         source: "debian".to_owned(),
         path: "x.deb".to_owned(),
         payload: true,
+        suite: None,
     };
-    let lock = Lock { epoch: 1, packages: vec![package("linux-image-6-x"), package(&board.kernel)] };
+    let lock = Lock { epoch: 1, unverified: Vec::new(), packages: vec![package("linux-image-6-x"), package(&board.kernel)] };
     Plan::make(&board, &flavour, &lock, &lock, Profile::Dev, Inputs::new()).unwrap()
 }
 
