@@ -40,4 +40,7 @@ say "cargo xtask test, as $user"
 runuser -u "$user" -- env -i HOME="$home" USER="$user" PATH="$shared/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
     LANG=C.UTF-8 CI=true bash -c "cd '$home/checkout' && umask 022 && cargo xtask test" </dev/null
 
+say "an image onto a block device, as root"
+bash ci/flash-loop.sh "$home/checkout/target/debug/xtask" "$home/checkout/out/cloudy-x86-minipc-standard.img"
+
 say "done"

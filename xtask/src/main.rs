@@ -6,6 +6,7 @@ mod board;
 mod boot;
 mod cmd;
 mod compile;
+mod flash;
 mod image;
 mod initramfs;
 mod packages;

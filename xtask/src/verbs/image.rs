@@ -11,7 +11,7 @@ use crate::stages::{self, Workshop};
 use crate::ui;
 
 /// Where images land, below the checkout.
-const OUT: &str = "out";
+pub const OUT: &str = "out";
 
 /// Builds a flashable image of a board.
 #[derive(Args)]
@@ -71,10 +71,7 @@ impl ImageVerb {
         if let Some(packed) = packed {
             println!("{}: {} MB", packed.display(), packed.metadata()?.len() / 1_000_000);
         }
-        println!(
-            "\nNext: flash it onto a USB stick or disk (all that is on it goes): sudo dd if={} of=/dev/DISK bs=4M conv=fsync status=progress",
-            image.path.display()
-        );
+        println!("\nNext: write it onto a card, stick or disk: cargo xtask flash {} (it lists the disks)", self.board);
         println!("      or try it: cargo xtask vm {} --nodes 2", self.board);
         Ok(())
     }

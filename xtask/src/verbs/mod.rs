@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod boards;
+mod flash;
 mod ids;
 mod image;
 mod lock;
@@ -30,6 +31,7 @@ struct Cli {
 enum Verb {
     Bench(bench::BenchVerb),
     Boards(boards::Boards),
+    Flash(Box<flash::FlashVerb>),
     Lock(lock::LockVerb),
     Ids(ids::IdsVerb),
     Image(image::ImageVerb),
@@ -47,6 +49,7 @@ pub fn run() -> Result<()> {
     match Cli::parse().verb {
         Verb::Bench(verb) => verb.run(),
         Verb::Boards(verb) => verb.run(),
+        Verb::Flash(verb) => verb.run(),
         Verb::Lock(verb) => verb.run(),
         Verb::Ids(verb) => verb.run(),
         Verb::Image(verb) => verb.run(),
