@@ -32,7 +32,8 @@ fi
 
 "$xtask" flash "$board" --image "$image" --yes --hostname loop "$loop" </dev/null
 # The config partition starts at 1 MiB, with the FAT's own label and our settings somewhere in it.
-dd if="$loop" bs=1M skip=1 count=64 status=none | grep -q --text 'hostname = "loop"'
+dd if="$loop" of="$work/config" bs=1M skip=1 count=64 status=none
+grep -q --text 'hostname = "loop"' "$work/config"
 
 mkfs.ext4 -q -F "$loop"
 mkdir "$work/at"

@@ -87,7 +87,7 @@ impl FlashVerb {
             }
         };
         let mounts = flash::judge(&disk, load.needs(), twice)?;
-        println!("{}", disk.shown());
+        crate::ui::say(&disk.shown());
         // Opened before anybody is asked, so that what can't be done is said first.
         let open = || File::options().read(true).write(true).custom_flags(OFlag::O_EXCL.bits()).open(device);
         if let Err(error) = File::options().read(true).write(true).open(device) {
