@@ -23,7 +23,8 @@ use crate::plan::{Plan, inputs};
 use crate::tools::{self, Tools};
 use crate::tree::erofs::{self, ErofsSettings};
 use crate::tree::merge::FRAME_PACKAGE;
-use crate::tree::modules::{Modules, Wanted};
+use crate::tree::modules::kept::Place;
+use crate::tree::modules::{Indexes, Modules, Wanted};
 use crate::tree::{Content, Kind, Origin, Tree, firmware, lints, prune};
 use crate::twin::ids::{self, Ids};
 use crate::twin::{self, rules};
@@ -173,13 +174,8 @@ pub struct Root {
 pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> Result<Root> {
     let _stage = ui::stage("modules", "choosing kernel modules and firmware");
     let wanted = Wanted { rules: &plan.modules, also: &plan.initramfs.modules, always: &plan.initramfs.load };
-    let modules = Modules::select(whole, &plan.kernel_release, &wanted)?;
-    let scratch = tempfile::tempdir().context("failed to make a folder for depmod")?;
-    let depmod = |root: &Path, release: &str| -> Result<()> {
-        shop.tools.sandbox().bind_writable(root, "/mnt").command(["depmod", "--basedir", "/mnt", release]).run()?;
-        Ok(())
-    };
-    let tree = modules.index(modules.lay(whole.clone()), scratch.path(), depmod)?;
+    let (modules, indexes) = selection(shop, &plan.kernel_release, whole, &wanted)?;
+    let tree = modules.lay(whole.clone(), &indexes);
     let (tree, kept) = firmware::select(tree, modules.firmware(), &plan.firmware);
     let (mut tree, pruned) = prune::prune(tree, &plan.prune);
     let mb = |bytes: u64| bytes / 1_000_000;
@@ -209,6 +205,25 @@ pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> 
     }
     tree.put_file("usr/share/cloudy/build.json", 0o644, build_info(plan)?, "plan");
     Ok(Root { tree, modules })
+}
+
+/// The kernel modules that stay and their indexes, from the cache or by unpacking and indexing them.
+fn selection(shop: &Workshop, release: &str, whole: &Tree, wanted: &Wanted<'_>) -> Result<(Modules, Indexes)> {
+    // A tools tree is named by the hash of its lock.
+    let tools = shop.tools.root().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let place = Place::of(shop.cache.root(), whole, release, wanted, &tools);
+    if let Some(found) = place.load(whole, release) {
+        return Ok(found);
+    }
+    let modules = Modules::select(whole, release, wanted)?;
+    let scratch = tempfile::tempdir().context("failed to make a folder for depmod")?;
+    let depmod = |root: &Path, release: &str| -> Result<()> {
+        shop.tools.sandbox().bind_writable(root, "/mnt").command(["depmod", "--basedir", "/mnt", release]).run()?;
+        Ok(())
+    };
+    let indexes = modules.indexes(whole, scratch.path(), depmod)?;
+    place.store(&modules, &indexes).context("failed to keep the selected kernel modules in the cache")?;
+    Ok((modules, indexes))
 }
 
 /// What a node can tell about its image: the build and its packages.

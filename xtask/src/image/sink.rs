@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use sha2::{Digest, Sha256};
 
@@ -23,13 +26,99 @@ pub struct Range {
 }
 
 /// An image being written. Every method appends; what was written is known by [`Sink::finish`].
+///
+/// Checksums take longer than writing, so the one over all and those of the ranges have a thread each.
 pub struct Sink {
     file: File,
     at: u64,
-    whole: Sha256,
-    ranges: Vec<Range>,
-    open: Option<(u64, Sha256)>,
-    buffer: Vec<u8>,
+    whole: Summer<WholePart>,
+    parts: Summer<RangePart>,
+    open: bool,
+}
+
+/// A thread that sums what it is sent.
+struct Summer<M> {
+    to: SyncSender<M>,
+    thread: JoinHandle<Sums>,
+}
+
+/// What the thread over the whole file is sent.
+enum WholePart {
+    Bytes(Arc<Vec<u8>>),
+    Zeros(u64),
+}
+
+/// What the thread over the ranges is sent.
+enum RangePart {
+    Begin(u64),
+    Bytes(Arc<Vec<u8>>),
+    End(u64),
+}
+
+/// What a thread found: the whole's sum, or the ranges'.
+enum Sums {
+    Whole(String),
+    Ranges(Vec<Range>),
+}
+
+/// So many chunks may wait for a thread.
+const WAITING_CHUNKS: usize = 8;
+
+impl<M: Send + 'static> Summer<M> {
+    fn start(work: impl FnOnce(Receiver<M>) -> Sums + Send + 'static) -> Self {
+        let (to, from) = sync_channel(WAITING_CHUNKS);
+        Self { to, thread: std::thread::spawn(move || work(from)) }
+    }
+
+    fn send(&self, message: M) -> io::Result<()> {
+        self.to.send(message).map_err(|_| io::Error::other("the thread that sums the image ended"))
+    }
+
+    fn finish(self) -> io::Result<Sums> {
+        drop(self.to);
+        self.thread.join().map_err(|_| io::Error::other("the thread that sums the image panicked"))
+    }
+}
+
+fn sum_whole(from: Receiver<WholePart>) -> Sums {
+    let mut sum = Sha256::new();
+    let zeros = vec![0; CHUNK_BYTES];
+    for part in from {
+        match part {
+            WholePart::Bytes(bytes) => sum.update(&bytes[..]),
+            WholePart::Zeros(mut left) => {
+                while left > 0 {
+                    let chunk = left.min(CHUNK_BYTES as u64);
+                    sum.update(&zeros[..chunk as usize]);
+                    left -= chunk;
+                }
+            }
+        }
+    }
+    Sums::Whole(hex(&sum.finalize()))
+}
+
+fn sum_ranges(from: Receiver<RangePart>) -> Sums {
+    let mut ranges = Vec::new();
+    let mut open: Option<(u64, Sha256)> = None;
+    for part in from {
+        match part {
+            RangePart::Begin(at) => open = Some((at, Sha256::new())),
+            RangePart::Bytes(bytes) => {
+                if let Some((_, sum)) = &mut open {
+                    sum.update(&bytes[..]);
+                }
+            }
+            RangePart::End(at) => {
+                if let Some((start, sum)) = open.take()
+                    && start < at
+                {
+                    ranges.push(Range { start, end: at, sha256: hex(&sum.finalize()) });
+                }
+            }
+        }
+    }
+    Sums::Ranges(ranges)
 }
 
 /// What was written.
@@ -45,7 +134,7 @@ pub struct Written {
 impl Sink {
     /// Writes into an empty file.
     pub fn new(file: File) -> Self {
-        Self { file, at: 0, whole: Sha256::new(), ranges: Vec::new(), open: None, buffer: vec![0; CHUNK_BYTES] }
+        Self { file, at: 0, whole: Summer::start(sum_whole), parts: Summer::start(sum_ranges), open: false }
     }
 
     /// Where the next byte goes.
@@ -55,58 +144,55 @@ impl Sink {
 
     /// Appends bytes that a flasher must write.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.begin();
-        self.append(bytes)
+        self.begin()?;
+        self.append(bytes.to_vec())
     }
 
     /// Appends `len` bytes of `reader` that a flasher must write, zeros among them too.
     pub fn copy(&mut self, reader: &mut impl Read, len: u64) -> io::Result<()> {
-        self.begin();
-        let mut buffer = std::mem::take(&mut self.buffer);
+        self.begin()?;
         let mut left = len;
         while left > 0 {
             let chunk = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
-            reader.read_exact(&mut buffer[..chunk])?;
-            self.append(&buffer[..chunk])?;
+            let mut bytes = vec![0; chunk];
+            reader.read_exact(&mut bytes)?;
+            self.append(bytes)?;
             left -= chunk as u64;
         }
-        self.buffer = buffer;
         Ok(())
     }
 
     /// Goes on at `to`, over bytes that are zero here and whose value on the card does not matter.
     pub fn skip_to(&mut self, to: u64) -> io::Result<()> {
         let mut left = to.checked_sub(self.at).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let zeros = vec![0; CHUNK_BYTES];
         // A range ends with a whole block.
         let block = BLOCK_BYTES as u64;
         let rest = (self.at.next_multiple_of(block) - self.at).min(left);
-        if self.open.is_some() {
-            self.append(&zeros[..rest as usize])?;
+        if self.open {
+            self.append(vec![0; rest as usize])?;
             left -= rest;
         }
-        self.end();
+        self.end()?;
         self.at = to;
-        while left > 0 {
-            let chunk = left.min(CHUNK_BYTES as u64);
-            self.whole.update(&zeros[..chunk as usize]);
-            left -= chunk;
-        }
-        Ok(())
+        self.whole.send(WholePart::Zeros(left))
     }
 
     /// Sets the file's length, makes sure that it is on the disk, and says what was written.
     pub fn finish(mut self) -> io::Result<Written> {
-        self.end();
+        self.end()?;
         self.file.set_len(self.at)?;
         self.file.sync_all()?;
-        Ok(Written { bytes: self.at, sha256: hex(&self.whole.finalize()), ranges: self.ranges })
+        match (self.whole.finish()?, self.parts.finish()?) {
+            (Sums::Whole(sha256), Sums::Ranges(ranges)) => Ok(Written { bytes: self.at, sha256, ranges }),
+            _ => Err(io::Error::other("the sums of the image are mixed up")),
+        }
     }
 
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.whole.update(bytes);
-        if let Some((_, part)) = &mut self.open {
-            part.update(bytes);
+    fn append(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        let bytes = Arc::new(bytes);
+        self.whole.send(WholePart::Bytes(bytes.clone()))?;
+        if self.open {
+            self.parts.send(RangePart::Bytes(bytes.clone()))?;
         }
         let (mut run, mut at) = (0, 0);
         while at < bytes.len() {
@@ -123,18 +209,20 @@ impl Sink {
         Ok(())
     }
 
-    fn begin(&mut self) {
-        if self.open.is_none() {
-            self.open = Some((self.at, Sha256::new()));
+    fn begin(&mut self) -> io::Result<()> {
+        if !self.open {
+            self.open = true;
+            self.parts.send(RangePart::Begin(self.at))?;
         }
+        Ok(())
     }
 
-    fn end(&mut self) {
-        if let Some((start, part)) = self.open.take()
-            && start < self.at
-        {
-            self.ranges.push(Range { start, end: self.at, sha256: hex(&part.finalize()) });
+    fn end(&mut self) -> io::Result<()> {
+        if self.open {
+            self.open = false;
+            self.parts.send(RangePart::End(self.at))?;
         }
+        Ok(())
     }
 }
 

@@ -22,6 +22,8 @@ pub const LOCK: &str = "images/tools/tools.lock";
 
 /// What benchmarks need beyond it: the peers.
 pub const BENCH_LOCK: &str = "images/tools/bench.lock";
+/// What a peer's root has beyond ours, since it configures kernel and boot loader.
+pub const PEERS_LOCK: &str = "images/tools/peers.lock";
 
 /// Changes whenever this module lays out another tree from the same lock.
 const RECIPE: &str = "tools 1";

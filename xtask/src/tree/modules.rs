@@ -106,6 +106,9 @@ pub struct Modules {
     pub built_in: BTreeSet<String>,
 }
 
+/// What depmod wrote, by file name (`modules.dep`).
+pub type Indexes = BTreeMap<String, Arc<[u8]>>;
+
 /// Which modules are wanted.
 pub struct Wanted<'a> {
     /// By path below `kernel/`, without `.ko` and compression suffix.
@@ -238,8 +241,8 @@ impl Modules {
         Ok(())
     }
 
-    /// The tree with these modules in the place of all others of the kernel. Indexes are those of [`Modules::index`].
-    pub fn lay(&self, mut tree: Tree) -> Tree {
+    /// The tree with these modules in the place of all others of the kernel, and their indexes.
+    pub fn lay(&self, mut tree: Tree, indexes: &Indexes) -> Tree {
         let folder = folder(&self.release);
         let below = format!("{folder}/kernel/");
         let origins: BTreeMap<String, Origin> = candidates(&tree, &self.release)
@@ -260,11 +263,20 @@ impl Modules {
             }
             tree.insert(path, made(Kind::File(Content::Bytes(module.content.clone())), 0o644, origin));
         }
+        for (name, bytes) in indexes {
+            let kind = Kind::File(Content::Bytes(bytes.clone()));
+            tree.insert(format!("{folder}/{name}"), made(kind, 0o644, Origin::Builder("modules: depmod")));
+        }
         tree
     }
 
-    /// Writes the indexes that modprobe and udev read. `depmod` is run on (a folder that stands for `/`, the release).
-    pub fn index<E>(&self, mut tree: Tree, scratch: &Path, depmod: impl FnOnce(&Path, &str) -> Result<(), E>) -> Result<Tree, ModulesError>
+    /// The indexes that modprobe and udev read, by file name. `depmod` is run on (a folder that stands for `/`, the release).
+    pub fn indexes<E>(
+        &self,
+        tree: &Tree,
+        scratch: &Path,
+        depmod: impl FnOnce(&Path, &str) -> Result<(), E>,
+    ) -> Result<Indexes, ModulesError>
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -292,15 +304,16 @@ impl Modules {
             std::fs::write(&path, &module.content).map_err(failed(&path))?;
         }
         depmod(scratch, &self.release).map_err(|source| ModulesError::Depmod { release: self.release.clone(), source: source.into() })?;
+        let mut indexes = Indexes::new();
         for entry in std::fs::read_dir(&root).map_err(failed(&root))? {
             let name = entry.map_err(failed(&root))?.file_name().to_string_lossy().into_owned();
             if name.starts_with(INDEX_PREFIX) && !SHIPPED_INDEXES.contains(&name.as_str()) {
                 let path = root.join(&name);
-                let bytes: Arc<[u8]> = std::fs::read(&path).map_err(failed(&path))?.into();
-                tree.insert(format!("{folder}/{name}"), made(Kind::File(Content::Bytes(bytes)), 0o644, Origin::Builder("modules: depmod")));
+                let bytes = std::fs::read(&path).map_err(failed(&path))?.into();
+                indexes.insert(name, bytes);
             }
         }
-        Ok(tree)
+        Ok(indexes)
     }
 }
 
@@ -386,6 +399,7 @@ fn read(candidate: &Candidate<'_>, release: &str) -> Result<Module, ModulesError
     Ok(Module { path: path.strip_suffix(".xz").unwrap_or(path).to_owned(), content, info })
 }
 
+pub mod kept;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

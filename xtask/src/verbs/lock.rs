@@ -15,13 +15,14 @@ use crate::packages::sources::Sources;
 use crate::tools::{self, Tools};
 use crate::ui;
 
-/// The trees of tools, each `images/tools/NAME.toml` with its lock beside it: what the builder needs, and what benchmarks need beyond it.
-const TOOL_TREES: [&str; 2] = ["tools", "bench"];
+/// The trees of tools, each `images/tools/NAME.toml` with its lock beside it: what the builder needs, what benchmarks need beyond it, and
+/// what a peer's root has beyond ours.
+const TOOL_TREES: [&str; 3] = ["tools", "bench", "peers"];
 
 /// Makes the locks that builds read, with apt: all of them, or those of one flavour or of the tools tree.
 #[derive(Args)]
 pub struct LockVerb {
-    /// A flavour of images/os, or `tools` or `bench` of images/tools; without it, all locks.
+    /// A flavour of images/os, or a tree of images/tools (`tools`, `bench`, `peers`); without it, all locks.
     name: Option<String>,
     /// Only the lock for this architecture (Debian's name).
     #[arg(long)]

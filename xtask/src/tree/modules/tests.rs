@@ -81,7 +81,7 @@ fn what_a_kept_module_needs_is_kept_and_a_softdep_only_where_the_rules_allow() {
 fn modules_are_laid_plain_in_the_place_of_all_others() {
     let before = kernel();
     let modules = select(&before, &["fs/**"], &["drivers/gpu/**"], &[], &[]).unwrap();
-    let after = modules.lay(before);
+    let after = modules.lay(before, &Indexes::new());
     let kernel: Vec<&str> = paths(&after).into_iter().filter_map(|path| path.strip_prefix("usr/lib/modules/6.1-test/kernel/")).collect();
     assert_eq!(kernel, ["fs", "fs/a-fs.ko", "lib", "lib/lib_a.ko", "lib/soft.ko"]);
     assert!(after.get("etc/other").is_some());
@@ -97,10 +97,10 @@ fn the_index_is_what_depmod_wrote() {
         assert!(root.join("usr/lib/modules").join(release).join("modules.builtin").exists());
         std::fs::write(root.join("usr/lib/modules").join(release).join("modules.dep"), "dep")
     };
-    let after = modules.index(modules.lay(before.clone()), scratch.path(), depmod).unwrap();
-    assert!(after.get("usr/lib/modules/6.1-test/modules.dep").is_some());
+    let indexes = modules.indexes(&before, scratch.path(), depmod).unwrap();
+    assert!(modules.lay(before.clone(), &indexes).get("usr/lib/modules/6.1-test/modules.dep").is_some());
     let scratch = tempfile::tempdir().unwrap();
-    let error = modules.index(before, scratch.path(), |_, _| Err(std::io::Error::other("no"))).unwrap_err();
+    let error = modules.indexes(&before, scratch.path(), |_, _| Err(std::io::Error::other("no"))).unwrap_err();
     assert_eq!(error.to_string(), "depmod failed for the modules of kernel 6.1-test");
 }
 
@@ -124,4 +124,32 @@ fn what_is_wrong_is_named() {
         error(select(&cut, &["fs/cut"], &[], &[], &[])),
         "cannot read the kernel module /usr/lib/modules/6.1-test/kernel/fs/cut.ko.xz"
     );
+}
+
+#[test]
+fn a_selection_is_found_again_until_an_input_changes_and_damage_is_noticed() {
+    let cache = tempfile::tempdir().unwrap();
+    let globs = |list: &[&str]| Globs::new(list).unwrap();
+    let rules = Select { keep: globs(&["fs/**"]), drop: globs(&[]) };
+    let wanted = Wanted { rules: &rules, also: &globs(&[]), always: &[] };
+    let before = kernel();
+    let place = |tree: &Tree| kept::Place::of(cache.path(), tree, RELEASE, &wanted, "depmod 1");
+    let made = Modules::select(&before, RELEASE, &wanted).unwrap();
+    assert!(place(&before).load(&before, RELEASE).is_none());
+    let indexes = Indexes::from([("modules.dep".to_owned(), Arc::from(&b"dep"[..]))]);
+    place(&before).store(&made, &indexes).unwrap();
+    let (found, found_indexes) = place(&before).load(&before, RELEASE).unwrap();
+    let shown = |modules: &Modules| format!("{modules:?}");
+    assert_eq!((shown(&found), found_indexes), (shown(&made), indexes));
+
+    let mut changed = kernel();
+    changed.insert(format!("usr/lib/modules/{RELEASE}/kernel/fs/a-fs.ko.xz"), file(packed("depends=")));
+    assert!(place(&changed).load(&changed, RELEASE).is_none(), "another module");
+    let other = Wanted { also: &globs(&["lib/soft"]), ..wanted };
+    assert!(kept::Place::of(cache.path(), &before, RELEASE, &other, "depmod 1").load(&before, RELEASE).is_none(), "other rules");
+
+    let file = std::fs::read_dir(cache.path().join("modules")).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 700]).unwrap();
+    assert!(place(&before).load(&before, RELEASE).is_none(), "a file that a crash cut short");
 }

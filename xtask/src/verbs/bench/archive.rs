@@ -1,5 +1,6 @@
 //! A Debian archive on disk of the packages of a lock, for peers that read packages by apt: flat, and as `dists/SUITE`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -8,11 +9,24 @@ use sha2::{Digest as _, Sha256};
 
 use crate::packages::cache::Cache;
 use crate::packages::deb::Deb;
-use crate::packages::lock::LockedPackage;
+use crate::packages::fetch;
+use crate::packages::lock::{Lock, LockedPackage};
+use crate::packages::sources::Sources;
 use crate::plan::inputs::hex;
+use crate::stages::Workshop;
+use crate::tools::PEERS_LOCK;
 
 /// What the archive calls itself.
 pub const SUITE: &str = "trixie";
+
+/// The packages, and what a peer's root must have beyond them since it configures kernel and boot loader (fetched if need be).
+pub fn with_peers(shop: &Workshop, packages: &[LockedPackage]) -> Result<Vec<LockedPackage>> {
+    let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let lock = Lock::read(&shop.repo.join(PEERS_LOCK))?;
+    let more: Vec<LockedPackage> = lock.packages.into_iter().filter(|package| !ours.contains(package.name.as_str())).collect();
+    fetch::fetch(&more, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
+    Ok(packages.iter().cloned().chain(more).collect())
+}
 
 /// Makes the archive in `folder`; the .debs are second names of those in the cache.
 pub fn make(cache: &Cache, packages: &[LockedPackage], folder: &Path) -> Result<()> {

@@ -47,7 +47,8 @@ impl Whole {
         let programs = stages::programs(&shop, &plan)?;
         let peer = Tools::prepare(&shop.repo, tools::BENCH_LOCK, &shop.cache, None)?;
         let folder = tempfile::tempdir_in(shop.cache.root()).context("failed to make a working folder")?;
-        archive::make(&shop.cache, &packages, folder.path())?;
+        let offered = archive::with_peers(&shop, &packages)?;
+        archive::make(&shop.cache, &offered, folder.path())?;
         let (mut theirs, mut cold, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for turn in 1..=self.runs {
             ui::say(&format!("turn {turn} of {}", self.runs));
@@ -61,7 +62,7 @@ impl Whole {
         let (theirs, cold, again) = (super::median(&theirs), super::median(&cold), super::median(&again));
         let verdict = |ratio: f64, most: f64| if ratio <= most { "won" } else { "LOST" };
         println!(
-            "a whole image of {} ({} packages, .debs on disk, nothing compiled), median of {}:",
+            "a whole image of {} ({} packages, for mkosi with what they depend on; .debs on disk, nothing compiled), median of {}:",
             self.board,
             packages.len(),
             self.runs
