@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod aside;
 mod board;
 mod boot;
 mod cmd;

@@ -12,6 +12,7 @@ use contract::partitions::{self, Layout, Role};
 
 use super::sink::{Sink, Written};
 use super::{bmap, sink::BLOCK_BYTES};
+use crate::aside::Aside;
 
 /// One partition's content.
 #[derive(Clone, Debug)]
@@ -66,9 +67,10 @@ pub fn assemble(partitions: &Partitions, path: &Path) -> Result<Image> {
 }
 
 fn write(partitions: &Partitions, parent: &Path, path: &Path) -> Result<Image> {
-    // Both are removed on every way out but the last.
-    let image = tempfile::Builder::new().prefix(".image-").tempfile_in(parent).context("failed to make a file")?;
-    let mut map = tempfile::Builder::new().prefix(".bmap-").tempfile_in(parent).context("failed to make a file")?;
+    // Removed on every way out, with all that was not renamed.
+    let aside = Aside::begin(parent)?;
+    let image = tempfile::NamedTempFile::new_in(aside.path()).context("failed to make a file")?;
+    let mut map = tempfile::NamedTempFile::new_in(aside.path()).context("failed to make a file")?;
     let written = fill(partitions, image.as_file()).with_context(|| format!("failed to write the image `{}`", path.display()))?;
     map.write_all(bmap::render(&written).as_bytes())?;
     map.as_file().sync_all()?;

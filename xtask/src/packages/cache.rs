@@ -67,12 +67,13 @@ impl Cache {
         spread(self.tars(), sha256, "tar")
     }
 
-    /// Holds off other builds that share this cache while this one fetches; waits for them first.
-    pub(super) fn lock_for_fetching(&self) -> Result<File> {
-        let path = self.root.join("fetch.lock");
+    /// Holds off other builds that share this cache as long as the file lives; waits for them first. `name`: the lock's file;
+    /// `what`: what the one that holds it does. The kernel lets a lock go when its process ends, so none is ever left behind.
+    pub fn hold(&self, name: &str, what: &str) -> Result<File> {
+        let path = self.root.join(name);
         let file = File::create(&path).with_context(|| format!("failed to make {}", path.display()))?;
         if file.try_lock().is_err() {
-            crate::ui::say("  another build is fetching into this cache: waiting for it");
+            crate::ui::say(&format!("  another build {what} in this cache: waiting for it"));
             file.lock().with_context(|| format!("failed to lock {}", path.display()))?;
         }
         Ok(file)

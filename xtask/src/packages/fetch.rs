@@ -44,7 +44,7 @@ pub struct Fetched {
 /// With `deb_mirror`, what is missing is taken from that folder and never from the network: by sha256 (`SHA256.deb`, or
 /// as a cache lays it out) or by path (`PATH` or `SOURCE/PATH` below it).
 pub fn fetch(packages: &[LockedPackage], cache: &Cache, sources: &Sources, deb_mirror: Option<&Path>) -> Result<Fetched> {
-    let _held = cache.lock_for_fetching()?;
+    let _held = cache.hold("fetch.lock", "fetches packages")?;
     let (missing, replaced) = verify(packages, cache)?;
     let done = Fetched { packages: missing.len(), bytes: missing.iter().map(|package| package.size).sum(), replaced };
     if missing.is_empty() {
@@ -312,7 +312,7 @@ const MIRROR_HINT: &str = "the mirror, or a proxy before it, may be in the middl
                            try again in some minutes, or from another mirror";
 
 /// Says a full disk in words; other errors pass.
-pub(super) fn explain_io(error: anyhow::Error, folder: &Path) -> anyhow::Error {
+pub fn explain_io(error: anyhow::Error, folder: &Path) -> anyhow::Error {
     let full = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())

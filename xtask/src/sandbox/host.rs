@@ -2,15 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 
 use super::ids::range_of_caller;
 
 /// Free space that a first build needs, in the cache and in the checkout together.
-pub const NEEDED_FREE_GIB: u64 = 12;
+const FIRST_NEEDS_GIB: u64 = 12;
+/// Free space that any later build needs.
+const LATER_NEEDS_GIB: u64 = 3;
+
+pub(super) const VERB: &str = "__sandbox-probe";
 
 /// What was seen on the host: the input of the decision.
 #[derive(Clone, Debug)]
@@ -25,22 +31,25 @@ struct Seen {
     namespaces_off: bool,
     /// kernel.apparmor_restrict_unprivileged_userns is 1 (Ubuntu 24.04 and later).
     apparmor_restricts: bool,
+    /// Why a namespace could not be made just now, whatever the settings say.
+    refused: Option<String>,
     free_gib: u64,
+    needed_gib: u64,
 }
 
-/// Checks the host.
+/// Checks the host. `first`: whether the tools tree is still to be laid out.
 ///
 /// # Errors
 /// Names everything that is missing, each with its mend.
-pub fn check(cache: &Path) -> Result<()> {
-    let problems = problems(&look(cache));
+pub fn check(cache: &Path, first: bool) -> Result<()> {
+    let problems = problems(&look(cache, first));
     if problems.is_empty() {
         return Ok(());
     }
     bail!("this machine can't build yet:\n  - {}", problems.join("\n  - "))
 }
 
-fn look(cache: &Path) -> Seen {
+fn look(cache: &Path, first: bool) -> Seen {
     let flag = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).ok().map(|text| text.trim().to_owned());
     let existing = cache.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     Seen {
@@ -53,8 +62,29 @@ fn look(cache: &Path) -> Seen {
         namespaces_off: flag("user/max_user_namespaces").is_some_and(|v| v == "0")
             || flag("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0"),
         apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns").is_some_and(|v| v == "1"),
+        refused: if geteuid().is_root() { None } else { try_namespaces() },
+        needed_gib: if first { FIRST_NEEDS_GIB } else { LATER_NEEDS_GIB },
         free_gib: statvfs(existing).map_or(u64::MAX, |stat| (stat.blocks_available() * stat.fragment_size()) >> 30),
     }
+}
+
+/// Makes namespaces in a process of its own; says what was in the way.
+fn try_namespaces() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this program again, which says in one line why it failed")]
+    let tried = Command::new("/proc/self/exe").args([VERB, ""]).output();
+    match tried {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// The process that tries.
+pub(super) fn probe() -> Result<i32> {
+    unshare(CloneFlags::CLONE_NEWUSER).context("unshare of the user namespace")?;
+    // AppArmor lets the first through and takes all rights away in it.
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID).context("unshare of mounts and processes")?;
+    Ok(0)
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {
@@ -90,12 +120,21 @@ fn problems(seen: &Seen) -> Vec<String> {
             !seen.apparmor_restricts,
             "AppArmor restricts user namespaces: allow them with `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`",
         );
+        if let Some(why) = seen.refused.as_ref().filter(|_| !seen.namespaces_off && !seen.apparmor_restricts) {
+            need(
+                false,
+                &format!(
+                    "user namespaces are refused here ({why}): a container or a security module forbids them; build outside of it, or allow it \
+                     them (Docker: `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`)"
+                ),
+            );
+        }
     }
     need(
-        seen.free_gib >= NEEDED_FREE_GIB,
+        seen.free_gib >= seen.needed_gib,
         &format!(
-            "only {} GiB are free where the cache lies and a first build needs {NEEDED_FREE_GIB}: free some, or set CLOUDY_CACHE to a folder on a larger disk",
-            seen.free_gib
+            "only {} GiB are free where the cache lies and a build needs {}: free some, or set CLOUDY_CACHE to a folder on a larger disk",
+            seen.free_gib, seen.needed_gib
         ),
     );
     problems
@@ -114,7 +153,9 @@ mod tests {
         subgid: true,
         namespaces_off: false,
         apparmor_restricts: false,
+        refused: None,
         free_gib: 100,
+        needed_gib: FIRST_NEEDS_GIB,
     };
 
     #[test]
@@ -130,6 +171,7 @@ mod tests {
             (Seen { subgid: false, ..GOOD }, "--add-subgids"),
             (Seen { namespaces_off: true, ..GOOD }, "max_user_namespaces"),
             (Seen { apparmor_restricts: true, ..GOOD }, "apparmor_restrict_unprivileged_userns=0"),
+            (Seen { refused: Some("EPERM".to_owned()), ..GOOD }, "(EPERM): a container"),
             (Seen { free_gib: 1, ..GOOD }, "CLOUDY_CACHE"),
         ];
         for (seen, mend) in lacks {
@@ -141,7 +183,7 @@ mod tests {
 
     #[test]
     fn root_needs_no_subordinate_ids() {
-        let seen = Seen { root: true, newuidmap: false, newgidmap: false, subuid: false, subgid: false, namespaces_off: true, ..GOOD };
+        let seen = Seen { root: true, newuidmap: false, newgidmap: false, subuid: false, subgid: false, namespaces_off: true, refused: Some(String::new()), ..GOOD };
         assert_eq!(problems(&seen), Vec::<String>::new());
     }
 }

@@ -221,6 +221,7 @@ pub fn maybe_be_a_part() {
         outer::VERB => outer::run(&rest),
         inner::VERB => inner::run(&rest),
         ids::VERB => ids::run(&rest),
+        host::VERB => host::probe(),
         _ => return,
     };
     match result {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use crate::aside::Aside;
 use crate::packages::cache::Cache;
 use crate::packages::deb::Deb;
 use crate::packages::fetch;
@@ -38,8 +39,8 @@ impl Tools {
     /// The tools tree of the lock at `lock` (below `repo`): from the cache, or fetched and laid out.
     pub fn prepare(repo: &Path, lock: &str, cache: &Cache, deb_mirror: Option<&Path>) -> Result<Self> {
         let lock = Lock::read(&repo.join(lock))?;
-        sandbox::check_host(cache.root())?;
         let root = cache.root().join("tools").join(key(&lock));
+        sandbox::check_host(cache.root(), !root.is_dir())?;
         if root.is_dir() {
             return Ok(Self { root });
         }
@@ -48,16 +49,15 @@ impl Tools {
         fetch::fetch(&lock.packages, cache, &sources, deb_mirror)?;
         let parent = root.parent().context("the tools tree has no parent")?;
         fs::create_dir_all(parent)?;
-        let aside = tempfile::Builder::new().prefix("making-").tempdir_in(parent)?;
-        lay_out(&lock.packages, cache, aside.path()).context("failed to lay out the tools tree")?;
-        let aside = aside.keep();
-        if let Err(error) = fs::rename(&aside, &root) {
-            fs::remove_dir_all(&aside)?;
-            // Another build may have been quicker.
-            if !root.is_dir() {
-                return Err(error).with_context(|| format!("failed to move the tools tree to `{}`", root.display()));
-            }
+        let _held = cache.hold("tools.lock", "lays out a tools tree")?;
+        if root.is_dir() {
+            return Ok(Self { root });
         }
+        let aside = Aside::begin(parent)?;
+        let tree = aside.path().join("tree");
+        fs::create_dir(&tree)?;
+        lay_out(&lock.packages, cache, &tree).map_err(|error| fetch::explain_io(error, parent)).context("failed to lay out the tools tree")?;
+        fs::rename(&tree, &root).with_context(|| format!("failed to move the tools tree to `{}`", root.display()))?;
         drop(step);
         Ok(Self { root })
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench WHAT`: figures side by side with the peers, in one run, as ratios.
 
 mod archive;
+mod boot;
 mod double;
 mod image;
 mod whole;
@@ -19,6 +20,7 @@ pub struct BenchVerb {
 
 #[derive(Subcommand)]
 enum What {
+    Boot(boot::Boot),
     Double(double::Double),
     Image(image::Image),
     Whole(whole::Whole),
@@ -28,6 +30,7 @@ impl BenchVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         match self.what {
+            What::Boot(boot) => boot.run(),
             What::Double(double) => double.run(),
             What::Image(image) => image.run(),
             What::Whole(whole) => whole.run(),

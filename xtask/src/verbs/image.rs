@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::plan::DEFAULT_FLAVOUR;
+use crate::aside::Aside;
 use crate::plan::{Plan, Profile};
 use crate::stages::{self, Workshop};
 use crate::ui;
@@ -41,7 +42,7 @@ impl ImageVerb {
         let shop = Workshop::open(repo, self.deb_mirror.clone())?;
         let out = shop.repo.join(OUT);
         std::fs::create_dir_all(&out).with_context(|| format!("failed to make `{}`", out.display()))?;
-        let work = tempfile::Builder::new().prefix(".making-").tempdir_in(&out).context("failed to make a working folder")?;
+        let work = Aside::begin(&out)?;
 
         let packages = stages::packages(&shop, &plan)?;
         let programs = stages::programs(&shop, &plan)?;

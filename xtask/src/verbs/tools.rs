@@ -1,5 +1,6 @@
 //! `cargo xtask tools -- COMMAND…`: a command in the tools tree, to see what the builder sees.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Result, bail};
@@ -13,6 +14,9 @@ pub struct Tools {
     /// Shows the host's network.
     #[arg(long)]
     network: bool,
+    /// Take .debs from this folder instead of the network.
+    #[arg(long, value_name = "DIR")]
+    deb_mirror: Option<PathBuf>,
     /// The command and its arguments.
     #[arg(last = true)]
     command: Vec<String>,
@@ -22,7 +26,7 @@ impl Tools {
     /// Runs it; fails when the command does.
     pub fn run(self) -> Result<()> {
         let repo = super::root()?;
-        let tools = tools::Tools::prepare(&repo, tools::LOCK, &Cache::open()?, None)?;
+        let tools = tools::Tools::prepare(&repo, tools::LOCK, &Cache::open()?, self.deb_mirror.as_deref())?;
         let mut sandbox = tools.sandbox().bind_writable(&std::env::current_dir()?, "/here").cwd("/here");
         if self.network {
             sandbox = sandbox.network();

@@ -18,4 +18,4 @@ mod visit;
 pub use emulator::Emulator;
 pub use lab::{DISK_GB, Lab, MEMORY_MB, NodeSpec, prepare_folder};
 pub use machine::{PAGE_PORT, SSH_PORT};
-pub use visit::{SSH_USER, make_key};
+pub use visit::{SSH_USER, make_key, run as run_by_ssh};
