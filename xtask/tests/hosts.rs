@@ -205,7 +205,9 @@ fn a_good_host_builds_and_each_lack_is_named_with_its_mend() {
     // The setting that is seen is good, and one that is not seen forbids it.
     refused(
         &host,
-        &format!("echo 1 > /proc/sys/user/max_user_namespaces; exec unshare --user --map-user {USER} --map-group {USER} env PATH=$BIN \"$@\""),
+        &format!(
+            "echo 1 > /proc/sys/user/max_user_namespaces; exec unshare --user --map-user {USER} --map-group {USER} env PATH=$BIN \"$@\""
+        ),
         "user namespaces are refused here",
         "build outside of it",
     );
@@ -270,7 +272,10 @@ fn a_build_that_is_killed_leaves_nothing_half_made_and_the_next_is_good() {
     assert!(good, "{said}");
     let (whole, aside) = host.trees();
     assert_eq!((whole.len(), aside.len()), (1, 0), "the next build removes what the killed one left");
-    assert_eq!(fs::metadata(large(Path::new("")).strip_prefix("tree").map(|path| whole[0].join(path)).unwrap()).unwrap().len(), LARGE_BYTES as u64);
+    assert_eq!(
+        fs::metadata(large(Path::new("")).strip_prefix("tree").map(|path| whole[0].join(path)).unwrap()).unwrap().len(),
+        LARGE_BYTES as u64
+    );
 }
 
 #[test]

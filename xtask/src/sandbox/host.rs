@@ -183,7 +183,16 @@ mod tests {
 
     #[test]
     fn root_needs_no_subordinate_ids() {
-        let seen = Seen { root: true, newuidmap: false, newgidmap: false, subuid: false, subgid: false, namespaces_off: true, refused: Some(String::new()), ..GOOD };
+        let seen = Seen {
+            root: true,
+            newuidmap: false,
+            newgidmap: false,
+            subuid: false,
+            subgid: false,
+            namespaces_off: true,
+            refused: Some(String::new()),
+            ..GOOD
+        };
         assert_eq!(problems(&seen), Vec::<String>::new());
     }
 }

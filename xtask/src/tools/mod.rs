@@ -56,7 +56,9 @@ impl Tools {
         let aside = Aside::begin(parent)?;
         let tree = aside.path().join("tree");
         fs::create_dir(&tree)?;
-        lay_out(&lock.packages, cache, &tree).map_err(|error| fetch::explain_io(error, parent)).context("failed to lay out the tools tree")?;
+        lay_out(&lock.packages, cache, &tree)
+            .map_err(|error| fetch::explain_io(error, parent))
+            .context("failed to lay out the tools tree")?;
         fs::rename(&tree, &root).with_context(|| format!("failed to move the tools tree to `{}`", root.display()))?;
         drop(step);
         Ok(Self { root })

@@ -161,7 +161,9 @@ fn entry(cmdline: &[String]) -> String {
 }
 
 fn write_esp(image: &File, table: &Table, entry: &str, loader: &Path, out: &Path) -> Result<()> {
-    let file = |path: &Path| fs::read(path).map(|bytes| Content::Bytes(bytes.into())).with_context(|| format!("failed to read `{}`", path.display()));
+    let file = |path: &Path| {
+        fs::read(path).map(|bytes| Content::Bytes(bytes.into())).with_context(|| format!("failed to read `{}`", path.display()))
+    };
     let text = |text: &str| Content::Bytes(text.as_bytes().into());
     let files = [
         ("EFI/BOOT/BOOTX64.EFI", file(loader)?),

@@ -153,7 +153,9 @@ pub fn table(board: &str, ours: &[Times], theirs: &[Times]) -> String {
 /// The same for machines.
 pub fn json(ours: &[Times], theirs: &[Times]) -> serde_json::Value {
     let side = |boots: &[Times]| {
-        let rows = |boots: &[Times]| medians(boots).into_iter().map(|(name, seconds)| (name.to_owned(), seconds.into())).collect::<serde_json::Map<_, _>>();
+        let rows = |boots: &[Times]| {
+            medians(boots).into_iter().map(|(name, seconds)| (name.to_owned(), seconds.into())).collect::<serde_json::Map<_, _>>()
+        };
         let (first, later) = boots.split_at(boots.len().min(1));
         serde_json::json!({ "first": rows(first), "later": rows(later), "slowest": slowest(later), "runs": later.len() })
     };
