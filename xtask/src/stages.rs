@@ -307,10 +307,10 @@ fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: 
     Ok(made.bytes)
 }
 
-/// The image file itself, in `out`.
-pub fn image(plan: &Plan, partitions: &Partitions, out: &Path) -> Result<Image> {
+/// The image file itself, in `out`, with checksums if they are `summed`.
+pub fn image(plan: &Plan, partitions: &Partitions, out: &Path, summed: bool) -> Result<Image> {
     let _stage = ui::stage("image", "writing the image");
-    image::assemble(partitions, &out.join(&plan.image_name))
+    image::assemble(partitions, &out.join(&plan.image_name), summed)
 }
 
 /// The image as people download it: `.xz` beside it, and SHA256SUMS over both.
@@ -325,7 +325,8 @@ pub fn release(shop: &Workshop, plan: &Plan, image: &Image) -> Result<PathBuf> {
     let script = format!("xz {preset} --threads=0 --block-size=512MiB --stdout '/image/{name}' > '/image/{name}.xz.making'");
     shop.tools.sandbox().bind_writable(folder, "/image").command(["sh", "-c", &script]).run()?;
     std::fs::rename(&aside, &packed)?;
-    let mut sums = format!("{}  {name}\n", image.sha256);
+    let sum = image.sha256.as_ref().context("the image has no checksum")?;
+    let mut sums = format!("{sum}  {name}\n");
     sums.push_str(&format!("{}  {name}.xz\n", sha256_of(&packed)?));
     std::fs::write(folder.join("SHA256SUMS"), sums)?;
     Ok(packed)

@@ -25,7 +25,7 @@ fn image(folder: &Path) -> PathBuf {
         (Role::Esp, image::esp_part(&esp, &folder.join("esp")).unwrap()),
         (Role::RootA, Part::of_file(&root).unwrap()),
     ];
-    image::assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.join("x.img")).unwrap().path
+    image::assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.join("x.img"), true).unwrap().path
 }
 
 /// A card full of something else.

@@ -43,8 +43,8 @@ pub struct Image {
     pub bmap: PathBuf,
     /// Its length.
     pub bytes: u64,
-    /// Its checksum, lower-case hexadecimal.
-    pub sha256: String,
+    /// Its checksum, lower-case hexadecimal, if sums were wanted.
+    pub sha256: Option<String>,
 }
 
 impl Part {
@@ -56,39 +56,76 @@ impl Part {
 }
 
 /// Writes the image to `path` and its bmap to `path` with `.bmap` added; a former one is replaced once the new is whole.
+/// `summed` says whether checksums are taken, of the image and in the bmap: they take most of the time.
 ///
 /// # Errors
 /// When a part is missing or too large, and when writing fails; then no file is left under either name that was not
 /// there before.
-pub fn assemble(partitions: &Partitions, path: &Path) -> Result<Image> {
+pub fn assemble(partitions: &Partitions, path: &Path, summed: bool) -> Result<Image> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).with_context(|| format!("failed to make the folder `{}`", parent.display()))?;
-    write(partitions, parent, path).map_err(|error| explain(error, parent))
+    write(partitions, parent, path, summed).map_err(|error| explain(error, parent))
 }
 
-fn write(partitions: &Partitions, parent: &Path, path: &Path) -> Result<Image> {
+fn write(partitions: &Partitions, parent: &Path, path: &Path, summed: bool) -> Result<Image> {
     // Removed on every way out, with all that was not renamed.
     let aside = Aside::begin(parent)?;
     let image = tempfile::NamedTempFile::new_in(aside.path()).context("failed to make a file")?;
     let mut map = tempfile::NamedTempFile::new_in(aside.path()).context("failed to make a file")?;
-    let written = fill(partitions, image.as_file()).with_context(|| format!("failed to write the image `{}`", path.display()))?;
+    let written = fill(partitions, image.as_file(), summed).with_context(|| format!("failed to write the image `{}`", path.display()))?;
     map.write_all(bmap::render(&written).as_bytes())?;
     map.as_file().sync_all()?;
     let mut map_path = path.as_os_str().to_owned();
     map_path.push(".bmap");
     let map_path = PathBuf::from(map_path);
+    let old = set_aside(parent, path)?;
     for (file, to) in [(map, &map_path), (image, &path.to_owned())] {
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
         file.persist(to).with_context(|| format!("failed to rename to `{}`", to.display()))?;
     }
+    remove_later(&old);
     Ok(Image { path: path.to_owned(), bmap: map_path, bytes: written.bytes, sha256: written.sha256 })
 }
 
-fn fill(partitions: &Partitions, image: &File) -> Result<Written> {
+/// What an image that is being replaced is called until it is removed.
+const OLD_PREFIX: &str = ".old-";
+
+/// Gives the image that is there a second name, so that replacing it frees nothing yet. Returns it, and any that an
+/// earlier build had no time to remove.
+fn set_aside(parent: &Path, path: &Path) -> Result<Vec<PathBuf>> {
+    if path.exists() {
+        let aside = tempfile::Builder::new().prefix(OLD_PREFIX).tempfile_in(parent)?.into_temp_path();
+        std::fs::remove_file(&aside)?;
+        // A file system without hard links replaces it at once.
+        if std::fs::hard_link(path, &aside).is_ok() {
+            let _ = aside.keep();
+        }
+    }
+    let mut old = Vec::new();
+    for entry in std::fs::read_dir(parent)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(OLD_PREFIX) {
+            old.push(entry.path());
+        }
+    }
+    Ok(old)
+}
+
+/// Freeing an image takes seconds where the file system tells the disk of each freed block: nobody has to wait for it.
+#[expect(clippy::disallowed_methods, reason = "it goes on when the builder has ended, and nobody looks at what it says")]
+fn remove_later(old: &[PathBuf]) {
+    if !old.is_empty() {
+        use std::process::{Command, Stdio};
+        // What it fails to remove, the next build removes.
+        let _ = Command::new("rm").arg("-f").args(old).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    }
+}
+
+fn fill(partitions: &Partitions, image: &File, summed: bool) -> Result<Written> {
     let root = partitions.parts.iter().find(|(role, _)| *role == Role::RootA).context("the image has no root-a")?;
     let (table, sectors) = partitions::shipped(partitions.layout, root.1.bytes)?;
     let encoded = table.encode(sectors)?;
-    let mut sink = Sink::new(image.try_clone()?);
+    let mut sink = Sink::new(image.try_clone()?, summed);
     let mbr = match (partitions.layout, table.by_name(Role::Config.label())) {
         (Layout::Uboot, Some((_, config))) => mbr::hybrid(config)?,
         _ => mbr::protective(),

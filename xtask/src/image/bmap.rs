@@ -17,7 +17,8 @@ pub fn render(image: &Written) -> String {
     for range in &image.ranges {
         let (first, last) = (range.start / block, range.end.div_ceil(block) - 1);
         let blocks = if first == last { format!("{first}") } else { format!("{first}-{last}") };
-        let _ = writeln!(lines, "        <Range chksum=\"{}\"> {blocks} </Range>", range.sha256);
+        let sum = range.sha256.as_ref().map(|sum| format!(" chksum=\"{sum}\"")).unwrap_or_default();
+        let _ = writeln!(lines, "        <Range{sum}> {blocks} </Range>");
     }
     let text = |checksum: &str| {
         format!(

@@ -21,19 +21,26 @@ pub struct Range {
     pub start: u64,
     /// The byte after the last.
     pub end: u64,
-    /// Checksum of the bytes between.
-    pub sha256: String,
+    /// Checksum of the bytes between, if sums were wanted.
+    pub sha256: Option<String>,
 }
 
 /// An image being written. Every method appends; what was written is known by [`Sink::finish`].
 ///
-/// Checksums take longer than writing, so the one over all and those of the ranges have a thread each.
+/// Checksums take several times as long as writing: they are taken where somebody wants them, and the one over all and
+/// those of the ranges have a thread each.
 pub struct Sink {
     file: File,
     at: u64,
+    sums: Option<Summers>,
+    ranges: Vec<(u64, u64)>,
+    open: Option<u64>,
+}
+
+/// The two threads.
+struct Summers {
     whole: Summer<WholePart>,
     parts: Summer<RangePart>,
-    open: bool,
 }
 
 /// A thread that sums what it is sent.
@@ -50,15 +57,14 @@ enum WholePart {
 
 /// What the thread over the ranges is sent.
 enum RangePart {
-    Begin(u64),
     Bytes(Arc<Vec<u8>>),
-    End(u64),
+    End,
 }
 
-/// What a thread found: the whole's sum, or the ranges'.
+/// What a thread found: the whole's sum, or the ranges' in their order.
 enum Sums {
     Whole(String),
-    Ranges(Vec<Range>),
+    Ranges(Vec<String>),
 }
 
 /// So many chunks may wait for a thread.
@@ -99,42 +105,32 @@ fn sum_whole(from: Receiver<WholePart>) -> Sums {
 }
 
 fn sum_ranges(from: Receiver<RangePart>) -> Sums {
-    let mut ranges = Vec::new();
-    let mut open: Option<(u64, Sha256)> = None;
+    let mut sums = Vec::new();
+    let mut sum = Sha256::new();
     for part in from {
         match part {
-            RangePart::Begin(at) => open = Some((at, Sha256::new())),
-            RangePart::Bytes(bytes) => {
-                if let Some((_, sum)) = &mut open {
-                    sum.update(&bytes[..]);
-                }
-            }
-            RangePart::End(at) => {
-                if let Some((start, sum)) = open.take()
-                    && start < at
-                {
-                    ranges.push(Range { start, end: at, sha256: hex(&sum.finalize()) });
-                }
-            }
+            RangePart::Bytes(bytes) => sum.update(&bytes[..]),
+            RangePart::End => sums.push(hex(&std::mem::take(&mut sum).finalize())),
         }
     }
-    Sums::Ranges(ranges)
+    Sums::Ranges(sums)
 }
 
 /// What was written.
 pub struct Written {
     /// Length of the file.
     pub bytes: u64,
-    /// Checksum of the whole file, holes read as zeros.
-    pub sha256: String,
+    /// Checksum of the whole file, holes read as zeros, if sums were wanted.
+    pub sha256: Option<String>,
     /// What a flasher must write, in order.
     pub ranges: Vec<Range>,
 }
 
 impl Sink {
-    /// Writes into an empty file.
-    pub fn new(file: File) -> Self {
-        Self { file, at: 0, whole: Summer::start(sum_whole), parts: Summer::start(sum_ranges), open: false }
+    /// Writes into an empty file, taking sums on the way if they are `summed`.
+    pub fn new(file: File, summed: bool) -> Self {
+        let sums = summed.then(|| Summers { whole: Summer::start(sum_whole), parts: Summer::start(sum_ranges) });
+        Self { file, at: 0, sums, ranges: Vec::new(), open: None }
     }
 
     /// Where the next byte goes.
@@ -144,19 +140,20 @@ impl Sink {
 
     /// Appends bytes that a flasher must write.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.begin()?;
-        self.append(bytes.to_vec())
+        self.begin();
+        self.append(bytes.to_vec()).map(|_| ())
     }
 
     /// Appends `len` bytes of `reader` that a flasher must write, zeros among them too.
     pub fn copy(&mut self, reader: &mut impl Read, len: u64) -> io::Result<()> {
-        self.begin()?;
+        self.begin();
         let mut left = len;
+        let mut buffer = Vec::new();
         while left > 0 {
             let chunk = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
-            let mut bytes = vec![0; chunk];
-            reader.read_exact(&mut bytes)?;
-            self.append(bytes)?;
+            buffer.resize(chunk, 0);
+            reader.read_exact(&mut buffer)?;
+            buffer = self.append(buffer)?;
             left -= chunk as u64;
         }
         Ok(())
@@ -168,13 +165,16 @@ impl Sink {
         // A range ends with a whole block.
         let block = BLOCK_BYTES as u64;
         let rest = (self.at.next_multiple_of(block) - self.at).min(left);
-        if self.open {
+        if self.open.is_some() {
             self.append(vec![0; rest as usize])?;
             left -= rest;
         }
         self.end()?;
         self.at = to;
-        self.whole.send(WholePart::Zeros(left))
+        if let Some(sums) = &self.sums {
+            sums.whole.send(WholePart::Zeros(left))?;
+        }
+        Ok(())
     }
 
     /// Sets the file's length, makes sure that it is on the disk, and says what was written.
@@ -182,17 +182,24 @@ impl Sink {
         self.end()?;
         self.file.set_len(self.at)?;
         self.file.sync_all()?;
-        match (self.whole.finish()?, self.parts.finish()?) {
-            (Sums::Whole(sha256), Sums::Ranges(ranges)) => Ok(Written { bytes: self.at, sha256, ranges }),
-            _ => Err(io::Error::other("the sums of the image are mixed up")),
-        }
+        let (sha256, mut sums) = match self.sums.map(|sums| Ok::<_, io::Error>((sums.whole.finish()?, sums.parts.finish()?))).transpose()? {
+            None => (None, Vec::new()),
+            Some((Sums::Whole(whole), Sums::Ranges(ranges))) => (Some(whole), ranges),
+            Some(_) => return Err(io::Error::other("the sums of the image are mixed up")),
+        };
+        sums.reverse();
+        let ranges = self.ranges.into_iter().map(|(start, end)| Range { start, end, sha256: sums.pop() }).collect();
+        Ok(Written { bytes: self.at, sha256, ranges })
     }
 
-    fn append(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+    /// Writes bytes, and gives the buffer back (or another one, if a thread still reads it).
+    fn append(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         let bytes = Arc::new(bytes);
-        self.whole.send(WholePart::Bytes(bytes.clone()))?;
-        if self.open {
-            self.parts.send(RangePart::Bytes(bytes.clone()))?;
+        if let Some(sums) = &self.sums {
+            sums.whole.send(WholePart::Bytes(bytes.clone()))?;
+            if self.open.is_some() {
+                sums.parts.send(RangePart::Bytes(bytes.clone()))?;
+            }
         }
         let (mut run, mut at) = (0, 0);
         while at < bytes.len() {
@@ -206,21 +213,21 @@ impl Sink {
         }
         self.file.write_all_at(&bytes[run..], self.at + run as u64)?;
         self.at += bytes.len() as u64;
-        Ok(())
+        Ok(Arc::try_unwrap(bytes).unwrap_or_default())
     }
 
-    fn begin(&mut self) -> io::Result<()> {
-        if !self.open {
-            self.open = true;
-            self.parts.send(RangePart::Begin(self.at))?;
-        }
-        Ok(())
+    fn begin(&mut self) {
+        self.open.get_or_insert(self.at);
     }
 
     fn end(&mut self) -> io::Result<()> {
-        if self.open {
-            self.open = false;
-            self.parts.send(RangePart::End(self.at))?;
+        if let Some(start) = self.open.take()
+            && start < self.at
+        {
+            self.ranges.push((start, self.at));
+            if let Some(sums) = &self.sums {
+                sums.parts.send(RangePart::End)?;
+            }
         }
         Ok(())
     }

@@ -27,6 +27,10 @@ fn esp_files() -> Vec<(String, Content)> {
 
 /// A whole small image in `folder`; the root is no multiple of anything.
 fn built(folder: &Path) -> Image {
+    built_with(folder, true)
+}
+
+fn built_with(folder: &Path, summed: bool) -> Image {
     let root = folder.join("root.erofs");
     std::fs::write(&root, [vec![1; 5000], vec![0; 20_000], vec![2; 77]].concat()).unwrap();
     let parts = vec![
@@ -34,7 +38,7 @@ fn built(folder: &Path) -> Image {
         (Role::Esp, esp_part(&esp_files(), &folder.join("esp")).unwrap()),
         (Role::RootA, Part::of_file(&root).unwrap()),
     ];
-    assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.join("out/x.img")).unwrap()
+    assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.join("out/x.img"), summed).unwrap()
 }
 
 fn read_at(file: &File, offset: u64, len: usize) -> Vec<u8> {
@@ -77,7 +81,7 @@ fn an_image_holds_what_went_in_and_says_its_checksum() {
 
     let mut whole = Vec::new();
     file.read_to_end(&mut whole).unwrap();
-    assert_eq!(sink::hex(&Sha256::digest(&whole)), image.sha256);
+    assert_eq!(Some(sink::hex(&Sha256::digest(&whole))), image.sha256);
     // 577 MiB of which 5 or so are not empty.
     assert!(file.metadata().unwrap().blocks() * 512 < 16 << 20);
 }
@@ -86,7 +90,38 @@ fn an_image_holds_what_went_in_and_says_its_checksum() {
 fn the_same_twice_is_the_same() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (one, two) = (built(one.path()), built(two.path()));
+    assert!(one.sha256.is_some());
     assert_eq!(one.sha256, two.sha256);
+}
+
+#[test]
+fn a_former_image_is_replaced_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = built(folder.path());
+    let second = built(folder.path());
+    assert_eq!(second.sha256, first.sha256);
+    let names = || -> Vec<String> {
+        let entries = std::fs::read_dir(folder.path().join("out")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    };
+    while names().len() > 2 {
+        std::thread::yield_now();
+    }
+    assert!(names().contains(&"x.img".to_owned()), "{:?}", names());
+}
+
+#[test]
+fn without_sums_the_image_is_the_same_and_the_bmap_names_the_same_blocks() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (summed, plain) = (built(one.path()), built_with(two.path(), false));
+    assert_eq!(plain.sha256, None);
+    assert_eq!(std::fs::read(&plain.path).unwrap(), std::fs::read(&summed.path).unwrap());
+    let ranges = |image: &Image| -> Vec<String> {
+        let text = std::fs::read_to_string(&image.bmap).unwrap();
+        text.lines().filter(|line| line.contains("<Range")).map(|line| line.split('>').nth(1).unwrap().to_owned()).collect()
+    };
+    assert_eq!(ranges(&plain), ranges(&summed));
+    assert!(!std::fs::read_to_string(&plain.bmap).unwrap().contains("chksum"));
 }
 
 /// A card full of something else, written as the bmap says, is the same node: what is left out does not matter.
@@ -140,7 +175,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_left() {
         vec![(Role::Config, part.clone()), (Role::RootA, part.clone())],
         vec![(Role::Config, part.clone())],
     ] {
-        assert!(assemble(&Partitions { layout: Layout::Uefi, parts }, &out.join("x.img")).is_err());
+        assert!(assemble(&Partitions { layout: Layout::Uefi, parts }, &out.join("x.img"), true).is_err());
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
     }
     let twice = vec![("x".to_owned(), bytes(b"1")), ("X".to_owned(), bytes(b"2"))];
@@ -162,7 +197,7 @@ fn a_full_disk_is_said_plainly_and_leaves_nothing() {
             (Role::Esp, esp_part(&[], &folder.path().join("esp")).unwrap()),
             (Role::RootA, Part::of_file(&root).unwrap()),
         ];
-        let error = assemble(&Partitions { layout: Layout::Uefi, parts }, &Path::new(&full).join("x.img")).unwrap_err();
+        let error = assemble(&Partitions { layout: Layout::Uefi, parts }, &Path::new(&full).join("x.img"), true).unwrap_err();
         assert!(error.to_string().contains("is full: free some space"), "{error:#}");
         assert_eq!(std::fs::read_dir(&full).unwrap().count(), 0);
         return;

@@ -102,6 +102,8 @@ pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path) 
         "mkfs.erofs".to_owned(),
         "--quiet".into(),
         "--tar=f".into(),
+        // The stream comes in the order of paths already: data go straight into the image, not by way of a buffer on disk.
+        "--sort=none".into(),
         "-T".into(),
         settings.epoch.to_string(),
         "-U".into(),

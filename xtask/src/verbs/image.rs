@@ -51,7 +51,7 @@ impl ImageVerb {
         let root = stages::root(&shop, &plan, &whole, &programs)?;
 
         let partitions = stages::partitions(&shop, &plan, &whole, &root, &programs, work.path())?;
-        let image = stages::image(&plan, &partitions, &out)?;
+        let image = stages::image(&plan, &partitions, &out, self.release || self.json)?;
         let packed = self.release.then(|| stages::release(&shop, &plan, &image)).transpose()?;
         self.report(&plan, &image, packed)
     }
@@ -68,7 +68,9 @@ impl ImageVerb {
             return Ok(());
         }
         println!("{}: {} MB, build {}", image.path.display(), image.bytes / 1_000_000, plan.build_id);
-        println!("sha256 {}", image.sha256);
+        if let Some(sum) = &image.sha256 {
+            println!("sha256 {sum}");
+        }
         if let Some(packed) = packed {
             println!("{}: {} MB", packed.display(), packed.metadata()?.len() / 1_000_000);
         }

@@ -222,7 +222,7 @@ mod tests {
             (Role::Esp, esp_part(&esp, &folder.path().join("esp")).unwrap()),
             (Role::RootA, Part::of_file(&root).unwrap()),
         ];
-        let image = assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.path().join("image")).unwrap();
+        let image = assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.path().join("image"), false).unwrap();
         let path = folder.path().join("disk");
         assert!(make(&image.path, &path, 1 << 20).is_err());
         make(&image.path, &path, 8_000_000_000).unwrap();

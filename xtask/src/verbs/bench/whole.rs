@@ -92,7 +92,7 @@ fn image(shop: &Workshop, plan: &Plan, programs: &crate::compile::Programs, out:
     let whole = stages::whole_tree(shop, plan, &packages, &delta)?;
     let root = stages::root(shop, plan, &whole, programs)?;
     let partitions = stages::partitions(shop, plan, &whole, &root, programs, work.path())?;
-    stages::image(plan, &partitions, out)?;
+    stages::image(plan, &partitions, out, false)?;
     Ok(())
 }
 
