@@ -10,6 +10,7 @@ mod compile;
 mod flash;
 mod image;
 mod initramfs;
+mod layout;
 mod packages;
 mod parallel;
 mod plan;

@@ -1,6 +1,5 @@
 //! The stages of a build, each a function of the plan and the stage before: Plan → Tree → Partitions → Image.
 
-use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -13,21 +12,20 @@ use crate::boot;
 use crate::compile::{self, Programs};
 use crate::image::{self, Image, Part, Partitions};
 use crate::initramfs;
+use crate::layout;
 use crate::packages::cache::Cache;
 use crate::packages::data;
-use crate::packages::deb::Deb;
 use crate::packages::fetch;
 use crate::packages::lock::LockedPackage;
 use crate::packages::sources::Sources;
 use crate::plan::{Plan, inputs};
 use crate::tools::{self, Tools};
 use crate::tree::erofs::{self, ErofsSettings};
-use crate::tree::merge::FRAME_PACKAGE;
 use crate::tree::modules::kept::Place;
 use crate::tree::modules::{Indexes, Modules, Wanted};
-use crate::tree::{Content, Kind, Origin, Tree, firmware, lints, prune};
+use crate::tree::{Content, Kind, Tree, firmware, lints, prune};
+use crate::twin;
 use crate::twin::ids::{self, Ids};
-use crate::twin::{self, rules};
 use crate::ui;
 
 /// What every stage stands on.
@@ -57,24 +55,38 @@ pub fn packages(shop: &Workshop, plan: &Plan) -> Result<Vec<LockedPackage>> {
     if !plan.unverified.is_empty() {
         ui::say(&format!("warning: the lock is unverified, so this is to try and not to ship: {}", plan.unverified.join(", ")));
     }
-    let packages = plan.packages.clone();
-    fetch::fetch(&packages, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
-    data::prepare_in(&shop.tools.sandbox(), &packages, &shop.cache)?;
-    Ok(packages)
+    let mut all = plan.packages.clone();
+    if plan.arch != Arch::Amd64 {
+        // The twin's too, that are not the same files.
+        all.extend(plan.twin.iter().filter(|package| !plan.packages.contains(package)).cloned());
+    }
+    fetch::fetch(&all, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
+    data::prepare_in(&shop.tools.sandbox(), &all, &shop.cache)?;
+    Ok(plan.packages.clone())
 }
 
 /// Compiles the node's programs.
 pub fn programs(shop: &Workshop, plan: &Plan) -> Result<Programs> {
-    compile::programs(&shop.repo, &shop.tools, plan.arch)
+    programs_for(shop, plan.arch)
+}
+
+/// Compiles the node's programs for an architecture; its compiler is laid over the tools tree where it is not in it.
+pub fn programs_for(shop: &Workshop, arch: Arch) -> Result<Programs> {
+    let layered;
+    let tools = match tools::compiler_layer(arch) {
+        Some(lock) => {
+            layered = shop.tools.with_layer(&shop.repo, lock, &shop.cache, shop.deb_mirror.as_deref())?;
+            &layered
+        }
+        None => &shop.tools,
+    };
+    compile::programs(&shop.repo, tools, arch)
 }
 
 /// The configuration delta, from the cache or by the maintainer scripts.
-pub fn delta(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result<twin::Delta> {
+pub fn delta(shop: &Workshop, plan: &Plan) -> Result<twin::Delta> {
     let _stage = ui::stage("twin", "configuring the packages (their maintainer scripts, once, natively)");
-    if plan.arch != Arch::Amd64 {
-        bail!("configuring {} packages is not built yet", plan.arch);
-    }
-    let configured: Vec<&LockedPackage> = packages.iter().filter(|package| !package.payload).collect();
+    let configured: Vec<&LockedPackage> = plan.twin.iter().collect();
     let overlays: Vec<PathBuf> = plan.overlays.iter().map(|folder| shop.repo.join(folder)).collect();
     let ids = Ids::load(&shop.repo)?;
     let inputs = twin::Inputs { packages: &configured, ids: &ids, overlays: &overlays };
@@ -87,16 +99,7 @@ pub fn delta(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result
 
 /// Packages and the twin's delta, laid over each other.
 pub fn configured_tree(shop: &Workshop, plan: &Plan, packages: &[LockedPackage], delta: &twin::Delta) -> Result<Tree> {
-    let mut tree = Tree::default();
-    let (frame, rest): (Vec<_>, Vec<_>) = packages.iter().partition(|package| package.name == FRAME_PACKAGE);
-    for package in frame.into_iter().chain(rest) {
-        lay_package(shop, &mut tree, package)?;
-    }
-    let entries = data::data_entries(&delta.tar)?;
-    let kept: Vec<_> = entries.into_iter().filter(|entry| rules::left_out(&entry.path).is_none()).collect();
-    tree.apply_delta(&delta.tar, &kept)?;
-    rules::normalise(&mut tree, plan.epoch)?;
-    Ok(tree)
+    layout::configured(&shop.cache, plan, packages, delta)
 }
 
 /// The root as packages, delta and overlays make it: before modules and firmware are chosen and anything is pruned.
@@ -108,15 +111,6 @@ pub fn whole_tree(shop: &Workshop, plan: &Plan, packages: &[LockedPackage], delt
         tree.lay_overlay(&shop.repo, Path::new(folder))?;
     }
     Ok(tree)
-}
-
-fn lay_package(shop: &Workshop, tree: &mut Tree, package: &LockedPackage) -> Result<()> {
-    let tar = data::data_tar(&shop.cache, package)?;
-    let entries = data::data_entries(&tar)?;
-    let deb = Deb::open(&shop.cache.deb(package).with_context(|| format!("{} is not in the cache", package.title()))?)?;
-    let replaces: BTreeSet<String> = deb.control.relations("Replaces").into_iter().flatten().map(|relation| relation.name).collect();
-    let origin = Origin::Package { name: package.name.clone(), version: package.version.clone() };
-    tree.lay_package(&tar, &entries, &origin, &replaces)
 }
 
 /// Every user and group of the tree is base-passwd's or stands in ids.lock.
@@ -140,9 +134,6 @@ pub fn new_ids(shop: &Workshop, tree: &Tree) -> Result<Ids> {
     let (passwd, group) = (read("etc/passwd")?, read("etc/group")?);
     Ids::load(&shop.repo)?.news(&passwd, &group, &read(&format!("{masters}/passwd.master"))?, &read(&format!("{masters}/group.master"))?)
 }
-
-/// The most bytes that a program of the node may have: it is downloaded, held twice on the disk and read at each boot.
-const PROGRAM_MAX_BYTES: usize = 14_000_000;
 
 /// Folders that must be there to be mounted upon, and others that the booted system counts on.
 const FOLDERS: [(&str, u32); 14] = [
@@ -193,14 +184,7 @@ pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> 
         }
     }
     for (package, path) in &plan.compile.dynamic {
-        let file = programs.of(package)?;
-        let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
-        if bytes.len() > PROGRAM_MAX_BYTES {
-            bail!(
-                "the program of `{package}` has {} bytes and may have {PROGRAM_MAX_BYTES}: see what grew with `cargo bloat`, or leave a feature of a crate out",
-                bytes.len()
-            );
-        }
+        let bytes = programs.read(package)?;
         tree.put_file(path, 0o755, bytes, "compile");
     }
     tree.put_file("usr/share/cloudy/build.json", 0o644, build_info(plan)?, "plan");

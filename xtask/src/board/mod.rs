@@ -13,7 +13,6 @@ mod globs;
 mod load;
 mod parse;
 mod raw;
-pub mod schema;
 
 pub use globs::{Globs, Prune, Select};
 pub use load::Catalog;
@@ -32,6 +31,9 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::Armhf];
+
     /// Debian's name.
     pub fn debian(self) -> &'static str {
         match self {

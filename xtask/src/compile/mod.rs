@@ -10,6 +10,7 @@ use crate::board::Arch;
 use crate::cmd;
 use crate::sandbox::Sandbox;
 use crate::tools::Tools;
+use crate::tree::lints::parse_elf;
 use crate::ui;
 
 /// Where sources, crates and results are seen inside: the same for everyone, so that the programs' bytes are.
@@ -19,6 +20,9 @@ const TARGET: &str = "/target";
 
 /// What of the checkout the compiler sees.
 const SOURCES: [&str; 4] = ["Cargo.toml", "Cargo.lock", "firmware", "xtask"];
+
+/// The most bytes that a program of the node may have: it is downloaded, held twice on the disk and read at each boot.
+const PROGRAM_MAX_BYTES: usize = 14_000_000;
 
 /// The programs of a node, on the host's disk.
 #[derive(Clone, Debug)]
@@ -40,6 +44,24 @@ impl Programs {
             "init" => Ok(&self.init),
             other => bail!("`{other}` is not among the node's programs"),
         }
+    }
+}
+
+impl Programs {
+    /// The bytes of the program of a package.
+    ///
+    /// # Errors
+    /// As [`Programs::of`], and when it has more bytes than a program may have.
+    pub fn read(&self, package: &str) -> Result<Vec<u8>> {
+        let file = self.of(package)?;
+        let bytes = fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+        if bytes.len() > PROGRAM_MAX_BYTES {
+            bail!(
+                "the program of `{package}` has {} bytes and may have {PROGRAM_MAX_BYTES}: see what grew with `cargo bloat`, or leave a feature of a crate out",
+                bytes.len()
+            );
+        }
+        Ok(bytes)
     }
 }
 
@@ -82,7 +104,21 @@ fn compile(repo: &Path, tools: &Tools, cargo_home: &Path, arch: Arch, job: &Job<
         .command(words)
         .run_with(|_| Ok(()), progress)
         .with_context(|| format!("failed to compile {} for {arch}", job.package))?;
-    Ok(target_dir.join(triple).join("release").join(job.binary))
+    let program = target_dir.join(triple).join("release").join(job.binary);
+    check(&fs::read(&program)?, arch, job.fixed).with_context(|| format!("`{}` is not what an image needs", program.display()))?;
+    Ok(program)
+}
+
+/// Refuses a program for another processor, and one that is to be static and needs a library.
+fn check(bytes: &[u8], arch: Arch, fixed: bool) -> Result<()> {
+    let elf = parse_elf(bytes).context("it is no ELF file")?;
+    if elf.machine != arch.elf_machine() {
+        bail!("it is for ELF machine {}, {arch} has {}", elf.machine, arch.elf_machine());
+    }
+    if fixed && !elf.needed.is_empty() {
+        bail!("it is not static: it needs {}", elf.needed.join(", "));
+    }
+    Ok(())
 }
 
 fn sandbox(repo: &Path, tools: &Tools, cargo_home: &Path, target_dir: &Path, arch: Arch, job: &Job<'_>) -> Sandbox {
@@ -117,5 +153,20 @@ fn progress(line: &str) {
     static COMPILED: AtomicU32 = AtomicU32::new(0);
     if line.trim_start().starts_with("Compiling ") && COMPILED.fetch_add(1, Ordering::Relaxed) % 40 == 39 {
         ui::say(&format!("compiled {} crates", COMPILED.load(Ordering::Relaxed)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_for_another_processor_or_with_libraries_is_refused() {
+        let this = fs::read(std::env::current_exe().unwrap()).unwrap();
+        let own = if cfg!(target_arch = "x86_64") { Arch::Amd64 } else { Arch::Arm64 };
+        assert!(check(&this, own, false).is_ok());
+        assert!(check(&this, Arch::Armhf, false).unwrap_err().to_string().contains("armhf has 40"));
+        assert!(check(&this, own, true).unwrap_err().to_string().contains("not static: it needs"));
+        assert!(check(b"#!/bin/sh", own, false).is_err());
     }
 }

@@ -21,6 +21,6 @@ mod unverified;
 #[cfg(test)]
 mod resolve_tests;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 #[cfg(test)]
 mod tests;

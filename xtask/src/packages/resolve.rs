@@ -167,6 +167,26 @@ fn payload<'i>(apt: &Apt, wanted: &Wanted, index: &'i Index, pinned: &[LockedPac
     Ok(payload)
 }
 
+/// Packages for `arch` by their names alone, their Depends not followed: what a tools tree takes from another architecture.
+/// They come as payload of a lock that has nothing else.
+pub fn alone(arch: &str, names: &[String], file: &str, means: Means<'_>) -> Result<Lock> {
+    let wanted = Wanted {
+        arch: arch.to_owned(),
+        packages: Vec::new(),
+        providers: BTreeMap::new(),
+        kernels: BTreeSet::new(),
+        payload: names.iter().cloned().collect(),
+        file: file.to_owned(),
+    };
+    let (apt, places, copy) = updated(&wanted, means, &[])?;
+    let index = read_index(&apt, &places)?;
+    check_names(&wanted, &index)?;
+    let found = payload(&apt, &wanted, &index, &[])?;
+    let packages = found.values().map(|stanza| stanza.locked(true)).collect::<Result<Vec<_>>>()?;
+    let unverified = copy.map(|copy| copy.indexes.into_iter().collect()).unwrap_or_default();
+    Ok(Lock { epoch: epoch(&apt.lists())?, unverified, packages })
+}
+
 /// The packages of the old lock that must stay.
 fn pinned(old: Option<&Lock>, update: &Update) -> Result<Vec<LockedPackage>> {
     let Update::Only(names) = update else { return Ok(Vec::new()) };

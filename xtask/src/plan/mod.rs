@@ -201,8 +201,8 @@ pub struct Plan {
     pub unverified: Vec<String>,
     /// Packages of the image.
     pub packages: Vec<LockedPackage>,
-    /// Packages of the native twin that is configured for it: (name, version, sha256).
-    pub twin: Vec<(String, String, String)>,
+    /// Packages of the native twin that is configured for it.
+    pub twin: Vec<LockedPackage>,
     /// Inputs of the build id that are files.
     pub inputs: Inputs,
 }
@@ -263,7 +263,7 @@ impl Plan {
             kernel_release,
             packages,
             unverified: unverified(lock, twin),
-            twin: twin.packages.iter().filter(|package| !package.payload).map(identity).collect(),
+            twin: twin.packages.iter().filter(|package| !package.payload).cloned().collect(),
             inputs,
         };
         plan.steps = plan.list_steps();
@@ -357,10 +357,6 @@ fn partition(role: &Role) -> PlannedPartition {
         },
         shipped: role.shipped_guid().is_some(),
     }
-}
-
-fn identity(package: &LockedPackage) -> (String, String, String) {
-    (package.name.clone(), package.version.clone(), package.sha256.clone())
 }
 
 /// All that is configured, and of the payload what this board names: one lock serves every board of an architecture.

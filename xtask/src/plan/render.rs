@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BootSource, Plan};
+use super::{BootSource, LockedPackage, Plan};
 
 const MIB: u64 = 1 << 20;
 
@@ -60,7 +60,7 @@ impl fmt::Display for Plan {
             writeln!(f, "  {} {} {} {}{payload}", package.sha256, package.name, package.version, package.arch)?;
         }
         writeln!(f, "\ntwin")?;
-        for (name, version, sha256) in &self.twin {
+        for LockedPackage { name, version, sha256, .. } in &self.twin {
             writeln!(f, "  {sha256} {name} {version}")?;
         }
         writeln!(f, "\ninputs")?;

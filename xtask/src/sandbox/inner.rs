@@ -52,7 +52,8 @@ fn mount_root(spec: &Spec) -> Result<PathBuf> {
     fs::create_dir_all(&upper).with_context(|| format!("failed to make `{}`", upper.display()))?;
     fs::create_dir_all(&work)?;
     // Volatile: nothing is synced to the disk. What a crash leaves half written is never used, only what ended well.
-    let mut options = format!("volatile,lowerdir={},upperdir={},workdir={}", root.display(), upper.display(), work.display());
+    let lower: Vec<String> = spec.layers.iter().chain([root]).map(|tree| tree.display().to_string()).collect();
+    let mut options = format!("volatile,lowerdir={},upperdir={},workdir={}", lower.join(":"), upper.display(), work.display());
     if !is_initial_user_namespace() {
         options.push_str(",userxattr");
     }

@@ -56,6 +56,8 @@ pub enum Owners {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Spec {
     root: PathBuf,
+    /// Trees over the root, the uppermost first.
+    layers: Vec<PathBuf>,
     scratch: PathBuf,
     upper: Upper,
     binds: Vec<Bind>,
@@ -77,6 +79,7 @@ impl Sandbox {
     pub fn new(root: &Path) -> Self {
         let spec = Spec {
             root: root.to_owned(),
+            layers: Vec::new(),
             scratch: PathBuf::new(),
             upper: Upper::Discard,
             binds: Vec::new(),
@@ -101,6 +104,12 @@ impl Sandbox {
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
             None => sandbox,
         }
+    }
+
+    /// Lays a further tree over the root.
+    pub fn layer(mut self, tree: &Path) -> Self {
+        self.spec.layers.insert(0, tree.to_owned());
+        self
     }
 
     /// Shows the host's `host` at `inside`, read-only.

@@ -1,6 +1,6 @@
 //! Laying packages, delta and overlay over each other: conflicts are errors that name both sides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,7 +58,8 @@ impl Tree {
     }
 
     /// Applies a delta: what the tar holds replaces what is there; a character device 0:0 (an overlay's whiteout) removes a path and all below it.
-    pub fn apply_delta(&mut self, tar: &Path, entries: &[DataEntry]) -> Result<()> {
+    /// Where `contents` has a path, its bytes stand in the place of the tar's.
+    pub fn apply_delta(&mut self, tar: &Path, entries: &[DataEntry], contents: &BTreeMap<TreePath, Content>) -> Result<()> {
         let tar = Arc::new(tar.to_owned());
         for entry in entries {
             let path = usr_merged(&entry.path);
@@ -66,7 +67,10 @@ impl Tree {
                 self.remove_all(&path);
                 continue;
             }
-            let kind = kind_of(entry, &tar);
+            let kind = match contents.get(&entry.path) {
+                Some(content) => Kind::File(content.clone()),
+                None => kind_of(entry, &tar),
+            };
             // A directory that was removed and made again hides what the packages shipped in it.
             if entry.xattrs.keys().any(|name| name.ends_with(".overlay.opaque")) {
                 self.remove_all(&path);

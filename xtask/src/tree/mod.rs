@@ -126,6 +126,16 @@ impl Content {
         }
     }
 
+    /// Whether both are the same bytes of the same file on disk: then they need not be read to be equal.
+    pub fn same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Slice { file, offset, len }, Self::Slice { file: file2, offset: offset2, len: len2 }) => {
+                (file, offset, len) == (file2, offset2, len2)
+            }
+            _ => false,
+        }
+    }
+
     /// The bytes themselves.
     pub fn read(&self) -> std::io::Result<Arc<[u8]>> {
         use std::os::unix::fs::FileExt;

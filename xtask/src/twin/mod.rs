@@ -1,11 +1,16 @@
 //! The native twin: the same packages for amd64, configured once by their own maintainer scripts, in a sandbox with no network.
 //!
 //! What the scripts changed is the delta: a tar in the cache, named by the hash of all that went in. The packages' files are unpacked as they
-//! are, dpkg's database is written to say "unpacked", and dpkg itself does the rest (order, triggers, conffiles).
+//! are, dpkg's database is written to say "unpacked", and dpkg itself does the rest (order, triggers, conffiles). For a target of another
+//! architecture the delta is carried over by [`foreign`]: nothing of the target is executed.
 
 pub mod database;
+mod derived;
+pub mod foreign;
 pub mod ids;
+pub mod rewrite;
 pub mod rules;
+mod scripts;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -25,7 +25,7 @@ impl IdsVerb {
         let plan = super::plan::make(&repo, &self.board, &self.flavour, Profile::Dev)?;
         let shop = Workshop::open(repo, None)?;
         let packages = stages::packages(&shop, &plan)?;
-        let delta = stages::delta(&shop, &plan, &packages)?;
+        let delta = stages::delta(&shop, &plan)?;
         let news = stages::new_ids(&shop, &stages::configured_tree(&shop, &plan, &packages, &delta)?)?;
         if news.is_empty() {
             println!("{FILE} knows every user and group of {}.", self.board);

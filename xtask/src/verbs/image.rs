@@ -46,7 +46,7 @@ impl ImageVerb {
 
         let packages = stages::packages(&shop, &plan)?;
         let programs = stages::programs(&shop, &plan)?;
-        let delta = stages::delta(&shop, &plan, &packages)?;
+        let delta = stages::delta(&shop, &plan)?;
         let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
         let root = stages::root(&shop, &plan, &whole, &programs)?;
 

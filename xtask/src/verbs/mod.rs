@@ -6,13 +6,13 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 mod bench;
-mod board;
 mod boards;
 mod flash;
 mod ids;
 mod image;
 mod lock;
 pub mod plan;
+mod programs;
 mod sizes;
 mod test;
 mod tidy;
@@ -31,13 +31,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Bench(bench::BenchVerb),
-    Board(board::BoardVerb),
     Boards(boards::Boards),
     Flash(Box<flash::FlashVerb>),
     Lock(lock::LockVerb),
     Ids(ids::IdsVerb),
     Image(image::ImageVerb),
     Plan(plan::PlanVerb),
+    Programs(programs::ProgramsVerb),
     Sizes(sizes::SizesVerb),
     Tools(tools::Tools),
     Test(test::TestVerb),
@@ -50,13 +50,13 @@ enum Verb {
 pub fn run() -> Result<()> {
     match Cli::parse().verb {
         Verb::Bench(verb) => verb.run(),
-        Verb::Board(verb) => verb.run(),
         Verb::Boards(verb) => verb.run(),
         Verb::Flash(verb) => verb.run(),
         Verb::Lock(verb) => verb.run(),
         Verb::Ids(verb) => verb.run(),
         Verb::Image(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
+        Verb::Programs(verb) => verb.run(),
         Verb::Sizes(verb) => verb.run(),
         Verb::Tools(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),

@@ -31,7 +31,7 @@ impl SizesVerb {
         let shop = Workshop::open(repo, None)?;
         let packages = stages::packages(&shop, &plan)?;
         let programs = stages::programs(&shop, &plan)?;
-        let delta = stages::delta(&shop, &plan, &packages)?;
+        let delta = stages::delta(&shop, &plan)?;
         let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
         let root = stages::root(&shop, &plan, &whole, &programs)?;
         let files: Vec<(&str, String, u64)> = files(&root.tree);

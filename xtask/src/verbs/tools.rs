@@ -17,6 +17,9 @@ pub struct Tools {
     /// Take .debs from this folder instead of the network.
     #[arg(long, value_name = "DIR")]
     deb_mirror: Option<PathBuf>,
+    /// Lay images/tools/LAYER.lock over the tree (arm64, armhf: cross compilers; arm: QEMU and U-Boot's tools).
+    #[arg(long)]
+    layer: Vec<String>,
     /// The command and its arguments.
     #[arg(last = true)]
     command: Vec<String>,
@@ -26,7 +29,11 @@ impl Tools {
     /// Runs it; fails when the command does.
     pub fn run(self) -> Result<()> {
         let repo = super::root()?;
-        let tools = tools::Tools::prepare(&repo, tools::LOCK, &Cache::open()?, self.deb_mirror.as_deref())?;
+        let cache = Cache::open()?;
+        let mut tools = tools::Tools::prepare(&repo, tools::LOCK, &cache, self.deb_mirror.as_deref())?;
+        for layer in &self.layer {
+            tools = tools.with_layer(&repo, &format!("images/tools/{layer}.lock"), &cache, self.deb_mirror.as_deref())?;
+        }
         let mut sandbox = tools.sandbox().bind_writable(&std::env::current_dir()?, "/here").cwd("/here");
         if self.network {
             sandbox = sandbox.network();

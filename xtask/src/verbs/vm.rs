@@ -7,6 +7,7 @@ use clap::Args;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
 use super::plan::DEFAULT_FLAVOUR;
+use crate::board::Catalog;
 use crate::packages::cache::Cache;
 use crate::tools::{self, Tools};
 use crate::ui;
@@ -58,7 +59,12 @@ impl VmVerb {
             None => repo.join("out").join(format!("cloudy-{}-{}.img", self.board, self.flavour)),
         };
         ensure!(image.is_file(), "there is no image `{}`: build it with `cargo xtask image {}`", image.display(), self.board);
-        let tools = Tools::prepare(&repo, tools::LOCK, &Cache::open()?, None)?;
+        let cache = Cache::open()?;
+        let mut tools = Tools::prepare(&repo, tools::LOCK, &cache, None)?;
+        let arch = Catalog::load(&[&repo])?.board(&self.board)?.arch;
+        if let Some(layer) = tools::machine_layer(arch) {
+            tools = tools.with_layer(&repo, layer, &cache, None)?;
+        }
         let emulator = Emulator::new(tools)?;
         ui::say(&format!("virtual machines run on {}", emulator.accelerator()));
         let work = repo.join("target").join("vm");

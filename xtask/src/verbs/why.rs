@@ -27,7 +27,7 @@ impl WhyVerb {
         let plan = super::plan::make(&super::root()?, &self.board, &self.flavour, Profile::Dev)?;
         let shop = Workshop::open(super::root()?, None)?;
         let packages = stages::packages(&shop, &plan)?;
-        let delta = stages::delta(&shop, &plan, &packages)?;
+        let delta = stages::delta(&shop, &plan)?;
         let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
         let path = self.path.trim_matches('/');
         if whole.get(path).is_none() && whole.resolve(path).is_err() {

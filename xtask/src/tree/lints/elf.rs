@@ -19,9 +19,11 @@ const MACHINE_BPF: u16 = 247;
 
 /// What an ELF file asks of the system.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Elf {
-    machine: u16,
-    needed: Vec<String>,
+pub struct Elf {
+    /// Whose instructions it has (`e_machine`).
+    pub machine: u16,
+    /// Libraries that it is linked with.
+    pub needed: Vec<String>,
     /// Folders to look into first.
     run_path: Vec<String>,
 }
@@ -79,7 +81,8 @@ fn read(content: &Content) -> std::io::Result<Option<Elf>> {
     }
 }
 
-fn parse<'data, R: ReadRef<'data>>(data: R) -> Option<Elf> {
+/// Reads an ELF file; `None` if it is none, or broken.
+pub fn parse<'data, R: ReadRef<'data>>(data: R) -> Option<Elf> {
     if data.read_bytes_at(0, 5).ok()?.strip_prefix(ELF_MAGIC)? == [1] {
         dynamic::<FileHeader32<Endianness>, R>(data)
     } else {

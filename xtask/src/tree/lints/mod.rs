@@ -8,6 +8,8 @@ mod kernel;
 mod tests;
 mod units;
 
+pub use elf::parse as parse_elf;
+
 use super::Tree;
 use super::modules::Modules;
 use crate::plan::Plan;

@@ -95,7 +95,7 @@ impl Image {
 /// From .debs to the tar that mkfs.erofs would read.
 fn tree_stage(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result<()> {
     crate::packages::data::prepare_in(&shop.tools.sandbox(), packages, &shop.cache)?;
-    let delta = stages::delta(shop, plan, packages)?;
+    let delta = stages::delta(shop, plan)?;
     let tree = stages::configured_tree(shop, plan, packages, &delta)?;
     erofs::write_tar(&tree, plan.epoch, std::io::sink())
 }

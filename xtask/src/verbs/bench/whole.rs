@@ -88,7 +88,7 @@ impl Whole {
 fn image(shop: &Workshop, plan: &Plan, programs: &crate::compile::Programs, out: &Path) -> Result<()> {
     let work = tempfile::tempdir_in(out)?;
     let packages = stages::packages(shop, plan)?;
-    let delta = stages::delta(shop, plan, &packages)?;
+    let delta = stages::delta(shop, plan)?;
     let whole = stages::whole_tree(shop, plan, &packages, &delta)?;
     let root = stages::root(shop, plan, &whole, programs)?;
     let partitions = stages::partitions(shop, plan, &whole, &root, programs, work.path())?;

@@ -1,28 +1,25 @@
 //! `cargo xtask lock`: makes the locks anew, or moves named packages in them, and says what changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde::Deserialize;
 
 use crate::board::{Arch, Catalog};
 use crate::packages::cache::Cache;
 use crate::packages::lock::{Lock, flavour_lock};
 use crate::packages::resolve::{Means, Update, Wanted, changes, resolve};
 use crate::packages::sources::Sources;
-use crate::tools::{self, Tools};
+use crate::tools::{LOCK, Tools};
 use crate::ui;
 
-/// The trees of tools, each `images/tools/NAME.toml` with its lock beside it: what the builder needs, what benchmarks need beyond it, and
-/// what a peer's root has beyond ours.
-const TOOL_TREES: [&str; 3] = ["tools", "bench", "peers"];
+mod tools;
 
 /// Makes the locks that builds read, with apt: all of them, or those of one flavour or of the tools tree.
 #[derive(Args)]
 pub struct LockVerb {
-    /// A flavour of images/os, or a tree of images/tools (`tools`, `bench`, `peers`); without it, all locks.
+    /// A flavour of images/os, or a tree of images/tools; without it, all locks.
     name: Option<String>,
     /// Only the lock for this architecture (Debian's name).
     #[arg(long)]
@@ -38,19 +35,27 @@ pub struct LockVerb {
     unverified: bool,
 }
 
-/// A file of images/tools.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawTools {
-    packages: Vec<String>,
-    #[serde(default)]
-    providers: BTreeMap<String, String>,
-}
-
 /// A lock that is to be made.
 struct Job {
     path: PathBuf,
-    wanted: Wanted,
+    /// The architecture that it stands under.
+    arch: String,
+    from: From,
+}
+
+/// What it is made from.
+enum From {
+    Flavour(Wanted),
+    Tools(tools::Tree),
+}
+
+impl Job {
+    fn resolve(&self, means: Means<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock> {
+        match &self.from {
+            From::Flavour(wanted) => resolve(wanted, means, old, update),
+            From::Tools(tree) => tree.resolve(means, old, update),
+        }
+    }
 }
 
 impl LockVerb {
@@ -90,7 +95,7 @@ impl LockVerb {
             };
             let step = ui::step(format!("Making {shown} with apt"));
             let means = Means { sources: &sources, cache: &cache, tools: tools.as_deref(), unverified: self.unverified };
-            let lock = resolve(&job.wanted, means, before.as_ref(), &update).with_context(|| format!("failed to make {shown}"))?;
+            let lock = job.resolve(means, before.as_ref(), &update).with_context(|| format!("failed to make {shown}"))?;
             drop(step);
             let lines = changes(before.as_ref(), &lock);
             if before.as_ref() == Some(&lock) {
@@ -113,10 +118,10 @@ impl LockVerb {
 
     /// The tree that apt is run from; `None`: the host's apt.
     fn tools(&self, repo: &Path, cache: &Cache) -> Result<Option<PathBuf>> {
-        if self.host_apt || !repo.join(tools::LOCK).exists() {
+        if self.host_apt || !repo.join(LOCK).exists() {
             return Ok(None);
         }
-        let tools = Tools::prepare(repo, tools::LOCK, cache, None)
+        let tools = Tools::prepare(repo, LOCK, cache, None)
             .context("apt can't be run from the tools tree; where the host has an apt, `cargo xtask lock tools --host-apt` makes that tree's lock anew")?;
         Ok(Some(tools.root().to_owned()))
     }
@@ -124,13 +129,14 @@ impl LockVerb {
     /// The locks that the arguments name.
     fn jobs(&self, repo: &Path, catalog: &Catalog) -> Result<Vec<Job>> {
         let mut jobs = Vec::new();
-        for tree in TOOL_TREES {
+        for tree in tools::TREES {
             if self.name.as_deref().is_none_or(|name| name == tree) {
-                jobs.push(tools_job(repo, tree)?);
+                let from = tools::Tree::read(repo, tree)?;
+                jobs.push(Job { path: tools::lock_path(repo, tree), arch: from.wanted.arch.clone(), from: From::Tools(from) });
             }
         }
         let flavours: Vec<_> = match self.name.as_deref() {
-            Some(name) if TOOL_TREES.contains(&name) => Vec::new(),
+            Some(name) if tools::TREES.contains(&name) => Vec::new(),
             Some(name) => vec![catalog.flavour(name)?],
             None => catalog.flavours.iter().collect(),
         };
@@ -146,11 +152,15 @@ impl LockVerb {
                     payload: boards.flat_map(|board| board.payload.iter().cloned()).collect(),
                     file: format!("images/os/{}/image.toml", flavour.name),
                 };
-                jobs.push(Job { path: flavour_lock(repo, &flavour.name, arch.debian()), wanted });
+                jobs.push(Job {
+                    path: flavour_lock(repo, &flavour.name, arch.debian()),
+                    arch: wanted.arch.clone(),
+                    from: From::Flavour(wanted),
+                });
             }
         }
         if let Some(arch) = &self.arch {
-            jobs.retain(|job| job.wanted.arch == *arch);
+            jobs.retain(|job| job.arch == *arch);
             if jobs.is_empty() {
                 let known: Vec<&str> = arches.iter().map(|arch| arch.debian()).collect();
                 bail!("no board or tool is for the architecture `{arch}`; known: {}", known.join(", "));
@@ -158,23 +168,6 @@ impl LockVerb {
         }
         Ok(jobs)
     }
-}
-
-/// The lock of a tree of tools. Tools run on the host, so they are for amd64.
-fn tools_job(repo: &Path, tree: &str) -> Result<Job> {
-    let folder = Path::new("images/tools");
-    let shown = &folder.join(format!("{tree}.toml"));
-    let text = std::fs::read_to_string(repo.join(shown)).with_context(|| format!("failed to read {}", shown.display()))?;
-    let raw: RawTools = crate::board::parse(shown, &text)?;
-    let wanted = Wanted {
-        arch: Arch::Amd64.debian().to_owned(),
-        packages: raw.packages,
-        providers: raw.providers,
-        kernels: BTreeSet::new(),
-        payload: BTreeSet::new(),
-        file: shown.display().to_string(),
-    };
-    Ok(Job { path: repo.join(folder).join(format!("{tree}.lock")), wanted })
 }
 
 /// How many packages a lock has, and their bytes.

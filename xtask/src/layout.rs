@@ -1,0 +1,105 @@
+//! What packages ship, laid over each other, and the twin's delta over that: the configured tree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+
+use crate::board::Arch;
+use crate::packages::cache::Cache;
+use crate::packages::data::{self, DataEntry};
+use crate::packages::deb::Deb;
+use crate::packages::lock::LockedPackage;
+use crate::parallel;
+use crate::plan::Plan;
+use crate::tree::merge::FRAME_PACKAGE;
+use crate::tree::{Origin, Tree};
+use crate::twin::rewrite::Rewrite;
+use crate::twin::{Delta, foreign, rules};
+
+/// A package of the cache, opened: its control part, and its files as places in its tar.
+#[derive(Debug)]
+struct Opened {
+    deb: Deb,
+    tar: PathBuf,
+    entries: Vec<DataEntry>,
+}
+
+/// Packages by sha256: one that twin and target share is opened once.
+type Library = BTreeMap<String, Arc<Opened>>;
+
+/// The plan's packages and the twin's delta, laid over each other. `packages` are the plan's, all in the cache.
+pub fn configured(cache: &Cache, plan: &Plan, packages: &[LockedPackage], delta: &Delta) -> Result<Tree> {
+    let foreign = plan.arch != Arch::Amd64;
+    let library = open(cache, packages.iter().chain(plan.twin.iter().filter(|_| foreign)))?;
+    let mut tree = lay(&library, packages.iter())?;
+    let entries = data::data_entries(&delta.tar)?;
+    let kept: Vec<_> = entries.into_iter().filter(|entry| rules::left_out(&entry.path).is_none()).collect();
+    let carried = if foreign {
+        carry(&library, plan, &tree, packages, delta, kept)
+            .with_context(|| format!("the twin's configuration does not fit {}", plan.arch))?
+    } else {
+        foreign::Carried { entries: kept, ..Default::default() }
+    };
+    tree.apply_delta(&delta.tar, &carried.entries, &carried.contents)?;
+    rules::normalise(&mut tree, plan.epoch)?;
+    Ok(tree)
+}
+
+/// The delta as it fits the plan's architecture. `target` holds what its packages ship.
+fn carry(
+    library: &Library,
+    plan: &Plan,
+    target: &Tree,
+    packages: &[LockedPackage],
+    delta: &Delta,
+    entries: Vec<DataEntry>,
+) -> Result<foreign::Carried> {
+    let rewrite = Rewrite::new(Arch::Amd64, plan.arch);
+    let configured = packages.iter().filter(|package| !package.payload);
+    let twin_debs = debs(library, plan.twin.iter())?;
+    let debs = debs(library, configured)?;
+    foreign::check_packages(&twin_debs, &debs, rewrite)?;
+    let twin = lay(library, plan.twin.iter())?;
+    let side = |debs, tree| foreign::Side { debs, tree };
+    foreign::carry(&delta.tar, entries, &side(&twin_debs, &twin), &side(&debs, target), rewrite)
+}
+
+/// Opens packages, as many at a time as there are processors.
+fn open<'p>(cache: &Cache, packages: impl Iterator<Item = &'p LockedPackage>) -> Result<Library> {
+    let mut seen = BTreeSet::new();
+    let each: Vec<&LockedPackage> = packages.filter(|package| seen.insert(package.sha256.as_str())).collect();
+    let library = Mutex::new(Library::new());
+    parallel::for_each(&each, parallel::processors(), |package| {
+        let tar = data::data_tar(cache, package)?;
+        let entries = data::data_entries(&tar)?;
+        let deb = Deb::open(&cache.deb(package).with_context(|| format!("{} is not in the cache", package.title()))?)?;
+        let opened = Arc::new(Opened { deb, tar, entries });
+        library.lock().unwrap_or_else(PoisonError::into_inner).insert(package.sha256.clone(), opened);
+        Ok(())
+    })?;
+    Ok(library.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn of<'l>(library: &'l Library, package: &LockedPackage) -> Result<&'l Opened> {
+    library.get(&package.sha256).map(Arc::as_ref).with_context(|| format!("{} was not opened", package.title()))
+}
+
+fn debs<'l, 'p>(library: &'l Library, packages: impl Iterator<Item = &'p LockedPackage>) -> Result<BTreeMap<&'p str, &'l Deb>> {
+    packages.map(|package| Ok((package.name.as_str(), &of(library, package)?.deb))).collect()
+}
+
+/// Lays packages over each other in their order, the frame first.
+fn lay<'p>(library: &Library, packages: impl Iterator<Item = &'p LockedPackage>) -> Result<Tree> {
+    let mut tree = Tree::default();
+    let (frame, rest): (Vec<_>, Vec<_>) = packages.partition(|package| package.name == FRAME_PACKAGE);
+    for package in frame.into_iter().chain(rest) {
+        let opened = of(library, package)?;
+        let replaces: BTreeSet<String> =
+            opened.deb.control.relations("Replaces").into_iter().flatten().map(|relation| relation.name).collect();
+        let origin = Origin::Package { name: package.name.clone(), version: package.version.clone() };
+        tree.lay_package(&opened.tar, &opened.entries, &origin, &replaces)?;
+    }
+    Ok(tree)
+}
