@@ -13,6 +13,7 @@ mod globs;
 mod load;
 mod parse;
 mod raw;
+pub mod schema;
 
 pub use globs::{Globs, Prune, Select};
 pub use load::Catalog;

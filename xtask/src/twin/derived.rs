@@ -236,7 +236,7 @@ mod tests {
     fn a_unit_counts_by_what_enabling_reads() {
         let path = "usr/lib/systemd/system/a.service";
         let unit =
-            |more: &str, install: &str| tree(&[(path, file(&format!("[Service]\nExecStart=/bin/{more}\n[Install]\n# c\n{install}")))]);
+            |more: &str, install: &str| tree(&[(path, file(format!("[Service]\nExecStart=/bin/{more}\n[Install]\n# c\n{install}")))]);
         let made = ["etc/systemd/system/multi-user.target.wants/a.service"];
         let twin = unit("a", "WantedBy=multi-user.target\n");
         assert!(check(made.into_iter(), &twin, &unit("b", "WantedBy=multi-user.target\n"), REWRITE()).is_ok());

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use crate::board::Catalog;
+use crate::board::{Catalog, schema};
 
 /// Lists the boards and flavours that can be built.
 #[derive(Args)]
@@ -12,11 +12,31 @@ pub struct Boards {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    /// Print the JSON schema of such files instead, for editors.
+    #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "board", conflicts_with = "json")]
+    schema: Option<SchemaOf>,
+}
+
+/// Kinds of files that have a schema.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum SchemaOf {
+    /// board-configs/<family>/*.toml
+    Board,
+    /// images/os/<flavour>/image.toml
+    Flavour,
 }
 
 impl Boards {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
+        if let Some(kind) = self.schema {
+            let schema = match kind {
+                SchemaOf::Board => schema::board(),
+                SchemaOf::Flavour => schema::flavour(),
+            };
+            print!("{}", schema::text(&schema));
+            return Ok(());
+        }
         let catalog = Catalog::load(&[&super::root()?])?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json!({ "boards": catalog.boards, "flavours": catalog.flavours }))?);

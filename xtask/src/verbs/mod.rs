@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod board;
 mod boards;
 mod flash;
 mod ids;
@@ -31,6 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Bench(bench::BenchVerb),
+    Board(board::BoardVerb),
     Boards(boards::Boards),
     Flash(Box<flash::FlashVerb>),
     Lock(lock::LockVerb),
@@ -50,6 +52,7 @@ enum Verb {
 pub fn run() -> Result<()> {
     match Cli::parse().verb {
         Verb::Bench(verb) => verb.run(),
+        Verb::Board(verb) => verb.run(),
         Verb::Boards(verb) => verb.run(),
         Verb::Flash(verb) => verb.run(),
         Verb::Lock(verb) => verb.run(),
