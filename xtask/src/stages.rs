@@ -55,14 +55,16 @@ pub fn packages(shop: &Workshop, plan: &Plan) -> Result<Vec<LockedPackage>> {
     if !plan.unverified.is_empty() {
         ui::say(&format!("warning: the lock is unverified, so this is to try and not to ship: {}", plan.unverified.join(", ")));
     }
-    let mut all = plan.packages.clone();
-    if plan.arch != Arch::Amd64 {
-        // The twin's too, that are not the same files.
-        all.extend(plan.twin.iter().filter(|package| !plan.packages.contains(package)).cloned());
-    }
+    let all = unpacked(plan, &plan.packages);
     fetch::fetch(&all, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
     data::prepare_in(&shop.tools.sandbox(), &all, &shop.cache)?;
     Ok(plan.packages.clone())
+}
+
+/// `packages` of a plan, and for a foreign architecture those of its twin that are not the same files.
+pub fn unpacked(plan: &Plan, packages: &[LockedPackage]) -> Vec<LockedPackage> {
+    let twin = plan.twin.iter().filter(|package| plan.arch != Arch::Amd64 && !packages.contains(package));
+    packages.iter().chain(twin).cloned().collect()
 }
 
 /// Compiles the node's programs.

@@ -4,6 +4,7 @@
 //! have newuidmap and newgidmap write the maps; `inner` (`__sandbox-inner`) is PID 1 inside: it mounts, enters the root, starts the command
 //! and ends with its status. When the builder dies, each dies with its parent, so nothing is left running or mounted.
 
+mod binfmt;
 mod host;
 mod ids;
 mod inner;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::cmd;
+pub use binfmt::refuse_emulation;
 pub use host::check as check_host;
 
 /// An environment variable for tests of reproducibility: `OFFSET:LIBRARY`, with which every command in a sandbox sees another time of day

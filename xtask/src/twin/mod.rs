@@ -4,6 +4,7 @@
 //! are, dpkg's database is written to say "unpacked", and dpkg itself does the rest (order, triggers, conffiles). For a target of another
 //! architecture the delta is carried over by [`foreign`]: nothing of the target is executed.
 
+pub mod compare;
 pub mod database;
 mod derived;
 pub mod foreign;

@@ -1,10 +1,14 @@
 //! `cargo xtask bench WHAT`: figures side by side with the peers, in one run, as ratios.
 
 mod archive;
+mod arm;
 mod boot;
 mod double;
+mod emulated;
 mod image;
 mod whole;
+
+pub use emulated::Emulated;
 
 use std::time::Instant;
 
@@ -20,6 +24,7 @@ pub struct BenchVerb {
 
 #[derive(Subcommand)]
 enum What {
+    Arm(arm::Arm),
     Boot(boot::Boot),
     Double(double::Double),
     Image(image::Image),
@@ -30,6 +35,7 @@ impl BenchVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         match self.what {
+            What::Arm(arm) => arm.run(),
             What::Boot(boot) => boot.run(),
             What::Double(double) => double.run(),
             What::Image(image) => image.run(),

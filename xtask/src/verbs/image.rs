@@ -8,6 +8,7 @@ use clap::Args;
 use super::plan::DEFAULT_FLAVOUR;
 use crate::aside::Aside;
 use crate::plan::{Plan, Profile};
+use crate::sandbox;
 use crate::stages::{self, Workshop};
 use crate::ui;
 
@@ -25,6 +26,9 @@ pub struct ImageVerb {
     /// Build what is shipped: small, with .xz and SHA256SUMS.
     #[arg(long)]
     release: bool,
+    /// Refuse where the host would run other processors' programs (binfmt_misc): to prove that a build needs no emulation.
+    #[arg(long)]
+    without_emulation: bool,
     /// Print one JSON object at the end.
     #[arg(long)]
     json: bool,
@@ -36,6 +40,9 @@ pub struct ImageVerb {
 impl ImageVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
+        if self.without_emulation {
+            sandbox::refuse_emulation()?;
+        }
         let profile = if self.release { Profile::Release } else { Profile::Dev };
         let repo = super::root()?;
         let plan = super::plan::make(&repo, &self.board, &self.flavour, profile)?;

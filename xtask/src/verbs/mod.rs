@@ -18,6 +18,7 @@ mod sizes;
 mod test;
 mod tidy;
 mod tools;
+mod verify_twin;
 mod vm;
 mod why;
 
@@ -44,6 +45,7 @@ enum Verb {
     Tools(tools::Tools),
     Test(test::TestVerb),
     Tidy(tidy::TidyVerb),
+    VerifyTwin(verify_twin::VerifyTwinVerb),
     Why(why::WhyVerb),
     Vm(vm::VmVerb),
 }
@@ -64,6 +66,7 @@ pub fn run() -> Result<()> {
         Verb::Tools(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),
         Verb::Tidy(verb) => verb.run(),
+        Verb::VerifyTwin(verb) => verb.run(),
         Verb::Why(verb) => verb.run(),
         Verb::Vm(verb) => verb.run(),
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use sha2::{Digest as _, Sha256};
 
+use crate::board::Arch;
 use crate::packages::cache::Cache;
 use crate::packages::deb::Deb;
 use crate::packages::fetch;
@@ -29,7 +30,7 @@ pub fn with_peers(shop: &Workshop, packages: &[LockedPackage]) -> Result<Vec<Loc
 }
 
 /// Makes the archive in `folder`; the .debs are second names of those in the cache.
-pub fn make(cache: &Cache, packages: &[LockedPackage], folder: &Path) -> Result<()> {
+pub fn make(cache: &Cache, packages: &[LockedPackage], arch: Arch, folder: &Path) -> Result<()> {
     let mut index = String::new();
     std::fs::create_dir_all(folder.join("pool"))?;
     for package in packages {
@@ -42,18 +43,18 @@ pub fn make(cache: &Cache, packages: &[LockedPackage], folder: &Path) -> Result<
         }
         let _ = writeln!(index, "Filename: {name}\nSize: {}\nSHA256: {}\n", package.size, package.sha256);
     }
-    put_index(&folder.join("Packages"), &folder.join("Release"), "Packages", &index)?;
+    put_index(&folder.join("Packages"), &folder.join("Release"), "Packages", arch, &index)?;
     let suite = folder.join("dists").join(SUITE);
-    let inside = "main/binary-amd64/Packages";
-    put_index(&suite.join(inside), &suite.join("Release"), inside, &index)
+    let inside = format!("main/binary-{arch}/Packages");
+    put_index(&suite.join(&inside), &suite.join("Release"), &inside, arch, &index)
 }
 
-fn put_index(packages: &Path, release: &Path, name: &str, index: &str) -> Result<()> {
+fn put_index(packages: &Path, release: &Path, name: &str, arch: Arch, index: &str) -> Result<()> {
     std::fs::create_dir_all(packages.parent().context("an index has no folder")?)?;
     std::fs::write(packages, index)?;
     let sum = hex(&Sha256::digest(index));
     let text =
-        format!("Suite: {SUITE}\nCodename: {SUITE}\nArchitectures: amd64\nComponents: main\nSHA256:\n {sum} {} {name}\n", index.len());
+        format!("Suite: {SUITE}\nCodename: {SUITE}\nArchitectures: {arch}\nComponents: main\nSHA256:\n {sum} {} {name}\n", index.len());
     std::fs::write(release, text)?;
     Ok(())
 }

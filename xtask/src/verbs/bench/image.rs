@@ -51,15 +51,12 @@ impl Image {
         let packages: Vec<LockedPackage> = stages::packages(&shop, &plan)?.into_iter().filter(|package| !package.payload).collect();
         let peer = Tools::prepare(&shop.repo, tools::BENCH_LOCK, &shop.cache, None)?;
         let folder = tempfile::tempdir_in(shop.cache.root()).context("failed to make a working folder")?;
-        archive::make(&shop.cache, &packages, folder.path())?;
+        archive::make(&shop.cache, &packages, plan.arch, folder.path())?;
         let mut turns = Vec::new();
         for turn in 1..=self.runs {
             ui::say(&format!("turn {turn} of {}", self.runs));
             let peer = super::seconds(|| mmdebstrap(&peer, folder.path(), &packages))?;
-            // Nothing but .debs: a cache of its own, thrown away.
-            let own = tempfile::tempdir_in(shop.cache.root())?;
-            std::os::unix::fs::symlink(shop.cache.root().join("debs"), own.path().join("debs"))?;
-            let fresh = Workshop { cache: Cache::at(own.path())?, repo: shop.repo.clone(), tools: shop.tools.clone(), deb_mirror: None };
+            let (_own, fresh) = fresh(&shop)?;
             let cold = super::seconds(|| tree_stage(&fresh, &plan, &packages))?;
             let warm = super::seconds(|| tree_stage(&fresh, &plan, &packages))?;
             turns.push(Turn { peer, cold, warm });
@@ -92,9 +89,17 @@ impl Image {
     }
 }
 
+/// A workshop with nothing but .debs: a cache of its own, thrown away with the folder.
+pub fn fresh(shop: &Workshop) -> Result<(tempfile::TempDir, Workshop)> {
+    let own = tempfile::tempdir_in(shop.cache.root())?;
+    std::os::unix::fs::symlink(shop.cache.root().join("debs"), own.path().join("debs"))?;
+    let fresh = Workshop { cache: Cache::at(own.path())?, repo: shop.repo.clone(), tools: shop.tools.clone(), deb_mirror: None };
+    Ok((own, fresh))
+}
+
 /// From .debs to the tar that mkfs.erofs would read.
-fn tree_stage(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result<()> {
-    crate::packages::data::prepare_in(&shop.tools.sandbox(), packages, &shop.cache)?;
+pub fn tree_stage(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result<()> {
+    crate::packages::data::prepare_in(&shop.tools.sandbox(), &stages::unpacked(plan, packages), &shop.cache)?;
     let delta = stages::delta(shop, plan)?;
     let tree = stages::configured_tree(shop, plan, packages, &delta)?;
     erofs::write_tar(&tree, plan.epoch, std::io::sink())

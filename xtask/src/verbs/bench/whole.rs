@@ -48,7 +48,7 @@ impl Whole {
         let peer = Tools::prepare(&shop.repo, tools::BENCH_LOCK, &shop.cache, None)?;
         let folder = tempfile::tempdir_in(shop.cache.root()).context("failed to make a working folder")?;
         let offered = archive::with_peers(&shop, &packages)?;
-        archive::make(&shop.cache, &offered, folder.path())?;
+        archive::make(&shop.cache, &offered, plan.arch, folder.path())?;
         let (mut theirs, mut cold, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for turn in 1..=self.runs {
             ui::say(&format!("turn {turn} of {}", self.runs));

@@ -10,6 +10,7 @@ use contract::guid::Guid;
 use contract::mbr;
 use contract::partitions::{ALIGNMENT_BYTES, ESP_BYTES, Role};
 
+use crate::board::Arch;
 use crate::image::esp_part;
 use crate::packages::lock::{Lock, LockedPackage};
 use crate::plan::Plan;
@@ -71,7 +72,7 @@ pub fn make(shop: &Workshop, plan: &Plan, key: &str, disk: &Path) -> Result<()> 
     let _stage = ui::stage("debian", "making a plain Debian of the same packages");
     let scratch = tempfile::tempdir_in(shop.cache.root()).context("failed to make a working folder")?;
     let place = |name: &str| scratch.path().join(name);
-    archive::make(&shop.cache, &offered(shop, &packages)?, &place("archive"))?;
+    archive::make(&shop.cache, &offered(shop, &packages)?, Arch::Amd64, &place("archive"))?;
     gather(shop, &place("peer"), &programs.agent, key)?;
     fs::create_dir(place("out"))?;
     let table = table();
