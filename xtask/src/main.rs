@@ -18,6 +18,7 @@ mod sandbox;
 mod stages;
 mod tools;
 mod tree;
+mod trees;
 mod twin;
 mod ui;
 mod verbs;

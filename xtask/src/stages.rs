@@ -24,6 +24,7 @@ use crate::tree::erofs::{self, ErofsSettings};
 use crate::tree::modules::kept::Place;
 use crate::tree::modules::{Indexes, Modules, Wanted};
 use crate::tree::{Content, Kind, Tree, firmware, lints, prune};
+use crate::trees::Trees;
 use crate::twin;
 use crate::twin::ids::{self, Ids};
 use crate::ui;
@@ -89,8 +90,9 @@ pub fn programs_for(shop: &Workshop, arch: Arch) -> Result<Programs> {
 pub fn delta(shop: &Workshop, plan: &Plan) -> Result<twin::Delta> {
     let _stage = ui::stage("twin", "configuring the packages (their maintainer scripts, once, natively)");
     let configured: Vec<&LockedPackage> = plan.twin.iter().collect();
-    let overlays: Vec<PathBuf> = plan.overlays.iter().map(|folder| shop.repo.join(folder)).collect();
-    let ids = Ids::load(&shop.repo)?;
+    let trees = Trees::of(&shop.repo);
+    let overlays: Vec<PathBuf> = plan.overlays.iter().map(|name| trees.overlay(name)).collect();
+    let ids = Ids::load(&trees)?;
     let inputs = twin::Inputs { packages: &configured, ids: &ids, overlays: &overlays };
     let delta = twin::delta(&shop.cache, &shop.tools.sandbox(), shop.tools.root(), &inputs)?;
     if delta.cached {
@@ -109,8 +111,12 @@ pub fn whole_tree(shop: &Workshop, plan: &Plan, packages: &[LockedPackage], delt
     let _stage = ui::stage("tree", "laying out the tree");
     let mut tree = configured_tree(shop, plan, packages, delta)?;
     check_ids(shop, plan, &tree)?;
-    for folder in &plan.overlays {
-        tree.lay_overlay(&shop.repo, Path::new(folder))?;
+    let trees = Trees::of(&shop.repo);
+    for name in &plan.overlays {
+        let path = trees.overlay(name);
+        // What people see as a file's origin begins with its tree's name, but for the checkout.
+        let tree_root = trees.added().iter().find(|root| path.starts_with(root)).and_then(|root| root.parent()).unwrap_or(&shop.repo);
+        tree.lay_overlay(tree_root, path.strip_prefix(tree_root).unwrap_or(&path))?;
     }
     Ok(tree)
 }
@@ -134,7 +140,12 @@ pub fn new_ids(shop: &Workshop, tree: &Tree) -> Result<Ids> {
     };
     let masters = "usr/share/base-passwd";
     let (passwd, group) = (read("etc/passwd")?, read("etc/group")?);
-    Ids::load(&shop.repo)?.news(&passwd, &group, &read(&format!("{masters}/passwd.master"))?, &read(&format!("{masters}/group.master"))?)
+    Ids::load(&Trees::of(&shop.repo))?.news(
+        &passwd,
+        &group,
+        &read(&format!("{masters}/passwd.master"))?,
+        &read(&format!("{masters}/group.master"))?,
+    )
 }
 
 /// Folders that must be there to be mounted upon, and others that the booted system counts on.

@@ -1,5 +1,6 @@
 //! Finding and reading the files of `board-configs/` and `images/os/` in one or more trees.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -42,9 +43,11 @@ pub enum BoardError {
         /// The nearest name and all that exist.
         mend: String,
     },
-    /// Two files give the same board.
-    #[error("two boards are called `{name}`: `{}` and `{}`; rename one", .first.display(), .second.display())]
+    /// Two files give the same board, flavour or family.
+    #[error("two {kind} are called `{name}`: `{}` and `{}`; rename one", .first.display(), .second.display())]
     Twice {
+        /// `boards`, `flavours` or `families`.
+        kind: &'static str,
         /// The name.
         name: String,
         /// One file.
@@ -61,6 +64,10 @@ pub struct Catalog {
     pub boards: Vec<Board>,
     /// By name, in order.
     pub flavours: Vec<Flavour>,
+    /// Name of a board → which of the trees holds it.
+    board_trees: BTreeMap<String, usize>,
+    /// The same of flavours.
+    flavour_trees: BTreeMap<String, usize>,
 }
 
 impl Catalog {
@@ -68,19 +75,38 @@ impl Catalog {
     pub fn load(roots: &[&Path]) -> Result<Self, BoardError> {
         let mut boards = Vec::<Board>::new();
         let mut flavours = Vec::<Flavour>::new();
-        for root in roots {
+        let (mut board_trees, mut flavour_trees) = (BTreeMap::new(), BTreeMap::new());
+        for (tree, root) in roots.iter().enumerate() {
             for family in folders(&root.join(BOARDS))? {
                 let path = Path::new(BOARDS).join(&family);
+                let family_root = family_root(roots, root, &path.join(FAMILY_FILE))?;
                 for file in toml_files(&root.join(&path))? {
                     if file == FAMILY_FILE {
                         continue;
                     }
-                    let pair = Pair { board: read(root, path.join(&file))?, family: read(root, path.join(FAMILY_FILE))? };
-                    boards.push(pair.check()?);
+                    let pair = Pair { board: read(root, path.join(&file))?, family: read(family_root, path.join(FAMILY_FILE))? };
+                    let board = pair.check()?;
+                    let own = root.join(path.join(&file));
+                    let file_of = |other: &usize| roots.get(*other).map(|root| root.join(&path).join(&file)).unwrap_or_default();
+                    if let Some(other) = board_trees.get(&board.name).filter(|other| **other != tree) {
+                        return Err(BoardError::Twice { kind: "boards", name: board.name, first: file_of(other), second: own });
+                    }
+                    board_trees.insert(board.name.clone(), tree);
+                    boards.push(board);
                 }
             }
             for name in folders(&root.join(FLAVOURS))? {
-                flavours.push(check::flavour(&read(root, Path::new(FLAVOURS).join(name).join(FLAVOUR_FILE))?)?);
+                let path = Path::new(FLAVOURS).join(&name);
+                // A tree that was added may hold locks for its boards only.
+                if tree > 0 && !root.join(&path).join(FLAVOUR_FILE).exists() && has_lock(&root.join(&path))? {
+                    continue;
+                }
+                let flavour = check::flavour(&read(root, path.join(FLAVOUR_FILE))?)?;
+                if let Some(other) = flavour_trees.insert(flavour.name.clone(), tree) {
+                    let file_of = |tree: usize| roots.get(tree).map(|root| root.join(&path).join(FLAVOUR_FILE)).unwrap_or_default();
+                    return Err(BoardError::Twice { kind: "flavours", name, first: file_of(other), second: file_of(tree) });
+                }
+                flavours.push(flavour);
             }
         }
         boards.sort_by(|a, b| a.name.cmp(&b.name));
@@ -90,10 +116,20 @@ impl Catalog {
                 && first.name == second.name
             {
                 let file = |board: &Board| board.files.last().cloned().unwrap_or_default();
-                return Err(BoardError::Twice { name: first.name.clone(), first: file(first), second: file(second) });
+                return Err(BoardError::Twice { kind: "boards", name: first.name.clone(), first: file(first), second: file(second) });
             }
         }
-        Ok(Self { boards, flavours })
+        Ok(Self { boards, flavours, board_trees, flavour_trees })
+    }
+
+    /// Which of the trees holds a board: an index into what was loaded.
+    pub fn tree_of_board(&self, board: &Board) -> usize {
+        self.board_trees.get(&board.name).copied().unwrap_or(0)
+    }
+
+    /// Which of the trees holds a flavour.
+    pub fn tree_of_flavour(&self, flavour: &Flavour) -> usize {
+        self.flavour_trees.get(&flavour.name).copied().unwrap_or(0)
     }
 
     /// The board of that name.
@@ -117,6 +153,25 @@ fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a s
     let known: Vec<&str> = known.collect();
     let near = nearest(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_else(|| ";".to_owned());
     BoardError::Unknown { kind, name: name.to_owned(), mend: format!("{near} there are: {}", known.join(", ")) }
+}
+
+/// The tree whose `file` the boards of a family in `own` share: its own, or the one other that has it.
+fn family_root<'a>(roots: &[&'a Path], own: &'a Path, file: &Path) -> Result<&'a Path, BoardError> {
+    let mut having = roots.iter().copied().filter(|root| root.join(file).exists());
+    match (having.next(), having.next()) {
+        (Some(first), Some(second)) => Err(BoardError::Twice {
+            kind: "families",
+            name: file.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            first: first.join(file),
+            second: second.join(file),
+        }),
+        (Some(only), None) => Ok(only),
+        (None, _) => Ok(own),
+    }
+}
+
+fn has_lock(folder: &Path) -> Result<bool, BoardError> {
+    Ok(!names(folder, |entry| entry.path().extension().is_some_and(|extension| extension == "lock"))?.is_empty())
 }
 
 fn read<T: DeserializeOwned>(root: &Path, path: PathBuf) -> Result<Source<T>, BoardError> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::board::Board;
+use crate::trees::Trees;
 
 /// Names that are never an input: outputs, and what an editor or git keeps.
 const IGNORED: [&str; 3] = ["target", "out", "golden"];
@@ -23,18 +24,29 @@ pub struct InputError {
 /// Input (path in the repo) → sha256 over its files' names, executable bits, link targets and contents.
 pub type Inputs = BTreeMap<String, String>;
 
-/// Folders laid over the tree for this board, in the order in which they are laid.
-pub fn overlays(board: &Board) -> [String; 3] {
-    ["common", &board.family, &board.name].map(|name| format!("overlay/{name}"))
+/// Numbers of users and groups, in each tree.
+const IDS: &str = "images/ids.lock";
+
+/// Folders laid over the tree for this board, in the order in which they are laid: those of the checkout, there or not,
+/// then those of added trees that the inputs hold.
+pub fn overlays(board: &Board, inputs: &Inputs) -> Vec<String> {
+    let parts = ["common", &board.family, &board.name].map(|name| format!("overlay/{name}"));
+    let mut trees: Vec<usize> = inputs.keys().filter_map(|name| name.strip_prefix("tree-")?.split_once(':')?.0.parse().ok()).collect();
+    trees.sort_unstable();
+    trees.dedup();
+    let added = trees.iter().flat_map(|tree| parts.iter().map(|part| Trees::name(*tree, part)));
+    parts.iter().cloned().chain(added.filter(|name| inputs.contains_key(name))).collect()
 }
 
-/// Hashes what a build of `board` reads from the repo beside facts and locks, which the plan holds itself.
+/// Hashes what a build of `board` reads from the trees beside facts and locks, which the plan holds itself.
 /// What does not exist is left out.
-pub fn hash(root: &Path, board: &Board) -> Result<Inputs, InputError> {
+pub fn hash(trees: &Trees, board: &Board) -> Result<Inputs, InputError> {
     let mut inputs = Inputs::new();
-    let fixed = ["Cargo.toml", "Cargo.lock", "firmware", "xtask", "images/sources.toml", "images/ids.lock", "images/tools"];
-    for name in fixed.map(str::to_owned).into_iter().chain(overlays(board)) {
-        let path = root.join(&name);
+    let fixed = ["Cargo.toml", "Cargo.lock", "firmware", "xtask", "images/sources.toml", IDS, "images/tools"];
+    let fixed = fixed.map(|name| (name.to_owned(), trees.root(0).join(name))).into_iter();
+    let ids = trees.added().iter().enumerate().map(|(index, root)| (Trees::name(index + 1, IDS), root.join(IDS)));
+    let overlays = trees.overlays(board).into_iter().map(|overlay| (overlay.name, overlay.path));
+    for (name, path) in fixed.chain(ids).chain(overlays) {
         if path.symlink_metadata().is_ok() {
             let mut hasher = Sha256::new();
             walk(&path, "", &mut hasher)?;

@@ -258,7 +258,7 @@ impl Plan {
                 microcode: board.arch == Arch::Amd64,
             },
             prune: flavour.prune.clone(),
-            overlays: inputs::overlays(board).to_vec(),
+            overlays: inputs::overlays(board, &inputs),
             xz_preset: (profile == Profile::Release).then_some(XZ_PRESET),
             kernel_release,
             packages,

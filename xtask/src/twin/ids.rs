@@ -7,6 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::trees::Trees;
+
 /// Where it lies, below the repo's root.
 pub const FILE: &str = "images/ids.lock";
 
@@ -33,14 +35,26 @@ struct Group {
 }
 
 impl Ids {
-    /// Reads the lock of a checkout.
-    pub fn load(repo: &Path) -> Result<Self> {
-        let path = repo.join(FILE);
+    /// Reads the locks of the checkout and of added trees, one after the other; a number or name that two of them give is refused.
+    pub fn load(trees: &Trees) -> Result<Self> {
+        let mut all = Self::default();
+        for root in trees.roots() {
+            let one = Self::load_one(root)?;
+            all.users.extend(one.users);
+            all.groups.extend(one.groups);
+        }
+        all.check_unique().context("the trees' numbers of users and groups do not go together")?;
+        Ok(all)
+    }
+
+    /// Reads the lock of one tree.
+    pub fn load_one(tree: &Path) -> Result<Self> {
+        let path = tree.join(FILE);
         if !path.exists() {
             return Ok(Self::default());
         }
         let text = fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
-        Self::parse(&text).with_context(|| format!("`{FILE}` is not right"))
+        Self::parse(&text).with_context(|| format!("`{}` is not right", path.display()))
     }
 
     /// Parses `group:NAME:GID` and `user:NAME:UID:GID:COMMENT:HOME:SHELL` lines; `#` starts a comment.

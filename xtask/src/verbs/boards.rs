@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use crate::board::{Catalog, schema};
+use crate::board::schema;
+use crate::trees::Trees;
 
 /// Lists the boards and flavours that can be built.
 #[derive(Args)]
@@ -37,7 +38,7 @@ impl Boards {
             print!("{}", schema::text(&schema));
             return Ok(());
         }
-        let catalog = Catalog::load(&[&super::root()?])?;
+        let catalog = Trees::of(&super::root()?).catalog()?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json!({ "boards": catalog.boards, "flavours": catalog.flavours }))?);
             return Ok(());

@@ -10,8 +10,8 @@ use clap::Args;
 use nix::fcntl::OFlag;
 
 use super::plan::DEFAULT_FLAVOUR;
-use crate::board::Catalog;
 use crate::flash::{self, Choices, Disk, Found, Host, Load, Written};
+use crate::trees::Trees;
 
 /// Writes a board's image onto a card, stick or disk, and reads it back. All that was on it is lost.
 #[derive(Args)]
@@ -45,7 +45,7 @@ impl FlashVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         let repo = super::root()?;
-        let board = Catalog::load(&[&repo])?.board(&self.board)?.name.clone();
+        let board = Trees::of(&repo).catalog()?.board(&self.board)?.name.clone();
         let image = match &self.image {
             Some(path) => path.clone(),
             None => repo.join(super::image::OUT).join(format!("cloudy-{board}-{}.img", self.flavour)),

@@ -6,6 +6,7 @@ use clap::Args;
 use super::plan::DEFAULT_FLAVOUR;
 use crate::plan::Profile;
 use crate::stages::{self, Workshop};
+use crate::trees::Trees;
 use crate::twin::ids::{FILE, Ids};
 
 /// Adds the users and groups of new packages to images/ids.lock; numbers that stand there never change.
@@ -32,10 +33,13 @@ impl IdsVerb {
             return Ok(());
         }
         println!("new: {}", news.names());
-        let path = shop.repo.join(FILE);
-        let text = Ids::load(&shop.repo)?.extended(news)?.to_text();
+        // The tree that brings the packages keeps their numbers: the last that was added, else the checkout.
+        let trees = Trees::of(&shop.repo);
+        let tree = trees.added().last().unwrap_or(&shop.repo);
+        let path = tree.join(FILE);
+        let text = Ids::load_one(tree)?.extended(news)?.to_text();
         std::fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
-        println!("Next: look at `git diff {FILE}`, commit it, then cargo xtask image {}", self.board);
+        println!("Next: look at {}, commit it, then cargo xtask image {}", path.display(), self.board);
         Ok(())
     }
 }

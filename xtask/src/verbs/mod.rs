@@ -26,6 +26,9 @@ mod why;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
+    /// A folder with boards, flavours and overlays of your own, beside the checkout's; may be given more than once.
+    #[arg(long, global = true, value_name = "DIR")]
+    tree: Vec<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -52,7 +55,9 @@ enum Verb {
 
 /// Parses the command line and runs the verb that it names.
 pub fn run() -> Result<()> {
-    match Cli::parse().verb {
+    let cli = Cli::parse();
+    crate::trees::add(cli.tree)?;
+    match cli.verb {
         Verb::Bench(verb) => verb.run(),
         Verb::Board(verb) => verb.run(),
         Verb::Boards(verb) => verb.run(),

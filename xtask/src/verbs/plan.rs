@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::board::{Arch, Catalog};
-use crate::packages::lock::{self, Lock};
+use crate::board::Arch;
+use crate::packages::lock::Lock;
 use crate::plan::{Plan, Profile, inputs};
+use crate::trees::Trees;
 
 /// The flavour that is built unless another is named.
 pub const DEFAULT_FLAVOUR: &str = "standard";
@@ -45,14 +46,16 @@ impl PlanVerb {
 
 /// Reads the facts and locks of the repo at `root` and makes the plan.
 pub fn make(root: &Path, board: &str, flavour: &str, profile: Profile) -> Result<Plan> {
-    let catalog = Catalog::load(&[root])?;
+    let trees = Trees::of(root);
+    let catalog = trees.catalog()?;
     let board = catalog.board(board)?;
     let flavour = catalog.flavour(flavour)?;
-    let read = |arch: Arch| Lock::read(&lock::flavour_lock(root, &flavour.name, arch.debian()));
+    trees.check_overlays(board)?;
+    let read = |arch: Arch| Lock::read(&trees.lock(&catalog, board, flavour, arch));
     let target = read(board.arch)?;
     // The twin is configured natively, and the builder runs on amd64.
     let twin = if board.arch == Arch::Amd64 { target.clone() } else { read(Arch::Amd64)? };
-    let inputs = inputs::hash(root, board)?;
+    let inputs = inputs::hash(&trees, board)?;
     let plan = Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))?;
     if profile == Profile::Release {
         plan.releasable()?;
