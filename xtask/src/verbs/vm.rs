@@ -7,9 +7,9 @@ use clap::Args;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
 use super::plan::DEFAULT_FLAVOUR;
-use crate::board::Catalog;
 use crate::packages::cache::Cache;
 use crate::tools::{self, Tools};
+use crate::trees::Trees;
 use crate::ui;
 use crate::vm::{self, Emulator, Lab, NodeSpec, scenario};
 
@@ -61,7 +61,7 @@ impl VmVerb {
         ensure!(image.is_file(), "there is no image `{}`: build it with `cargo xtask image {}`", image.display(), self.board);
         let cache = Cache::open()?;
         let mut tools = Tools::prepare(&repo, tools::LOCK, &cache, None)?;
-        let arch = Catalog::load(&[&repo])?.board(&self.board)?.arch;
+        let arch = Trees::of(&repo).catalog()?.board(&self.board)?.arch;
         if let Some(layer) = tools::machine_layer(arch) {
             tools = tools.with_layer(&repo, layer, &cache, None)?;
         }

@@ -12,8 +12,10 @@ use crate::packages::lock::{Lock, flavour_lock};
 use crate::packages::resolve::{Means, Update, Wanted, changes, resolve};
 use crate::packages::sources::Sources;
 use crate::tools::{LOCK, Tools};
+use crate::trees::Trees;
 use crate::ui;
 
+mod added;
 mod tools;
 
 /// Makes the locks that builds read, with apt: all of them, or those of one flavour or of the tools tree.
@@ -62,10 +64,11 @@ impl LockVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         let repo = super::root()?;
-        let catalog = Catalog::load(&[&repo])?;
+        let trees = Trees::of(&repo);
+        let catalog = trees.catalog()?;
         let sources = Sources::read(&repo)?;
         let cache = Cache::open()?;
-        let mut jobs = self.jobs(&repo, &catalog)?;
+        let mut jobs = if trees.added().is_empty() { self.jobs(&repo, &catalog)? } else { self.added_jobs(&trees, &catalog)? };
         let old = |job: &Job| if job.path.exists() { Lock::read(&job.path).map(Some) } else { Ok(None) };
         let update = if self.update.is_empty() { Update::All } else { Update::Only(self.update.clone()) };
         if !self.update.is_empty() && self.name.is_none() {
@@ -124,6 +127,22 @@ impl LockVerb {
         let tools = Tools::prepare(repo, LOCK, cache, None)
             .context("apt can't be run from the tools tree; where the host has an apt, `cargo xtask lock tools --host-apt` makes that tree's lock anew")?;
         Ok(Some(tools.root().to_owned()))
+    }
+
+    /// The locks of added trees: those of the checkout are not theirs to move.
+    fn added_jobs(&self, trees: &Trees, catalog: &Catalog) -> Result<Vec<Job>> {
+        let flavours: Vec<_> = match self.name.as_deref() {
+            Some(name) => vec![catalog.flavour(name)?],
+            None => catalog.flavours.iter().collect(),
+        };
+        let known: BTreeSet<Arch> = catalog.boards.iter().map(|board| board.arch).collect();
+        let arches: Vec<Arch> = known.into_iter().filter(|arch| self.arch.as_ref().is_none_or(|name| name == arch.debian())).collect();
+        let wanted = added::wanted(trees, catalog, &flavours, &arches)?;
+        if wanted.is_empty() {
+            println!("The added trees need no locks of their own: their boards ask for nothing that the flavours' locks lack.");
+        }
+        let job = |(path, wanted): (PathBuf, Wanted)| Job { path, arch: wanted.arch.clone(), from: From::Flavour(wanted) };
+        Ok(wanted.into_iter().map(job).collect())
     }
 
     /// The locks that the arguments name.
