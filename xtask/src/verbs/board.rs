@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
 
 use crate::board::Catalog;
+use crate::trees::Trees;
 
 /// Values of a family that are longer than this are not repeated in a board's file.
 const SHOWN_VALUE_MAX_CHARS: usize = 100;
@@ -44,10 +45,12 @@ impl BoardVerb {
     pub fn run(self) -> Result<()> {
         let What::New(new) = self.what;
         let repo = super::root()?;
-        let catalog = Catalog::load(&[&repo])?;
-        let files = new.plan(&repo, &catalog)?;
+        let trees = Trees::of(&repo);
+        let files = new.plan(&trees, &trees.catalog()?)?;
+        // Into the tree that was named last, else into the checkout.
+        let tree = trees.added().last().unwrap_or(&repo);
         for (path, text) in &files {
-            let full = repo.join(path);
+            let full = tree.join(path);
             let doing = || format!("failed to write `{}`", path.display());
             let folder = full.parent().with_context(doing)?;
             std::fs::create_dir_all(folder).with_context(doing)?;
@@ -55,9 +58,9 @@ impl BoardVerb {
             std::fs::File::create_new(&full)
                 .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
                 .with_context(doing)?;
-            println!("{}", path.display());
+            println!("{}", full.strip_prefix(&repo).unwrap_or(&full).display());
         }
-        match Catalog::load(&[&repo]) {
+        match trees.catalog() {
             Ok(_) => println!("\nNext: fill it in, then cargo xtask boards, and cargo xtask plan {}", new.name),
             Err(missing) => println!("\nstill to be said: {missing}\nNext: fill it in, then cargo xtask boards"),
         }
@@ -67,7 +70,7 @@ impl BoardVerb {
 
 impl New {
     /// The files to write, relative to the tree.
-    fn plan(&self, tree: &Path, catalog: &Catalog) -> Result<Vec<(PathBuf, String)>> {
+    fn plan(&self, trees: &Trees, catalog: &Catalog) -> Result<Vec<(PathBuf, String)>> {
         for name in [&self.family, &self.name] {
             let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
             ensure!(
@@ -86,20 +89,21 @@ impl New {
         let folder = Path::new("board-configs").join(&self.family);
         let own = folder.join("family.toml");
         let mut files = Vec::new();
-        let family = match (std::fs::read_to_string(tree.join(&own)), &self.like) {
-            (Ok(_), Some(_)) => bail!("the family `{}` is there already: leave --like out, or name another family", self.family),
-            (Ok(text), None) => text,
-            (Err(_), Some(like)) => {
+        let read = |path: &Path| trees.roots().iter().find_map(|root| std::fs::read_to_string(root.join(path)).ok());
+        let family = match (read(&own), &self.like) {
+            (Some(_), Some(_)) => bail!("the family `{}` is there already: leave --like out, or name another family", self.family),
+            (Some(text), None) => text,
+            (None, Some(like)) => {
                 let like = catalog.board(like)?;
                 let source = like.files.first().context("the board has no family file")?;
-                let text = std::fs::read_to_string(tree.join(source)).with_context(|| format!("failed to read `{}`", source.display()))?;
+                let text = read(source).with_context(|| format!("failed to read `{}`", source.display()))?;
                 files.push((
                     own.clone(),
                     format!("# Begun as a copy of {}: change what differs, and what this line says.\n{text}", source.display()),
                 ));
                 text
             }
-            (Err(_), None) => {
+            (None, None) => {
                 let mut known: Vec<&str> = catalog.boards.iter().map(|board| board.family.as_str()).collect();
                 known.dedup();
                 bail!(
@@ -158,7 +162,8 @@ mod tests {
 
     fn plan(dir: &Path, family: &str, name: &str, like: Option<&str>) -> Result<Vec<(PathBuf, String)>> {
         let new = New { family: family.to_owned(), name: name.to_owned(), title: None, like: like.map(str::to_owned) };
-        new.plan(dir, &Catalog::load(&[dir]).unwrap())
+        let trees = Trees::new(dir, &[]);
+        new.plan(&trees, &trees.catalog().unwrap())
     }
 
     fn write(dir: &Path, files: &[(PathBuf, String)]) {

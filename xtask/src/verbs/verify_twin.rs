@@ -84,7 +84,7 @@ impl VerifyTwinVerb {
 
 /// The reference, from the cache or made.
 fn reference(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result<Tree> {
-    let ids = Ids::load(&shop.repo)?;
+    let ids = Ids::load(&crate::trees::Trees::of(&shop.repo))?;
     let mut hash = Sha256::new();
     hash.update("reference 1");
     packages.iter().for_each(|package| hash.update(&package.sha256));
