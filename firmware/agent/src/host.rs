@@ -34,12 +34,17 @@ impl Sampler {
         }
         if let Ok(fs) = nix::sys::statvfs::statvfs(data) {
             let unit = fs.fragment_size();
-            host.storage_total_bytes = fs.blocks() * unit;
-            host.storage_available_bytes = fs.blocks_available() * unit;
+            host.storage_total_bytes = bytes(fs.blocks(), unit);
+            host.storage_available_bytes = bytes(fs.blocks_available(), unit);
         }
         host.temperature_celsius = hottest();
         host
     }
+}
+
+/// Blocks as bytes: the system's counters have 32 bits on some processors and 64 on others.
+fn bytes(blocks: impl Into<u64>, unit: impl Into<u64>) -> u64 {
+    blocks.into().saturating_mul(unit.into())
 }
 
 /// The hottest sensor that gives a believable figure.

@@ -10,13 +10,13 @@ use crate::tree::{Entry, Kind, Tree, TreePath};
 
 /// Paths on which the two may differ, beside those that no image takes from a delta ([`rules::left_out`]), each with its reason.
 const EXPLAINED: &[(&str, &str)] = &[
-    ("/dev/**", "device nodes of the reference's own making; a node has devtmpfs"),
     ("/etc/apt/**", "where the reference took its packages from"),
-    ("/etc/resolv.conf", "the reference has the builder's own while it is made"),
+    ("/etc/fstab", "mmdebstrap's own: a comment that says it is not configured"),
+    ("/var/lib/apt", "apt's state: the twin is configured by dpkg alone"),
     ("/var/lib/apt/**", "apt's state: the twin is configured by dpkg alone"),
-    ("/etc/.resolv.conf.systemd-resolved.bak", "the reference's copy of the builder's own"),
-    ("/usr/lib/udev/hwdb.bin", "the same records; their order follows the folder's order on disk"),
 ];
+/// Why two links that are written in two ways are no difference.
+const SAME_END: &str = "both links lead to the same path: systemd's presets write /usr/lib, its helper for scripts /lib";
 
 /// One path on which two trees differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub fn differences(ours: &Tree, reference: &Tree) -> Result<Vec<Difference>> {
         let Some(what) = difference(ours, reference, path)? else { continue };
         let absolute = format!("/{path}");
         let rule = explained.iter().find(|(globs, _)| globs.matches(&absolute)).map(|(_, reason)| *reason);
-        found.push(Difference { path: path.clone(), what, explained: rules::left_out(path).or(rule) });
+        let links = || same_end(ours, reference, path).then_some(SAME_END);
+        found.push(Difference { path: path.clone(), what, explained: rules::left_out(path).or(rule).or_else(links) });
     }
     Ok(found)
 }
@@ -72,6 +73,13 @@ fn content(ours: &Tree, reference: &Tree, here: &Entry, there: &Entry) -> Result
         (Kind::File(a), Kind::File(b)) => Some(first_line(&a.read()?, &b.read()?)),
         _ => Some("another kind of file".to_owned()),
     })
+}
+
+/// Whether links of both sides lead to one path that is there.
+fn same_end(ours: &Tree, reference: &Tree, path: &str) -> bool {
+    let is_link = |tree: &Tree| matches!(tree.get(path).map(|entry| &entry.kind), Some(Kind::Symlink(_)));
+    let end = |tree: &Tree| tree.resolve(path).map(|found| found.path).ok();
+    is_link(ours) && is_link(reference) && end(ours).is_some() && end(ours) == end(reference)
 }
 
 /// What an entry holds: a second name stands for the file.
@@ -120,6 +128,14 @@ mod tests {
         assert_eq!(paths, ["a", "b", "c", "d", "only", "other"]);
         assert_eq!(found[0].1, "line 2: `y` by the twin, `z` in the reference");
         assert!(found[3].1.starts_with("mode 0755"), "{}", found[3].1);
+    }
+
+    #[test]
+    fn links_that_lead_to_one_place_are_the_same() {
+        let side = |to: &str| tree(&[("lib", link("usr/lib")), ("usr/lib/x", file("x")), ("usr/lib/y", file("y")), ("etc/l", link(to))]);
+        assert_eq!(unexplained(&side("/lib/x"), &side("../usr/lib/x")), []);
+        assert_eq!(unexplained(&side("/lib/x"), &side("/usr/lib/y")).len(), 1);
+        assert_eq!(unexplained(&side("/lib/none"), &side("/usr/lib/none")).len(), 1);
     }
 
     #[test]

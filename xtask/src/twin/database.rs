@@ -1,6 +1,6 @@
 //! dpkg's database, written as if dpkg had unpacked every package and configured none (deb-status of dpkg(1), /var/lib/dpkg).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -40,6 +40,28 @@ pub fn info_name(control: &ControlFields) -> String {
         Some("same") => format!("{}:{}", control.package(), control.architecture()),
         _ => control.package().to_owned(),
     }
+}
+
+/// Names of the Essential packages and of all that they depend on: what every script may count on.
+pub fn essential<'c>(controls: &[&'c ControlFields]) -> Vec<&'c str> {
+    let mut by_name: BTreeMap<String, &ControlFields> = BTreeMap::new();
+    for control in controls {
+        for provided in control.provides() {
+            by_name.entry(provided.name).or_insert(control);
+        }
+    }
+    // A real package wins over those that provide its name.
+    by_name.extend(controls.iter().map(|control| (control.package().to_owned(), *control)));
+    let mut todo: Vec<&ControlFields> = controls.iter().copied().filter(|control| control.essential()).collect();
+    let mut found = BTreeSet::new();
+    while let Some(control) = todo.pop() {
+        if found.insert(control.package()) {
+            let needs = control.pre_depends().into_iter().chain(control.depends());
+            // Of alternatives, the first that is here; dpkg itself says if that is not enough.
+            todo.extend(needs.filter_map(|group| group.iter().find_map(|relation| by_name.get(&relation.name).copied())));
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// Writes the database below `root`. `debs` and `packages` go in step.
@@ -147,6 +169,19 @@ fn pending(file_triggers: &BTreeSet<String>, shipped: &BTreeSet<String>) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_scripts_count_on_is_essential_with_its_needs() {
+        let control = |text: &str| ControlFields::parse(text).unwrap();
+        let all = [
+            control("Package: sh\nEssential: yes\nPre-Depends: libc (>= 1)\nDepends: gone | awk"),
+            control("Package: mawk\nProvides: awk\nDepends: sh"),
+            control("Package: libc\nDepends: libgcc"),
+            control("Package: libgcc"),
+            control("Package: app\nDepends: sh"),
+        ];
+        assert_eq!(essential(&all.iter().collect::<Vec<_>>()), ["libc", "libgcc", "mawk", "sh"]);
+    }
 
     #[test]
     fn interests_are_read_with_their_kind() {

@@ -31,12 +31,13 @@ use crate::ui;
 use ids::Ids;
 
 /// Changes whenever this module makes another delta from the same inputs.
-const RECIPE: &str = "twin 2";
+const RECIPE: &str = "twin 3";
 
 /// How the twin's packages are unpacked by GNU tar: as dpkg would, links of the merged /usr kept.
 const EXTRACT: &str = "--directory=/twin --same-owner --same-permissions --keep-directory-symlink --no-overwrite-dir --numeric-owner --xattrs --xattrs-include=*";
 
-/// Runs inside the twin, after its files and dpkg's database are there. `$@`: packages with a preinst, in order.
+/// Runs inside the twin, after its files and dpkg's database are there. `$ESSENTIAL`: packages that every script may count on, which are
+/// configured before the others; `$@`: packages with a preinst, in order.
 const CONFIGURE: &str = r#"
 set -eu
 export DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true DPKG_ROOT= DPKG_ADMINDIR=/var/lib/dpkg
@@ -45,6 +46,7 @@ for name in "$@"; do
     DPKG_MAINTSCRIPT_PACKAGE=$package DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_ARCH=amd64 DPKG_MAINTSCRIPT_NAME=preinst \
         "/var/lib/dpkg/info/$name.preinst" install >&2 || { echo "the preinst of $package failed" >&2; exit 1; }
 done
+dpkg --configure --no-triggers --force-confold $ESSENTIAL >&2
 dpkg --configure --pending --force-confold >&2
 dpkg --audit >&2
 set -- /overlay/*/usr/lib/sysusers.d/*.conf
@@ -197,6 +199,8 @@ fn configure(inputs: &Inputs<'_>, debs: &[Deb], lower: &Path, changes: &Path) ->
     for (number, overlay) in inputs.overlays.iter().enumerate().filter(|(_, overlay)| overlay.is_dir()) {
         sandbox = sandbox.bind(overlay, &format!("/overlay/{number}"));
     }
+    let controls: Vec<_> = debs.iter().map(|deb| &deb.control).collect();
+    sandbox = sandbox.env("ESSENTIAL", &database::essential(&controls).join(" "));
     let mut argv = vec!["sh".to_owned(), "-c".into(), CONFIGURE.into(), "configure".into()];
     argv.extend(debs.iter().filter(|deb| deb.members.contains_key("preinst")).map(|deb| database::info_name(&deb.control)));
     let total = debs.len();

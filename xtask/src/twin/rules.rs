@@ -35,6 +35,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("etc/group-", "a copy"),
     ("etc/shadow-", "a copy"),
     ("etc/gshadow-", "a copy"),
+    ("var/lib/sgml-base/supercatalog.old", "a copy"),
     ("etc/.pwd.lock", "a lock"),
     ("etc/hostname", "set by cloudy.toml at boot"),
 ];
