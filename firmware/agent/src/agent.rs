@@ -4,7 +4,7 @@ use crate::http::{self, Listener};
 use crate::limits::{AGENT_SOCKET, DATA_DIR};
 use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, NetConfig, NetHandle};
 use crate::state::App;
-use crate::{host, notify, settings};
+use crate::{host, kept, notify, settings};
 use anyhow::{Context, Result};
 use contract::settings::{Door, Settings};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,6 +30,8 @@ pub struct Options {
     pub broker: PathBuf,
     /// The node's name; none for the machine's.
     pub name: Option<String>,
+    /// Where init's report lies.
+    pub boot_report: PathBuf,
 }
 
 /// The local socket of the agent with that data folder.
@@ -44,6 +46,7 @@ pub fn socket_of(data: &Path) -> PathBuf {
 pub async fn run(options: Options) -> Result<()> {
     let data = &options.data;
     std::fs::create_dir_all(data).with_context(|| format!("making the data folder `{}`", data.display()))?;
+    let boot = kept::report(&options.boot_report);
     settings::take_local_inbox(data);
     let stored = settings::load(data);
     let name = options.name.or_else(|| stored.values.hostname.as_ref().map(ToString::to_string)).unwrap_or_else(host::name);
@@ -55,9 +58,16 @@ pub async fn run(options: Options) -> Result<()> {
     let socket = options.socket.unwrap_or_else(|| socket_of(data));
     let local = listen_locally(&socket)?;
 
-    let net = start_net(data, options.bind, &name, &stored.values).await;
+    // Another identity would be another node, and a life that is not kept would be lived twice.
+    let net = match &boot {
+        Some(report) if !kept::keeps(report.data) => {
+            log::error!("this node's data is not kept in this run: no identity is made, and no microcloud is joined");
+            None
+        }
+        _ => start_net(data, options.bind, &name, &stored.values).await,
+    };
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-    let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone()));
+    let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot));
 
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();

@@ -34,7 +34,7 @@ pub struct Check {
 /// All checks, in the order in which a person would look.
 pub fn examine(status: &Status, view: Option<&ClusterView>) -> Vec<Check> {
     let mut checks = machine(status);
-    checks.extend(network(view));
+    checks.extend(network(status, view));
     checks.extend(services(status));
     checks
 }
@@ -88,6 +88,8 @@ fn machine(status: &Status) -> Vec<Check> {
     if let Some(boot) = &status.boot {
         let slot = boot.slot.clone().unwrap_or_else(|| "?".to_owned());
         checks.push(judged(status, "boot", &["rolled-back", "boot"], format!("slot {slot}")));
+        let kept = if status.keeps_data() { "kept" } else { "not kept" };
+        checks.push(judged(status, "data", &["data-lost", "data-read-only"], kept.to_owned()));
     }
     if status.clock.unix_seconds < EARLIEST_CLOCK_SECS {
         checks.push(check("expiry", Verdict::Note, "the clock is unsure, so the expiry of invites can't be judged", ""));
@@ -136,8 +138,12 @@ fn multicast_route() -> Check {
     }
 }
 
-fn network(view: Option<&ClusterView>) -> Vec<Check> {
+fn network(status: &Status, view: Option<&ClusterView>) -> Vec<Check> {
     let Some(view) = view else {
+        if !status.keeps_data() {
+            let seen = "the node stays outside of its microcloud, since its data is not kept";
+            return vec![check("network", Verdict::Ill, seen, "Do what the check `data` says.")];
+        }
         return vec![check(
             "network",
             Verdict::Ill,

@@ -8,6 +8,7 @@ mod confirm;
 mod doctor;
 mod host;
 mod http;
+mod kept;
 mod limits;
 mod logging;
 mod mounts;

@@ -3,6 +3,7 @@
 use crate::limits::{EARLIEST_CLOCK_SECS, HOT_CELSIUS, MEMORY_LOW_PERCENT, STORAGE_LOW_PERCENT};
 use crate::status::{Docker, Problem, Services, Severity, Status};
 use crate::text::Lang;
+use contract::report::DataState;
 
 /// Everything that is wrong in `status`, the worst first. `network` are sentences from the network part.
 pub fn find(status: &Status, network: &[String], lang: Lang) -> Vec<Problem> {
@@ -61,6 +62,7 @@ fn settings(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
 
 fn boot(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
     let Some(boot) = &status.boot else { return };
+    found.extend(boot.data.and_then(|state| of_data(state, lang)));
     if let Some(reason) = &boot.rollback {
         found.push(problem(
             "rolled-back",
@@ -84,6 +86,41 @@ fn boot(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
             lang.pick(format!("At boot: {line}"), format!("Al arrancar: {line}"), format!("En arrencar: {line}")),
             String::new(),
         ));
+    }
+}
+
+/// What data in that state means, if it is not kept: the node then makes no identity and joins nothing (see `kept`).
+pub fn of_data(state: DataState, lang: Lang) -> Option<Problem> {
+    match state {
+        DataState::Lost => Some(problem(
+            "data-lost",
+            Severity::Error,
+            lang.pick(
+                "This node's data can't be read. It stays outside of its microcloud, and nothing that is done now is kept.",
+                "No se pueden leer los datos de este nodo. Queda fuera de su micronube, y nada de lo que se haga ahora se conserva.",
+                "No es poden llegir les dades d'aquest node. Queda fora del seu micronúvol, i res del que es faci ara no es conserva.",
+            ),
+            lang.pick(
+                "Switch the node off and on. If that does not help, put an empty file `repair-data` on the config partition and start it again: files may be lost. If the card or disk is broken, flash a new one and join with a new invite.",
+                "Apague y encienda el nodo. Si no basta, ponga un archivo vacío `repair-data` en la partición config y vuelva a encenderlo: puede que se pierdan archivos. Si la tarjeta o el disco está roto, grabe otro y únase con una invitación nueva.",
+                "Apagueu i engegueu el node. Si no n'hi ha prou, poseu un fitxer buit `repair-data` a la partició config i torneu a engegar-lo: potser es perdran fitxers. Si la targeta o el disc està espatllat, graveu-ne un altre i uniu-vos-hi amb una invitació nova.",
+            ),
+        )),
+        DataState::ReadOnly => Some(problem(
+            "data-read-only",
+            Severity::Error,
+            lang.pick(
+                "This node's data is damaged, so it is only read. The node stays outside of its microcloud, and nothing that is done now is kept.",
+                "Los datos de este nodo están dañados y solo se leen. El nodo queda fuera de su micronube, y nada de lo que se haga ahora se conserva.",
+                "Les dades d'aquest node estan malmeses i només es llegeixen. El node queda fora del seu micronúvol, i res del que es faci ara no es conserva.",
+            ),
+            lang.pick(
+                "Save what you need from it. Then put an empty file `repair-data` on the config partition and start the node again.",
+                "Guarde lo que necesite de él. Después ponga un archivo vacío `repair-data` en la partición config y vuelva a encender el nodo.",
+                "Deseu el que en necessiteu. Després poseu un fitxer buit `repair-data` a la partició config i torneu a engegar el node.",
+            ),
+        )),
+        DataState::Clean | DataState::Repaired => None,
     }
 }
 
@@ -273,6 +310,27 @@ pub(crate) mod tests {
         let ids: Vec<_> = found.iter().map(|p| p.id.as_str()).collect();
         assert_eq!(ids, ["settings-broken", "storage-low", "unit-failed", "rolled-back", "clock-wrong", "docker-stopped", "network"]);
         assert!(found[0].what.contains("line 3, column 1"));
+    }
+
+    #[test]
+    fn data_that_is_not_kept_is_the_first_problem_in_every_language() {
+        for (state, id) in [(DataState::Lost, "data-lost"), (DataState::ReadOnly, "data-read-only")] {
+            let mut status = well();
+            status.boot = Some(Boot { data: Some(state), problems: vec!["in init's words".to_owned()], ..Boot::default() });
+            assert!(!status.keeps_data());
+            assert_eq!(ids(&status), [id, "boot"]);
+            let mut words =
+                [Lang::En, Lang::Es, Lang::Ca].map(|lang| find(&status, &[], lang).remove(0)).map(|problem| problem.what + &problem.mend);
+            assert!(words.iter().all(|words| words.contains("`repair-data`")));
+            words.sort();
+            assert!(words[0] != words[1] && words[1] != words[2]);
+        }
+        for state in [DataState::Clean, DataState::Repaired] {
+            let mut status = well();
+            status.boot = Some(Boot { data: Some(state), ..Boot::default() });
+            assert!(status.keeps_data());
+            assert_eq!(ids(&status), Vec::<String>::new());
+        }
     }
 
     #[test]

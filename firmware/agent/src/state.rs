@@ -8,7 +8,7 @@ use crate::problems;
 use crate::status::{Boot, Clock, Docker, Host, Services, Status};
 use crate::text::Lang;
 use crate::units::Systemd;
-use contract::paths::BOOT_REPORT;
+use contract::report::Report;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -49,6 +49,7 @@ pub struct App {
     name: String,
     pages: Vec<SocketAddr>,
     net: Option<NetHandle>,
+    boot: Option<Report>,
     systemd: Systemd,
     sampler: Mutex<Sampler>,
     host: Sampled<Host>,
@@ -57,14 +58,15 @@ pub struct App {
 
 impl App {
     /// `data` is the agent's data folder, `broker` the broker's socket, `name` the node's name,
-    /// `pages` where its page is served.
-    pub fn new(data: PathBuf, broker: PathBuf, name: String, pages: Vec<SocketAddr>, net: Option<NetHandle>) -> Self {
+    /// `pages` where its page is served, `boot` what init saw.
+    pub fn new(data: PathBuf, broker: PathBuf, name: String, pages: Vec<SocketAddr>, net: Option<NetHandle>, boot: Option<Report>) -> Self {
         Self {
             data,
             broker,
             name,
             pages,
             net,
+            boot,
             systemd: Systemd::default(),
             sampler: Mutex::new(Sampler::new()),
             host: Sampled::new(HOST_MAX_AGE),
@@ -98,18 +100,17 @@ impl App {
     pub async fn status(&self, lang: Lang) -> Status {
         let host = self.host.get(async || self.sampler.lock().await.sample(&self.data)).await;
         let (services, docker) = self.machine.get(async || self.ask_machine().await).await;
-        let report = boot_report();
         let view = self.view();
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            build: report.as_ref().map(|r| r.build.to_string()),
+            build: self.boot.as_ref().map(|r| r.build.to_string()),
             name: self.name.clone(),
             node: view.as_ref().map(|v| v.me.id.clone()),
             pages: self.pages.iter().map(ToString::to_string).collect(),
             addresses: host::addresses().iter().map(ToString::to_string).collect(),
             clock: Clock { unix_seconds: host::now_secs(), synchronised: synchronised() },
             host,
-            boot: report.map(boot),
+            boot: self.boot.as_ref().map(boot),
             docker,
             services,
             settings: crate::settings::state(&self.data),
@@ -135,17 +136,17 @@ impl App {
     }
 }
 
-/// Init's report, if this is an image and the report can be read.
-fn boot_report() -> Option<contract::report::Report> {
-    let text = std::fs::read_to_string(BOOT_REPORT).ok()?;
-    serde_json::from_str(&text).inspect_err(|error| log::warn!("`{BOOT_REPORT}` can't be understood: {error}")).ok()
-}
-
-fn boot(report: contract::report::Report) -> Boot {
+fn boot(report: &Report) -> Boot {
     // A failure of the build that runs now is one that it got over.
-    let rollback = report.last_failure.filter(|f| f.build != report.build).map(|f| format!("{}: {}", f.step, f.reason));
+    let rollback = report.last_failure.as_ref().filter(|f| f.build != report.build).map(|f| format!("{}: {}", f.step, f.reason));
     let confirmed = report.trial.is_none() || std::path::Path::new(CONFIRMED_MARK).exists();
-    Boot { slot: Some(report.slot.to_string()), confirmed: Some(confirmed), rollback, problems: report.warnings }
+    Boot {
+        slot: Some(report.slot.to_string()),
+        confirmed: Some(confirmed),
+        data: Some(report.data),
+        rollback,
+        problems: report.warnings.clone(),
+    }
 }
 
 /// Whether the kernel's clock follows a time server (adjtimex(2): no STA_UNSYNC), as far as timesyncd says.

@@ -2,6 +2,7 @@
 //!
 //! Every shape is plain data in kebab-case JSON, made in one place and read by the page, the API and the command line alike.
 
+use contract::report::DataState;
 use serde::{Deserialize, Serialize};
 
 /// All that a node says about itself: `/api/v1/status`.
@@ -70,6 +71,13 @@ pub struct Host {
     pub temperature_celsius: Option<f32>,
 }
 
+impl Status {
+    /// Whether what the node does is kept: not when its data is damaged or lost.
+    pub fn keeps_data(&self) -> bool {
+        self.boot.as_ref().and_then(|boot| boot.data).is_none_or(crate::kept::keeps)
+    }
+}
+
 /// What init saw, as the page shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,6 +86,9 @@ pub struct Boot {
     pub slot: Option<String>,
     /// Whether this slot was confirmed as good; an unconfirmed one spends tries.
     pub confirmed: Option<bool>,
+    /// In what state the node's data is: `clean`, `repaired`, `read-only`, `lost`.
+    #[serde(default)]
+    pub data: Option<DataState>,
     /// Why the last update was rolled back, if one was.
     pub rollback: Option<String>,
     /// What went wrong at boot, in init's words.

@@ -12,6 +12,12 @@ use std::time::{Duration, Instant};
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const WORDS: [&str; 7] = ["agent", "--http", "127.0.0.1:0", "--bind", "127.0.0.1:0", "--broker", "/nonexistent/broker.sock"];
+
+/// What init reports of a boot.
+const REPORT: &str = r#"{"build":"00112233445566778899aabbccddeeff","slot":"a","disk":"/dev/sda","partitions":[],"trial":null,"entries":[],
+"first_boot":false,"data":"STATE","fsck":null,"clock":"hardware","watchdog_seconds":null,"last_failure":null,"warnings":[],"steps":[]}"#;
+
 #[expect(clippy::disallowed_methods, reason = "the test runs the program itself")]
 fn cloudy() -> Command {
     Command::new(env!("CARGO_BIN_EXE_cloudy"))
@@ -32,9 +38,29 @@ impl Agent {
         agent
     }
 
+    /// Starts with what init would have said of data.
+    fn start_with_data(name: &str, toml: &str, state: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join("cloudy.toml"), format!("hostname = \"{name}\"\n{toml}")).unwrap();
+        let agent = Self { child: Self::spawn_with_data(data.path(), state), data };
+        agent.wait_until_up();
+        agent
+    }
+
+    fn spawn_with_data(data: &Path, state: &str) -> Child {
+        let report = data.join("boot.json");
+        let text = REPORT.replace("STATE", state);
+        std::fs::write(&report, text).unwrap();
+        cloudy()
+            .args(WORDS)
+            .args(["--data".as_ref(), data, "--boot-report".as_ref(), report.as_path()])
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap()
+    }
+
     fn spawn(data: &Path) -> Child {
-        let words = ["agent", "--http", "127.0.0.1:0", "--bind", "127.0.0.1:0", "--broker", "/nonexistent/broker.sock", "--data"];
-        cloudy().args(words).arg(data).stderr(Stdio::inherit()).spawn().unwrap()
+        cloudy().args(WORDS).arg("--data").arg(data).stderr(Stdio::inherit()).spawn().unwrap()
     }
 
     fn wait_until_up(&self) {
@@ -167,4 +193,46 @@ fn a_broken_cloudy_toml_is_named_and_does_not_stop_the_agent() {
     let file = agent.data.path().join("cloudy.toml");
     let checked = cloudy().arg("check").arg(&file).output().unwrap();
     assert!(!checked.status.success() && String::from_utf8_lossy(&checked.stdout).contains("line 4, column 1"));
+}
+
+#[test]
+fn a_node_whose_data_is_not_kept_makes_no_identity_and_stays_outside() {
+    const FOUND: &str = "[join]\nfound = \"Gracia\"\nmdns = false\n";
+    for (state, id, word) in [("lost", "data-lost", "can't be read"), ("read-only", "data-read-only", "is only read")] {
+        let mut lone = Agent::start_with_data("lone", FOUND, state);
+        assert!(!lone.data.path().join("net").exists(), "an identity was made");
+        let status = lone.json(&["status"]);
+        assert_eq!(
+            (&status["node"], &status["boot"]["data"], &status["problems"][0]["id"]),
+            (&Value::Null, &state.into(), &id.into()),
+            "{status}"
+        );
+        let page = lone.page();
+        assert!(get(&page, "/", &[]).1.contains(word) && get(&page, "/", &[]).1.contains("repair-data"));
+        assert!(get(&page, "/", &["Accept-Language: es"]).1.contains("Este nodo queda fuera de su micronube"));
+        assert!(get(&page, "/", &["Accept-Language: ca"]).1.contains("Aquest node queda fora del seu micronúvol"));
+        for words in [["join", "x"].as_slice(), &["invite"], &["found", "x"]] {
+            assert!(!lone.run(words).status.success(), "{words:?}");
+        }
+        let doctor = lone.run(&["doctor"]);
+        let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        assert!(
+            !doctor.status.success() && said.contains("ILL  data") && said.contains("ILL  network") && said.contains("repair-data"),
+            "{said}"
+        );
+        assert!(!lone.data.path().join("net").exists(), "an identity was made");
+        // With its data back it is a node like any other.
+        lone.stop();
+        lone.child = Agent::spawn_with_data(lone.data.path(), "repaired");
+        lone.wait_until_up();
+        wait("it has founded", || (lone.alive() == ["lone"]).then_some(()));
+        // And what it is does not change while its data is not kept: not its epoch either.
+        lone.stop();
+        let epoch = std::fs::read(lone.data.path().join("net/epoch")).unwrap();
+        lone.child = Agent::spawn_with_data(lone.data.path(), state);
+        lone.wait_until_up();
+        assert_eq!(lone.json(&["status"])["node"], Value::Null);
+        lone.stop();
+        assert_eq!(std::fs::read(lone.data.path().join("net/epoch")).unwrap(), epoch);
+    }
 }

@@ -9,6 +9,7 @@ use crate::units::Action;
 use crate::{agent, broker, confirm, logging, settings};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use contract::paths::BOOT_REPORT;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,6 +45,9 @@ enum Verb {
         /// The node's name [default: hostname of cloudy.toml, or the machine's].
         #[arg(long)]
         name: Option<String>,
+        /// Where init's report lies.
+        #[arg(long, hide = true, default_value = BOOT_REPORT)]
+        boot_report: PathBuf,
     },
     /// Run the broker, which asks Docker for the agent.
     Broker {
@@ -167,9 +171,9 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
 /// Whatever went wrong, with what was being done.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
-        Verb::Agent { data, http, bind, socket, broker, name } => {
+        Verb::Agent { data, http, bind, socket, broker, name, boot_report } => {
             logging::start();
-            agent::run(agent::Options { data, http, bind, socket, broker, name }).await?;
+            agent::run(agent::Options { data, http, bind, socket, broker, name, boot_report }).await?;
         }
         Verb::Broker { socket } => {
             logging::start();

@@ -38,7 +38,7 @@ pub fn body(status: &Status, view: Option<&ClusterView>, lang: Lang) -> Markup {
     let words = lang.words();
     html! {
         (problems(status, words))
-        (neighbours(view, words))
+        (neighbours(status, view, words))
         (this_node(status, words))
         (services(status, words))
     }
@@ -71,7 +71,7 @@ fn severity(severity: Severity) -> &'static str {
     }
 }
 
-fn neighbours(view: Option<&ClusterView>, words: &Words) -> Markup {
+fn neighbours(status: &Status, view: Option<&ClusterView>, words: &Words) -> Markup {
     let community = view.and_then(|v| v.community.as_ref());
     let others: Vec<&MemberView> = view.map(|v| v.members.iter().filter(|m| !m.me).collect()).unwrap_or_default();
     let joining = view.and_then(|v| v.joining.as_ref());
@@ -80,7 +80,8 @@ fn neighbours(view: Option<&ClusterView>, words: &Words) -> Markup {
             h2 { (words.neighbours) }
             @match community {
                 Some(community) => p { (words.community) ": " strong { (community.name) } },
-                None => p { (words.no_community) },
+                None if status.keeps_data() => p { (words.no_community) },
+                None => p { (words.stays_outside) },
             }
             @if let Some(joining) = joining {
                 p { (words.joining) ": " (joining.what) " (" (joining.attempts) " " (words.attempts) ")" }

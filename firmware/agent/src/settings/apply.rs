@@ -5,9 +5,13 @@
 
 use super::render::{self, NETWORK_DIR, NETWORK_PREFIX, RUN_DIR};
 use super::store::{self, INBOX};
+use crate::kept;
 use crate::limits::{DATA_DIR, SETTINGS_DIR, SETTLE_TIMEOUT_SECS};
 use crate::mounts::Mounted;
+use crate::text::Lang;
 use anyhow::{Context, Result};
+use contract::paths::BOOT_REPORT;
+use contract::report::DataState;
 use contract::settings::Settings;
 use contract::settings::inbox::Stored;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
@@ -15,6 +19,9 @@ use std::path::Path;
 
 /// What went wrong when the settings were applied: a JSON list of sentences.
 const PROBLEMS: &str = "/run/cloudy-settings/problems.json";
+/// What agetty shows before the login.
+const ISSUE_DIR: &str = "/run/issue.d";
+const ISSUE: &str = "50-cloudy-data.issue";
 /// Where time zones are.
 const ZONEINFO: &str = "/usr/share/zoneinfo";
 /// Who may read the settings, besides root: the agent's group.
@@ -35,7 +42,11 @@ pub fn problems(data: &Path) -> Vec<String> {
 pub fn apply() -> Result<()> {
     folder(Path::new(RUN_DIR), 0o755)?;
     let mut problems = Vec::new();
-    let stored = take(&mut problems);
+    let kept = kept::report(Path::new(BOOT_REPORT)).map(|report| report.data);
+    if let Some(state) = kept.filter(|state| !kept::keeps(*state)) {
+        say_not_kept(state, &mut problems);
+    }
+    let stored = take(kept.is_none_or(kept::keeps), &mut problems);
     for mistake in &stored.inbox.mistakes {
         announce(&format!("{INBOX}: {mistake}. The last good settings hold."));
     }
@@ -61,9 +72,21 @@ fn announce(sentence: &str) {
     let _ = std::fs::write("/dev/kmsg", format!("<3>cloudy: {sentence}\n"));
 }
 
-/// The settings after a look into the inbox. Whatever fails, there are settings: the last good ones.
-fn take(problems: &mut Vec<String>) -> Stored {
-    let taken = read_partition();
+/// Says on every console, and before every login there, that data is not kept, with the mend.
+fn say_not_kept(state: DataState, problems: &mut Vec<String>) {
+    let Some(problem) = crate::problems::of_data(state, Lang::En) else { return };
+    let text = format!("{} {}", problem.what, problem.mend);
+    announce(&text);
+    let shown = folder(Path::new(ISSUE_DIR), 0o755)
+        .and_then(|()| store::write_whole(&Path::new(ISSUE_DIR).join(ISSUE), format!("{text}\n\n").as_bytes(), 0o644));
+    if let Err(error) = shown {
+        problems.push(format!("showing it before the login: {error:#}"));
+    }
+}
+
+/// The settings after a look into the inbox. Whatever fails, there are settings: the last good ones. `kept`: whether they outlive this run.
+fn take(kept: bool, problems: &mut Vec<String>) -> Stored {
+    let taken = read_partition(kept);
     if let Err(error) = share() {
         problems.push(format!("sharing the settings with the agent: {error:#}"));
     }
@@ -73,13 +96,17 @@ fn take(problems: &mut Vec<String>) -> Stored {
     })
 }
 
-fn read_partition() -> Result<Stored> {
+fn read_partition(kept: bool) -> Result<Stored> {
     let settings = Path::new(SETTINGS_DIR);
     folder(settings, 0o750)?;
     // FAT knows no owners: root's alone, since secrets may stand there.
     let partition = Mounted::read_only("config", "umask=0077")?;
     let inbox = partition.path().join(INBOX);
-    store::take_inbox(settings, &inbox, || partition.make_writable())
+    // Secrets leave the file once they are kept elsewhere.
+    store::take_inbox(settings, &inbox, || {
+        anyhow::ensure!(kept, "this node's data is not kept in this run");
+        partition.make_writable()
+    })
 }
 
 /// Lets the agent's group read the settings, which belong to root.

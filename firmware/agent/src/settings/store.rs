@@ -153,6 +153,17 @@ mod tests {
     }
 
     #[test]
+    fn secrets_stay_in_a_file_that_may_not_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(INBOX);
+        let text = "[join]\ntoken = \"cloudy1-secret\"\n";
+        std::fs::write(&path, text).unwrap();
+        let stored = take_inbox(dir.path(), &path, || anyhow::bail!("nothing is kept")).unwrap();
+        assert_eq!(stored.values.join.token.unwrap().as_str(), "cloudy1-secret", "they hold for this run");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
     fn settings_that_cant_be_read_are_put_aside() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FILE), "{").unwrap();
