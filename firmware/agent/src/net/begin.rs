@@ -2,23 +2,22 @@
 
 use super::{
     DoorConfig, clock,
-    driver::Driver,
     files::{self, Kept},
     join::{self, Goal, Joining},
     lan,
+    state::State,
 };
 use anyhow::Result;
 use cluster::{
     Clock, Kit, Terms,
-    card::Facts,
     node::{Admin, Door, Node},
     roster::{Item, Roster},
     wire::Name,
 };
 use rand::RngExt;
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-impl Driver {
+impl State {
     /// What is done at start: go on as a member, found, or join.
     pub(super) async fn begin(&mut self, kept: Option<Kept>) -> Result<()> {
         let join = self.config.join.clone();
@@ -117,22 +116,5 @@ impl Driver {
         self.joining = None;
         self.perform();
         Ok(())
-    }
-
-    pub(super) fn facts(&self) -> Facts {
-        let name = Name::lossy(&self.config.name, "unnamed");
-        let version = Name::lossy(&self.config.version, "unknown");
-        Facts { name, version, addresses: self.own_addresses() }
-    }
-
-    /// Where others can reach this node, at most what a card holds.
-    pub(super) fn own_addresses(&self) -> Vec<SocketAddr> {
-        let mut addresses: Vec<SocketAddr> = self.endpoint.addr().ip_addrs().copied().collect();
-        if addresses.is_empty() {
-            addresses = self.endpoint.bound_sockets().into_iter().filter(|address| !address.ip().is_unspecified()).collect();
-        }
-        addresses.sort_by_key(|address| (address.ip().is_loopback(), address.is_ipv6(), *address));
-        addresses.truncate(cluster::card::MAX_CARD_ADDRESSES);
-        addresses
     }
 }

@@ -1,20 +1,21 @@
 //! What people wish: each command is checked, done and answered here.
 
 use super::{
-    Command, CommandResult, DoorConfig, clock,
-    driver::{Driver, GOODBYE_DELAY},
-    files,
+    Command, CommandResult, DoorConfig, clock, files,
     join::{self, Goal, Joining},
+    state::State,
 };
 use cluster::{Terms, admission::MAX_USES};
 use std::time::Duration;
 
+/// How long a goodbye may take to leave this machine.
+const GOODBYE_DELAY: Duration = Duration::from_millis(400);
 /// How long closing the endpoint may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 const NO_COMMUNITY: &str = "this node belongs to no community: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
 
-impl Driver {
+impl State {
     /// Does a command and answers it; a caller that has gone away misses the answer, nothing else.
     pub(super) async fn command(&mut self, command: Command) {
         match command {

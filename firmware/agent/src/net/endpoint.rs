@@ -1,7 +1,7 @@
 //! The iroh endpoint: which sockets, which protocols, who may come in.
 
 use super::{
-    events::Event,
+    event::Event,
     gate::{CLOSE_BUSY, Gate, HELLO_ALPN, MEMBER_ALPN},
     greet,
     ids::node_id,

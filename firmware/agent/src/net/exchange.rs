@@ -1,6 +1,6 @@
 //! Comparing rosters with a member over a stream: frames of a 4-byte length and a body.
 
-use super::events::Event;
+use super::event::Event;
 use anyhow::{Context, Result, bail};
 use cluster::{
     NodeId,

@@ -2,7 +2,7 @@
 
 use super::{
     JoinFailure, JoinProblem,
-    events::Event,
+    event::{Event, Target},
     gate::{CLOSE_BUSY, CLOSE_DONE, HELLO_ALPN},
     ids::endpoint_addr,
 };
@@ -31,25 +31,6 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a port may take to say that nobody listens.
 const REFUSED_PATIENCE: Duration = Duration::from_millis(700);
-
-/// Whom to ask, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The node.
-    pub node: NodeId,
-    /// Its addresses.
-    pub addresses: Vec<SocketAddr>,
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "node {}", self.node.short())?;
-        for (index, address) in self.addresses.iter().enumerate() {
-            write!(f, "{}{address}", if index == 0 { " at " } else { ", " })?;
-        }
-        Ok(())
-    }
-}
 
 /// Serves one stranger's connection: one stream, one question, one answer.
 pub async fn answer(conn: &Connection, from: NodeId, events: &mpsc::Sender<Event>) {

@@ -2,11 +2,11 @@
 
 use super::{
     JoinFailure, JoinProblem, JoinState,
-    greet::{self, Target},
-    lan::Says,
+    event::{Admission, Attempt, Says, Target},
+    greet,
 };
 use cluster::{
-    Certificate, Founding, NodeId, Refusal, Seed, Token,
+    Certificate, NodeId, Refusal, Seed, Token,
     hello::{Reply, Request},
     text::TextError,
     wire::Name,
@@ -46,28 +46,6 @@ pub struct Joining {
     next: Instant,
     running: bool,
     failures: Vec<JoinFailure>,
-}
-
-/// A node was let in.
-#[derive(Debug)]
-pub struct Admission {
-    /// The community.
-    pub founding: Founding,
-    /// This node's certificate.
-    pub own: Certificate,
-    /// The certificate of the member that let it in.
-    pub member: Certificate,
-    /// Members to go on with.
-    pub seeds: Vec<Seed>,
-}
-
-/// What an attempt came to.
-#[derive(Debug)]
-pub struct Attempt {
-    /// Let in, by the first that did.
-    pub admission: Option<Box<Admission>>,
-    /// What failed.
-    pub failures: Vec<JoinFailure>,
 }
 
 impl Joining {

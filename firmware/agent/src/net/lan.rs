@@ -1,8 +1,12 @@
 //! Cloudy nodes on the local network, found by mDNS. What they say of themselves there is a hint, never a proof.
 
-use super::{LanNode, events::Event, ids::node_id};
+use super::{
+    LanNode,
+    event::{Event, Says, Sighting},
+    ids::node_id,
+};
 use anyhow::{Context, Result};
-use cluster::{CommunityId, NodeId};
+use cluster::NodeId;
 use futures_util::StreamExt;
 use iroh::{Endpoint, address_lookup::UserData};
 use iroh_mdns_address_lookup::{DiscoveryEvent, MdnsAddressLookup};
@@ -21,54 +25,6 @@ const CADENCE: Duration = Duration::from_secs(3);
 pub const MAX_SEEN: usize = 256;
 /// Where mDNS speaks (RFC 6762, section 3).
 const MDNS: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
-
-/// What was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sighting {
-    /// A node, new or changed.
-    Seen {
-        /// Its id.
-        node: NodeId,
-        /// Its addresses.
-        addresses: Vec<SocketAddr>,
-        /// What it says of itself.
-        says: Says,
-    },
-    /// A node that is not seen any more.
-    Gone(NodeId),
-}
-
-/// What a node says of itself on the local network.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Says {
-    /// The first 16 hexadecimal digits of its community's id.
-    pub community: Option<String>,
-    /// Whether its door is open.
-    pub door_open: bool,
-}
-
-impl Says {
-    /// As text: `c1;COMMUNITY or -;o or c`. Further fields may follow in later versions.
-    pub fn to_text(&self) -> String {
-        format!("c1;{};{}", self.community.as_deref().unwrap_or("-"), if self.door_open { "o" } else { "c" })
-    }
-
-    /// Reads the text; what is not understood says nothing.
-    pub fn parse(text: &str) -> Self {
-        let mut fields = text.split(';');
-        if fields.next() != Some("c1") {
-            return Self::default();
-        }
-        let hex = |id: &&str| id.len() == 16 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        let community = fields.next().filter(hex).map(str::to_owned);
-        Self { community, door_open: fields.next() == Some("o") }
-    }
-
-    /// Whether it says that it is of this community.
-    pub fn is_of(&self, community: &CommunityId) -> bool {
-        self.community.as_deref() == Some(&community.short())
-    }
-}
 
 /// Starts looking and showing this node.
 ///
@@ -122,24 +78,4 @@ pub fn problem() -> Option<String> {
 /// What is shown of a sighting.
 pub fn view(node: &NodeId, addresses: &[SocketAddr], says: &Says) -> LanNode {
     LanNode { id: node.hex(), addresses: addresses.to_vec(), community: says.community.clone(), door_open: says.door_open }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_nodes_say_is_read_back_and_nonsense_says_nothing() {
-        for says in [
-            Says::default(),
-            Says { community: Some("0123456789abcdef".into()), door_open: true },
-            Says { community: Some("0123456789abcdef".into()), door_open: false },
-        ] {
-            assert_eq!(Says::parse(&says.to_text()), says);
-        }
-        for nonsense in ["", "c2;0123456789abcdef;o", "c1;XYZ;o;", "c1;0123456789ABCDEF;", ";;;;"] {
-            assert_eq!(Says::parse(nonsense).community, None, "{nonsense}");
-        }
-        assert!(Says::parse("c1;-;o;later").door_open);
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     LinkView,
-    events::Event,
+    event::Event,
     exchange,
     gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
     ids::endpoint_addr,

@@ -1,9 +1,9 @@
-//! The view, made from the driver's state.
+//! The view, made from the state.
 
-use super::{ClusterView, CommunityView, Door, LanView, Liveness, Me, MemberView, driver::Driver, join::Joining, lan};
+use super::{ClusterView, CommunityView, Door, LanView, Liveness, Me, MemberView, join::Joining, lan, state::State};
 use cluster::{NodeId, membership, node, roster::Standing};
 
-impl Driver {
+impl State {
     /// What is shown now.
     pub(super) fn view(&self) -> ClusterView {
         let me = Me {

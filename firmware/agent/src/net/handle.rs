@@ -1,57 +1,23 @@
-//! What happens on the network, and what the driver makes of it.
+//! What is made of each event of the network.
 
 use super::{
     JoinFailure, clock,
-    driver::Driver,
-    files,
-    greet::{self, Target},
-    join::{self, Attempt},
-    lan::{self, Sighting},
+    event::{Attempt, Event, Sighting, Target},
+    files, greet, join, lan,
+    state::State,
 };
 use cluster::{
     Certificate, NodeId,
     hello::{self, Reason, Reply, Request},
     roster::{Item, Roster, Standing},
-    sync::{self, Answer, Give, Items, Open},
+    sync::{self, Answer},
 };
-use iroh::endpoint::Connection;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
 /// How long one member's refusal keeps this node from introducing itself to it again.
 const INTRODUCE_PAUSE: Duration = Duration::from_secs(20);
 
-/// What happens on the network.
-pub enum Event {
-    /// A connection to a member is up; the gate let it through.
-    Linked { node: NodeId, conn: Connection, dialled: bool },
-    /// A dial came to nothing.
-    DialFailed { node: NodeId, seen: String },
-    /// A connection ended; `rejected` if the other side does not know this node.
-    LinkLost { node: NodeId, id: usize, rejected: bool },
-    /// A datagram of a member.
-    Datagram { node: NodeId, bytes: Vec<u8> },
-    /// A stranger asks.
-    Hello { from: NodeId, request: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
-    /// A member starts comparing rosters.
-    Open { open: Open, reply: oneshot::Sender<Answer> },
-    /// It gives and asks.
-    Give { node: NodeId, give: Give, reply: oneshot::Sender<Items> },
-    /// Marks came for a comparison that this node started.
-    Marks { marks: Vec<cluster::roster::Mark>, reply: oneshot::Sender<Give> },
-    /// Items came for it.
-    Items { node: NodeId, items: Items },
-    /// How a confirming dial went.
-    Confirmed { node: NodeId, reached: bool },
-    /// Somebody on the local network.
-    Lan(Sighting),
-    /// What an attempt to join came to.
-    Attempted(Attempt),
-    /// What a member answered when this node introduced itself.
-    Introduced { target: Target, answer: Result<Reply, JoinFailure> },
-}
-
-impl Driver {
+impl State {
     pub(super) fn try_to_join(&mut self) {
         let Some((goal, targets)) = self.joining.as_mut().and_then(|joining| joining.begin(&self.seen)) else {
             return;

@@ -1,0 +1,151 @@
+//! What the parts of the network tell the driver, as plain data: nothing here does anything.
+
+use super::JoinFailure;
+use cluster::{
+    Certificate, CommunityId, Founding, NodeId, Seed,
+    hello::Reply,
+    roster::Mark,
+    sync::{Answer, Give, Items, Open},
+};
+use iroh::endpoint::Connection;
+use std::net::SocketAddr;
+use tokio::sync::oneshot;
+
+/// What happens on the network.
+pub enum Event {
+    /// A connection to a member is up; the gate let it through.
+    Linked { node: NodeId, conn: Connection, dialled: bool },
+    /// A dial came to nothing.
+    DialFailed { node: NodeId, seen: String },
+    /// A connection ended; `rejected` if the other side does not know this node.
+    LinkLost { node: NodeId, id: usize, rejected: bool },
+    /// A datagram of a member.
+    Datagram { node: NodeId, bytes: Vec<u8> },
+    /// A stranger asks.
+    Hello { from: NodeId, request: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
+    /// A member starts comparing rosters.
+    Open { open: Open, reply: oneshot::Sender<Answer> },
+    /// It gives and asks.
+    Give { node: NodeId, give: Give, reply: oneshot::Sender<Items> },
+    /// Marks came for a comparison that this node started.
+    Marks { marks: Vec<Mark>, reply: oneshot::Sender<Give> },
+    /// Items came for it.
+    Items { node: NodeId, items: Items },
+    /// How a confirming dial went.
+    Confirmed { node: NodeId, reached: bool },
+    /// Somebody on the local network.
+    Lan(Sighting),
+    /// What an attempt to join came to.
+    Attempted(Attempt),
+    /// What a member answered when this node introduced itself.
+    Introduced { target: Target, answer: Result<Reply, JoinFailure> },
+}
+
+/// Whom to ask, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The node.
+    pub node: NodeId,
+    /// Its addresses.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "node {}", self.node.short())?;
+        for (index, address) in self.addresses.iter().enumerate() {
+            write!(f, "{}{address}", if index == 0 { " at " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sighting {
+    /// A node, new or changed.
+    Seen {
+        /// Its id.
+        node: NodeId,
+        /// Its addresses.
+        addresses: Vec<SocketAddr>,
+        /// What it says of itself.
+        says: Says,
+    },
+    /// A node that is not seen any more.
+    Gone(NodeId),
+}
+
+/// What a node says of itself on the local network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Says {
+    /// The first 16 hexadecimal digits of its community's id.
+    pub community: Option<String>,
+    /// Whether its door is open.
+    pub door_open: bool,
+}
+
+impl Says {
+    /// As text: `c1;COMMUNITY or -;o or c`. Further fields may follow in later versions.
+    pub fn to_text(&self) -> String {
+        format!("c1;{};{}", self.community.as_deref().unwrap_or("-"), if self.door_open { "o" } else { "c" })
+    }
+
+    /// Reads the text; what is not understood says nothing.
+    pub fn parse(text: &str) -> Self {
+        let mut fields = text.split(';');
+        if fields.next() != Some("c1") {
+            return Self::default();
+        }
+        let hex = |id: &&str| id.len() == 16 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let community = fields.next().filter(hex).map(str::to_owned);
+        Self { community, door_open: fields.next() == Some("o") }
+    }
+
+    /// Whether it says that it is of this community.
+    pub fn is_of(&self, community: &CommunityId) -> bool {
+        self.community.as_deref() == Some(&community.short())
+    }
+}
+
+/// A node was let in.
+#[derive(Debug)]
+pub struct Admission {
+    /// The community.
+    pub founding: Founding,
+    /// This node's certificate.
+    pub own: Certificate,
+    /// The certificate of the member that let it in.
+    pub member: Certificate,
+    /// Members to go on with.
+    pub seeds: Vec<Seed>,
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Let in, by the first that did.
+    pub admission: Option<Box<Admission>>,
+    /// What failed.
+    pub failures: Vec<JoinFailure>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nodes_say_is_read_back_and_nonsense_says_nothing() {
+        for says in [
+            Says::default(),
+            Says { community: Some("0123456789abcdef".into()), door_open: true },
+            Says { community: Some("0123456789abcdef".into()), door_open: false },
+        ] {
+            assert_eq!(Says::parse(&says.to_text()), says);
+        }
+        for nonsense in ["", "c2;0123456789abcdef;o", "c1;XYZ;o;", "c1;0123456789ABCDEF;", ";;;;"] {
+            assert_eq!(Says::parse(nonsense).community, None, "{nonsense}");
+        }
+        assert!(Says::parse("c1;-;o;later").door_open);
+    }
+}

@@ -1,0 +1,122 @@
+//! Doing what the state machine asks for, and what is due of its own accord.
+
+use super::{
+    event::{Event, Says},
+    exchange,
+    gate::MEMBER_ALPN,
+    ids::endpoint_addr,
+    lan,
+    state::State,
+};
+use cluster::{
+    NodeId,
+    node::{Door, Output},
+    sync,
+};
+use iroh::endpoint::Connection;
+use std::time::{Duration, Instant};
+
+/// How long the dial that confirms a member's absence may take.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl State {
+    /// Does what the state machine asks for.
+    pub(super) fn perform(&mut self) {
+        loop {
+            let outputs: Vec<Output> = self.node.as_mut().map(|node| node.outputs().collect()).unwrap_or_default();
+            if outputs.is_empty() {
+                return;
+            }
+            for output in outputs {
+                match output {
+                    Output::Send { to, bytes } => {
+                        let addresses = self.addresses(&to);
+                        self.links.send(to, bytes, || addresses);
+                    }
+                    Output::Confirm(node) => self.confirm(node),
+                    Output::Compare(node) => match self.links.get(&node) {
+                        Some(conn) => self.compare(node, conn),
+                        None => {
+                            self.compare_when_linked.insert(node);
+                            let addresses = self.addresses(&node);
+                            self.links.dial(node, || addresses);
+                        }
+                    },
+                    Output::SaveEpoch(epoch) => {
+                        self.identity.epoch = epoch;
+                        let saved = self.identity.save_epoch(&self.store);
+                        self.note_storage(saved);
+                    }
+                    Output::SaveRoster => {
+                        if let Some(node) = &self.node {
+                            let admitted = node.admitted();
+                            self.links.keep(&admitted);
+                            self.gate.set(admitted);
+                            self.roster_unsaved.get_or_insert_with(Instant::now);
+                        }
+                    }
+                    Output::Changed => {}
+                }
+            }
+        }
+    }
+
+    pub(super) fn compare(&self, node: NodeId, conn: Connection) {
+        let Some(own) = &self.node else { return };
+        let (open, events) = (sync::open(own.roster()), self.events.clone());
+        tokio::spawn(async move {
+            if let Err(error) = exchange::compare(&conn, node, open, &events).await {
+                log::debug!(node = node.short(), error:% = error; "comparing rosters failed");
+            }
+        });
+    }
+
+    /// Dials a member anew, whatever connection there is, since that may be dead without knowing it. It counts as
+    /// reached once it has compared rosters: a node that is leaving still shakes hands.
+    fn confirm(&self, node: NodeId) {
+        let Some(own) = &self.node else { return };
+        let Some(address) = endpoint_addr(&node, self.addresses(&node)) else {
+            return;
+        };
+        let (endpoint, events, open) = (self.endpoint.clone(), self.events.clone(), sync::open(own.roster()));
+        tokio::spawn(async move {
+            let check = async {
+                let conn = endpoint.connect(address, MEMBER_ALPN).await?;
+                exchange::compare(&conn, node, open, &events).await?;
+                anyhow::Ok(conn)
+            };
+            let dialled = tokio::time::timeout(CONFIRM_TIMEOUT, check).await.ok().and_then(Result::ok);
+            let reached = dialled.is_some();
+            if let Some(conn) = dialled {
+                let _ended = events.send(Event::Linked { node, conn, dialled: true }).await;
+            }
+            let _ended = events.send(Event::Confirmed { node, reached }).await;
+        });
+    }
+
+    pub(super) fn housekeeping(&mut self) {
+        let now = self.now();
+        let facts = self.facts();
+        if let Some(node) = &mut self.node {
+            node.set_facts(now, facts);
+        }
+        if self.lan_enabled {
+            self.lan_problem = lan::problem();
+        }
+        self.say();
+        self.perform();
+    }
+
+    /// Says on the local network what this node is.
+    pub(super) fn say(&mut self) {
+        let now = self.now();
+        let says = self.node.as_ref().map_or_else(Says::default, |node| Says {
+            community: Some(node.founding().id().short()),
+            door_open: node.door(now) != Door::Closed && node.admin().is_some(),
+        });
+        if self.lan_enabled && self.said.as_ref() != Some(&says) {
+            lan::say(&self.endpoint, &says);
+            self.said = Some(says);
+        }
+    }
+}

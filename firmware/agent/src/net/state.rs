@@ -1,0 +1,102 @@
+//! The state of the network part, owned by the driver's one task; everything else is a function of it.
+
+use super::{
+    NetConfig,
+    event::{Event, Says},
+    files,
+    gate::Gate,
+    identity::Identity,
+    join::Joining,
+    links::Links,
+    store::Store,
+};
+use anyhow::Result;
+use cluster::{Millis, NodeId, card::Facts, node::Node, wire::Name};
+use iroh::Endpoint;
+use rand::rngs::StdRng;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Instant,
+};
+use tokio::sync::mpsc;
+
+/// The state of the network part.
+pub(super) struct State {
+    pub(super) me: NodeId,
+    pub(super) config: NetConfig,
+    pub(super) store: Store,
+    pub(super) identity: Identity,
+    pub(super) endpoint: Endpoint,
+    pub(super) gate: Gate,
+    pub(super) links: Links,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) started: Instant,
+    pub(super) rng: StdRng,
+    /// The member, once this node is one.
+    pub(super) node: Option<Node>,
+    pub(super) joining: Option<Joining>,
+    pub(super) seen: BTreeMap<NodeId, (Vec<SocketAddr>, Says)>,
+    pub(super) reached: BTreeMap<NodeId, SocketAddr>,
+    /// Addresses that came with joining, until cards are known.
+    pub(super) hints: BTreeMap<NodeId, Vec<SocketAddr>>,
+    pub(super) compare_when_linked: BTreeSet<NodeId>,
+    pub(super) introduced: BTreeMap<NodeId, Instant>,
+    pub(super) refusals: BTreeMap<NodeId, String>,
+    pub(super) lan_enabled: bool,
+    pub(super) lan_problem: Option<String>,
+    pub(super) said: Option<Says>,
+    pub(super) roster_unsaved: Option<Instant>,
+    pub(super) storage_problem: Option<String>,
+    pub(super) problems: Vec<String>,
+}
+
+impl State {
+    pub(super) fn now(&self) -> Millis {
+        Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        let name = Name::lossy(&self.config.name, "unnamed");
+        let version = Name::lossy(&self.config.version, "unknown");
+        Facts { name, version, addresses: self.own_addresses() }
+    }
+
+    /// Where others can reach this node, at most what a card holds.
+    pub(super) fn own_addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses: Vec<SocketAddr> = self.endpoint.addr().ip_addrs().copied().collect();
+        if addresses.is_empty() {
+            addresses = self.endpoint.bound_sockets().into_iter().filter(|address| !address.ip().is_unspecified()).collect();
+        }
+        addresses.sort_by_key(|address| (address.ip().is_loopback(), address.is_ipv6(), *address));
+        addresses.truncate(cluster::card::MAX_CARD_ADDRESSES);
+        addresses
+    }
+
+    /// Where a member may be reached: where it was, what it says, what was seen on the local network.
+    pub(super) fn addresses(&self, node: &NodeId) -> Vec<SocketAddr> {
+        let card =
+            self.node.as_ref().and_then(|own| own.roster().card(node)).map(|card| card.facts().addresses.as_slice()).unwrap_or_default();
+        let seen = self.seen.get(node).map(|(addresses, _)| addresses.as_slice()).unwrap_or_default();
+        let hints = self.hints.get(node).map(Vec::as_slice).unwrap_or_default();
+        let all: BTreeSet<SocketAddr> = self.reached.get(node).into_iter().chain(card).chain(seen).chain(hints).copied().collect();
+        all.into_iter().collect()
+    }
+
+    /// Writes the roster. True if it is on disk.
+    pub(super) fn save_roster(&mut self) -> bool {
+        let Some(node) = &self.node else { return true };
+        let saved = files::save_roster(&self.store, node.roster());
+        let done = saved.is_ok();
+        self.roster_unsaved = if done { None } else { Some(Instant::now()) };
+        self.note_storage(saved);
+        done
+    }
+
+    pub(super) fn note_storage(&mut self, saved: Result<()>) {
+        self.storage_problem = saved.err().map(|error| {
+            log::error!(error:% = format!("{error:#}"); "the network part can't write its data");
+            format!("{error:#}")
+        });
+    }
+}
