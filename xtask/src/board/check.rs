@@ -1,12 +1,14 @@
 //! Raw files → checked values: what is missing, empty or malformed is named with its place.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
 use super::parse::ParseError;
-use super::raw::{RawBoard, RawFlavour, RawSelect, Strings};
-use super::{Board, Flavour, Globs, Prune, Select};
+use super::pi::RaspberryPi;
+use super::raw::{Pairs, RawBoard, RawFlavour, RawSelect, Strings};
+use super::{Board, BootFlow, CONSOLE_OF_DEVICE_TREE, DeviceTrees, Flavour, Globs, Prune, Select, Uboot};
 
 /// A file's path, text and parsed content.
 pub struct Source<T> {
@@ -19,11 +21,11 @@ pub struct Source<T> {
 }
 
 impl<T> Source<T> {
-    fn error<V>(&self, value: &Spanned<V>, message: impl Into<String>) -> ParseError {
+    pub(super) fn error<V>(&self, value: &Spanned<V>, message: impl Into<String>) -> ParseError {
         ParseError::at(&self.path, &self.text, value.span(), message)
     }
 
-    fn strings(&self, list: &Strings, what: &str, good: impl Fn(&str) -> bool) -> Result<Vec<String>, ParseError> {
+    pub(super) fn strings(&self, list: &Strings, what: &str, good: impl Fn(&str) -> bool) -> Result<Vec<String>, ParseError> {
         let mut seen = Vec::<String>::new();
         for item in list {
             let text = item.get_ref();
@@ -61,10 +63,80 @@ impl Pair {
     }
 
     fn need<'a, T>(&'a self, name: &str, key: impl Fn(&'a RawBoard) -> Option<&'a T>) -> Result<(&'a Source<RawBoard>, &'a T), ParseError> {
-        self.find(key).ok_or_else(|| {
-            let message = format!("`{name}` is missing; set it here or in {}", self.family.path.display());
-            ParseError::at(&self.board.path, &self.board.text, 0..0, message)
+        self.find(key).ok_or_else(|| self.absent(name))
+    }
+
+    fn absent(&self, name: &str) -> ParseError {
+        let message = format!("`{name}` is missing; set it here or in {}", self.family.path.display());
+        ParseError::at(&self.board.path, &self.board.text, 0..0, message)
+    }
+
+    /// A table whose keys and values are both checked.
+    fn pairs<'a>(
+        &'a self,
+        what: (&str, &str),
+        good: (fn(&str) -> bool, fn(&str) -> bool),
+        key: impl Fn(&'a RawBoard) -> Option<&'a Pairs>,
+    ) -> Result<BTreeMap<String, String>, ParseError> {
+        let Some((source, pairs)) = self.find(key) else { return Ok(BTreeMap::new()) };
+        for (name, value) in pairs {
+            for (text, what, good) in [(name, what.0, good.0), (value, what.1, good.1)] {
+                if !good(text.get_ref()) {
+                    return Err(source.error(text, format!("`{}` is no {what}", text.get_ref())));
+                }
+            }
+        }
+        Ok(pairs.iter().map(|(name, value)| (name.get_ref().clone(), value.get_ref().clone())).collect())
+    }
+
+    fn device_trees(&self) -> Result<DeviceTrees, ParseError> {
+        const FILE: &str = "name of a device tree (`bcm2711-rpi-4-b.dtb`, without its folder)";
+        let files = self.strings(FILE, is_device_tree, |raw| raw.device_trees.files.as_ref())?;
+        let also_named = |raw| {
+            let raw: &RawBoard = raw;
+            raw.device_trees.also_named.as_ref()
+        };
+        let named = self.pairs((FILE, FILE), (is_device_tree, is_device_tree), also_named)?;
+        if let Some((source, pairs)) = self.find(also_named)
+            && let Some((_, file)) = pairs.iter().find(|(_, file)| !files.contains(file.get_ref()))
+        {
+            return Err(source.error(file, format!("`{}` is not among `device-trees.files`", file.get_ref())));
+        }
+        Ok(DeviceTrees {
+            files,
+            also_named: named,
+            aliases: self.pairs(
+                ("alias (`mmc0`)", "path of a node (`/soc/mmc@7e300000`)"),
+                (is_alias, |path| path.starts_with('/') && is_word(path)),
+                |raw| raw.device_trees.aliases.as_ref(),
+            )?,
+            no_driver: self.strings("`compatible` of a device", is_word, |raw| raw.device_trees.no_driver.as_ref())?,
         })
+    }
+
+    fn u_boot(&self) -> Result<Uboot, ParseError> {
+        let (source, program) = self.need("u-boot.program", |raw| raw.u_boot.program.as_ref())?;
+        const PATH: &str = "absolute path of a package's file";
+        let is_path = |path: &str| path.starts_with('/') && is_word(path);
+        if !is_path(program.get_ref()) {
+            return Err(source.error(program, format!("`{}` is no {PATH}", program.get_ref())));
+        }
+        let program_for = self.pairs(
+            ("filter of config.txt", PATH),
+            (super::pi::is_filter, |path| path.starts_with('/') && is_word(path)),
+            |raw| raw.u_boot.program_for.as_ref(),
+        )?;
+        Ok(Uboot { program: program.get_ref().clone(), program_for })
+    }
+
+    fn raspberry_pi(&self) -> Result<RaspberryPi, ParseError> {
+        let (_, models) = self.need("raspberry-pi.models", |raw| raw.raspberry_pi.models.as_ref())?;
+        let config = match self.find(|raw| raw.raspberry_pi.config.as_ref()) {
+            Some((source, sections)) => super::pi::config(source, sections)?,
+            None => BTreeMap::new(),
+        };
+        let overlays = self.strings("name of an overlay (`disable-bt`)", is_alias, |raw| raw.raspberry_pi.overlays.as_ref())?;
+        Ok(RaspberryPi { models: models.clone(), overlays, config })
     }
 
     fn strings<'a>(
@@ -101,6 +173,18 @@ impl Pair {
         if !is_payload(kernel.get_ref()) {
             return Err(kernel_source.error(kernel, format!("`{}` is no package name", kernel.get_ref())));
         }
+        let device_trees = self.device_trees()?;
+        let (u_boot, raspberry_pi) = match boot_flow {
+            BootFlow::Uefi => (None, None),
+            BootFlow::Uboot => (Some(self.u_boot()?), Some(self.raspberry_pi()?)),
+        };
+        if *boot_flow == BootFlow::Uboot && device_trees.files.is_empty() {
+            return Err(self.absent("device-trees.files"));
+        }
+        if consoles.iter().any(|console| console == CONSOLE_OF_DEVICE_TREE) && *boot_flow != BootFlow::Uboot {
+            let message = format!("`{CONSOLE_OF_DEVICE_TREE}` among `consoles` needs `boot-flow = \"uboot\"`; name the port, such as `ttyAMA0,115200`");
+            return Err(ParseError::at(&console_source.path, &console_source.text, 0..0, message));
+        }
         Ok(Board {
             name: stem(&self.board.path),
             family: folder(&self.board.path),
@@ -114,6 +198,9 @@ impl Pair {
             modules: self.select(|raw| &raw.modules)?,
             firmware: self.select(|raw| &raw.firmware)?,
             initramfs: self.globs(|raw| raw.initramfs.modules.as_ref())?,
+            device_trees,
+            u_boot,
+            raspberry_pi,
             files: vec![self.family.path.clone(), self.board.path.clone()],
         })
     }
@@ -172,4 +259,14 @@ fn is_word(word: &str) -> bool {
 
 fn is_console(name: &str) -> bool {
     is_word(name) && name.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
+/// A file name, no path.
+fn is_device_tree(name: &str) -> bool {
+    name.ends_with(".dtb") && !name.contains('/') && is_word(name)
+}
+
+/// Names of aliases (Devicetree Specification, 3.3) and of overlays.
+fn is_alias(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }

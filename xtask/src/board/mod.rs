@@ -12,12 +12,16 @@ mod check;
 mod globs;
 mod load;
 mod parse;
+pub mod pi;
 mod raw;
 pub mod schema;
 
 pub use globs::{Globs, Prune, Select};
 pub use load::Catalog;
 pub use parse::{ParseError, nearest, parse};
+
+/// Stands in a board's `consoles` for the serial port that the booted device tree names (`/chosen/stdout-path`).
+pub const CONSOLE_OF_DEVICE_TREE: &str = "stdout-path";
 
 /// What a board's processor runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -59,6 +63,24 @@ impl Arch {
             Self::Amd64 => "x86_64-unknown-linux-gnu",
             Self::Arm64 => "aarch64-unknown-linux-gnu",
             Self::Armhf => "armv7-unknown-linux-gnueabihf",
+        }
+    }
+
+    /// How UEFI's removable-media path calls it: `BOOT….EFI` (UEFI specification, 3.5.1.1); 32-bit ARM has no Debian-signed shim.
+    pub fn efi(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x64",
+            Self::Arm64 => "aa64",
+            Self::Armhf => "arm",
+        }
+    }
+
+    /// Machine number of its UEFI programs (PE specification, "Machine Types").
+    pub fn pe_machine(self) -> u16 {
+        match self {
+            Self::Amd64 => 0x8664,
+            Self::Arm64 => 0xaa64,
+            Self::Armhf => 0x01c2,
         }
     }
 
@@ -113,7 +135,8 @@ pub struct Board {
     pub arch: Arch,
     /// How it boots.
     pub boot_flow: BootFlow,
-    /// Consoles of the kernel; the last one is /dev/console. At least one.
+    /// Consoles of the kernel; the last one is /dev/console. At least one. [`CONSOLE_OF_DEVICE_TREE`] stands for what the
+    /// device tree names.
     pub consoles: Vec<String>,
     /// More words for the kernel command line.
     pub cmdline: Vec<String>,
@@ -126,11 +149,42 @@ pub struct Board {
     /// Firmware in the root, by path below `/usr/lib/firmware`: `keep` is read as if a module asked for it (a glob, or a
     /// name whose version is the newest to take), `drop` goes even if one does.
     pub firmware: Select,
-    /// Kernel modules that the initramfs carries beside what init itself needs, same paths as `modules`.
+    /// Kernel modules that the initramfs carries beside what init itself needs and what the device trees ask for, same
+    /// paths as `modules`.
     pub initramfs: Globs,
+    /// The device trees that it may be booted with; none where the firmware has its own (UEFI).
+    pub device_trees: DeviceTrees,
+    /// U-Boot, where it loads the kernel.
+    pub u_boot: Option<Uboot>,
+    /// What the Raspberry Pi's own firmware reads, where there is one.
+    pub raspberry_pi: Option<pi::RaspberryPi>,
     /// Files that this value was read from, relative to the tree that holds them.
     #[serde(skip)]
     pub files: Vec<PathBuf>,
+}
+
+/// The device trees of a board: files of the kernel's package.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DeviceTrees {
+    /// Names of the files, without folder.
+    pub files: Vec<String>,
+    /// Other names under which a firmware looks for one of `files`: name → file.
+    pub also_named: BTreeMap<String, String>,
+    /// Set in the trees that the firmware loads: alias → path of a node.
+    pub aliases: BTreeMap<String, String>,
+    /// `compatible` strings of suppliers that work without a driver.
+    pub no_driver: Vec<String>,
+}
+
+/// U-Boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Uboot {
+    /// The program, a path of a payload's package (absolute).
+    pub program: String,
+    /// Filter of config.txt (`pi3`) → the program for the models that it names, where that is another one.
+    pub program_for: BTreeMap<String, String>,
 }
 
 /// A flavour, checked: what is installed, and what of it is left out.

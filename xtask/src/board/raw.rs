@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::pi::Model;
 use super::{Arch, BootFlow, Compression};
 
 pub type Strings = Vec<Spanned<String>>;
+pub type Pairs = BTreeMap<Spanned<String>, Spanned<String>>;
 
 /// `family.toml` and `<board>.toml`: the same keys; what a board file sets replaces what the family says.
 #[derive(Deserialize, Default)]
@@ -26,6 +28,12 @@ pub struct RawBoard {
     pub firmware: RawSelect,
     #[serde(default)]
     pub initramfs: RawInitramfs,
+    #[serde(default)]
+    pub device_trees: RawDeviceTrees,
+    #[serde(default)]
+    pub u_boot: RawUboot,
+    #[serde(default)]
+    pub raspberry_pi: RawRaspberryPi,
 }
 
 #[derive(Deserialize, Default)]
@@ -39,6 +47,30 @@ pub struct RawSelect {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RawInitramfs {
     pub modules: Option<Strings>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RawDeviceTrees {
+    pub files: Option<Strings>,
+    pub also_named: Option<Pairs>,
+    pub aliases: Option<Pairs>,
+    pub no_driver: Option<Strings>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RawUboot {
+    pub program: Option<Spanned<String>>,
+    pub program_for: Option<Pairs>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RawRaspberryPi {
+    pub models: Option<Vec<Model>>,
+    pub overlays: Option<Strings>,
+    pub config: Option<BTreeMap<Spanned<String>, Strings>>,
 }
 
 /// `images/os/<flavour>/image.toml`.

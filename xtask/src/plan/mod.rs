@@ -8,14 +8,15 @@ use contract::partitions::{Layout, Role};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::board::{Arch, Board, BootFlow, Compression, Flavour, Globs, Prune, Select};
+use crate::board::{Arch, Board, BootFlow, Compression, DeviceTrees, Flavour, Globs, Prune, Select};
 use crate::packages::lock::{Lock, LockedPackage};
 
 mod boot;
+pub mod config_txt;
 pub mod inputs;
 mod render;
 
-pub use boot::{BootPlan, BootSource};
+pub use boot::{BootFile, BootPlan, BootSource};
 pub use inputs::Inputs;
 
 /// Block size of the root's erofs in bytes: the page size, so that every kernel mounts it.
@@ -184,6 +185,8 @@ pub struct Plan {
     pub root: ErofsPlan,
     /// The node's programs.
     pub compile: CompilePlan,
+    /// Device trees of the board.
+    pub device_trees: DeviceTrees,
     /// Kernel modules in the root.
     pub modules: Select,
     /// Firmware in the root.
@@ -249,6 +252,7 @@ impl Plan {
                 dynamic: vec![("agent", "usr/bin/cloudy")],
                 fixed: vec![("init", "init")],
             },
+            device_trees: board.device_trees.clone(),
             modules: board.modules.clone(),
             firmware: board.firmware.clone(),
             initramfs: InitramfsPlan {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BootSource, LockedPackage, Plan};
+use super::{BootFile, BootSource, LockedPackage, Plan};
 
 const MIB: u64 = 1 << 20;
 
@@ -29,14 +29,10 @@ impl fmt::Display for Plan {
         writeln!(f, "\nroot\n  erofs {:?}, blocks of {} bytes, uuid {}", self.root.compression, self.root.block_bytes, self.root.uuid)?;
         writeln!(f, "\nboot ({:?})", self.boot.flow)?;
         writeln!(f, "  command line: {}", self.boot.cmdline.join(" "))?;
-        for file in &self.boot.files {
-            let from = match &file.from {
-                BootSource::Tree(path) => path.clone(),
-                BootSource::Kernel => format!("vmlinuz of {}", self.kernel_release),
-                BootSource::Initramfs => "initramfs".to_owned(),
-                BootSource::Text(text) => format!("text\n{}", indent(text)),
-            };
-            writeln!(f, "  {} ← {}", file.path, from.trim_end())?;
+        self.boot_files(f, &self.boot.files)?;
+        if !self.boot.config_files.is_empty() {
+            writeln!(f, "\nconfig partition, for the board's own firmware")?;
+            self.boot_files(f, &self.boot.config_files)?;
         }
         writeln!(f, "\ncompile\n  {} ({})", self.compile.target, self.compile.cargo_profile)?;
         for (package, path) in &self.compile.dynamic {
@@ -66,6 +62,25 @@ impl fmt::Display for Plan {
         writeln!(f, "\ninputs")?;
         for (name, sha256) in &self.inputs {
             writeln!(f, "  {sha256} {name}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn boot_files(&self, f: &mut fmt::Formatter<'_>, files: &[BootFile]) -> fmt::Result {
+        for file in files {
+            let from = match &file.from {
+                BootSource::Tree(path) => path.clone(),
+                BootSource::Kernel => format!("vmlinuz of {}", self.kernel_release),
+                BootSource::Initramfs => "initramfs".to_owned(),
+                BootSource::DeviceTree { file, aliases } => {
+                    let set: String = aliases.iter().map(|(alias, path)| format!(", {alias} = {path}")).collect();
+                    format!("device tree {file} of {}{set}", self.kernel_release)
+                }
+                BootSource::Text(text) => format!("text\n{}", indent(text)),
+            };
+            writeln!(f, "  {} ← {}", file.path, from.trim_end())?;
         }
         Ok(())
     }
