@@ -7,11 +7,8 @@ mod board;
 mod boot;
 mod cmd;
 mod compile;
-<<<<<<< HEAD
 mod flash;
-=======
 mod devicetree;
->>>>>>> 61f38c9 (WIP: boards for U-Boot, drivers computed from device trees)
 mod image;
 mod initramfs;
 mod layout;

@@ -10,6 +10,8 @@ use sha2::{Digest as _, Sha256};
 use crate::board::{Arch, BootFlow, Compression};
 use crate::boot;
 use crate::compile::{self, Programs};
+use crate::devicetree::drivers::Drivers;
+use crate::devicetree::found;
 use crate::image::{self, Image, Part, Partitions};
 use crate::initramfs;
 use crate::layout;
@@ -21,6 +23,7 @@ use crate::packages::sources::Sources;
 use crate::plan::{Plan, inputs};
 use crate::tools::{self, Tools};
 use crate::tree::erofs::{self, ErofsSettings};
+use crate::tree::kernel::Kernel;
 use crate::tree::modules::kept::Place;
 use crate::tree::modules::{Indexes, Modules, Wanted};
 use crate::tree::{Content, Kind, Tree, firmware, lints, prune};
@@ -66,6 +69,23 @@ pub fn packages(shop: &Workshop, plan: &Plan) -> Result<Vec<LockedPackage>> {
 pub fn unpacked(plan: &Plan, packages: &[LockedPackage]) -> Vec<LockedPackage> {
     let twin = plan.twin.iter().filter(|package| plan.arch != Arch::Amd64 && !packages.contains(package));
     packages.iter().chain(twin).cloned().collect()
+}
+
+/// The drivers that the board's device trees ask for, from the payload's packages alone: so that a board which lacks one is
+/// refused before anything else is done.
+pub fn drivers(shop: &Workshop, plan: &Plan) -> Result<Drivers> {
+    if plan.device_trees.files.is_empty() {
+        return Ok(Drivers::default());
+    }
+    let _stage = ui::stage("drivers", "looking for the drivers that the device trees ask for");
+    let payload: Vec<LockedPackage> = plan.packages.iter().filter(|package| package.payload).cloned().collect();
+    fetch::fetch(&payload, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
+    data::prepare_in(&shop.tools.sandbox(), &payload, &shop.cache)?;
+    let mut tree = Tree::default();
+    for package in &payload {
+        lay_package(shop, &mut tree, package)?;
+    }
+    found::drivers(shop.cache.root(), &tree, &plan.kernel_release, &plan.device_trees)
 }
 
 /// Compiles the node's programs.
@@ -172,12 +192,15 @@ pub struct Root {
     pub tree: Tree,
     /// Its kernel modules.
     pub modules: Modules,
+    /// Which of them the device trees ask for.
+    pub devices: Drivers,
 }
 
 /// Selects modules and firmware, leaves out what is pruned, puts the agent in.
 pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> Result<Root> {
     let _stage = ui::stage("modules", "choosing kernel modules and firmware");
-    let wanted = Wanted { rules: &plan.modules, also: &plan.initramfs.modules, always: &plan.initramfs.load };
+    let devices = found::drivers(shop.cache.root(), whole, &plan.kernel_release, &plan.device_trees)?;
+    let wanted = Wanted { rules: &plan.modules, also: &plan.initramfs.modules, always: &plan.initramfs.load, devices: &devices };
     let (modules, indexes) = selection(shop, &plan.kernel_release, whole, &wanted)?;
     let tree = modules.lay(whole.clone(), &indexes);
     let (tree, kept) = firmware::select(tree, modules.firmware(), &plan.firmware);
@@ -201,7 +224,7 @@ pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> 
         tree.put_file(path, 0o755, bytes, "compile");
     }
     tree.put_file("usr/share/cloudy/build.json", 0o644, build_info(plan)?, "plan");
-    Ok(Root { tree, modules })
+    Ok(Root { tree, modules, devices })
 }
 
 /// The kernel modules that stay and their indexes, from the cache or by unpacking and indexing them.
@@ -235,10 +258,7 @@ fn build_info(plan: &Plan) -> Result<Vec<u8>> {
 /// Checks the rules that every image keeps.
 fn lint(plan: &Plan, whole: &Tree, root: &Root) -> Result<()> {
     let _stage = ui::stage("lints", "checking the root");
-    let config = match whole.get(&format!("boot/config-{}", plan.kernel_release)).map(|entry| &entry.kind) {
-        Some(Kind::File(content)) => String::from_utf8_lossy(&content.read()?).into_owned(),
-        _ => bail!("the packages bring no /boot/config-{}, which tells what the kernel can do", plan.kernel_release),
-    };
+    let config = String::from_utf8_lossy(&Kernel::new(whole, &plan.kernel_release).config()?.read()?).into_owned();
     let subject = lints::Subject { tree: &root.tree, plan, modules: &root.modules, kernel_config: &config };
     match lints::check(&subject)? {
         Some(findings) => Err(findings.into()),
@@ -250,13 +270,18 @@ fn lint(plan: &Plan, whole: &Tree, root: &Root) -> Result<()> {
 pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: &Programs, work: &Path) -> Result<Partitions> {
     lint(plan, whole, root)?;
     let packed = initramfs(shop, plan, whole, root, programs)?;
-    let kernel = match whole.get(&format!("boot/vmlinuz-{}", plan.kernel_release)).map(|entry| &entry.kind) {
-        Some(Kind::File(content)) => content.clone(),
-        _ => bail!("the packages bring no /boot/vmlinuz-{}", plan.kernel_release),
+    let boot_parts = boot::Parts {
+        tree: whole,
+        release: &plan.kernel_release,
+        kernel: Kernel::new(whole, &plan.kernel_release).image()?.clone(),
+        initramfs: Content::Bytes(packed.into()),
+        machine: plan.arch.pe_machine(),
     };
-    let boot_files = boot::files(&plan.boot, &boot::Parts { tree: whole, kernel, initramfs: Content::Bytes(packed.into()) })?;
+    let boot_files = boot::files(&plan.boot, &boot_parts)?;
     let example = std::fs::read_to_string(shop.repo.join(CONFIG_EXAMPLE)).with_context(|| format!("failed to read `{CONFIG_EXAMPLE}`"))?;
-    let config = image::config_part(&image::config_files(&example), &work.join("config.fat"))?;
+    let mut config_files = image::config_files(&example);
+    config_files.extend(boot::config_files(&plan.boot, &boot_parts)?);
+    let config = image::config_part(&config_files, &work.join("config.fat"))?;
     let loader = image::esp_part(&boot_files, &work.join("esp.fat"))?;
     let root_file = work.join("root.erofs");
     {
@@ -293,7 +318,7 @@ fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: 
     let compress = |bytes: Vec<u8>| -> Result<Vec<u8>> {
         shop.tools.sandbox().command(["zstd", "--quiet", &level, "--stdout"]).run_with(|mut pipe| Ok(pipe.write_all(&bytes)?), |_| ())
     };
-    let made = initramfs::build(plan, whole, &root.modules, &init, compress)?;
+    let made = initramfs::build(plan, whole, &initramfs::Drivers { modules: &root.modules, devices: &root.devices.root }, &init, compress)?;
     ui::say(&format!(
         "{} modules, {:.1} MB packed to {:.1} MB, {:.1} MB of them microcode",
         made.modules.len(),

@@ -126,7 +126,8 @@ impl Pair {
             (super::pi::is_filter, |path| path.starts_with('/') && is_word(path)),
             |raw| raw.u_boot.program_for.as_ref(),
         )?;
-        Ok(Uboot { program: program.get_ref().clone(), program_for })
+        let watchdog = self.find(|raw| raw.u_boot.watchdog.as_ref()).map(|(_, address)| *address);
+        Ok(Uboot { program: program.get_ref().clone(), program_for, watchdog })
     }
 
     fn raspberry_pi(&self) -> Result<RaspberryPi, ParseError> {

@@ -185,6 +185,9 @@ pub struct Uboot {
     pub program: String,
     /// Filter of config.txt (`pi3`) → the program for the models that it names, where that is another one.
     pub program_for: BTreeMap<String, String>,
+    /// Physical address of Broadcom's power management block (BCM2835 and its followers), whose watchdog U-Boot's script
+    /// arms; `None`: it is left alone.
+    pub watchdog: Option<u64>,
 }
 
 /// A flavour, checked: what is installed, and what of it is left out.

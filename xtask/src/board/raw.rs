@@ -63,6 +63,7 @@ pub struct RawDeviceTrees {
 pub struct RawUboot {
     pub program: Option<Spanned<String>>,
     pub program_for: Option<Pairs>,
+    pub watchdog: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]

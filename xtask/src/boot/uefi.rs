@@ -13,8 +13,8 @@ use crate::tree::Content;
 /// One slot's share of the ESP: two slots and a third while an update is written must fit.
 const SLOT_MAX_BYTES: u64 = ESP_BYTES / 3;
 
-/// Checks the files of an ESP.
-pub fn check(plan: &BootPlan, files: &[(String, Content)]) -> Result<()> {
+/// Checks the files of an ESP, whose programs must be for `machine`.
+pub fn check(plan: &BootPlan, machine: u16, files: &[(String, Content)]) -> Result<()> {
     let mut slot_bytes = 0;
     for ((path, content), planned) in files.iter().zip(&plan.files) {
         let of_slot = matches!(planned.from, BootSource::Kernel | BootSource::Initramfs);
@@ -22,7 +22,7 @@ pub fn check(plan: &BootPlan, files: &[(String, Content)]) -> Result<()> {
         let is_program = planned.from == BootSource::Kernel || path.to_ascii_lowercase().ends_with(".efi");
         if is_program {
             let bytes = content.read().with_context(|| format!("failed to read what is to be `{path}` on the ESP"))?;
-            check_program(path, &bytes)?;
+            check_program(path, machine, &bytes)?;
         }
         // shim's fallback without a list of entries resets the machine for ever.
         ensure!(!path.to_ascii_lowercase().ends_with("fbx64.efi"), "`{path}` must not be on the ESP");
@@ -34,9 +34,9 @@ pub fn check(plan: &BootPlan, files: &[(String, Content)]) -> Result<()> {
     Ok(())
 }
 
-fn check_program(path: &str, bytes: &[u8]) -> Result<()> {
+fn check_program(path: &str, machine: u16, bytes: &[u8]) -> Result<()> {
     let program = pe::read(bytes).with_context(|| format!("`{path}` is no 64-bit UEFI program"))?;
-    ensure!(program.machine == pe::MACHINE_AMD64, "`{path}` is for machine {:#x}", program.machine);
+    ensure!(program.machine == machine, "`{path}` is for machine {:#x}", program.machine);
     ensure!(program.signatures.is_some(), "`{path}` is not signed: Secure Boot would refuse it; take it from Debian's signed package");
     Ok(())
 }

@@ -41,20 +41,36 @@ pub fn image(file: &[u8]) -> Result<Vec<u8>, ImageError> {
     if !is(ZIMAGE_MAGIC) {
         return Err(ImageError::Unknown);
     }
-    let from = |magic: &[u8]| memmem::find(file, magic).and_then(|at| file.get(at..));
+    // The code that unpacks holds the same magic numbers: what unpacks is the kernel.
+    let mut failed = None;
+    for (magic, unpack) in [(XZ_MAGIC, xz as Unpack), (ZSTD_MAGIC, zstd), (GZIP_MAGIC, gzip)] {
+        for at in memmem::find_iter(file, magic) {
+            match unpack(file.get(at..).unwrap_or_default()) {
+                Ok(plain) => return Ok(plain),
+                Err(error) => failed = Some(error),
+            }
+        }
+    }
+    Err(failed.map_or(ImageError::Unknown, ImageError::Unpack))
+}
+
+type Unpack = fn(&[u8]) -> std::io::Result<Vec<u8>>;
+
+fn xz(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    all(lzma_rust2::XzReader::new(packed, false))
+}
+
+fn zstd(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    all(ruzstd::decoding::StreamingDecoder::new(packed).map_err(std::io::Error::other)?)
+}
+
+fn gzip(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    all(flate2::read::GzDecoder::new(packed))
+}
+
+fn all(reader: impl std::io::Read) -> std::io::Result<Vec<u8>> {
     let mut plain = Vec::new();
-    let read = |reader: &mut dyn std::io::Read, plain: &mut Vec<u8>| reader.take(IMAGE_BYTES_MAX).read_to_end(plain);
-    let read = if let Some(packed) = from(XZ_MAGIC) {
-        read(&mut lzma_rust2::XzReader::new(packed, false), &mut plain)
-    } else if let Some(packed) = from(ZSTD_MAGIC) {
-        let mut reader = ruzstd::decoding::StreamingDecoder::new(packed).map_err(|error| ImageError::Unpack(std::io::Error::other(error)))?;
-        read(&mut reader, &mut plain)
-    } else if let Some(packed) = from(GZIP_MAGIC) {
-        read(&mut flate2::read::GzDecoder::new(packed), &mut plain)
-    } else {
-        return Err(ImageError::Unknown);
-    };
-    read.map_err(ImageError::Unpack)?;
+    reader.take(IMAGE_BYTES_MAX).read_to_end(&mut plain)?;
     Ok(plain)
 }
 
@@ -124,6 +140,8 @@ mod tests {
         encoder.write_all(&kernel(&["x,y"])).unwrap();
         packed.extend(encoder.finish().unwrap());
         packed.extend(b"more code");
+        // As in the code that unpacks.
+        packed.splice(44..47, GZIP_MAGIC.iter().copied());
         assert!(knows(&image(&packed).unwrap(), "x,y"));
         assert!(matches!(image(&packed[..60]), Err(ImageError::Unknown)));
         assert!(matches!(image(b"MZ"), Err(ImageError::Unknown)));

@@ -182,12 +182,13 @@ fn of_tree(kernel: &Kernel, file: &str, tree: &DeviceTree, no_driver: &[String])
     let holds_root = |place: Place<'_>| {
         let folders = |driver: &&Driver| ROOT_FOLDERS.iter().any(|folder| driver.path.starts_with(folder));
         let drivers = kernel.drivers(place);
-        let named = || ROOT_NAMES.contains(&place.generic_name()) && kernel.takes_care(place);
-        place.is_on() && place.compatible().next().is_some() && (drivers.iter().any(folders) || drivers.is_empty() && named())
+        // Behind PCI a device tells its driver itself; its node only says what it needs.
+        let named = || ROOT_NAMES.contains(&place.generic_name()) && (place.compatible().next().is_none() || kernel.takes_care(place));
+        place.is_on() && (drivers.iter().any(folders) || drivers.is_empty() && named())
     };
     let mut todo: Vec<(Place<'_>, String)> =
         tree.iter().filter(|place| holds_root(*place)).map(|place| (place, "to hold the root".to_owned())).collect();
-    if todo.is_empty() {
+    if !todo.iter().any(|(place, _)| place.compatible().next().is_some()) {
         let named = tree.iter().filter(|place| ROOT_NAMES.contains(&place.generic_name()) && place.compatible().next().is_some());
         let devices: Vec<&str> = named.filter_map(|place| place.compatible().next()).collect();
         return Err(DriversError::UnknownSystem {
@@ -201,10 +202,18 @@ fn of_tree(kernel: &Kernel, file: &str, tree: &DeviceTree, no_driver: &[String])
     let mut modules = BTreeSet::new();
     let mut missing = Vec::new();
     while let Some((place, wanted_by)) = todo.pop() {
-        let Some(device) = place.device() else { continue };
-        if !seen.insert(device.index()) {
+        if !seen.insert(place.index()) {
             continue;
         }
+        // A group of pins, a port and the like may name suppliers of its own, and goes with its device.
+        let needed_by = format!("by {}", place.path());
+        todo.extend(suppliers::of(place).into_iter().map(|supplier| (supplier, needed_by.clone())));
+        let Some(device) = place.device() else { continue };
+        if device.index() != place.index() {
+            todo.push((device, wanted_by));
+            continue;
+        }
+        todo.extend(device.parent().map(|bus| (bus, needed_by)));
         let found = kernel.drivers(device);
         let excused = || device.compatible().any(|compatible| no_driver.iter().any(|name| name == compatible));
         if found.is_empty() && !kernel.takes_care(device) && !excused() {
@@ -217,13 +226,6 @@ fn of_tree(kernel: &Kernel, file: &str, tree: &DeviceTree, no_driver: &[String])
             ));
         }
         modules.extend(found.iter().filter_map(|driver| driver.module.clone()));
-        let needed_by = format!("by {}", device.path());
-        todo.extend(suppliers::of(device).into_iter().map(|supplier| (supplier, needed_by.clone())));
-        // A group of pins and the like may name suppliers of its own.
-        if place.index() != device.index() {
-            todo.extend(suppliers::of(place).into_iter().map(|supplier| (supplier, needed_by.clone())));
-        }
-        todo.extend(device.parent().map(|bus| (bus, needed_by)));
     }
     if missing.is_empty() {
         return Ok(modules);

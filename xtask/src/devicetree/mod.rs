@@ -7,6 +7,7 @@
 pub mod builtin;
 pub mod console;
 pub mod drivers;
+pub mod found;
 pub mod mark;
 pub mod suppliers;
 #[cfg(test)]

@@ -18,13 +18,15 @@ pub struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    /// The modules whose path `wanted` matches and those of `always` that are not built in, with all that these need.
-    pub fn of(modules: &'a Modules, wanted: &Globs, always: &[&str]) -> Self {
+    /// The modules whose path `wanted` matches, those of `devices`, and those of `always` that are not built in, with all that
+    /// these need.
+    pub fn of(modules: &'a Modules, wanted: &Globs, devices: &BTreeSet<String>, always: &[&str]) -> Self {
         let named = |name: &&str| modules.by_name.get_key_value(*name).map(|(name, _)| name.as_str());
         let load: Vec<&str> = always.iter().filter_map(named).collect();
         let by_path = modules.by_name.iter().filter(|(_, module)| wanted.matches(module.stem())).map(|(name, _)| name.as_str());
         let mut needs = BTreeMap::new();
-        let mut todo: Vec<&str> = load.iter().copied().chain(by_path).collect();
+        let of_devices = devices.iter().filter_map(|name| named(&name.as_str()));
+        let mut todo: Vec<&str> = load.iter().copied().chain(by_path).chain(of_devices).collect();
         while let Some(name) = todo.pop() {
             if !needs.contains_key(name) {
                 let before = modules.before(name);
@@ -83,7 +85,7 @@ mod tests {
             ("drivers/nvme_core", module(&["libcrc32c"], &["not_there"], &[])),
             ("drivers/other", module(&[], &[], &["pci:x"])),
         ]);
-        let index = Index::of(&modules, &Globs::new(&["drivers/nvme"]).unwrap(), &["erofs", "built_in"]);
+        let index = Index::of(&modules, &Globs::new(&["drivers/nvme"]).unwrap(), &BTreeSet::new(), &["erofs", "built_in"]);
         assert_eq!(
             index.render(),
             "load erofs\n\
@@ -99,6 +101,14 @@ mod tests {
     #[test]
     fn a_circle_of_softdeps_ends() {
         let modules = modules(&[("a", module(&["b"], &[], &[])), ("b", module(&[], &["a"], &[]))]);
-        assert_eq!(Index::of(&modules, &Globs::new(&["a"]).unwrap(), &[]).render(), "dep a b\ndep b a\n");
+        assert_eq!(Index::of(&modules, &Globs::new(&["a"]).unwrap(), &BTreeSet::new(), &[]).render(), "dep a b\ndep b a\n");
+    }
+
+    #[test]
+    fn what_a_device_tree_asks_for_is_there_to_be_loaded_when_it_is_asked_for() {
+        let modules = modules(&[("drivers/reg", module(&["core"], &[], &["of:N*T*Cx"])), ("core", module(&[], &[], &[])), ("b", module(&[], &[], &[]))]);
+        let devices = BTreeSet::from(["reg".to_owned(), "built_in".to_owned()]);
+        let index = Index::of(&modules, &Globs::new::<&str>(&[]).unwrap(), &devices, &[]);
+        assert_eq!(index.render(), "dep reg core\nalias of:N*T*Cx reg\n");
     }
 }

@@ -56,11 +56,19 @@ pub struct Initramfs {
     pub plain_bytes: usize,
 }
 
+/// What the initramfs takes its modules from.
+pub struct Drivers<'a> {
+    /// The modules of the root.
+    pub modules: &'a Modules,
+    /// Those that the device trees ask for.
+    pub devices: &'a BTreeSet<String>,
+}
+
 /// Packs the initramfs. `tree` still has the microcode's packages; `init` is the program's bytes; `compress` is zstd.
 pub fn build<E>(
     plan: &Plan,
     tree: &Tree,
-    modules: &Modules,
+    drivers: &Drivers<'_>,
     init: &[u8],
     compress: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, E>,
 ) -> Result<Initramfs, InitramfsError>
@@ -68,8 +76,8 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let early = if plan.initramfs.microcode { microcode::archive(tree, &plan.firmware.drop)? } else { Vec::new() };
-    let index = Index::of(modules, &plan.initramfs.modules, &plan.initramfs.load);
-    let plain = pack(plan, modules, &index, init).map_err(InitramfsError::Write)?;
+    let index = Index::of(drivers.modules, &plan.initramfs.modules, drivers.devices, &plan.initramfs.load);
+    let plain = pack(plan, drivers.modules, &index, init).map_err(InitramfsError::Write)?;
     let plain_bytes = plain.len();
     let compressed = compress(plain).map_err(|error| InitramfsError::Compress(error.into()))?;
     let microcode_bytes = early.len();

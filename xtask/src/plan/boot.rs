@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::config_txt;
-use crate::board::pi::RaspberryPi;
+use crate::board::pi::{Model, RaspberryPi};
 use crate::board::{Board, BootFlow, CONSOLE_OF_DEVICE_TREE, Uboot};
 
 /// Seconds after which a kernel that panicked starts the machine anew, so that a bad slot spends its tries untouched.
@@ -57,6 +57,10 @@ pub struct BootPlan {
     pub files: Vec<BootFile>,
     /// U-Boot: files on the config partition, which the board's own firmware reads. None for UEFI.
     pub config_files: Vec<BootFile>,
+    /// U-Boot: physical address of the power management block whose watchdog the script arms.
+    pub watchdog: Option<u64>,
+    /// Models of Raspberry Pi each of which must find all that it needs.
+    pub pi_models: Vec<Model>,
 }
 
 /// In the kernel's command line, what U-Boot replaces by `console=…` of the device tree that it boots with.
@@ -77,7 +81,14 @@ pub fn plan(board: &Board, build_id: &str, epoch: u64) -> BootPlan {
     cmdline.extend(board.cmdline.iter().cloned());
     match board.boot_flow {
         BootFlow::Uefi => uefi(board, build_id, epoch, cmdline),
-        BootFlow::Uboot => BootPlan { flow: BootFlow::Uboot, cmdline, files: slot(board), config_files: config(board) },
+        BootFlow::Uboot => BootPlan {
+            flow: BootFlow::Uboot,
+            cmdline,
+            files: slot(board),
+            config_files: config(board),
+            watchdog: board.u_boot.as_ref().and_then(|uboot| uboot.watchdog),
+            pi_models: board.raspberry_pi.as_ref().map(|pi| pi.models.clone()).unwrap_or_default(),
+        },
     }
 }
 
@@ -101,7 +112,7 @@ fn uefi(board: &Board, build_id: &str, epoch: u64, mut cmdline: Vec<String>) -> 
         BootFile { path: kernel, from: BootSource::Kernel },
         BootFile { path: initramfs, from: BootSource::Initramfs },
     ];
-    BootPlan { flow: BootFlow::Uefi, cmdline, files, config_files: Vec::new() }
+    BootPlan { flow: BootFlow::Uefi, cmdline, files, config_files: Vec::new(), watchdog: None, pi_models: Vec::new() }
 }
 
 /// What a slot boots: kernel, initramfs, and its own device trees, as they are.
@@ -126,7 +137,7 @@ fn config(board: &Board) -> Vec<BootFile> {
 fn raspberry_pi(board: &Board, uboot: &Uboot, pi: &RaspberryPi) -> Vec<BootFile> {
     // By path, so that what several models need stands there once.
     let mut files = BTreeMap::from([
-        ("config.txt".to_owned(), BootSource::Text(config_txt::render(board, uboot, pi))),
+        (config_txt::FILE.to_owned(), BootSource::Text(config_txt::render(board, uboot, pi))),
         (config_txt::UBOOT.to_owned(), BootSource::Tree(uboot.program.clone())),
     ]);
     for (filter, program) in &uboot.program_for {

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use crate::board::pi::RaspberryPi;
 use crate::board::{Arch, Board, Uboot};
 
+/// Its name on the config partition.
+pub const FILE: &str = "config.txt";
 /// Name of U-Boot on the config partition.
 pub const UBOOT: &str = "u-boot.bin";
 

@@ -29,6 +29,9 @@ impl fmt::Display for Plan {
         writeln!(f, "\nroot\n  erofs {:?}, blocks of {} bytes, uuid {}", self.root.compression, self.root.block_bytes, self.root.uuid)?;
         writeln!(f, "\nboot ({:?})", self.boot.flow)?;
         writeln!(f, "  command line: {}", self.boot.cmdline.join(" "))?;
+        if let Some(address) = self.boot.watchdog {
+            writeln!(f, "  watchdog armed at {address:#x}")?;
+        }
         self.boot_files(f, &self.boot.files)?;
         if !self.boot.config_files.is_empty() {
             writeln!(f, "\nconfig partition, for the board's own firmware")?;

@@ -2,6 +2,7 @@
 
 pub mod erofs;
 pub mod firmware;
+pub mod kernel;
 pub mod lints;
 pub mod merge;
 mod modinfo;

@@ -1,7 +1,7 @@
 //! What a kernel module says about itself: the `.modinfo` section (linux/module.h, `MODULE_INFO`), strings `key=value`
 //! that each end with a zero byte.
 
-use object::read::elf::ElfFile64;
+use object::read::elf::{ElfFile32, ElfFile64};
 use object::{Endianness, Object, ObjectSection};
 
 /// The parts of `.modinfo` that say what a module needs and drives. Module names have `_` for `-`.
@@ -19,9 +19,20 @@ pub struct ModInfo {
     pub after: Vec<String>,
 }
 
-/// Reads `.modinfo` of a 64-bit module; the error says what is wrong with the file.
+/// `EI_CLASS` of 32-bit files (ELF specification, figure 1-5) and where it stands.
+const CLASS_32: (usize, u8) = (4, 1);
+
+/// Reads `.modinfo` of a module; the error says what is wrong with the file.
 pub fn read(elf: &[u8]) -> Result<ModInfo, String> {
-    let file = ElfFile64::<Endianness>::parse(elf).map_err(|error| format!("no 64-bit ELF file: {error}"))?;
+    let bad = |error: object::Error| format!("no ELF file: {error}");
+    if elf.get(CLASS_32.0) == Some(&CLASS_32.1) {
+        of(&ElfFile32::<Endianness>::parse(elf).map_err(bad)?)
+    } else {
+        of(&ElfFile64::<Endianness>::parse(elf).map_err(bad)?)
+    }
+}
+
+fn of<'data>(file: &impl Object<'data>) -> Result<ModInfo, String> {
     let section = file.section_by_name(".modinfo").ok_or("no section .modinfo")?;
     let data = section.data().map_err(|error| format!("section .modinfo: {error}"))?;
     Ok(parse(data))
@@ -79,6 +90,6 @@ mod tests {
 
     #[test]
     fn what_is_no_module_is_refused() {
-        assert!(read(b"#!/bin/sh").unwrap_err().starts_with("no 64-bit ELF file"));
+        assert!(read(b"#!/bin/sh").unwrap_err().starts_with("no ELF file"));
     }
 }

@@ -6,9 +6,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::modinfo::{self, ModInfo, normal};
 use super::{Content, Entry, Kind, Origin, Tree};
 use crate::board::{Globs, Select};
+use crate::devicetree::drivers::Drivers;
 
 /// Where the modules of a kernel lie in the tree.
 pub fn folder(release: &str) -> String {
@@ -109,6 +112,22 @@ pub struct Modules {
 /// What depmod wrote, by file name (`modules.dep`).
 pub type Indexes = BTreeMap<String, Arc<[u8]>>;
 
+/// What one module answers to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aliases {
+    /// The module's name with `_` for `-`.
+    pub name: String,
+    /// Its path below `kernel/`, without suffix.
+    pub stem: String,
+    /// Patterns of devices.
+    pub aliases: Vec<String>,
+}
+
+/// Drivers of devices lie below this, below `kernel/`.
+const DRIVERS: &str = "drivers/";
+/// Modules that are unpacked at once where all are looked at.
+const READ_AT_ONCE: usize = 256;
+
 /// Which modules are wanted.
 pub struct Wanted<'a> {
     /// By path below `kernel/`, without `.ko` and compression suffix.
@@ -117,6 +136,8 @@ pub struct Wanted<'a> {
     pub also: &'a Globs,
     /// Must be there or built in: what init always loads.
     pub always: &'a [&'static str],
+    /// What the device trees ask for, by name: `root` must be there, `all` is wanted where `rules` does not drop it.
+    pub devices: &'a Drivers,
 }
 
 /// A module's file in the tree before the selection.
@@ -194,9 +215,15 @@ impl Modules {
         refuse_idle_globs(&candidates, release, wanted)?;
         let mut next: BTreeSet<String> = candidates
             .iter()
-            .filter(|(_, candidate)| wanted.rules.takes(candidate.stem) || wanted.also.matches(candidate.stem))
+            .filter(|(name, candidate)| {
+                let of_device = wanted.devices.all.contains(*name) && !wanted.rules.drop.matches(candidate.stem);
+                of_device || wanted.rules.takes(candidate.stem) || wanted.also.matches(candidate.stem)
+            })
             .map(|(name, _)| name.clone())
             .collect();
+        for name in &wanted.devices.root {
+            modules.want(&candidates, name, "a device tree", &mut next)?;
+        }
         for name in wanted.always {
             modules.want(&candidates, name, "init", &mut next)?;
         }
@@ -239,6 +266,21 @@ impl Modules {
         }
         next.insert(name);
         Ok(())
+    }
+
+    /// What every driver of the kernel that is a module answers to.
+    pub fn aliases(tree: &Tree, release: &str) -> Result<Vec<Aliases>, ModulesError> {
+        let candidates = candidates(tree, release);
+        let drivers: Vec<_> = candidates.iter().filter(|(_, candidate)| candidate.stem.starts_with(DRIVERS)).collect();
+        let mut found = Vec::with_capacity(drivers.len());
+        // A batch at a time, so that not all of them are held unpacked.
+        for batch in drivers.chunks(READ_AT_ONCE) {
+            for (name, module) in read_all(batch, release)? {
+                let stem = module.stem().to_owned();
+                found.push(Aliases { name, stem, aliases: module.info.aliases });
+            }
+        }
+        Ok(found)
     }
 
     /// The tree with these modules in the place of all others of the kernel, and their indexes.

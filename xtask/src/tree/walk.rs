@@ -33,7 +33,7 @@ impl Tree {
     }
 
     /// Entries below a folder, at any depth.
-    pub fn below(&self, folder: &str) -> impl Iterator<Item = (&TreePath, &Entry)> {
+    pub fn below(&self, folder: &str) -> impl Iterator<Item = (&TreePath, &Entry)> + use<'_> {
         let below = format!("{folder}/");
         self.entries.range(below.clone()..).take_while(move |(path, _)| path.starts_with(&below))
     }

@@ -51,6 +51,7 @@ impl ImageVerb {
         std::fs::create_dir_all(&out).with_context(|| format!("failed to make `{}`", out.display()))?;
         let work = Aside::begin(&out)?;
 
+        stages::drivers(&shop, &plan)?;
         let packages = stages::packages(&shop, &plan)?;
         let programs = stages::programs(&shop, &plan)?;
         let delta = stages::delta(&shop, &plan)?;

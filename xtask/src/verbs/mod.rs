@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod board;
 mod boards;
+mod drivers;
 mod flash;
 mod ids;
 mod image;
@@ -38,6 +39,7 @@ enum Verb {
     Bench(bench::BenchVerb),
     Board(board::BoardVerb),
     Boards(boards::Boards),
+    Drivers(drivers::DriversVerb),
     Flash(Box<flash::FlashVerb>),
     Lock(lock::LockVerb),
     Ids(ids::IdsVerb),
@@ -61,6 +63,7 @@ pub fn run() -> Result<()> {
         Verb::Bench(verb) => verb.run(),
         Verb::Board(verb) => verb.run(),
         Verb::Boards(verb) => verb.run(),
+        Verb::Drivers(verb) => verb.run(),
         Verb::Flash(verb) => verb.run(),
         Verb::Lock(verb) => verb.run(),
         Verb::Ids(verb) => verb.run(),

@@ -73,8 +73,8 @@ fn a_supplier_without_a_driver_is_named_with_what_there_is() {
     let error = card(b"x,gpo\0").unwrap_err().to_string();
     assert_eq!(
         error,
-        "`x.dtb` needs drivers that kernel 6.x does not have:\n  /soc/gpio (x,gpo), needed by /reg; what it has is for x,gpio, x,clk, x,sound, \
-         x,sdhci\ntake another kernel, or, where such a supplier works without a driver, name it in `device-trees.no-driver`"
+        "`x.dtb` needs drivers that kernel 6.x does not have:\n  /soc/gpio (x,gpo), needed by /reg; what it has is for x,gpio, x,clk, x,sdhci, \
+         x,sound\ntake another kernel, or, where such a supplier works without a driver, name it in `device-trees.no-driver`"
     );
 }
 
@@ -107,6 +107,22 @@ fn buses_above_are_needed_and_what_is_off_is_not() {
         ("/mmc", &[("compatible", b"x,sdhci\0"), ("status", b"disabled\0")]),
     ];
     assert_eq!(check(&sample(), &nodes, &[]).unwrap().root, names(&["dwc3", "rp", "pl330"]));
+}
+
+#[test]
+fn a_port_behind_pci_needs_what_its_node_names() {
+    let nodes: [(&str, Properties<'_>); 5] = [
+        SYSTEM,
+        INTC,
+        ("/pcie/nexus", &[("compatible", b"pci1de4,1\0")]),
+        ("/pcie/nexus/usb@0,0", &[("resets", &[0, 0, 0, 6])]),
+        ("/reset", &[("compatible", b"x,gpio\0"), ("phandle", &[0, 0, 0, 6])]),
+    ];
+    // The port alone is no device that holds a root: there must be one with a driver.
+    assert!(matches!(check(&sample(), &nodes, &[]), Err(DriversError::UnknownSystem { .. })));
+    let mut with_card = nodes.to_vec();
+    with_card.push(("/mmc", &[("compatible", b"x,sdhci\0")]));
+    assert_eq!(check(&sample(), &with_card, &[]).unwrap().root, names(&["gpio_x", "rp", "sdhci_x"]));
 }
 
 #[test]

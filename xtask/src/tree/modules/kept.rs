@@ -39,6 +39,10 @@ impl Place {
             globs.patterns().iter().for_each(|glob| put(glob.as_bytes()));
         }
         wanted.always.iter().for_each(|name| put(name.as_bytes()));
+        for names in [&wanted.devices.root, &wanted.devices.all] {
+            put(&(names.len() as u64).to_le_bytes());
+            names.iter().for_each(|name| put(name.as_bytes()));
+        }
         let below = format!("{}/", folder(release));
         for (path, entry) in tree.iter().filter(|(path, _)| path.starts_with(&below)) {
             put(path.as_bytes());

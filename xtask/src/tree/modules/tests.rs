@@ -58,7 +58,7 @@ fn kernel() -> Tree {
 fn select(tree: &Tree, keep: &[&str], drop: &[&str], also: &[&str], always: &[&'static str]) -> Result<Modules, ModulesError> {
     let globs = |list: &[&str]| Globs::new(list).unwrap();
     let rules = Select { keep: globs(keep), drop: globs(drop) };
-    Modules::select(tree, RELEASE, &Wanted { rules: &rules, also: &globs(also), always })
+    Modules::select(tree, RELEASE, &Wanted { rules: &rules, also: &globs(also), always, devices: &Drivers::default() })
 }
 
 fn names(modules: &Modules) -> Vec<&str> {
@@ -131,7 +131,8 @@ fn a_selection_is_found_again_until_an_input_changes_and_damage_is_noticed() {
     let cache = tempfile::tempdir().unwrap();
     let globs = |list: &[&str]| Globs::new(list).unwrap();
     let rules = Select { keep: globs(&["fs/**"]), drop: globs(&[]) };
-    let wanted = Wanted { rules: &rules, also: &globs(&[]), always: &[] };
+    let devices = Drivers::default();
+    let wanted = Wanted { rules: &rules, also: &globs(&[]), always: &[], devices: &devices };
     let before = kernel();
     let place = |tree: &Tree| kept::Place::of(cache.path(), tree, RELEASE, &wanted, "depmod 1");
     let made = Modules::select(&before, RELEASE, &wanted).unwrap();
