@@ -47,6 +47,11 @@ pub fn configured(cache: &Cache, plan: &Plan, packages: &[LockedPackage], delta:
     Ok(tree)
 }
 
+/// What packages ship, laid over each other, and nothing else. All are in the cache.
+pub fn shipped(cache: &Cache, packages: &[LockedPackage]) -> Result<Tree> {
+    lay(&open(cache, packages.iter())?, packages.iter())
+}
+
 /// The delta as it fits the plan's architecture. `target` holds what its packages ship.
 fn carry(
     library: &Library,

@@ -81,10 +81,7 @@ pub fn drivers(shop: &Workshop, plan: &Plan) -> Result<Drivers> {
     let payload: Vec<LockedPackage> = plan.packages.iter().filter(|package| package.payload).cloned().collect();
     fetch::fetch(&payload, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
     data::prepare_in(&shop.tools.sandbox(), &payload, &shop.cache)?;
-    let mut tree = Tree::default();
-    for package in &payload {
-        lay_package(shop, &mut tree, package)?;
-    }
+    let tree = layout::shipped(&shop.cache, &payload)?;
     found::drivers(shop.cache.root(), &tree, &plan.kernel_release, &plan.device_trees)
 }
 

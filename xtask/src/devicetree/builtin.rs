@@ -143,7 +143,7 @@ mod tests {
         // As in the code that unpacks.
         packed.splice(44..47, GZIP_MAGIC.iter().copied());
         assert!(knows(&image(&packed).unwrap(), "x,y"));
-        assert!(matches!(image(&packed[..60]), Err(ImageError::Unknown)));
+        assert!(image(&packed[..60]).is_err());
         assert!(matches!(image(b"MZ"), Err(ImageError::Unknown)));
     }
 
