@@ -57,6 +57,9 @@ pub struct Pair {
     pub family: Source<RawBoard>,
 }
 
+/// Whether a text is what a key takes.
+type Good = fn(&str) -> bool;
+
 impl Pair {
     fn find<'a, T>(&'a self, key: impl Fn(&'a RawBoard) -> Option<&'a T>) -> Option<(&'a Source<RawBoard>, &'a T)> {
         [&self.board, &self.family].into_iter().find_map(|source| key(&source.raw).map(|value| (source, value)))
@@ -75,7 +78,7 @@ impl Pair {
     fn pairs<'a>(
         &'a self,
         what: (&str, &str),
-        good: (fn(&str) -> bool, fn(&str) -> bool),
+        good: (Good, Good),
         key: impl Fn(&'a RawBoard) -> Option<&'a Pairs>,
     ) -> Result<BTreeMap<String, String>, ParseError> {
         let Some((source, pairs)) = self.find(key) else { return Ok(BTreeMap::new()) };
@@ -121,11 +124,10 @@ impl Pair {
         if !is_path(program.get_ref()) {
             return Err(source.error(program, format!("`{}` is no {PATH}", program.get_ref())));
         }
-        let program_for = self.pairs(
-            ("filter of config.txt", PATH),
-            (super::pi::is_filter, |path| path.starts_with('/') && is_word(path)),
-            |raw| raw.u_boot.program_for.as_ref(),
-        )?;
+        let program_for =
+            self.pairs(("filter of config.txt", PATH), (super::pi::is_filter, |path| path.starts_with('/') && is_word(path)), |raw| {
+                raw.u_boot.program_for.as_ref()
+            })?;
         let watchdog = self.find(|raw| raw.u_boot.watchdog.as_ref()).map(|(_, address)| *address);
         Ok(Uboot { program: program.get_ref().clone(), program_for, watchdog })
     }
@@ -183,7 +185,9 @@ impl Pair {
             return Err(self.absent("device-trees.files"));
         }
         if consoles.iter().any(|console| console == CONSOLE_OF_DEVICE_TREE) && *boot_flow != BootFlow::Uboot {
-            let message = format!("`{CONSOLE_OF_DEVICE_TREE}` among `consoles` needs `boot-flow = \"uboot\"`; name the port, such as `ttyAMA0,115200`");
+            let message = format!(
+                "`{CONSOLE_OF_DEVICE_TREE}` among `consoles` needs `boot-flow = \"uboot\"`; name the port, such as `ttyAMA0,115200`"
+            );
             return Err(ParseError::at(&console_source.path, &console_source.text, 0..0, message));
         }
         Ok(Board {

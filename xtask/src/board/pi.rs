@@ -104,8 +104,18 @@ const FILTERS: [&str; 12] = ["all", "pi0", "pi02", "pi0w", "pi2", "pi3", "pi3+",
 
 /// What the plan sets itself; a board file can't.
 const OURS: [&str; 12] = [
-    "kernel", "kernel_address", "arm_64bit", "upstream_kernel", "os_prefix", "overlay_prefix", "device_tree", "initramfs", "ramfsfile", "cmdline",
-    "start_file", "fixup_file",
+    "kernel",
+    "kernel_address",
+    "arm_64bit",
+    "upstream_kernel",
+    "os_prefix",
+    "overlay_prefix",
+    "device_tree",
+    "initramfs",
+    "ramfsfile",
+    "cmdline",
+    "start_file",
+    "fixup_file",
 ];
 
 /// Whether config.txt knows a section of this name.

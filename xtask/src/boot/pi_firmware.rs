@@ -120,8 +120,17 @@ mod tests {
     use crate::plan::config_txt;
 
     const MODELS: [Model; 11] = [
-        Model::Two, Model::Three, Model::ThreePlus, Model::ThreeA, Model::ZeroTwo, Model::Module3, Model::Four, Model::FourHundred,
-        Model::Module4, Model::Five, Model::FiveD0,
+        Model::Two,
+        Model::Three,
+        Model::ThreePlus,
+        Model::ThreeA,
+        Model::ZeroTwo,
+        Model::Module3,
+        Model::Four,
+        Model::FourHundred,
+        Model::Module4,
+        Model::Five,
+        Model::FiveD0,
     ];
 
     fn board(arch: Arch) -> Board {
@@ -149,7 +158,10 @@ mod tests {
         assert_eq!(missing(Model::ThreeA, config, &files).len(), 1);
         assert_eq!(missing(Model::Five, config, &files), ["Five needs one of the device trees bcm2712-rpi-5-b.dtb"]);
         assert!(missing(Model::Two, config, &files).contains(&"Two can't run the 64-bit kernel that `arm_64bit=1` asks for".to_owned()));
-        assert_eq!(missing(Model::Three, "gpu_mem=16\n", &files)[..2], ["Three needs its firmware `start_cd.elf`", "Three needs its firmware's `fixup_cd.dat`"]);
+        assert_eq!(
+            missing(Model::Three, "gpu_mem=16\n", &files)[..2],
+            ["Three needs its firmware `start_cd.elf`", "Three needs its firmware's `fixup_cd.dat`"]
+        );
         assert!(missing(Model::Three, "", &files).contains(&"Three needs its kernel `kernel7.img`".to_owned()));
         assert!(missing(Model::Three, "dtoverlay=no\n", &files).contains(&"Three needs the overlay `overlays/no.dtbo`".to_owned()));
     }

@@ -8,8 +8,17 @@ use super::{DeviceTree, Place, builtin, suppliers};
 
 /// Where drivers of devices lie that can hold the root, or lead to one that can.
 const ROOT_FOLDERS: [&str; 11] = [
-    "drivers/mmc/host/", "drivers/usb/host/", "drivers/usb/dwc2/", "drivers/usb/dwc3/", "drivers/usb/chipidea/", "drivers/usb/musb/",
-    "drivers/usb/cdns3/", "drivers/pci/controller/", "drivers/nvme/host/", "drivers/ata/", "drivers/ufs/host/",
+    "drivers/mmc/host/",
+    "drivers/usb/host/",
+    "drivers/usb/dwc2/",
+    "drivers/usb/dwc3/",
+    "drivers/usb/chipidea/",
+    "drivers/usb/musb/",
+    "drivers/usb/cdns3/",
+    "drivers/pci/controller/",
+    "drivers/nvme/host/",
+    "drivers/ata/",
+    "drivers/ufs/host/",
 ];
 /// What such devices are called (Devicetree Specification, 2.2.2), where the kernel does not say where its driver lies.
 const ROOT_NAMES: [&str; 8] = ["mmc", "mmcnr", "usb", "pcie", "pci", "sata", "nvme", "ufs"];

@@ -106,7 +106,11 @@ mod tests {
 
     #[test]
     fn what_a_device_tree_asks_for_is_there_to_be_loaded_when_it_is_asked_for() {
-        let modules = modules(&[("drivers/reg", module(&["core"], &[], &["of:N*T*Cx"])), ("core", module(&[], &[], &[])), ("b", module(&[], &[], &[]))]);
+        let modules = modules(&[
+            ("drivers/reg", module(&["core"], &[], &["of:N*T*Cx"])),
+            ("core", module(&[], &[], &[])),
+            ("b", module(&[], &[], &[])),
+        ]);
         let devices = BTreeSet::from(["reg".to_owned(), "built_in".to_owned()]);
         let index = Index::of(&modules, &Globs::new::<&str>(&[]).unwrap(), &devices, &[]);
         assert_eq!(index.render(), "dep reg core\nalias of:N*T*Cx reg\n");

@@ -155,8 +155,6 @@ fn raspberry_pi(board: &Board, uboot: &Uboot, pi: &RaspberryPi) -> Vec<BootFile>
     }
     let trees = &board.device_trees;
     let names = trees.files.iter().map(|file| (file, file)).chain(&trees.also_named);
-    files.extend(names.map(|(name, file)| {
-        (name.clone(), BootSource::DeviceTree { file: file.clone(), aliases: trees.aliases.clone() })
-    }));
+    files.extend(names.map(|(name, file)| (name.clone(), BootSource::DeviceTree { file: file.clone(), aliases: trees.aliases.clone() })));
     files.into_iter().map(|(path, from)| BootFile { path, from }).collect()
 }

@@ -29,7 +29,8 @@ pub fn render(board: &Board, uboot: &Uboot, pi: &RaspberryPi) -> String {
     for line in lines("all") {
         let _ = writeln!(text, "{line}");
     }
-    let mut filters: Vec<&str> = uboot.program_for.keys().chain(pi.config.keys()).map(String::as_str).filter(|name| *name != "all").collect();
+    let mut filters: Vec<&str> =
+        uboot.program_for.keys().chain(pi.config.keys()).map(String::as_str).filter(|name| *name != "all").collect();
     filters.sort_unstable();
     filters.dedup();
     for filter in &filters {

@@ -1,3 +1,5 @@
+//! Made-up kernels and device trees: what is asked for is found, and what is lacking is named.
+
 use proptest::prelude::*;
 
 use super::super::testing::{Properties, blob, cell};
@@ -47,10 +49,7 @@ fn card(gpio: &'static [u8]) -> Result<Drivers, DriversError> {
             ("/soc/gpio", &[("compatible", gpio), ("phandle", &cell(2)), ("#gpio-cells", &cell(1))]),
             ("/soc/clk", &[("compatible", b"X,Clk\0"), ("phandle", &cell(4))]),
             ("/reg", &[("compatible", b"regulator-fixed\0"), ("phandle", &cell(3)), ("gpio", &[0, 0, 0, 2, 0, 0, 0, 9])]),
-            (
-                "/soc/mmc@1",
-                &[("compatible", b"x,sdhci\0"), ("vmmc-supply", &cell(3)), ("clocks", &cell(4)), ("interrupts", &cell(5))],
-            ),
+            ("/soc/mmc@1", &[("compatible", b"x,sdhci\0"), ("vmmc-supply", &cell(3)), ("clocks", &cell(4)), ("interrupts", &cell(5))]),
             ("/soc/sound", &[("compatible", b"x,sound\0"), ("clocks", &cell(4))]),
         ],
         &[],
@@ -85,14 +84,17 @@ fn a_supplier_may_be_excused() {
         ("/odd", &[("compatible", b"y,odd\0"), ("phandle", &[0, 0, 0, 1])]),
         ("/mmc", &[("compatible", b"x,sdhci\0"), ("interrupts", &[0; 4])]),
     ];
-    assert!(check(&sample(), &nodes, &[]).unwrap_err().to_string().contains("/odd (y,odd), needed by /mmc; what it has is for none of `y`"));
+    assert!(
+        check(&sample(), &nodes, &[]).unwrap_err().to_string().contains("/odd (y,odd), needed by /mmc; what it has is for none of `y`")
+    );
     assert_eq!(check(&sample(), &nodes, &["y,odd".to_owned()]).unwrap().root, names(&["sdhci_x"]));
 }
 
 #[test]
 fn an_unknown_system_is_refused() {
     let error = check(&sample(), &[SYSTEM, INTC, ("/mmc@1", &[("compatible", b"y,mmc\0")])], &[]).unwrap_err().to_string();
-    let wanted = "kernel 6.x does not know the system of `x.dtb` (maker,board, maker,soc): it has no driver for any card, disk or bus in it (y,mmc)";
+    let wanted =
+        "kernel 6.x does not know the system of `x.dtb` (maker,board, maker,soc): it has no driver for any card, disk or bus in it (y,mmc)";
     assert!(error.starts_with(wanted), "{error}");
 }
 
@@ -141,8 +143,10 @@ fn chain(links: usize, circle: usize) -> Result<Drivers, DriversError> {
             (format!("m{link}"), format!("{folder}/m{link}"), vec![format!("of:N*T*Cc,{link}")])
         })
         .collect();
-    let kernel = Kernel::new("6", Vec::new(), modules.iter().map(|(name, path, aliases)| (name.as_str(), path.as_str(), aliases.as_slice())), b"");
-    let nodes: Vec<(String, Vec<u8>, [u8; 4], [u8; 4])> = (0..links)
+    let kernel =
+        Kernel::new("6", Vec::new(), modules.iter().map(|(name, path, aliases)| (name.as_str(), path.as_str(), aliases.as_slice())), b"");
+    type Link = (String, Vec<u8>, [u8; 4], [u8; 4]);
+    let nodes: Vec<Link> = (0..links)
         .map(|link| {
             let next = if link + 1 == links { circle % links } else { link + 1 };
             (format!("/n{link}"), format!("c,{link}\0").into_bytes(), cell(link as u32 + 1), cell(next as u32 + 1))
@@ -150,9 +154,12 @@ fn chain(links: usize, circle: usize) -> Result<Drivers, DriversError> {
         .collect();
     let properties: Vec<[(&str, &[u8]); 3]> = nodes
         .iter()
-        .map(|(_, compatible, own, next)| [("compatible", compatible.as_slice()), ("phandle", own.as_slice()), ("vcc-supply", next.as_slice())])
+        .map(|(_, compatible, own, next)| {
+            [("compatible", compatible.as_slice()), ("phandle", own.as_slice()), ("vcc-supply", next.as_slice())]
+        })
         .collect();
-    let blob_nodes: Vec<(&str, Properties<'_>)> = nodes.iter().zip(&properties).map(|((path, ..), properties)| (path.as_str(), &properties[..])).collect();
+    let blob_nodes: Vec<(&str, Properties<'_>)> =
+        nodes.iter().zip(&properties).map(|((path, ..), properties)| (path.as_str(), &properties[..])).collect();
     check(&kernel, &blob_nodes, &[])
 }
 
