@@ -1,5 +1,6 @@
 //! The stages of a build, each a function of the plan and the stage before: Plan → Tree → Partitions → Image.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,9 @@ pub fn packages(shop: &Workshop, plan: &Plan) -> Result<Vec<LockedPackage>> {
 
 /// `packages` of a plan, and for a foreign architecture those of its twin that are not the same files.
 pub fn unpacked(plan: &Plan, packages: &[LockedPackage]) -> Vec<LockedPackage> {
-    let twin = plan.twin.iter().filter(|package| plan.arch != Arch::Amd64 && !packages.contains(package));
+    // Not the whole entries are compared: one file may come from two sources.
+    let ours: BTreeSet<&str> = packages.iter().map(|package| package.sha256.as_str()).collect();
+    let twin = plan.twin.iter().filter(|package| plan.arch != Arch::Amd64 && !ours.contains(package.sha256.as_str()));
     packages.iter().chain(twin).cloned().collect()
 }
 
