@@ -275,14 +275,13 @@ pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, progr
         release: &plan.kernel_release,
         kernel: Kernel::new(whole, &plan.kernel_release).image()?.clone(),
         initramfs: Content::Bytes(packed.into()),
-        machine: plan.arch.pe_machine(),
+        arch: plan.arch,
     };
     let boot_files = boot::files(&plan.boot, &boot_parts)?;
     let example = std::fs::read_to_string(shop.repo.join(CONFIG_EXAMPLE)).with_context(|| format!("failed to read `{CONFIG_EXAMPLE}`"))?;
     let mut config_files = image::config_files(&example);
     config_files.extend(boot::config_files(&plan.boot, &boot_parts)?);
     let config = image::config_part(&config_files, &work.join("config.fat"))?;
-    let loader = image::esp_part(&boot_files, &work.join("esp.fat"))?;
     let root_file = work.join("root.erofs");
     {
         let _stage = ui::stage("erofs", "writing the root");
@@ -301,11 +300,19 @@ pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, progr
             plan.root.max_bytes / 1_000_000
         );
     }
-    let parts = match plan.boot.flow {
-        BootFlow::Uefi => vec![(Role::Config, config), (Role::Esp, loader), (Role::RootA, root_part)],
-        BootFlow::Uboot => bail!("images for U-Boot are not built yet"),
+    let (layout, mut parts) = match plan.boot.flow {
+        BootFlow::Uefi => (Layout::Uefi, vec![(Role::Esp, image::esp_part(&boot_files, &work.join("esp.fat"))?)]),
+        BootFlow::Uboot => (
+            Layout::Uboot,
+            vec![
+                (Role::State, image::state_part(&work.join("state"))?),
+                (Role::BootA, image::boot_part(&boot_files, &work.join("boot-a.fat"))?),
+                (Role::BootB, image::empty_boot_part(&work.join("boot-b"))?),
+            ],
+        ),
     };
-    Ok(Partitions { layout: Layout::Uefi, parts })
+    parts.extend([(Role::Config, config), (Role::RootA, root_part)]);
+    Ok(Partitions { layout, parts })
 }
 
 /// The text of `cloudy.toml.example` on the config partition.

@@ -1,13 +1,15 @@
 //! The root unit `cloudy-confirm.service`: a slot on trial is watched until it proves good, then its trial is ended.
 //!
 //! Good means: the agent and its page answer; Docker runs if it ran before; there is a network if there was one before.
-//! Absent neighbours never cost a slot. On a slot that is not on trial, only what "before" means is noted.
+//! Absent neighbours never cost a slot. On a slot that is not on trial, what "before" means is noted, and U-Boot's state
+//! is made whole where a part of it was lost.
 
 use crate::client::Client;
 use crate::limits::{AGENT_SOCKET, CONFIRM_EVERY, CONFIRM_TIMEOUT, CONFIRMED_MARK, SETTINGS_DIR, SETTLED_TIMEOUT};
 use crate::mounts::Mounted;
 use crate::settings::write_whole;
 use crate::status::{Docker, Status};
+use crate::uboot;
 use anyhow::{Context, Result, bail};
 use contract::boot::{ENTRIES_DIR, EntryName, LOADER_COUNT_PATH, LOADER_VENDOR};
 use contract::paths::{BOOT_REPORT, FAILURE_RECORD};
@@ -35,29 +37,73 @@ struct Before {
 /// # Errors
 /// When the proof does not come in time, or the trial can't be ended; the loader's counter then goes on counting.
 pub async fn run() -> Result<()> {
-    let trial = entry_on_trial().context("asking the firmware which entry was booted")?;
-    let Some(entry) = trial else {
+    let loader = Loader::find();
+    let Some(entry) = loader.entry_on_trial().context("asking the boot loader which entry was booted")? else {
         // Confirmed already. Note how "good" looks, for the next trial; what is slow gets its time.
         let all = Before { docker: true, network: true };
         let _ = wait_for(all, SETTLED_TIMEOUT).await;
-        return note(&look().await?);
+        let status = look().await?;
+        if let Loader::Uboot(report) = &loader {
+            uboot::heal(report.slot)?;
+        }
+        return note(&status);
     };
     log::info!(entry:% = entry; "this system is on trial");
     let status = match wait_for(before(), CONFIRM_TIMEOUT).await {
         Ok(status) => status,
         Err(error) => {
-            give_up(entry, &error).await;
+            give_up(&loader, entry, &error).await;
             return Err(error);
         }
     };
-    end_trial(entry)?;
+    match &loader {
+        Loader::Uboot(report) => uboot::confirm(report.slot)?,
+        Loader::SystemdBoot => end_trial(entry)?,
+    }
     std::fs::write(CONFIRMED_MARK, "").with_context(|| format!("writing `{CONFIRMED_MARK}`"))?;
     log::info!(entry:% = entry; "this system proved good and is confirmed");
     note(&status)
 }
 
-/// The booted entry, while the loader counts its starts. None once confirmed, and where no loader counts.
-fn entry_on_trial() -> Result<Option<EntryName>> {
+/// Who started this system, and counts its starts.
+enum Loader {
+    /// By the names of entries on the ESP.
+    SystemdBoot,
+    /// By its state records, of which init read what this says.
+    Uboot(Box<Report>),
+}
+
+impl Loader {
+    fn find() -> Self {
+        match report() {
+            Some(report) if uboot::is_here() => Self::Uboot(Box::new(report)),
+            _ => Self::SystemdBoot,
+        }
+    }
+
+    /// The booted entry, while the loader counts its starts. None once confirmed, and where no loader counts.
+    fn entry_on_trial(&self) -> Result<Option<EntryName>> {
+        match self {
+            Self::SystemdBoot => counted_entry(),
+            Self::Uboot(report) => Ok(report.trial.map(|tries| EntryName { build: report.build, tries: Some(tries) })),
+        }
+    }
+
+    /// The partition that keeps reasons of failures.
+    fn partition(&self) -> &'static str {
+        match self {
+            Self::SystemdBoot => "esp",
+            Self::Uboot(_) => "config",
+        }
+    }
+}
+
+fn report() -> Option<Report> {
+    std::fs::read(BOOT_REPORT).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+}
+
+/// The entry that systemd-boot counts.
+fn counted_entry() -> Result<Option<EntryName>> {
     let path = PathBuf::from(format!("{EFI_VARIABLES}/{LOADER_COUNT_PATH}-{LOADER_VENDOR}"));
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
@@ -132,12 +178,12 @@ fn missing(status: &Status, before: Before) -> Option<String> {
 
 /// Keeps the reason where the next good system finds it, and restarts, so that the loader goes on to the next try or the
 /// other system. Where there is no other system to go to, this one stays up: a restart would mend nothing.
-async fn give_up(entry: EntryName, reason: &anyhow::Error) {
-    let kept = keep_reason(entry, format!("{reason:#}"));
+async fn give_up(loader: &Loader, entry: EntryName, reason: &anyhow::Error) {
+    let kept = keep_reason(loader, entry, format!("{reason:#}"));
     if let Err(error) = kept {
         log::error!("the reason could not be kept: {error:#}");
     }
-    let others = std::fs::read(BOOT_REPORT).ok().and_then(|bytes| serde_json::from_slice::<Report>(&bytes).ok()).map(|r| r.entries);
+    let others = report().map(|report| report.entries);
     if !others.is_some_and(|list| has_other(&list, entry)) {
         log::error!("there is no other system to go back to: this one stays up");
         return;
@@ -153,11 +199,11 @@ fn has_other(entries: &[EntryReport], this: EntryName) -> bool {
     entries.iter().any(|other| other.build != this.build && EntryName { build: other.build, tries: other.tries }.is_bootable())
 }
 
-fn keep_reason(entry: EntryName, reason: String) -> Result<()> {
+fn keep_reason(loader: &Loader, entry: EntryName, reason: String) -> Result<()> {
     let failure = Failure { build: entry.build, time: crate::host::now_secs(), step: "confirming".to_owned(), reason };
-    let esp = Mounted::read_only("esp", "umask=0077")?;
-    esp.make_writable()?;
-    write_whole(&esp.path().join(FAILURE_RECORD), &serde_json::to_vec(&failure)?, 0o600)
+    let partition = Mounted::read_only(loader.partition(), "umask=0077")?;
+    partition.make_writable()?;
+    write_whole(&partition.path().join(FAILURE_RECORD), &serde_json::to_vec(&failure)?, 0o600)
 }
 
 /// Takes the counter out of the entry's name on the ESP. Both names hold the same file; either boots this system.

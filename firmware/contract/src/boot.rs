@@ -12,6 +12,11 @@ pub const KEY_WATCHDOG: &str = "cloudy.watchdog";
 /// Kernel command line: GUID of the partition that the boot loader was started from. Boot loaders that set no EFI
 /// variable say it here; where firmware has `LoaderDevicePartUUID`, that one counts and this is not read.
 pub const KEY_FROM: &str = "cloudy.from";
+/// Kernel command line: the slot that the boot loader started, where it knows slots (U-Boot).
+pub const KEY_SLOT: &str = "cloudy.slot";
+/// Kernel command line: the slot that the boot loader should have started and could not, and what of it was missing or
+/// damaged: `b:kernel`.
+pub const KEY_SKIPPED: &str = "cloudy.skipped";
 
 /// Vendor GUID of the variables that systemd-boot sets (systemd's Boot Loader Interface).
 pub const LOADER_VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
@@ -104,6 +109,23 @@ impl Slot {
     }
 }
 
+impl FromStr for Slot {
+    type Err = SlotError;
+
+    fn from_str(text: &str) -> Result<Self, SlotError> {
+        match text {
+            "a" => Ok(Self::A),
+            "b" => Ok(Self::B),
+            _ => Err(SlotError(text.chars().take(40).collect())),
+        }
+    }
+}
+
+/// What is wrong with a written slot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no slot: a or b is expected")]
+pub struct SlotError(String);
+
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -122,6 +144,10 @@ pub struct CommandLine {
     pub no_watchdog: bool,
     /// GUID of the boot loader's partition, as written.
     pub from: Option<String>,
+    /// The slot that the boot loader started.
+    pub slot: Option<Slot>,
+    /// The slot that it could not start, and why not.
+    pub skipped: Option<(Slot, String)>,
     /// Module parameters: (module with `_` for `-`, `parameter=value`).
     pub module_parameters: Vec<(String, String)>,
 }
@@ -136,6 +162,10 @@ impl CommandLine {
                 KEY_BUILD => line.build = value.parse().ok(),
                 KEY_WATCHDOG => line.no_watchdog = value == "0",
                 KEY_FROM => line.from = Some(value.to_owned()),
+                KEY_SLOT => line.slot = value.parse().ok(),
+                KEY_SKIPPED => {
+                    line.skipped = value.split_once(':').and_then(|(slot, why)| Some((slot.parse().ok()?, why.to_owned())));
+                }
                 _ => {
                     if let Some((module, parameter)) = key.split_once('.') {
                         line.module_parameters.push((module.replace('-', "_"), format!("{parameter}={value}")));
@@ -232,11 +262,13 @@ mod tests {
     fn a_command_line_is_read_beside_other_peoples_words() {
         let line = CommandLine::parse(
             "initrd=\\x quiet cloudy.build=00112233445566778899aabbccddeeff console=tty0 cloudy.watchdog=0 \
-             usb-storage.quirks=1234:5678:u usb_storage.delay_use=2 cloudy.from=ABC =",
+             usb-storage.quirks=1234:5678:u usb_storage.delay_use=2 cloudy.from=ABC cloudy.slot=b cloudy.skipped=a:kernel =",
         );
         assert_eq!(line.build.unwrap().to_string(), "00112233445566778899aabbccddeeff");
         assert!(line.no_watchdog);
         assert_eq!(line.from.as_deref(), Some("ABC"));
+        assert_eq!(line.slot, Some(Slot::B));
+        assert_eq!(line.skipped, Some((Slot::A, "kernel".to_owned())));
         assert_eq!(line.parameters("usb_storage"), "quirks=1234:5678:u delay_use=2");
         assert_eq!(line.parameters("nvme"), "");
     }

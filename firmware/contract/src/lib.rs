@@ -8,3 +8,4 @@ pub mod partitions;
 pub mod paths;
 pub mod report;
 pub mod settings;
+pub mod state;

@@ -13,7 +13,7 @@ use contract::partitions::Role;
 use crate::context::since_start;
 use crate::limits::PARTITIONS;
 use crate::rules::choose::{Disk, root_role};
-use crate::rules::erofs::{SUPERBLOCK_END, superblock};
+use crate::rules::erofs::{SUPERBLOCK_END, Superblock, superblock};
 use crate::rules::first_boot::Seen;
 
 /// Devices that are no disks to boot from.
@@ -80,8 +80,15 @@ fn look(name: &str) -> Option<Disk> {
         return None;
     }
     let table = see(name).ok()?.table().ok()?.clone();
-    let disk = File::open(format!("/dev/{name}")).ok()?;
+    let roots = roots(name, &table);
+    let ours = table.by_name(Role::RootA.label()).is_some_and(|(_, root)| root.kind == Role::RootA.kind());
+    ours.then_some(Disk { name: name.to_owned(), table, roots })
+}
+
+/// The roots of a disk, as far as they hold an erofs.
+pub fn roots(name: &str, table: &Table) -> Vec<(Slot, Superblock)> {
     let mut roots = Vec::new();
+    let Ok(disk) = File::open(format!("/dev/{name}")) else { return roots };
     for slot in [Slot::A, Slot::B] {
         let Some((_, partition)) = table.by_name(root_role(slot).label()) else { continue };
         let mut bytes = [0; SUPERBLOCK_END];
@@ -92,8 +99,7 @@ fn look(name: &str) -> Option<Disk> {
             roots.push((slot, root));
         }
     }
-    let ours = table.by_name(Role::RootA.label()).is_some_and(|(_, root)| root.kind == Role::RootA.kind());
-    ours.then_some(Disk { name: name.to_owned(), table, roots })
+    roots
 }
 
 /// Reads both copies of a disk's table.

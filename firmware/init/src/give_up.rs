@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::boot::EntryName;
 use contract::report::Failure;
 use nix::sys::reboot::{RebootMode, reboot};
 
@@ -11,6 +12,7 @@ use crate::esp::Esp;
 use crate::limits::{BEFORE_REBOOT, LOOK_AGAIN, STAY};
 use crate::rules::failure::{Action, decide};
 use crate::time;
+use crate::uboot::Uboot;
 
 /// Says what is wrong, does what the rule says, and starts the machine again.
 pub fn give_up(mut context: Context, error: &anyhow::Error) -> ! {
@@ -52,9 +54,8 @@ fn apply(context: &mut Context, reason: &str) -> Action {
         }
         None => None,
     };
-    let entries = esp.as_ref().map(Esp::entries).unwrap_or_default();
-    let own = entries.iter().find(|entry| Some(entry.build) == context.build).copied().or(context.counted);
-    let others: Vec<_> = entries.iter().filter(|entry| Some(entry.build) != context.build).copied().collect();
+    let uboot = context.disk.as_ref().and_then(Uboot::read);
+    let (own, others) = known(context, esp.as_ref(), uboot.as_ref());
     let mut action = if context.blameless { Action::Stay } else { decide(own, &others) };
     if let (Some(esp), Some(build)) = (&esp, context.build) {
         let failure = Failure { build, time: time::now(), step: context.step.to_owned(), reason: reason.to_owned() };
@@ -62,13 +63,25 @@ fn apply(context: &mut Context, reason: &str) -> Action {
             say(Level::Warning, &format!("{error:#}"));
         }
         if let Action::PutOnTrial { from, to } = action
-            && let Err(error) = esp.rename(from, to)
+            && let Err(error) = uboot.map_or_else(|| esp.rename(from, to), |uboot| uboot.put_on_trial())
         {
             say(Level::Warning, &format!("{error:#}"));
             action = Action::Stay;
         }
     }
     action
+}
+
+/// The booted slot as the boot loader knows it, and the others that it could start.
+fn known(context: &Context, esp: Option<&Esp>, uboot: Option<&Uboot>) -> (Option<EntryName>, Vec<EntryName>) {
+    if let (Some(uboot), Some(build)) = (uboot, context.build) {
+        // What it could not start a moment ago it can't start next time.
+        let other = if context.line.skipped.is_some() { None } else { uboot.other() };
+        return (Some(uboot.own(build)), other.into_iter().collect());
+    }
+    let entries = esp.map(Esp::entries).unwrap_or_default();
+    let own = entries.iter().find(|entry| Some(entry.build) == context.build).copied().or(context.counted);
+    (own, entries.into_iter().filter(|entry| Some(entry.build) != context.build).collect())
 }
 
 /// A mistake in init itself ends here, not in a kernel panic that nobody can read.

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use contract::boot::BuildId;
 use contract::paths::{BOOT_REPORT, DEVICE_LINKS};
-use contract::report::{ClockSource, EntryReport, PartitionReport, Report};
+use contract::report::{ClockSource, EntryReport, Failure, PartitionReport, Report};
 use nix::mount::{MsFlags, mount};
 use nix::unistd::{chdir, chroot, execv};
 
@@ -19,6 +19,9 @@ use crate::esp::Esp;
 use crate::mounts::unmount;
 use crate::root::SYSROOT;
 use crate::rules::choose::root_role;
+use crate::rules::slots;
+use crate::time;
+use crate::uboot::Uboot;
 
 /// What may be PID 1 of the slot's root.
 const INITS: [&str; 2] = ["/usr/lib/systemd/systemd", "/sbin/init"];
@@ -44,6 +47,11 @@ pub fn report(context: &mut Context, disk: &BootDisk, build: BuildId, data: &Dat
         }
         None => (Vec::new(), None),
     };
+    let uboot = Uboot::read(disk);
+    let (entries, last_failure) = match &uboot {
+        Some(uboot) => (std::iter::once(uboot.own(build)).chain(uboot.other()).collect(), uboot_failure(context, uboot, last_failure)),
+        None => (entries, last_failure),
+    };
     let report = Report {
         build,
         slot: disk.slot,
@@ -62,6 +70,22 @@ pub fn report(context: &mut Context, disk: &BootDisk, build: BuildId, data: &Dat
     };
     create_dir_all(Path::new(BOOT_REPORT).parent().unwrap_or(Path::new("/run")))?;
     std::fs::write(BOOT_REPORT, serde_json::to_vec_pretty(&report)?).with_context(|| format!("failed to write {BOOT_REPORT}"))
+}
+
+/// Why another slot runs than the one that should. What its own init or agent kept counts, unless it could not be started.
+fn uboot_failure(context: &Context, uboot: &Uboot, kept: Option<Failure>) -> Option<Failure> {
+    let failure = |build, reason| Failure { build, time: time::now(), step: "boot loader".to_owned(), reason };
+    if let Some((slot, why)) = &context.line.skipped
+        && let Some(build) = uboot.build(*slot)
+    {
+        return Some(failure(build, slots::skipped(*slot, why)));
+    }
+    let used_up = uboot.other().filter(|other| !other.is_bootable());
+    match (kept, used_up) {
+        (Some(kept), Some(other)) if kept.build != other.build => Some(failure(other.build, slots::used_up(other))),
+        (None, Some(other)) => Some(failure(other.build, slots::used_up(other))),
+        (kept, _) => kept,
+    }
 }
 
 /// Becomes the slot's init; returns only with an error.

@@ -21,6 +21,7 @@ mod root;
 mod rules;
 mod seed;
 mod time;
+mod uboot;
 mod watchdog;
 
 use std::convert::Infallible;
@@ -76,6 +77,7 @@ fn boot(context: &mut Context) -> anyhow::Result<Infallible> {
     })?;
     let mut disk = context.step("find the disk", |context| root::find(context, &mut coldplug, build))?;
     context.disk = Some(disk.clone());
+    root::read_state(context, &disk, build);
     let rest = context.step("partitions", |context| {
         let steps = first_boot::plan_for(&disk).unwrap_or_else(|error| {
             context.warn(format!("{}: {error:#}", disk.device()));

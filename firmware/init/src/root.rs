@@ -13,7 +13,8 @@ use crate::disks::{BootDisk, names, scan, show_partitions};
 use crate::limits::{FIND_ROOT, LOOK_AGAIN, SETTLE};
 use crate::mounts::{bind, mount_at};
 use crate::rules::choose::{Choice, choose, explain, root_role};
-use crate::rules::efivar;
+use crate::rules::{efivar, slots};
+use crate::uboot::Uboot;
 
 /// Where the slot's root is mounted until the hand-over.
 pub const SYSROOT: &str = "/sysroot";
@@ -28,6 +29,18 @@ pub fn read_boot_loader(context: &mut Context) {
     context.counted = read(LOADER_COUNT_PATH).and_then(|path| EntryName::parse_path(&path));
 }
 
+/// Reads U-Boot's state, if it was U-Boot that started this: whether the slot is on trial, and what it could not start.
+pub fn read_state(context: &mut Context, disk: &BootDisk, build: BuildId) {
+    let Some(uboot) = Uboot::read(disk) else { return };
+    context.counted = Some(uboot.own(build)).filter(|entry| entry.tries.is_some());
+    if uboot.is_damaged() {
+        context.warn("both records of the boot state are damaged: they are written anew once this slot proves good".to_owned());
+    }
+    if let Some((slot, why)) = context.line.skipped.clone() {
+        context.warn(slots::skipped(slot, &why));
+    }
+}
+
 /// Waits for the disk that was booted from.
 pub fn find(context: &mut Context, coldplug: &mut Coldplug, build: BuildId) -> anyhow::Result<BootDisk> {
     let from = match &context.from {
@@ -39,7 +52,7 @@ pub fn find(context: &mut Context, coldplug: &mut Coldplug, build: BuildId) -> a
     loop {
         let disks = scan();
         let now = since_start();
-        match choose(from, build, &disks) {
+        match choose(from, build, context.line.slot, &disks) {
             Choice::Found { disk, slot, settle } if !settle || now - last_news >= SETTLE => {
                 return Ok(BootDisk { name: disk.name.clone(), table: disk.table.clone(), slot });
             }
@@ -56,7 +69,8 @@ pub fn find(context: &mut Context, coldplug: &mut Coldplug, build: BuildId) -> a
                 // The boot loader's own disk is known, for the rule of failures.
                 let named: Vec<_> = disks.iter().filter(|disk| from.is_some_and(|guid| disk.holds(guid))).collect();
                 if let [disk] = named[..] {
-                    context.disk = Some(BootDisk { name: disk.name.clone(), table: disk.table.clone(), slot: Slot::A });
+                    context.disk =
+                        Some(BootDisk { name: disk.name.clone(), table: disk.table.clone(), slot: context.line.slot.unwrap_or(Slot::A) });
                 }
                 anyhow::bail!(explain(from, build, &disks));
             }

@@ -206,6 +206,7 @@ impl Pair {
             device_trees,
             u_boot,
             raspberry_pi,
+            qemu: self.find(|raw| raw.qemu.as_ref()).map(|(_, model)| *model),
             files: vec![self.family.path.clone(), self.board.path.clone()],
         })
     }

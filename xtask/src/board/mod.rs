@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::vm::Model;
+
 mod check;
 mod globs;
 mod load;
@@ -158,6 +160,9 @@ pub struct Board {
     pub u_boot: Option<Uboot>,
     /// What the Raspberry Pi's own firmware reads, where there is one.
     pub raspberry_pi: Option<pi::RaspberryPi>,
+    /// The machine of QEMU's that its image is tried on; `None`: QEMU has none.
+    #[serde(skip)]
+    pub qemu: Option<Model>,
     /// Files that this value was read from, relative to the tree that holds them.
     #[serde(skip)]
     pub files: Vec<PathBuf>,

@@ -22,6 +22,7 @@ pub struct RawBoard {
     pub cmdline: Option<Strings>,
     pub kernel: Option<Spanned<String>>,
     pub payload: Option<Strings>,
+    pub qemu: Option<crate::vm::Model>,
     #[serde(default)]
     pub modules: RawSelect,
     #[serde(default)]

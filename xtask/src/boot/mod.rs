@@ -2,16 +2,20 @@
 
 pub mod pe;
 pub mod pi_firmware;
+pub mod uboot;
 mod uefi;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::board::BootFlow;
+use crate::board::{Arch, BootFlow};
 use crate::devicetree::mark;
 use crate::plan::config_txt::FILE as CONFIG_TXT;
 use crate::plan::{BootFile, BootPlan, BootSource};
 use crate::tree::kernel::Kernel;
 use crate::tree::{Content, Kind, Tree};
+
+use uboot::KernelForm;
+use uboot::script::ScriptPlan;
 
 /// What the plan names but other stages make.
 pub struct Parts<'a> {
@@ -23,8 +27,8 @@ pub struct Parts<'a> {
     pub kernel: Content,
     /// The initramfs of this build.
     pub initramfs: Content,
-    /// Machine number of UEFI programs for the board's processor.
-    pub machine: u16,
+    /// The board's processor.
+    pub arch: Arch,
 }
 
 /// The boot partition's files: path, content. Checks what the flow asks of them.
@@ -35,10 +39,12 @@ pub struct Parts<'a> {
 pub fn files(plan: &BootPlan, parts: &Parts<'_>) -> Result<Vec<(String, Content)>> {
     let files = contents(&plan.files, parts)?;
     match plan.flow {
-        BootFlow::Uefi => uefi::check(plan, parts.machine, &files)?,
-        BootFlow::Uboot => {}
+        BootFlow::Uefi => {
+            uefi::check(plan, parts.arch.pe_machine(), &files)?;
+            Ok(files)
+        }
+        BootFlow::Uboot => uboot::slot_files(plan, KernelForm::of(parts.arch), files),
     }
-    Ok(files)
 }
 
 /// The files of the config partition that the board's own firmware reads, none for UEFI.
@@ -46,7 +52,10 @@ pub fn files(plan: &BootPlan, parts: &Parts<'_>) -> Result<Vec<(String, Content)
 /// # Errors
 /// When the tree lacks one, and when a model of board that the plan is for would not find all that it needs to boot.
 pub fn config_files(plan: &BootPlan, parts: &Parts<'_>) -> Result<Vec<(String, Content)>> {
-    let files = contents(&plan.config_files, parts)?;
+    let mut files = contents(&plan.config_files, parts)?;
+    if plan.flow == BootFlow::Uboot {
+        files.extend(uboot::config_files(&ScriptPlan { kernel: KernelForm::of(parts.arch), watchdog_base: plan.watchdog })?);
+    }
     let config = plan.config_files.iter().find_map(|file| match &file.from {
         BootSource::Text(text) if file.path == CONFIG_TXT => Some(text.as_str()),
         _ => None,

@@ -13,5 +13,5 @@ mod tests;
 mod window;
 
 pub use assemble::{Image, Part, Partitions, assemble};
-pub use files::{config_files, config_part, esp_part};
+pub use files::{boot_part, config_files, config_part, empty_boot_part, esp_part, state_part};
 pub use window::Window;

@@ -210,3 +210,71 @@ fn a_full_disk_is_said_plainly_and_leaves_nothing() {
     let command = xshell::cmd!(shell, "unshare --user --map-root-user --mount sh -c {script} sh {path} {INSIDE} {exe} {name}");
     crate::cmd::read(command).unwrap();
 }
+
+fn pi_parts(folder: &Path) -> Vec<(Role, Part)> {
+    let root = folder.join("root.erofs");
+    std::fs::write(&root, vec![1; 5000]).unwrap();
+    let files = vec![("linux".to_owned(), bytes(&[9; 300_000])), ("dtb/bcm2837-rpi-3-b.dtb".to_owned(), bytes(&[3; 21_000]))];
+    vec![
+        (Role::Config, config_part(&config_files("# nothing\n"), &folder.join("config")).unwrap()),
+        (Role::State, state_part(&folder.join("state")).unwrap()),
+        (Role::BootA, boot_part(&files, &folder.join("boot-a")).unwrap()),
+        (Role::BootB, empty_boot_part(&folder.join("boot-b")).unwrap()),
+        (Role::RootA, Part::of_file(&root).unwrap()),
+    ]
+}
+
+#[test]
+fn a_pis_card_has_a_hybrid_mbr_and_slot_a_confirmed_everywhere() {
+    use contract::state::{RECORD_BYTES, RESERVED_SECTORS, Seen, State};
+    let folder = tempfile::tempdir().unwrap();
+    let image =
+        assemble(&Partitions { layout: Layout::Uboot, parts: pi_parts(folder.path()) }, &folder.path().join("x.img"), true).unwrap();
+    let file = File::open(&image.path).unwrap();
+    let table = gpt::decode_primary(&read_at(&file, 512, gpt::TABLE_BYTES)).unwrap();
+    let names: Vec<_> = table.partitions.values().map(|partition| partition.name.as_str()).collect();
+    assert_eq!(names, ["config", "state", "boot-a", "boot-b", "root-a"]);
+    let mbr = read_at(&file, 0, 512);
+    // The first entry is the FAT32 that the Pi's boot ROM reads; the second hides the GPT, from sector 1 on.
+    assert_eq!((mbr[450], mbr[466], &mbr[470..474]), (0x0c, 0xee, &[1, 0, 0, 0][..]));
+    let seen = Seen::read(|place| {
+        let (_, partition) = table.by_name(place.label()).unwrap();
+        read_at(&file, partition.offset() + place.sector() * 512, RECORD_BYTES).try_into().ok()
+    });
+    assert!(seen.records.iter().all(Option::is_some));
+    assert!(seen.heal(contract::boot::Slot::A).is_empty());
+    assert_eq!(seen.state(), State::SHIPPED);
+    assert!(!seen.was_confirmed(contract::boot::Slot::B));
+
+    let (_, boot) = table.by_name("boot-a").unwrap();
+    let reserved = u16::from_le_bytes(read_at(&file, boot.offset() + 14, 2).try_into().unwrap());
+    assert!(u64::from(reserved) >= RESERVED_SECTORS);
+    let fat = fat::open(Window::new(file.try_clone().unwrap(), boot.offset(), boot.bytes())).unwrap();
+    assert_eq!(fat.fat_type(), fatfs::FatType::Fat32);
+    let mut found = Vec::new();
+    fat.root_dir().open_file("dtb/bcm2837-rpi-3-b.dtb").unwrap().read_to_end(&mut found).unwrap();
+    assert_eq!(found, vec![3; 21_000]);
+    // 579 MiB of which nearly nothing is there; but what a former life of the card could leave is written over.
+    assert!(file.metadata().unwrap().blocks() * 512 < 4 << 20);
+    let map = std::fs::read_to_string(&image.bmap).unwrap();
+    for label in ["state", "boot-b"] {
+        let (_, partition) = table.by_name(label).unwrap();
+        let block = partition.offset() / 4096;
+        let mapped = map.lines().filter(|line| line.contains("<Range")).any(|range| {
+            let blocks = range.split('>').nth(1).unwrap().split('<').next().unwrap().trim();
+            let (first, last) = blocks.split_once('-').unwrap_or((blocks, blocks));
+            (first.parse::<u64>().unwrap()..=last.parse().unwrap()).contains(&block)
+        });
+        assert!(mapped, "{label}: {map}");
+    }
+}
+
+#[test]
+fn the_same_pi_twice_is_the_same() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sums = [&one, &two].map(|folder| {
+        let partitions = Partitions { layout: Layout::Uboot, parts: pi_parts(folder.path()) };
+        assemble(&partitions, &folder.path().join("x.img"), true).unwrap().sha256
+    });
+    assert_eq!(sums[0], sums[1]);
+}

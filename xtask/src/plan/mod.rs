@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::board::{Arch, Board, BootFlow, Compression, DeviceTrees, Flavour, Globs, Prune, Select};
 use crate::packages::lock::{Lock, LockedPackage};
 
-mod boot;
+pub mod boot;
 pub mod config_txt;
 pub mod inputs;
 mod render;

@@ -113,6 +113,12 @@ impl Tools {
         &self.root
     }
 
+    /// Where a file of the tree lies on the host; a later layer hides what is below.
+    pub fn file(&self, inside: &str) -> Option<PathBuf> {
+        let place = |root: &PathBuf| Some(root.join(inside.trim_start_matches('/'))).filter(|path| path.is_file());
+        self.layers.iter().rev().chain([&self.root]).find_map(place)
+    }
+
     /// A sandbox whose root it is.
     pub fn sandbox(&self) -> Sandbox {
         self.layers.iter().fold(Sandbox::new(&self.root), |sandbox, layer| sandbox.layer(layer))

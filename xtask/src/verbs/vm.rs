@@ -1,12 +1,14 @@
 //! `cargo xtask vm BOARD`: nodes in virtual machines, to look at or to run scenarios on.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
 use super::plan::DEFAULT_FLAVOUR;
+use crate::board::Catalog;
 use crate::packages::cache::Cache;
 use crate::tools::{self, Tools};
 use crate::trees::Trees;
@@ -48,38 +50,53 @@ pub struct VmVerb {
     /// Run the slower proofs too.
     #[arg(long, requires = "all_scenarios")]
     full: bool,
+    /// Try the boot script of the image on the real U-Boot, in many cases.
+    #[arg(long, conflicts_with_all = ["scenario", "all_scenarios"])]
+    boot_cases: bool,
 }
 
 impl VmVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         let repo = super::root()?;
-        let image = match &self.image {
-            Some(path) => path.clone(),
-            None => repo.join("out").join(format!("cloudy-{}-{}.img", self.board, self.flavour)),
-        };
-        ensure!(image.is_file(), "there is no image `{}`: build it with `cargo xtask image {}`", image.display(), self.board);
+        let catalog = Trees::of(&repo).catalog()?;
+        let paths = if self.all_scenarios { scenario::list(&repo)? } else { self.scenario_paths(&repo) };
+        // All are read, and all images are there, before one is run.
+        let mut scenarios = paths.iter().map(|path| scenario::read(path)).collect::<Result<Vec<_>>>()?;
+        if self.all_scenarios {
+            scenarios.retain(|scenario| (self.full || !scenario.full) && scenario.boards.contains(&self.board));
+        }
+        let mut boards = BTreeSet::from([self.board.clone()]);
+        for (spec, _) in scenarios.iter_mut().flat_map(|scenario| &mut scenario.nodes) {
+            let board = spec.board.clone().unwrap_or_else(|| self.board.clone());
+            (spec.image, spec.model) = (Some(self.image(&repo, &board)?), model(&catalog, &board)?);
+            boards.insert(board);
+        }
+        let (image, own) = (self.image(&repo, &self.board)?, model(&catalog, &self.board)?);
         let cache = Cache::open()?;
         let mut tools = Tools::prepare(&repo, tools::LOCK, &cache, None)?;
-        let arch = Trees::of(&repo).catalog()?.board(&self.board)?.arch;
-        if let Some(layer) = tools::machine_layer(arch) {
+        let mut layers = BTreeSet::new();
+        for board in &boards {
+            layers.extend(tools::machine_layer(catalog.board(board)?.arch));
+        }
+        for layer in layers {
             tools = tools.with_layer(&repo, layer, &cache, None)?;
         }
         let emulator = Emulator::new(tools)?;
         ui::say(&format!("virtual machines run on {}", emulator.accelerator()));
         let work = repo.join("target").join("vm");
-        if self.scenario.is_empty() && !self.all_scenarios {
-            return self.show(&emulator, &image, &work.join("nodes"));
+        if self.boot_cases {
+            let count = vm::boot_cases::run(&emulator, &image, own, &work.join(format!("{}-boot-cases", self.board)))?;
+            println!("{count} cases of the boot script of {}: all as they should be", self.board);
+            println!("\nNext: cargo xtask vm {} --all-scenarios", self.board);
+            return Ok(());
         }
-        let paths = if self.all_scenarios { scenario::list(&repo)? } else { self.scenario_paths(&repo) };
-        // All are read before one is run.
-        let mut scenarios = paths.iter().map(|path| scenario::read(path)).collect::<Result<Vec<_>>>()?;
-        if self.all_scenarios && !self.full {
-            scenarios.retain(|scenario| !scenario.full);
+        if self.scenario.is_empty() && !self.all_scenarios {
+            return self.show(&emulator, &image, own, &work.join("nodes"));
         }
         let mut failed = Vec::new();
         for scenario in scenarios {
-            match scenario::run(&emulator, &repo, &image, &work.join(&scenario.name), &scenario) {
+            match scenario::run(&emulator, &repo, &image, &work.join(format!("{}-{}", self.board, scenario.name)), &scenario) {
                 Ok(outcome) => println!("ok      {:5.0} s  {}", outcome.seconds, outcome.name),
                 Err(error) => {
                     println!("FAILED           {}: {error:#}", scenario.name);
@@ -94,7 +111,17 @@ impl VmVerb {
         Ok(())
     }
 
-    fn scenario_paths(&self, repo: &std::path::Path) -> Vec<PathBuf> {
+    /// A board's newest image, or the one that was named for the board that was asked for.
+    fn image(&self, repo: &Path, board: &str) -> Result<PathBuf> {
+        let image = match &self.image {
+            Some(path) if board == self.board => path.clone(),
+            _ => repo.join("out").join(format!("cloudy-{board}-{}.img", self.flavour)),
+        };
+        ensure!(image.is_file(), "there is no image `{}`: build it with `cargo xtask image {board}`", image.display());
+        Ok(image)
+    }
+
+    fn scenario_paths(&self, repo: &Path) -> Vec<PathBuf> {
         let path = |name: &String| {
             let known = repo.join(scenario::FOLDER).join(format!("{name}.toml"));
             if known.is_file() { known } else { PathBuf::from(name) }
@@ -103,7 +130,7 @@ impl VmVerb {
     }
 
     /// Boots the nodes and waits until the user has seen enough.
-    fn show(&self, emulator: &Emulator, image: &std::path::Path, folder: &std::path::Path) -> Result<()> {
+    fn show(&self, emulator: &Emulator, image: &Path, model: vm::Model, folder: &Path) -> Result<()> {
         // Held back from here on, also from QEMU, so that Ctrl-C ends all in order.
         let mut ends = SigSet::empty();
         ends.add(Signal::SIGINT);
@@ -113,6 +140,7 @@ impl VmVerb {
         let people = scenario::People::new(&vm::make_key(emulator, folder)?, Some(COMMUNITY))?;
         let specs: Vec<NodeSpec> = (1..=self.nodes)
             .map(|number| NodeSpec {
+                model,
                 memory_mb: self.memory,
                 disk_gb: self.disk,
                 secure_boot: self.secure_boot,
@@ -142,6 +170,12 @@ impl VmVerb {
         println!("Next: cargo xtask vm {} --scenario two-nodes", self.board);
         Ok(())
     }
+}
+
+/// The machine of QEMU's that a board's image is tried on.
+fn model(catalog: &Catalog, board: &str) -> Result<vm::Model> {
+    let board = catalog.board(board)?;
+    board.qemu.with_context(|| format!("QEMU has no machine like {}: {}; try its image on a real one", board.name, board.title))
 }
 
 /// Settings of node `number`: the first founds a community, the others join it.

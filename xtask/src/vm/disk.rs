@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use contract::gpt::{self, Partition, SECTOR_BYTES, Table};
+use contract::state::MARK_SECTOR;
 use nix::unistd::{Whence, lseek};
 
 use crate::boot::pe;
@@ -119,8 +120,12 @@ impl Disk {
         let part = match label {
             "esp" => crate::image::esp_part(&files, aside.path())?,
             "config" => crate::image::config_part(&files, aside.path())?,
+            "boot-a" | "boot-b" => crate::image::boot_part(&files, aside.path())?,
             other => bail!("`{other}` is no partition whose files can be replaced"),
         };
+        // The mark of a confirmed slot lies outside of the file system, and is not what is replaced.
+        let mark =
+            (label.starts_with("boot-")).then(|| self.read_at(label, MARK_SECTOR * SECTOR_BYTES as u64, SECTOR_BYTES)).transpose()?;
         let mut buffer = vec![0; COPY_BYTES];
         let mut at = 0;
         while at < part.used {
@@ -129,7 +134,12 @@ impl Disk {
             self.file.write_all_at(chunk, partition.offset() + at)?;
             at += chunk.len() as u64;
         }
-        Ok(())
+        mark.map_or(Ok(()), |mark| self.write_at(label, MARK_SECTOR * SECTOR_BYTES as u64, &mark))
+    }
+
+    /// Whether there is such a partition.
+    pub fn has(&self, label: &str) -> bool {
+        self.table.by_name(label).is_some()
     }
 
     /// Copies a partition's bytes over another that is at least as large.
@@ -158,6 +168,28 @@ impl Disk {
             bail!("`{label}` ends before byte {}", offset.saturating_add(bytes.len() as u64));
         }
         Ok(self.file.write_all_at(bytes, partition.offset() + offset)?)
+    }
+
+    /// Where a partition begins, in sectors from the disk's start.
+    pub fn first_sector(&self, label: &str) -> Result<u64> {
+        Ok(self.partition(label)?.first)
+    }
+
+    /// A partition's size in bytes.
+    pub fn bytes(&self, label: &str) -> Result<u64> {
+        Ok(self.partition(label)?.bytes())
+    }
+
+    /// One sector of the disk.
+    pub fn sector(&self, number: u64) -> Result<[u8; SECTOR_BYTES]> {
+        let mut bytes = [0; SECTOR_BYTES];
+        self.file.read_exact_at(&mut bytes, number * SECTOR_BYTES as u64)?;
+        Ok(bytes)
+    }
+
+    /// A partition's GUID.
+    pub fn guid(&self, label: &str) -> Result<contract::guid::Guid> {
+        Ok(self.partition(label)?.guid)
     }
 
     /// Reads bytes of a partition.

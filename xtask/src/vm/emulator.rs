@@ -61,8 +61,8 @@ impl Emulator {
 
     /// A file of the tools tree, copied out.
     pub fn copy_out(&self, inside: &str, to: &Path) -> Result<()> {
-        let from = self.tools.root().join(inside.trim_start_matches('/'));
-        fs::copy(&from, to).with_context(|| format!("the tools tree has no `{inside}`"))?;
+        let from = self.tools.file(inside).with_context(|| format!("the tools tree has no `{inside}`"))?;
+        fs::copy(&from, to).with_context(|| format!("failed to copy `{}`", from.display()))?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use super::disk::{self, Disk};
 use super::emulator::Emulator;
 use super::hub::Hub;
-use super::machine::{DiskBus, FIRMWARE_DIR, Forward, MachinePlan, PAGE_PORT, SSH_PORT};
+use super::machine::{DiskBus, Forward, MachinePlan, Model, PAGE_PORT, SSH_PORT};
 use super::node::Node;
 
 /// Size of a node's disk unless said otherwise: what the cheapest sticks have.
@@ -27,6 +27,12 @@ pub const CORES: u32 = 1;
 pub struct NodeSpec {
     /// Its name in the lab.
     pub name: String,
+    /// What it is.
+    pub model: Model,
+    /// The board whose image it has, where that is another one than the lab's.
+    pub board: Option<String>,
+    /// The image on its disk; the lab's without.
+    pub image: Option<PathBuf>,
     /// Memory.
     pub memory_mb: u32,
     /// Size of its disk, in 10^9 bytes.
@@ -52,6 +58,9 @@ impl NodeSpec {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            model: Model::default(),
+            board: None,
+            image: None,
             memory_mb: MEMORY_MB,
             disk_gb: DISK_GB,
             disks: 1,
@@ -89,13 +98,14 @@ impl Lab {
             let plan = plan(spec, index, *ports.get(index).context("too few ports")?, hub.port(index)?)?;
             for name in &plan.disks {
                 let path = folder.join(name);
-                disk::make(image, &path, u64::from(spec.disk_gb) * GB)?;
+                disk::make(spec.image.as_deref().unwrap_or(image), &path, disk_bytes(spec.model, spec.disk_gb))?;
                 if let Some(text) = &spec.cloudy_toml {
                     Disk::open(&path)?.put("config", "cloudy.toml", text.as_bytes())?;
                 }
             }
-            let (_, variables) = plan.firmware();
-            emulator.copy_out(&format!("{FIRMWARE_DIR}/{variables}"), &folder.join(plan.variables()))?;
+            if let Some((_, variables)) = plan.uefi() {
+                emulator.copy_out(variables, &folder.join(plan.variables()))?;
+            }
             nodes.push(Node::new(plan, folder));
         }
         Ok(Self { nodes, hub, folder: folder.to_owned(), image: image.to_owned() })
@@ -129,7 +139,7 @@ impl Lab {
             bail!("node {name} is on; switch it off before its disks are changed");
         }
         let disk = disk_name(name, node.plan.disks.len() + 1);
-        disk::make(&image, &folder.join(&disk), u64::from(disk_gb) * GB)?;
+        disk::make(&image, &folder.join(&disk), disk_bytes(node.plan.model, disk_gb))?;
         node.plan.disks.push(disk);
         Ok(())
     }
@@ -160,6 +170,12 @@ impl MachinePlan {
     }
 }
 
+/// The size of a node's disk. QEMU takes a card only if its size is a power of two.
+fn disk_bytes(model: Model, disk_gb: u32) -> u64 {
+    let bytes = u64::from(disk_gb) * GB;
+    if model.has_card() { bytes.next_power_of_two() } else { bytes }
+}
+
 fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result<MachinePlan> {
     let mut forwards = Vec::new();
     let inside: Vec<u16> = [PAGE_PORT, SSH_PORT].into_iter().chain(spec.ports.iter().copied()).collect();
@@ -169,6 +185,7 @@ fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result
     Ok(MachinePlan {
         number: u8::try_from(index + 1).context("too many nodes")?,
         name: spec.name.clone(),
+        model: spec.model,
         memory_mb: spec.memory_mb,
         cores: CORES,
         secure_boot: spec.secure_boot,

@@ -3,6 +3,7 @@
 //! Nothing here needs root. The disks are copies of an image as it is shipped; a test gets into a node by what any
 //! owner may write on its config partition, never by a changed image.
 
+pub mod boot_cases;
 mod dhcp;
 mod disk;
 mod emulator;
@@ -17,5 +18,5 @@ mod visit;
 
 pub use emulator::Emulator;
 pub use lab::{DISK_GB, Lab, MEMORY_MB, NodeSpec, prepare_folder};
-pub use machine::{PAGE_PORT, SSH_PORT};
+pub use machine::{Model, PAGE_PORT, SSH_PORT};
 pub use visit::{SSH_USER, make_key, run as run_by_ssh};

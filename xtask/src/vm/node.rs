@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::disk;
 use super::emulator::Emulator;
-use super::machine::{LAB_INSIDE, MachinePlan, arguments, log_of};
+use super::machine::{LAB_INSIDE, MachinePlan, arguments, firmware, log_of};
 use super::power::{self, Lost, Random};
 use super::qmp::Qmp;
 use crate::sandbox::Running;
@@ -68,6 +68,9 @@ impl Node {
                 File::create(self.folder.join(log_of(disk)))?;
             }
         }
+        if self.plan.model.has_card() {
+            self.act_as_firmware().with_context(|| format!("failed to start node {}", self.plan.name))?;
+        }
         self.log_start = fs::metadata(self.log()).map_or(0, |metadata| metadata.len());
         let errors = self.folder.join(format!("{}.qemu.log", self.plan.name));
         let words = arguments(&self.plan, emulator.accelerator());
@@ -87,6 +90,16 @@ impl Node {
                 Err(error.context(format!("failed to start node {}: {}", self.plan.name, said.trim())))
             }
         }
+    }
+
+    /// Takes from the card what a Pi's firmware would.
+    fn act_as_firmware(&self) -> Result<()> {
+        let files = disk::Disk::open(&self.disk()?)?.files("config")?;
+        if let Some(made) = firmware(&self.plan, &files)? {
+            fs::write(self.folder.join(self.plan.program()), made.program)?;
+            fs::write(self.folder.join(self.plan.tree()), made.tree)?;
+        }
+        Ok(())
     }
 
     /// Whether its QEMU runs.
@@ -133,6 +146,9 @@ impl Node {
 
     /// Presses the power button and waits until the node is off.
     pub fn power_off(&mut self, limit: Duration) -> Result<()> {
+        if !self.plan.model.has_button() {
+            bail!("a {} has no button, and QEMU does not switch it off: pull its plug (power-cut)", self.plan.model);
+        }
         let Some((_, qmp)) = &mut self.running else { return Ok(()) };
         qmp.command("system_powerdown", json!({}))?;
         let begun = Instant::now();

@@ -58,8 +58,10 @@ impl Disk {
         self.table.disk == SHIPPED_DISK
     }
 
-    fn slot_of(&self, build: BuildId) -> Option<Slot> {
-        self.roots.iter().find(|(_, root)| root.build == build).map(|(slot, _)| *slot)
+    /// The slot with that build; of two, the one that the boot loader started.
+    fn slot_of(&self, build: BuildId, started: Option<Slot>) -> Option<Slot> {
+        let holding = || self.roots.iter().filter(|(_, root)| root.build == build).map(|(slot, _)| *slot);
+        holding().find(|slot| Some(*slot) == started).or_else(|| holding().next())
     }
 
     /// Whether a partition of that GUID lies on it.
@@ -68,10 +70,11 @@ impl Disk {
     }
 }
 
-/// Chooses among the disks that are there. `from` is the GUID of the boot loader's partition, if it said so.
-pub fn choose(from: Option<Guid>, build: BuildId, disks: &[Disk]) -> Choice<'_> {
+/// Chooses among the disks that are there. `from` is the GUID of the boot loader's partition, and `started` the slot, if it
+/// said so.
+pub fn choose(from: Option<Guid>, build: BuildId, started: Option<Slot>, disks: &[Disk]) -> Choice<'_> {
     let named = || disks.iter().filter(|disk| from.is_none_or(|guid| disk.holds(guid)));
-    let mut fitting = named().filter_map(|disk| disk.slot_of(build).map(|slot| (disk, slot)));
+    let mut fitting = named().filter_map(|disk| disk.slot_of(build, started).map(|slot| (disk, slot)));
     match (fitting.next(), fitting.next()) {
         (None, _) if from.is_some() && named().next().is_some() => Choice::NoRoot,
         (None, _) => Choice::NotYet,
@@ -140,35 +143,47 @@ mod tests {
     #[test]
     fn the_boot_loaders_disk_counts() {
         let disks = [disk("sda", Some(100), 1, Some(2)), disk("sdb", Some(200), 1, Some(2))];
-        let choice = choose(Some(esp(&disks[1])), build(2), &disks);
+        let choice = choose(Some(esp(&disks[1])), build(2), None, &disks);
         assert_eq!(choice, Choice::Found { disk: &disks[1], slot: Slot::B, settle: false });
+    }
+
+    #[test]
+    fn of_two_slots_with_one_build_the_started_one_counts() {
+        let disks = [disk("mmcblk0", Some(100), 1, Some(1))];
+        for (started, expected) in [(None, Slot::A), (Some(Slot::A), Slot::A), (Some(Slot::B), Slot::B)] {
+            let choice = choose(Some(esp(&disks[0])), build(1), started, &disks);
+            assert_eq!(choice, Choice::Found { disk: &disks[0], slot: expected, settle: false });
+        }
+        let disks = [disk("mmcblk0", Some(100), 1, Some(2))];
+        let choice = choose(Some(esp(&disks[0])), build(1), Some(Slot::B), &disks);
+        assert_eq!(choice, Choice::Found { disk: &disks[0], slot: Slot::A, settle: false });
     }
 
     #[test]
     fn a_fresh_disk_beside_a_used_one_is_told_by_the_boot_loader() {
         let disks = [disk("sda", Some(100), 1, None), disk("sdb", None, 1, None)];
-        let choice = choose(Some(esp(&disks[1])), build(1), &disks);
+        let choice = choose(Some(esp(&disks[1])), build(1), None, &disks);
         assert_eq!(choice, Choice::Found { disk: &disks[1], slot: Slot::A, settle: true });
-        let choice = choose(Some(esp(&disks[0])), build(1), &disks);
+        let choice = choose(Some(esp(&disks[0])), build(1), None, &disks);
         assert_eq!(choice, Choice::Found { disk: &disks[0], slot: Slot::A, settle: false });
     }
 
     #[test]
     fn what_looks_alike_is_refused() {
         let disks = [disk("sda", None, 1, None), disk("sdb", None, 1, None)];
-        assert!(matches!(choose(Some(esp(&disks[0])), build(1), &disks), Choice::Ambiguous { .. }));
-        assert!(matches!(choose(None, build(1), &disks), Choice::Ambiguous { .. }));
+        assert!(matches!(choose(Some(esp(&disks[0])), build(1), None, &disks), Choice::Ambiguous { .. }));
+        assert!(matches!(choose(None, build(1), None, &disks), Choice::Ambiguous { .. }));
         let copies = [disk("sda", Some(100), 1, None), disk("sdb", Some(100), 1, None)];
-        assert!(matches!(choose(Some(esp(&copies[0])), build(1), &copies), Choice::Ambiguous { .. }));
+        assert!(matches!(choose(Some(esp(&copies[0])), build(1), None, &copies), Choice::Ambiguous { .. }));
     }
 
     #[test]
     fn without_a_word_of_the_boot_loader_the_only_disk_of_the_build_is_taken() {
         let disks = [disk("sda", Some(100), 1, None), disk("sdb", Some(200), 2, None)];
-        assert_eq!(choose(None, build(2), &disks), Choice::Found { disk: &disks[1], slot: Slot::A, settle: true });
-        assert_eq!(choose(None, build(3), &disks), Choice::NotYet);
-        assert_eq!(choose(Some(esp(&disks[0])), build(2), &disks), Choice::NoRoot);
-        assert_eq!(choose(Some(Guid(7)), build(2), &disks), Choice::NotYet);
+        assert_eq!(choose(None, build(2), None, &disks), Choice::Found { disk: &disks[1], slot: Slot::A, settle: true });
+        assert_eq!(choose(None, build(3), None, &disks), Choice::NotYet);
+        assert_eq!(choose(Some(esp(&disks[0])), build(2), None, &disks), Choice::NoRoot);
+        assert_eq!(choose(Some(Guid(7)), build(2), None, &disks), Choice::NotYet);
         assert!(explain(None, build(3), &disks).contains("sdb: the boot loader did not say"));
     }
 
@@ -183,10 +198,10 @@ mod tests {
             let disks: Vec<_> = made.iter().map(|(base, a)| disk("x", base.map(|b| 100 * (b + 1)), *a, None)).collect();
             // completed() draws config, then esp.
             let from = Guid(100 * (from + 1) + 2);
-            if let Choice::Found { disk, slot, .. } = choose(Some(from), build(wanted), &disks) {
+            if let Choice::Found { disk, slot, .. } = choose(Some(from), build(wanted), None, &disks) {
                 prop_assert!(disk.holds(from));
-                prop_assert_eq!(disk.slot_of(build(wanted)), Some(slot));
-                let alike = disks.iter().filter(|d| d.holds(from) && d.slot_of(build(wanted)).is_some()).count();
+                prop_assert_eq!(disk.slot_of(build(wanted), None), Some(slot));
+                let alike = disks.iter().filter(|d| d.holds(from) && d.slot_of(build(wanted), None).is_some()).count();
                 prop_assert_eq!(alike, 1);
             }
         }

@@ -9,4 +9,5 @@ pub mod failure;
 pub mod first_boot;
 pub mod fsck;
 pub mod modules;
+pub mod slots;
 pub mod uevent;

@@ -19,6 +19,8 @@ pub struct Scenario {
     pub title: String,
     /// Whether only `--full` runs it.
     pub full: bool,
+    /// The boards whose images it is for.
+    pub boards: Vec<String>,
     /// The community that kit and tokens are for.
     pub community: Option<String>,
     /// The nodes; whether each is on before the first step.
@@ -40,6 +42,7 @@ impl Scenario {
     fn check(path: &Path, raw: RawScenario) -> Result<Self> {
         let name = path.file_stem().and_then(|stem| stem.to_str()).context("the file has no name")?.to_owned();
         ensure!(!raw.nodes.is_empty(), "it has no nodes");
+        ensure!(!raw.boards.is_empty(), "it is for no boards");
         ensure!(!raw.steps.is_empty(), "it has no steps");
         let mut names = BTreeSet::new();
         for node in &raw.nodes {
@@ -55,7 +58,7 @@ impl Scenario {
             check_step(step, &names, &mut saved, raw.community.is_some()).with_context(|| format!("step {number} ({})", step.verb()))?;
         }
         let nodes = raw.nodes.iter().map(|node| (spec(node), node.start)).collect();
-        Ok(Self { name, title: raw.title, full: raw.full, community: raw.community, nodes, steps: raw.steps })
+        Ok(Self { name, title: raw.title, full: raw.full, boards: raw.boards, community: raw.community, nodes, steps: raw.steps })
     }
 }
 
@@ -116,6 +119,7 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
         RawStep::CorruptFile(corrupt) => {
             globset::Glob::new(&corrupt.path)?;
         }
+        RawStep::CorruptBytes(corrupt) => ensure!(corrupt.offset % 512 == 0, "{} is no multiple of 512", corrupt.offset),
         RawStep::Start(_)
         | RawStep::PowerCut(_)
         | RawStep::PowerOff(_)
@@ -143,6 +147,7 @@ fn check_saved<'a>(saved: &mut BTreeSet<&'a str>, same_as: Option<&str>, save: O
 fn spec(raw: &RawNode) -> NodeSpec {
     let usual = NodeSpec::new(&raw.name);
     NodeSpec {
+        board: raw.board.clone(),
         memory_mb: raw.memory_mb.unwrap_or(usual.memory_mb),
         disk_gb: raw.disk_gb.unwrap_or(usual.disk_gb),
         disks: raw.disks.unwrap_or(usual.disks),
@@ -175,6 +180,7 @@ impl RawStep {
             Self::LoseFrames(_) => "lose-frames",
             Self::WriteConfig(_) => "write-config",
             Self::CorruptFile(_) => "corrupt-file",
+            Self::CorruptBytes(_) => "corrupt-bytes",
             Self::AddSlot(_) => "add-slot",
             Self::AddDisk(_) => "add-disk",
             Self::Screenshot(_) => "screenshot",
@@ -198,6 +204,7 @@ impl RawStep {
             Self::Run(step) => Some(&step.node),
             Self::WriteConfig(step) => Some(&step.node),
             Self::CorruptFile(step) => Some(&step.node),
+            Self::CorruptBytes(step) => Some(&step.node),
             Self::AddSlot(step) => Some(&step.node),
             Self::Screenshot(step) => Some(&step.node),
             Self::LoseFrames(_) => None,
@@ -212,6 +219,7 @@ impl RawStep {
             Self::WaitHttp(step) => format!("{} {}", step.path, step.pointer.as_deref().unwrap_or_default()),
             Self::Run(step) => format!("`{}`", step.command),
             Self::CorruptFile(step) => format!("{:?} {} on {}", step.how, step.path, step.partition),
+            Self::CorruptBytes(step) => format!("byte {} of {}", step.offset, step.partition),
             Self::PowerCutRandom(step) => format!("{} times", step.times),
             Self::WriteConfig(step) => step.name.clone(),
             _ => String::new(),

@@ -14,6 +14,9 @@ pub struct RawScenario {
     /// Whether it is one of the slower proofs that `cargo xtask test --full` runs.
     #[serde(default)]
     pub full: bool,
+    /// The boards whose images it is for.
+    #[serde(default = "default_boards")]
+    pub boards: Vec<String>,
     /// The community whose kit and tokens the nodes' cloudy.toml may name (`{kit}`, `{token}`, …).
     pub community: Option<String>,
     /// The nodes.
@@ -28,6 +31,8 @@ pub struct RawScenario {
 pub struct RawNode {
     /// Its name in the scenario.
     pub name: String,
+    /// The board whose image it has, where that is not the one that the scenario is run for.
+    pub board: Option<String>,
     /// Memory.
     pub memory_mb: Option<u32>,
     /// Size of its disk in 10^9 bytes.
@@ -53,6 +58,11 @@ pub struct RawNode {
     /// Whether it is switched on before the first step.
     #[serde(default = "yes")]
     pub start: bool,
+}
+
+/// Most scenarios are about what all boards share, and are run on the one that is emulated quickest.
+fn default_boards() -> Vec<String> {
+    vec!["x86-minipc".to_owned()]
 }
 
 fn yes() -> bool {
@@ -95,6 +105,8 @@ pub enum RawStep {
     CorruptFile(CorruptFile),
     /// Copies slot a of a node that is off to slot b, under another build id and an entry of its own.
     AddSlot(AddSlot),
+    /// Overwrites a sector of a partition of a node that is off.
+    CorruptBytes(CorruptBytes),
     /// Puts a further disk, with the same image on it, into a node that is off.
     AddDisk(OneNode),
     /// Takes a picture of a node's screen.
@@ -255,6 +267,18 @@ pub struct CorruptFile {
     pub path: String,
     /// What is done to it.
     pub how: Damage,
+}
+
+/// See [`RawStep::CorruptBytes`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CorruptBytes {
+    /// Which node.
+    pub node: String,
+    /// The partition's label.
+    pub partition: String,
+    /// Where in it the sector begins, in bytes.
+    pub offset: u64,
 }
 
 /// See [`RawStep::AddSlot`].

@@ -125,6 +125,7 @@ impl Stage<'_> {
                 self.lab.disk(&step.node)?.put("config", &step.name, text.as_bytes())
             }
             RawStep::CorruptFile(step) => self.corrupt_file(step),
+            RawStep::CorruptBytes(step) => self.lab.disk(&step.node)?.write_at(&step.partition, step.offset, &[0x5a; 512]),
             RawStep::AddSlot(step) => self.add_slot(step),
             RawStep::AddDisk(step) => self.lab.add_disk(&step.node, DISK_GB),
             RawStep::Screenshot(step) => {

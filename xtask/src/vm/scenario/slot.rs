@@ -1,10 +1,14 @@
-//! A second slot on a node's disk, as an update would leave it: the first one's files under another build id.
+//! A second slot on a node's disk, as an update would leave it: the first one's files under another build id, and the boot
+//! loader told of it.
 
 use anyhow::{Context, Result, ensure};
-use contract::boot::{BuildId, ENTRIES_DIR, EntryName, Tries};
+use contract::boot::{BuildId, ENTRIES_DIR, EntryName, Slot, Tries};
+use contract::gpt::SECTOR_BYTES;
 use contract::paths::INITRAMFS_BUILD;
+use contract::state::{RECORD_BYTES, Seen};
 
 use super::super::disk::Disk;
+use crate::boot::uboot::{CHECKSUM_SUFFIX, COMMAND_LINE_FILE, INITRAMFS_FILE, checksum};
 
 /// Where the superblock of an erofs lies, and what of it is touched (erofs_fs.h).
 const SUPERBLOCK_AT: usize = 1024;
@@ -19,9 +23,43 @@ const NEWEST: &str = "version 99999999999";
 
 /// Adds slot b to a disk whose first boot is done, with so many tries, or confirmed.
 pub fn add(disk: &Disk, build: BuildId, tries: Option<u32>) -> Result<()> {
-    let mut files = disk.files("esp")?;
     let uuid = disk.read_at("root-a", (SUPERBLOCK_AT + UUID_AT) as u64, 16)?;
     let old = BuildId(uuid.try_into().ok().context("too short")?);
+    disk.copy_partition("root-a", "root-b").context("failed to copy the root to slot b (was the first boot done?)")?;
+    let mut start = disk.read_at("root-b", 0, 2 * 65536)?;
+    set_uuid(&mut start, build.0)?;
+    disk.write_at("root-b", 0, &start)?;
+    if disk.has("state") { add_uboot(disk, old, build, tries) } else { add_entry(disk, old, build, tries) }
+}
+
+/// For U-Boot: slot b's boot partition, then the state.
+fn add_uboot(disk: &Disk, old: BuildId, build: BuildId, tries: Option<u32>) -> Result<()> {
+    let (from, to) = (old.to_string(), build.to_string());
+    let mut files = Vec::new();
+    for (path, mut content) in disk.files("boot-a")?.into_iter().filter(|(path, _)| !path.ends_with(CHECKSUM_SUFFIX)) {
+        if path == COMMAND_LINE_FILE {
+            let text = String::from_utf8(content.split_off(4)).context("the slot's command line is no text")?.replace(&from, &to);
+            content = [crc32fast::hash(text.as_bytes()).to_le_bytes().as_slice(), text.as_bytes()].concat();
+        } else {
+            if path == INITRAMFS_FILE {
+                rename_initramfs(&mut content, build)?;
+            }
+            files.push((format!("{path}{CHECKSUM_SUFFIX}"), checksum(&content).to_vec()));
+        }
+        files.push((path, content));
+    }
+    disk.replace_files("boot-b", files)?;
+    let seen = Seen::read(|place| disk.read_at(place.label(), place.sector() * SECTOR_BYTES as u64, RECORD_BYTES).ok()?.try_into().ok());
+    let writes = match tries {
+        Some(tries) => seen.store(seen.state().with_trial(Slot::B, tries)).to_vec(),
+        None => seen.confirm(Slot::B).to_vec(),
+    };
+    writes.iter().try_for_each(|write| disk.write_at(write.place.label(), write.place.sector() * SECTOR_BYTES as u64, &write.bytes))
+}
+
+/// For systemd-boot: further files and an entry on the ESP.
+fn add_entry(disk: &Disk, old: BuildId, build: BuildId, tries: Option<u32>) -> Result<()> {
+    let mut files = disk.files("esp")?;
     let is_old = |path: &str| {
         let name = path.strip_prefix(ENTRIES_DIR).and_then(|rest| rest.strip_prefix('/'));
         name.and_then(EntryName::parse).is_some_and(|entry| entry.build == old)
@@ -41,11 +79,7 @@ pub fn add(disk: &Disk, build: BuildId, tries: Option<u32>) -> Result<()> {
     ensure!(!added.is_empty(), "the ESP has no files of build {from}");
     files.extend(added);
     files.push((format!("{ENTRIES_DIR}/{name}"), renamed(&entry, &from, &to).into_bytes()));
-    disk.replace_files("esp", files)?;
-    disk.copy_partition("root-a", "root-b").context("failed to copy the root to slot b (was the first boot done?)")?;
-    let mut start = disk.read_at("root-b", 0, 2 * 65536)?;
-    set_uuid(&mut start, build.0)?;
-    disk.write_at("root-b", 0, &start)
+    disk.replace_files("esp", files)
 }
 
 /// The entry's text for another build, newer than all.

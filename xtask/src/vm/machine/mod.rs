@@ -1,11 +1,14 @@
 //! What a virtual machine is made of, as QEMU's arguments: a pure function of a plan.
 
+mod pi;
+
 use super::emulator::Accelerator;
+use crate::board::Arch;
+
+pub use pi::firmware;
 
 /// Where the lab's folder is seen by QEMU.
 pub const LAB_INSIDE: &str = "/lab";
-/// Where the tools tree has OVMF.
-pub const FIRMWARE_DIR: &str = "/usr/share/OVMF";
 /// The port on which a node's page is.
 pub const PAGE_PORT: u16 = 80;
 /// The port of a node's ssh.
@@ -26,6 +29,62 @@ pub enum DiskBus {
     Virtio,
 }
 
+/// Which of QEMU's machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Model {
+    /// A PC with UEFI (`q35`).
+    #[default]
+    Pc,
+    /// A 64-bit ARM machine with UEFI (`virt`).
+    Virt,
+    /// Raspberry Pi 2B.
+    Raspi2b,
+    /// Raspberry Pi 3B.
+    Raspi3b,
+    /// Raspberry Pi 4B.
+    Raspi4b,
+}
+
+impl Model {
+    /// Whether it has a button that its system sees.
+    pub const fn has_button(self) -> bool {
+        matches!(self, Self::Pc | Self::Virt)
+    }
+
+    /// Whether its disk is an SD card, whose size QEMU wants to be a power of two.
+    pub const fn has_card(self) -> bool {
+        !self.has_button()
+    }
+}
+
+impl std::fmt::Display for Model {
+    /// QEMU's name of it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pc => "q35",
+            Self::Virt => "virt",
+            Self::Raspi2b => "raspi2b",
+            Self::Raspi3b => "raspi3b",
+            Self::Raspi4b => "raspi4b",
+        })
+    }
+}
+
+impl Arch {
+    /// The command line of QEMU for that processor.
+    fn with_program(self, mut words: Vec<String>) -> Vec<String> {
+        let program = match self {
+            Self::Amd64 => "qemu-system-x86_64",
+            Self::Arm64 => "qemu-system-aarch64",
+            Self::Armhf => "qemu-system-arm",
+        };
+        let mut command = vec![program.to_owned(), "-nodefaults".to_owned(), "-no-user-config".to_owned()];
+        command.append(&mut words);
+        command
+    }
+}
+
 /// One node's machine.
 #[derive(Clone, Debug)]
 pub struct MachinePlan {
@@ -33,6 +92,8 @@ pub struct MachinePlan {
     pub number: u8,
     /// Its name, which is the stem of its files in the lab's folder.
     pub name: String,
+    /// What it is.
+    pub model: Model,
     /// Memory.
     pub memory_mb: u32,
     /// Processors.
@@ -75,9 +136,31 @@ impl MachinePlan {
         format!("{}.vars", self.name)
     }
 
-    /// The firmware with which the machine starts, and the variables that a new machine has; both below [`FIRMWARE_DIR`].
-    pub const fn firmware(&self) -> (&'static str, &'static str) {
-        if self.secure_boot { ("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.ms.fd") } else { ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd") }
+    /// The UEFI firmware with which the machine starts, and the variables that a new machine has, in the tools tree; none
+    /// where another firmware starts it.
+    pub const fn uefi(&self) -> Option<(&'static str, &'static str)> {
+        match (self.model, self.secure_boot) {
+            (Model::Pc, false) => Some(("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")),
+            (Model::Pc, true) => Some(("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd")),
+            (Model::Virt, false) => Some(("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")),
+            (Model::Virt, true) => Some(("/usr/share/AAVMF/AAVMF_CODE.secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.ms.fd")),
+            (Model::Raspi2b | Model::Raspi3b | Model::Raspi4b, _) => None,
+        }
+    }
+
+    /// What the lab starts in the stead of a Pi's firmware, in its folder.
+    pub fn program(&self) -> String {
+        format!("{}.u-boot", self.name)
+    }
+
+    /// The device tree for it, in the lab's folder.
+    pub fn tree(&self) -> String {
+        format!("{}.dtb", self.name)
+    }
+
+    /// Its address on the network of that number.
+    fn mac(&self, network: &str) -> String {
+        format!("52:54:00:{network}:00:{:02x}", self.number)
     }
 }
 
@@ -88,18 +171,29 @@ pub fn log_of(disk: &str) -> String {
 
 /// QEMU's command line, the program first.
 pub fn arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
+    pi::arguments(plan).unwrap_or_else(|| uefi_arguments(plan, accelerator))
+}
+
+fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
     let n = plan.number;
     add("-name", plan.name.clone());
     let smm = if plan.secure_boot { "on" } else { "off" };
-    add("-machine", format!("q35,smm={smm},vmport=off"));
-    match accelerator {
-        Accelerator::Kvm => {
+    match (plan.model, accelerator) {
+        (Model::Virt, _) => {
+            add("-machine", "virt,gic-version=3".to_owned());
+            add("-accel", "tcg,thread=multi".to_owned());
+            // What it adds beyond costs the translator dear (pointer authentication).
+            add("-cpu", "cortex-a72".to_owned());
+        }
+        (_, Accelerator::Kvm) => {
+            add("-machine", format!("q35,smm={smm},vmport=off"));
             add("-accel", "kvm".to_owned());
             add("-cpu", "host".to_owned());
         }
-        Accelerator::Tcg => {
+        (_, Accelerator::Tcg) => {
+            add("-machine", format!("q35,smm={smm},vmport=off"));
             add("-accel", "tcg,thread=multi".to_owned());
             add("-cpu", "max".to_owned());
         }
@@ -107,16 +201,21 @@ pub fn arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
     add("-smp", plan.cores.to_string());
     add("-m", format!("{}M", plan.memory_mb));
     add("-display", "none".to_owned());
-    add("-vga", "std".to_owned());
-    add("-device", "virtio-rng-pci".to_owned());
-    // Firmware; under Secure Boot only code in system management mode may change its variables.
-    let (code, _) = plan.firmware();
-    add("-global", "ICH9-LPC.disable_s3=1".to_owned());
-    if plan.secure_boot {
-        add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
+    if plan.model == Model::Pc {
+        add("-vga", "std".to_owned());
     }
-    add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE_DIR}/{code}"));
-    add("-drive", format!("if=pflash,format=raw,unit=1,file={LAB_INSIDE}/{}", plan.variables()));
+    add("-device", "virtio-rng-pci".to_owned());
+    if plan.model == Model::Pc {
+        add("-global", "ICH9-LPC.disable_s3=1".to_owned());
+        // Under Secure Boot only code in system management mode may change the firmware's variables.
+        if plan.secure_boot {
+            add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
+        }
+    }
+    if let Some((code, _)) = plan.uefi() {
+        add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={code}"));
+        add("-drive", format!("if=pflash,format=raw,unit=1,file={LAB_INSIDE}/{}", plan.variables()));
+    }
     if plan.disk_bus == DiskBus::Usb {
         add("-device", "qemu-xhci,id=usb".to_owned());
     }
@@ -143,7 +242,22 @@ pub fn arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
             },
         );
     }
-    // The private link first: it is the one that looks like a home's network.
+    link(plan, &mut add);
+    add("-device", format!("virtio-net-pci,netdev=link,romfile=,mac={}", plan.mac("77")));
+    way_in(plan, &mut add);
+    add("-device", format!("virtio-net-pci,netdev=host,romfile=,mac={}", plan.mac("78")));
+    add("-chardev", format!("file,id=serial,append=on,path={LAB_INSIDE}/{}", plan.serial_log()));
+    add("-serial", "chardev:serial".to_owned());
+    qmp(&mut add);
+    if let Some(clock) = &plan.clock {
+        add("-rtc", format!("base={clock}"));
+    }
+    let arch = if plan.model == Model::Virt { Arch::Arm64 } else { Arch::Amd64 };
+    arch.with_program(words)
+}
+
+/// The private link first: it is the one that looks like a home's network.
+fn link(plan: &MachinePlan, add: &mut impl FnMut(&str, String)) {
     add(
         "-netdev",
         format!(
@@ -152,22 +266,31 @@ pub fn arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
             plan.link_local, plan.link_hub
         ),
     );
-    add("-device", format!("virtio-net-pci,netdev=link,romfile=,mac=52:54:00:77:00:{n:02x}"));
-    // The way in from the host; nothing gets out by it.
+}
+
+/// The way in from the host; nothing gets out by it.
+fn way_in(plan: &MachinePlan, add: &mut impl FnMut(&str, String)) {
     let forwards: String = plan.forwards.iter().map(|f| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", f.host, f.node)).collect();
-    add("-netdev", format!("user,id=host,restrict=on,ipv6=off,net=10.78.{n}.0/24{forwards}"));
-    add("-device", format!("virtio-net-pci,netdev=host,romfile=,mac=52:54:00:78:00:{n:02x}"));
-    add("-chardev", format!("file,id=serial,append=on,path={LAB_INSIDE}/{}", plan.serial_log()));
-    add("-serial", "chardev:serial".to_owned());
-    // QMP is spoken over QEMU's own stdin and stdout: no path, no port.
+    add("-netdev", format!("user,id=host,restrict=on,ipv6=off,net=10.78.{}.0/24{forwards}", plan.number));
+}
+
+/// QMP is spoken over QEMU's own stdin and stdout: no path, no port.
+fn qmp(add: &mut impl FnMut(&str, String)) {
     add("-chardev", "stdio,id=qmp,signal=off".to_owned());
     add("-mon", "chardev=qmp,mode=control".to_owned());
-    if let Some(clock) = &plan.clock {
-        add("-rtc", format!("base={clock}"));
+}
+
+/// A disk as one `-drive`, for machines that take it so.
+fn disk_drive(disk: &str, log_writes: bool) -> String {
+    if log_writes {
+        format!(
+            "driver=blklogwrites,file.driver=file,file.filename={LAB_INSIDE}/{disk},\
+             log.driver=file,log.filename={LAB_INSIDE}/{},log-sector-size=512",
+            log_of(disk)
+        )
+    } else {
+        format!("format=raw,file={LAB_INSIDE}/{disk}")
     }
-    let mut command = vec!["qemu-system-x86_64".to_owned(), "-nodefaults".to_owned(), "-no-user-config".to_owned()];
-    command.append(&mut words);
-    command
 }
 
 #[cfg(test)]
@@ -175,10 +298,11 @@ mod tests {
     use super::*;
     use expect_test::expect;
 
-    fn plan() -> MachinePlan {
+    pub fn plan() -> MachinePlan {
         MachinePlan {
             number: 2,
             name: "two".to_owned(),
+            model: Model::Pc,
             memory_mb: 1024,
             cores: 2,
             secure_boot: false,
