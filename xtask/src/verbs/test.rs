@@ -47,6 +47,12 @@ const PARTS: &[Part] = &[
     },
     Part { name: "image", what: "an image from nothing", command: &["xtask", "image", BOARD], slow: false },
     Part {
+        name: "disturbed",
+        what: "a build that is killed while it writes, and two at once",
+        command: &["cargo", "test", "--package", "xtask", "--test", "builds", "--locked", "--", "--ignored"],
+        slow: false,
+    },
+    Part {
         name: "vm",
         what: "scenarios on virtual machines that boot it",
         command: &["xtask", "vm", BOARD, "--all-scenarios"],

@@ -124,6 +124,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_reader_never_sees_a_half_written_file() {
+        let data = tempfile::tempdir().unwrap();
+        let store = Store::open(data.path()).unwrap();
+        let bodies = [vec![1; 300_000], vec![2; 500_000]];
+        store.write("x", &bodies[0]).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let Ok(Stored::Body(body)) = store.read("x") else { return false };
+                    if !bodies.contains(&body) {
+                        return false;
+                    }
+                }
+                true
+            });
+            for turn in 0..40 {
+                store.write("x", &bodies[turn % 2]).unwrap();
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(reader.join().unwrap(), "a reader saw a part of a file");
+        });
+    }
+
+    #[test]
     fn a_damaged_file_is_put_aside_and_said() {
         let data = tempfile::tempdir().unwrap();
         let store = Store::open(data.path()).unwrap();

@@ -174,6 +174,30 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_never_sees_half_of_what_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        let bodies = [vec![1; 300_000], vec![2; 500_000]];
+        write_whole(&path, &bodies[0], 0o600).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    if !std::fs::read(&path).is_ok_and(|body| bodies.contains(&body)) {
+                        return false;
+                    }
+                }
+                true
+            });
+            for turn in 0..40 {
+                write_whole(&path, &bodies[turn % 2], 0o600).unwrap();
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(reader.join().unwrap(), "a reader saw a part of a file");
+        });
+    }
+
+    #[test]
     fn secrets_are_not_for_everybody() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
