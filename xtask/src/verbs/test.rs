@@ -9,6 +9,9 @@ use xshell::{Shell, cmd};
 /// The board whose image is built and booted.
 const BOARD: &str = "x86-minipc";
 
+/// The board whose boot chain is U-Boot's.
+const PI: &str = "rpi3";
+
 /// Runs the test suite; what it needs it sets up.
 #[derive(Args)]
 pub struct TestVerb {
@@ -58,6 +61,14 @@ const PARTS: &[Part] = &[
         command: &["xtask", "vm", BOARD, "--all-scenarios"],
         slow: false,
     },
+    Part { name: "image-pi", what: "a Pi's image", command: &["xtask", "image", PI], slow: false },
+    Part {
+        name: "u-boot",
+        what: "its boot script on the real U-Boot, in many cases",
+        command: &["xtask", "vm", PI, "--boot-cases"],
+        slow: false,
+    },
+    Part { name: "vm-pi", what: "scenarios on emulated Pis", command: &["xtask", "vm", PI, "--all-scenarios"], slow: false },
     Part {
         name: "unit-slow",
         what: "tests that take long: a simulated day, every locked package",
@@ -65,6 +76,23 @@ const PARTS: &[Part] = &[
         slow: true,
     },
     Part { name: "vm-full", what: "every scenario", command: &["xtask", "vm", BOARD, "--all-scenarios", "--full"], slow: true },
+    Part {
+        name: "vm-pi-full",
+        what: "every scenario on emulated Pis",
+        command: &["xtask", "vm", PI, "--all-scenarios", "--full"],
+        slow: true,
+    },
+    Part { name: "image-rpi2", what: "the image of a 32-bit Pi", command: &["xtask", "image", "rpi2"], slow: true },
+    Part { name: "vm-rpi2", what: "it joins another node", command: &["xtask", "vm", "rpi2", "--all-scenarios"], slow: true },
+    Part { name: "image-rpi4", what: "the image of a Pi 4", command: &["xtask", "image", "rpi4"], slow: true },
+    Part { name: "vm-rpi4", what: "it joins another node", command: &["xtask", "vm", "rpi4", "--all-scenarios"], slow: true },
+    Part {
+        name: "image-arm64",
+        what: "the image of 64-bit ARM machines with UEFI",
+        command: &["xtask", "image", "arm64-uefi"],
+        slow: true,
+    },
+    Part { name: "vm-arm64", what: "it joins another node", command: &["xtask", "vm", "arm64-uefi", "--all-scenarios"], slow: true },
     Part { name: "double", what: "the same image built twice, far apart", command: &["xtask", "bench", "double", BOARD], slow: true },
 ];
 
