@@ -26,6 +26,8 @@ use crate::ui;
 const LIMIT: Duration = Duration::from_secs(600);
 /// How long U-Boot may take with its built-in environment, which looks for USB devices first.
 const LIMIT_BUILT_IN: Duration = Duration::from_secs(120);
+/// Size of its card: an image and nothing more.
+const DISK_GB: u32 = 4;
 /// The node's name in its lab.
 const NODE: &str = "cases";
 
@@ -51,7 +53,7 @@ pub fn run(emulator: &Emulator, image: &Path, model: Model, folder: &Path) -> Re
     ensure!(model.has_card(), "this board is not started by U-Boot: there is no boot script to try");
     let begun = Instant::now();
     prepare_folder(folder)?;
-    let spec = NodeSpec { model, disk_gb: 1, ..NodeSpec::new(NODE) };
+    let spec = NodeSpec { model, disk_gb: DISK_GB, ..NodeSpec::new(NODE) };
     let mut lab = Lab::new(emulator, image, folder, std::slice::from_ref(&spec))?;
     let words = {
         let disk = lab.disk(NODE)?;
