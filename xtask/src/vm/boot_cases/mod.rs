@@ -22,10 +22,10 @@ use super::machine::Model;
 use super::node::{Node, POLL};
 use crate::ui;
 
-/// How long all cases may take.
-const LIMIT: Duration = Duration::from_secs(600);
+/// How long all cases may take: two minutes on an idle machine.
+const LIMIT: Duration = Duration::from_secs(1800);
 /// How long U-Boot may take with its built-in environment, which looks for USB devices first.
-const LIMIT_BUILT_IN: Duration = Duration::from_secs(120);
+const LIMIT_BUILT_IN: Duration = Duration::from_secs(600);
 /// Size of its card: an image and nothing more.
 const DISK_GB: u32 = 4;
 /// The node's name in its lab.
