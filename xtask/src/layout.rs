@@ -1,10 +1,12 @@
 //! What packages ship, laid over each other, and the twin's delta over that: the configured tree.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use sha2::{Digest as _, Sha256};
 
 use crate::board::Arch;
 use crate::packages::cache::Cache;
@@ -12,11 +14,21 @@ use crate::packages::data::{self, DataEntry};
 use crate::packages::deb::Deb;
 use crate::packages::lock::LockedPackage;
 use crate::parallel;
-use crate::plan::Plan;
+use crate::plan::{Plan, inputs};
 use crate::tree::merge::FRAME_PACKAGE;
 use crate::tree::{Origin, Tree};
 use crate::twin::rewrite::Rewrite;
 use crate::twin::{Delta, foreign, rules};
+
+/// The sources of all that decides what is carried over: what another version of them kept is not used.
+const RULES: [&str; 6] = [
+    include_str!("layout.rs"),
+    include_str!("twin/derived.rs"),
+    include_str!("twin/foreign.rs"),
+    include_str!("twin/rewrite.rs"),
+    include_str!("twin/rules.rs"),
+    include_str!("twin/scripts.rs"),
+];
 
 /// A package of the cache, opened: its control part, and its files as places in its tar.
 #[derive(Debug)]
@@ -32,17 +44,26 @@ type Library = BTreeMap<String, Arc<Opened>>;
 /// The plan's packages and the twin's delta, laid over each other. `packages` are the plan's, all in the cache.
 pub fn configured(cache: &Cache, plan: &Plan, packages: &[LockedPackage], delta: &Delta) -> Result<Tree> {
     let foreign = plan.arch != Arch::Amd64;
-    let library = open(cache, packages.iter().chain(plan.twin.iter().filter(|_| foreign)))?;
+    let place = place(plan, packages, delta);
+    let kept = if foreign { kept(&place) } else { None };
+    let library = open(cache, packages.iter().chain(plan.twin.iter().filter(|_| foreign && kept.is_none())))?;
     let mut tree = lay(&library, packages.iter())?;
-    let entries = data::data_entries(&delta.tar)?;
-    let kept: Vec<_> = entries.into_iter().filter(|entry| rules::left_out(&entry.path).is_none()).collect();
-    let carried = if foreign {
-        carry(&library, plan, &tree, packages, delta, kept)
-            .with_context(|| format!("the twin's configuration does not fit {}", plan.arch))?
-    } else {
-        foreign::Carried { entries: kept, ..Default::default() }
+    let carried = match kept {
+        Some(carried) => carried,
+        None => {
+            let entries = data::data_entries(&delta.tar)?;
+            let entries: Vec<_> = entries.into_iter().filter(|entry| rules::left_out(&entry.path).is_none()).collect();
+            if foreign {
+                let carried = carry(&library, plan, &tree, packages, delta, entries)
+                    .with_context(|| format!("the twin's configuration does not fit {}", plan.arch))?;
+                keep(&place, &carried)?;
+                carried
+            } else {
+                foreign::Carried { entries, ..Default::default() }
+            }
+        }
     };
-    tree.apply_delta(&delta.tar, &carried.entries, &carried.contents)?;
+    tree.apply_delta(&delta.tar, &carried.entries, &carried.contents(&tree)?)?;
     rules::normalise(&mut tree, plan.epoch)?;
     Ok(tree)
 }
@@ -50,6 +71,33 @@ pub fn configured(cache: &Cache, plan: &Plan, packages: &[LockedPackage], delta:
 /// What packages ship, laid over each other, and nothing else. All are in the cache.
 pub fn shipped(cache: &Cache, packages: &[LockedPackage]) -> Result<Tree> {
     lay(&open(cache, packages.iter())?, packages.iter())
+}
+
+/// Where the carried delta stands: beside the twin's, named by it, the target's packages and the rules themselves.
+fn place(plan: &Plan, packages: &[LockedPackage], delta: &Delta) -> PathBuf {
+    let mut hash = Sha256::new();
+    for rules in RULES {
+        hash.update(rules);
+    }
+    hash.update(delta.tar.file_name().unwrap_or_default().as_encoded_bytes());
+    hash.update(plan.arch.debian());
+    for package in packages.iter().filter(|package| !package.payload) {
+        hash.update(&package.sha256);
+    }
+    delta.tar.with_file_name(format!("{}.carried", inputs::hex(&hash.finalize())))
+}
+
+/// The delta that was carried over before. What can't be read is made again.
+fn kept(place: &Path) -> Option<foreign::Carried> {
+    serde_json::from_slice(&std::fs::read(place).ok()?).ok()
+}
+
+fn keep(place: &Path, carried: &foreign::Carried) -> Result<()> {
+    let folder = place.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).context("failed to keep the carried delta")?;
+    file.write_all(&serde_json::to_vec(carried)?)?;
+    file.persist(place).map_err(|error| error.error)?;
+    Ok(())
 }
 
 /// The delta as it fits the plan's architecture. `target` holds what its packages ship.

@@ -8,6 +8,7 @@ use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use super::cache::Cache;
 use super::deb::Deb;
@@ -22,7 +23,7 @@ const MAX_DATA_BYTES: u64 = 3 << 30;
 const TAR_END_BYTES: u64 = 1024;
 
 /// One entry of a data tar.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataEntry {
     /// Normal and relative, without a leading `./` or `/`; the root itself is the empty string.
     pub path: String,
@@ -45,7 +46,7 @@ pub struct DataEntry {
 }
 
 /// What an entry of a data tar is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DataKind {
     /// A directory.
     Dir,

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use super::derived;
 use super::rewrite::Rewrite;
@@ -35,13 +36,33 @@ pub struct Side<'a> {
     pub tree: &'a Tree,
 }
 
+/// Where bytes come from that stand in the place of those in the delta's tar.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The file that the target ships at this path.
+    Shipped(TreePath),
+    /// This text.
+    Text(String),
+}
+
 /// A delta that fits the target.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
     /// Its entries; paths and links rewritten.
     pub entries: Vec<DataEntry>,
-    /// Path → bytes that stand in the place of those in the delta's tar.
-    pub contents: BTreeMap<TreePath, Content>,
+    /// Path → what stands in the place of the tar's bytes.
+    pub sources: BTreeMap<TreePath, Source>,
+}
+
+impl Carried {
+    /// The bytes of [`Self::sources`], as `target`, the tree of what the target ships, has them.
+    pub fn contents(&self, target: &Tree) -> Result<BTreeMap<TreePath, Content>> {
+        let content = |source: &Source| match source {
+            Source::Text(text) => Ok(Content::Bytes(text.as_bytes().into())),
+            Source::Shipped(path) => content_at(target, path).cloned().with_context(|| format!("the target does not ship /{path}")),
+        };
+        self.sources.iter().map(|(path, source)| Ok((path.clone(), content(source)?))).collect()
+    }
 }
 
 /// Checks that both sides configure the same packages by the same scripts.
@@ -82,7 +103,7 @@ pub fn carry(tar: &Path, entries: Vec<DataEntry>, twin: &Side<'_>, target: &Side
             DataKind::File { offset, len } => {
                 let content = Content::Slice { file: tar.clone(), offset: *offset, len: *len };
                 if let Some(content) = carrier.file(&entry.path, &path, &content)? {
-                    carried.contents.insert(path.clone(), content);
+                    carried.sources.insert(path.clone(), content);
                 }
             }
             DataKind::Symlink(to) => entry.kind = DataKind::Symlink(carrier.link(&entry.path, to)?),
@@ -151,7 +172,7 @@ fn absolute(path: &str, to: &str) -> String {
 
 impl Carrier<'_> {
     /// The bytes for a regular file, `None`: those of the delta.
-    fn file(&self, path: &str, new_path: &str, content: &Content) -> Result<Option<Content>> {
+    fn file(&self, path: &str, new_path: &str, content: &Content) -> Result<Option<Source>> {
         if content.len() == 0 {
             return Ok(None);
         }
@@ -161,9 +182,10 @@ impl Carrier<'_> {
             && shipped.len() == content.len()
             && shipped.read()? == bytes
         {
-            let there = content_at(self.target.tree, new_path);
-            let there = there.with_context(|| format!("a script changed /{path}, which the target does not ship; {}", self.blame(path)))?;
-            return Ok(Some(there.clone()));
+            if content_at(self.target.tree, new_path).is_none() {
+                bail!("a script changed /{path}, which the target does not ship; {}", self.blame(path));
+            }
+            return Ok(Some(Source::Shipped(new_path.to_owned())));
         }
         if let Some(copied) = self.copy(path, &bytes)? {
             return Ok(Some(copied));
@@ -183,28 +205,29 @@ impl Carrier<'_> {
         if let Some(word) = self.rewrite.leftover(&rewritten) {
             bail!("/{path} names the twin's architecture (`{word}`) in a way that no rule rewrites; {}", self.blame(path));
         }
-        Ok((rewritten != text).then(|| Content::Bytes(rewritten.into_bytes().into())))
+        Ok((rewritten != text).then_some(Source::Text(rewritten)))
     }
 
     /// The target's version of the shipped file that these bytes are a copy of.
-    fn copy(&self, path: &str, bytes: &Arc<[u8]>) -> Result<Option<Content>> {
-        let mut found: Option<(&str, Content)> = None;
+    fn copy(&self, path: &str, bytes: &Arc<[u8]>) -> Result<Option<Source>> {
+        let mut found: Option<(&str, TreePath, &Content)> = None;
         for source in self.lengths.get(&(bytes.len() as u64)).into_iter().flatten() {
             let Some(shipped) = content_at(self.twin.tree, source) else { continue };
             if shipped.read()? != *bytes {
                 continue;
             }
-            let there = content_at(self.target.tree, &self.rewrite.path(source));
+            let new_source = self.rewrite.path(source);
+            let there = content_at(self.target.tree, &new_source);
             let there = there.with_context(|| format!("/{path} is a copy of /{source}, which the target does not ship"))?;
             match &found {
-                Some((first, content)) if content.read()? != there.read()? => {
+                Some((first, _, content)) if content.read()? != there.read()? => {
                     bail!("/{path} is a copy of /{first} or of /{source}, which are different files on the target; {}", self.blame(path))
                 }
                 Some(_) => {}
-                None => found = Some((source, there.clone())),
+                None => found = Some((source, new_source, there)),
             }
         }
-        Ok(found.map(|(_, content)| content))
+        Ok(found.map(|(_, path, _)| Source::Shipped(path)))
     }
 
     /// A shipped file that a script edited: both sides must have shipped the same.

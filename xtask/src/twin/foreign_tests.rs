@@ -11,31 +11,39 @@ use crate::tree::testing::{file, link, program, tree};
 const ELF: &[u8] = b"\x7fELF\x02\x01amd64 code";
 const ARM: &[u8] = b"\x7fELF\x02\x01arm64 code, longer";
 
+/// What came of it, contents read.
+#[derive(Debug)]
+struct Outcome {
+    entries: Vec<DataEntry>,
+    contents: BTreeMap<TreePath, Content>,
+}
+
 /// Carries a delta with these entries over.
-fn carried(delta: &[TarEntry<'_>], twin: &Tree, target: &Tree) -> Result<Carried, String> {
+fn carried(delta: &[TarEntry<'_>], twin: &Tree, target: &Tree) -> Result<Outcome, String> {
     let folder = tempfile::tempdir().unwrap();
     let tar = folder.path().join("delta.tar");
     std::fs::write(&tar, tar_of(delta)).unwrap();
     let entries = data::data_entries(&tar).unwrap();
     let none = BTreeMap::new();
     let side = |tree| Side { debs: &none, tree };
-    let mut carried =
+    let carried =
         carry(&tar, entries, &side(twin), &side(target), Rewrite::new(Arch::Amd64, Arch::Arm64)).map_err(|error| format!("{error:#}"))?;
+    let mut contents = carried.contents(target).unwrap();
     // The folder goes with the test: what is left to the tar is read now.
     for entry in &carried.entries {
         if let DataKind::File { offset, len } = entry.kind {
             let bytes = Content::Slice { file: Arc::new(tar.clone()), offset, len }.read().unwrap();
-            carried.contents.entry(entry.path.clone()).or_insert(Content::Bytes(bytes));
+            contents.entry(entry.path.clone()).or_insert(Content::Bytes(bytes));
         }
     }
-    Ok(carried)
+    Ok(Outcome { entries: carried.entries, contents })
 }
 
 fn regular<'a>(path: &'a str, content: &'a [u8]) -> TarEntry<'a> {
     (path, tar::EntryType::Regular, 0o4755, "", content)
 }
 
-fn text(carried: &Carried, path: &str) -> String {
+fn text(carried: &Outcome, path: &str) -> String {
     String::from_utf8_lossy(&carried.contents.get(path).unwrap().read().unwrap()).into_owned()
 }
 

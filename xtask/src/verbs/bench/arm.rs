@@ -42,13 +42,14 @@ struct Row {
     plan: Plan,
     packages: Vec<LockedPackage>,
     cold: Vec<f64>,
+    unpacked: Vec<f64>,
     warm: Vec<f64>,
     emulated: Option<f64>,
 }
 
 impl Row {
-    fn median(&self) -> (f64, f64) {
-        (super::median(&self.cold), super::median(&self.warm))
+    fn median(&self) -> (f64, f64, f64) {
+        (super::median(&self.cold), super::median(&self.unpacked), super::median(&self.warm))
     }
 }
 
@@ -62,13 +63,15 @@ impl Arm {
         for board in std::iter::once(NATIVE_BOARD).chain(self.boards.iter().map(String::as_str)) {
             let plan = crate::verbs::plan::make(&shop.repo, board, DEFAULT_FLAVOUR, Profile::Dev)?;
             let packages = stages::packages(&shop, &plan)?.into_iter().filter(|package| !package.payload).collect();
-            rows.push(Row { plan, packages, cold: Vec::new(), warm: Vec::new(), emulated: None });
+            rows.push(Row { plan, packages, cold: Vec::new(), unpacked: Vec::new(), warm: Vec::new(), emulated: None });
         }
         for turn in 1..=self.runs {
             ui::say(&format!("turn {turn} of {}", self.runs));
             for row in &mut rows {
                 let (_own, fresh) = fresh(&shop)?;
                 row.cold.push(super::seconds(|| tree_stage(&fresh, &row.plan, &row.packages))?);
+                std::fs::remove_dir_all(fresh.cache.root().join("deltas"))?;
+                row.unpacked.push(super::seconds(|| tree_stage(&fresh, &row.plan, &row.packages))?);
                 row.warm.push(super::seconds(|| tree_stage(&fresh, &row.plan, &row.packages))?);
             }
         }
@@ -86,14 +89,14 @@ impl Arm {
     }
 
     fn report(&self, rows: &[Row]) -> Result<()> {
-        let native = rows.first().context("no board was timed")?.median();
+        let pc = rows.first().context("no board was timed")?.median();
         if self.json {
             let list: Vec<_> = rows
                 .iter()
                 .map(|row| {
-                    let (cold, warm) = row.median();
+                    let (cold, unpacked, warm) = row.median();
                     serde_json::json!({ "board": row.plan.board, "arch": row.plan.arch, "packages": row.packages.len(),
-                        "seconds": { "cold": cold, "warm": warm, "emulated": row.emulated }, "of-native": { "cold": cold / native.0, "warm": warm / native.1 },
+                        "seconds": { "cold": cold, "unpacked": unpacked, "warm": warm, "emulated": row.emulated }, "of-native": { "cold": cold / pc.0, "unpacked": unpacked / pc.1, "warm": warm / pc.2 },
                         "of-emulated": row.emulated.map(|emulated| serde_json::json!({ "cold": cold / emulated, "warm": warm / emulated })) })
                 })
                 .collect();
@@ -102,19 +105,17 @@ impl Arm {
         }
         println!("the tree stage, .debs on disk, median of {}:", self.runs);
         for row in rows {
-            let (cold, warm) = row.median();
+            let (cold, unpacked, warm) = row.median();
             println!("{} ({}, {} packages)", row.plan.board, row.plan.arch, row.packages.len());
-            for (name, seconds, native, of_emulated) in
-                [("nothing cached", cold, native.0, COLD_OF_EMULATED_MAX), ("delta and tars cached", warm, native.1, WARM_OF_EMULATED_MAX)]
-            {
-                let beside = verdict(seconds / native, BESIDE_NATIVE_MAX);
-                let emulated = row
-                    .emulated
-                    .map_or_else(String::new, |emulated| format!("; {} of emulation", verdict(seconds / emulated, of_emulated)));
-                println!("  {name:24} {seconds:7.1} s  {beside} times the PC's{emulated}");
-            }
+            let emulated = |seconds: f64, most: f64| {
+                row.emulated.map_or_else(String::new, |emulated| format!("  {} of emulation", verdict(seconds / emulated, most)))
+            };
+            let native = |seconds: f64, native: f64| format!("  {} times the PC's", verdict(seconds / native, BESIDE_NATIVE_MAX));
+            println!("  {:32} {cold:7.1} s{}", "nothing cached but .debs", emulated(cold, COLD_OF_EMULATED_MAX));
+            println!("  {:32} {unpacked:7.1} s{}", "packages cached, delta not", native(unpacked, pc.1));
+            println!("  {:32} {warm:7.1} s{}{}", "delta cached too", native(warm, pc.2), emulated(warm, WARM_OF_EMULATED_MAX));
             if let Some(emulated) = row.emulated {
-                println!("  {:24} {emulated:7.1} s", "mmdebstrap, qemu-user");
+                println!("  {:32} {emulated:7.1} s", "mmdebstrap, qemu-user");
             }
         }
         Ok(())
