@@ -91,9 +91,14 @@ impl Double {
             reports.push(self.build(build, &repo, &cache, &faketime, &folder.path().join(build.folder))?);
         }
         let result = compare(&reports);
+        let folder = folder.keep();
+        if result.is_err() {
+            // A build of half an hour should not have to be made again to be looked at.
+            ui::say(&format!("both builds are kept in {}; remove them when you have seen why", folder.display()));
+            return result;
+        }
         // Files of subordinate owners may be left in the caches.
-        crate::sandbox::remove_tree(peers.root(), &folder.keep())?;
-        result
+        crate::sandbox::remove_tree(peers.root(), &folder)
     }
 
     fn build(&self, build: &Circumstance, repo: &Path, cache: &Cache, faketime: &Path, place: &Path) -> Result<Report> {
