@@ -156,6 +156,7 @@ mod tests {
         assert_eq!(missing(Model::Three, config, &files), Vec::<String>::new());
         assert_eq!(missing(Model::Four, config, &files), ["Four needs its firmware's `fixup4.dat`"]);
         assert_eq!(missing(Model::ThreeA, config, &files).len(), 1);
+        assert_eq!(missing(Model::Three, config, &files[1..]), ["Three needs its second boot stage `bootcode.bin`"]);
         assert_eq!(missing(Model::Five, config, &files), ["Five needs one of the device trees bcm2712-rpi-5-b.dtb"]);
         assert!(missing(Model::Two, config, &files).contains(&"Two can't run the 64-bit kernel that `arm_64bit=1` asks for".to_owned()));
         assert_eq!(

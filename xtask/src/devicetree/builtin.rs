@@ -121,7 +121,9 @@ mod tests {
             bytes.resize(end, 0);
             bytes.extend([0xff; 8]);
         }
-        bytes.extend(b"\x01a string,elsewhere\0\x01");
+        // A string that zeros follow, but none stand before.
+        bytes.extend(b"\x01a string,elsewhere");
+        bytes.extend([0; COMPATIBLE_BYTES]);
         bytes
     }
 
