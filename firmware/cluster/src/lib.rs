@@ -3,7 +3,8 @@
 //! Nothing here opens a socket or a file, reads a clock or draws randomness by itself: callers pass those in,
 //! so that a simulator runs exactly what is shipped.
 //!
-//! `keys → wire, text → admission (kit, invite, certificate) → card → roster → membership → node`
+//! `keys → wire, text → admission (kit, invite, certificate) → card → roster → membership → node`: who is there;
+//! `store → records (record, head, view, replica)`: what they say to all.
 
 pub mod admission;
 pub mod card;
@@ -13,7 +14,9 @@ pub mod keys;
 pub mod kit;
 pub mod membership;
 pub mod node;
+pub mod records;
 pub mod roster;
+pub mod store;
 pub mod sync;
 pub mod text;
 pub mod wire;

@@ -1,0 +1,327 @@
+//! Taking heads of others: a head counts once all its records are here.
+
+use super::{NEWS_PAUSE, NEWS_ROUNDS, Output, Phase, Question, Replica, held, mark_key, record_key, slot_of};
+use crate::{
+    clock::Millis,
+    keys::NodeId,
+    records::{
+        exchange::{Answer, Ask},
+        head::{self, Fork, Head},
+        record::{self, Mark, Record, Slot},
+    },
+    store::{Batch, Store, StoreError, Sync, Table},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+/// Nodes whose records are fetched at once.
+const MAX_FETCHES: usize = 4;
+/// Members that are asked for the same head, one after the other.
+const MAX_SOURCES: usize = 8;
+/// The first pause after nobody had the records of a head, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+
+/// A head whose records are not here yet.
+pub(super) struct Wanted {
+    head: Head,
+    /// Who is known to have it, and is not asked yet.
+    sources: VecDeque<NodeId>,
+    tries: u32,
+    at: Millis,
+    state: State,
+}
+
+enum State {
+    Idle,
+    Asked,
+    /// Some records are here, others are asked for.
+    Staged(Box<Staged>),
+}
+
+struct Staged {
+    head: Head,
+    from: NodeId,
+    marks: Vec<Mark>,
+    bodies: BTreeMap<Mark, Vec<u8>>,
+}
+
+impl Wanted {
+    fn due(&self) -> Option<Millis> {
+        (matches!(self.state, State::Idle) && !self.sources.is_empty()).then_some(self.at)
+    }
+}
+
+impl<S: Store> Replica<S> {
+    /// Looks at a head that a member has: takes it, fetches its records, or leaves it.
+    pub(super) fn consider(&mut self, now: Millis, from: NodeId, head: Head) {
+        let node = head.node();
+        let own = node == self.me && self.own.phase != Phase::Copied;
+        let known = if own { self.own.head.as_ref() } else { self.view.head(&node) };
+        let known_rank = known.map(Head::rank);
+        let wanted = self.wanted.get(&node).map(|wanted| wanted.head.clone());
+        if !self.view.members().contains(&node) || known_rank.is_some_and(|rank| rank.0 > head.order()) || known_rank == Some(head.rank()) {
+            return;
+        }
+        let same_as_wanted = wanted.as_ref().is_some_and(|wanted| wanted.rank() == head.rank());
+        if !same_as_wanted && head.verify(self.community).is_err() {
+            self.refused.statements += 1;
+            return;
+        }
+        // From here on, the node has signed it.
+        let twin = known.cloned().into_iter().chain(wanted).find(|other| other.order() == head.order() && other.mark() != head.mark());
+        if let Some(fork) = twin.and_then(|twin| Fork::new(twin, head.clone()).ok()) {
+            self.forked(now, from, fork);
+        }
+        let known = if own { self.own.head.as_ref() } else { self.view.head(&node) };
+        if known.is_some_and(|known| known.rank() >= head.rank()) {
+            return;
+        }
+        if own && !self.own_is_elsewhere(now) {
+            return;
+        }
+        match self.wanted.get_mut(&node) {
+            Some(wanted) if wanted.head.rank() > head.rank() => return,
+            Some(wanted) if wanted.head.rank() == head.rank() => {
+                if wanted.sources.len() < MAX_SOURCES && !wanted.sources.contains(&from) {
+                    wanted.sources.push_back(from);
+                }
+            }
+            Some(wanted) => {
+                wanted.head = head;
+                wanted.sources = [from].into();
+                wanted.tries = 0;
+                wanted.at = now;
+            }
+            None => {
+                let sources = [from].into();
+                self.wanted.insert(node, Wanted { head, sources, tries: 0, at: now, state: State::Idle });
+            }
+        }
+        self.take_if_only_the_head_is_new(now, node);
+        self.fetch_due(now);
+    }
+
+    /// A restart changes the head, not what it lists.
+    fn take_if_only_the_head_is_new(&mut self, now: Millis, node: NodeId) {
+        let Some(head) = self.wanted.get(&node).map(|wanted| wanted.head.clone()) else { return };
+        let own = node == self.me && self.own.phase != Phase::Copied;
+        if !own && self.view.head(&node).is_some_and(|held| held.live() == head.live()) {
+            let mut batch = Batch::default();
+            batch.put(Table::Heads, node.0, head.to_bytes());
+            if self.commit(&batch, Sync::Later).is_ok() {
+                self.taken(now, head, Vec::new());
+            }
+        }
+    }
+
+    fn fetches(&self) -> usize {
+        self.wanted.values().filter(|wanted| !matches!(wanted.state, State::Idle)).count()
+    }
+
+    /// When a fetch is to begin next; none while there is no room for one, since the end of another makes it.
+    pub(super) fn next_fetch(&self) -> Option<Millis> {
+        if self.fetches() < MAX_FETCHES { self.wanted.values().filter_map(Wanted::due).min() } else { None }
+    }
+
+    /// Asks for what is wanted and not asked for yet.
+    pub(super) fn fetch_due(&mut self, now: Millis) {
+        let mut busy = self.fetches();
+        let due: Vec<NodeId> = self.wanted.iter().filter(|(_, wanted)| wanted.due().is_some_and(|at| at <= now)).map(|(node, _)| *node).collect();
+        for node in due {
+            if busy >= MAX_FETCHES {
+                // Tried again when one of them ends.
+                return;
+            }
+            let since = if node == self.me { None } else { held(&self.view, &node) };
+            let Some(wanted) = self.wanted.get_mut(&node) else { continue };
+            let Some(from) = wanted.sources.pop_front() else { continue };
+            wanted.state = State::Asked;
+            busy += 1;
+            self.ask(now, from, Question::Since(node), &Ask::Since { node, since });
+        }
+    }
+
+    pub(super) fn since_answered(&mut self, now: Millis, node: NodeId, from: NodeId, answer: Option<Answer>) {
+        let Some(Answer::Set { head, marks, bodies }) = answer else {
+            self.fetch_failed(now, node);
+            return;
+        };
+        let known = if node == self.me && self.own.phase != Phase::Copied { self.own.head.as_ref() } else { self.view.head(&node) };
+        if known.is_some_and(|known| known.rank() >= head.rank()) {
+            // The answerer has fallen behind since it told of the head.
+            self.fetch_failed(now, node);
+            return;
+        }
+        let ascending = marks.is_sorted_by(|one, other| one < other);
+        let as_signed = head.live().count as usize == marks.len() && head.live().hash == head::hash(&marks);
+        if head.node() != node || head.verify(self.community).is_err() || !ascending || !as_signed {
+            self.refused.sets += 1;
+            self.fetch_failed(now, node);
+            return;
+        }
+        let staged = Box::new(Staged { head: *head, from, marks, bodies: BTreeMap::new() });
+        self.stage(now, node, staged, bodies);
+    }
+
+    pub(super) fn bodies_answered(&mut self, now: Millis, node: NodeId, answer: Option<Answer>) {
+        let staged = match self.wanted.get_mut(&node) {
+            Some(Wanted { state, .. }) => match std::mem::replace(state, State::Idle) {
+                State::Staged(staged) => staged,
+                State::Idle | State::Asked => return,
+            },
+            None => return,
+        };
+        match answer {
+            // An answer with nothing brings nothing further.
+            Some(Answer::Bodies(bodies)) if !bodies.is_empty() => self.stage(now, node, staged, bodies),
+            _ => self.fetch_failed(now, node),
+        }
+    }
+
+    /// Adds records to a set that is being fetched; takes it when it is whole, else asks for more.
+    fn stage(&mut self, now: Millis, node: NodeId, mut staged: Box<Staged>, bodies: Vec<Vec<u8>>) {
+        let before = staged.bodies.len();
+        for body in bodies {
+            let mark = record::mark(&node, &body);
+            if staged.marks.binary_search(&mark).is_ok() && Record::from_bytes(&body).is_ok() {
+                staged.bodies.insert(mark, body);
+            }
+        }
+        let mut missing = Vec::new();
+        for mark in &staged.marks {
+            if !staged.bodies.contains_key(mark) {
+                match self.body(&node, mark) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => missing.push(*mark),
+                    Err(error) => {
+                        self.after_failure(error);
+                        self.fetch_failed(now, node);
+                        return;
+                    }
+                }
+            }
+        }
+        if missing.is_empty() {
+            self.complete(now, node, &staged);
+        } else if before > 0 && staged.bodies.len() == before {
+            // Records that belong to no set: the answerer plays for time.
+            self.refused.sets += 1;
+            self.fetch_failed(now, node);
+        } else {
+            let from = staged.from;
+            if let Some(wanted) = self.wanted.get_mut(&node) {
+                wanted.state = State::Staged(staged);
+                self.ask(now, from, Question::Bodies(node), &Ask::Bodies { node, marks: missing });
+            }
+        }
+    }
+
+    fn complete(&mut self, now: Millis, node: NodeId, staged: &Staged) {
+        let done = match self.check_set(node, staged) {
+            Ok(true) if node == self.me && self.own.phase != Phase::Copied => self.adopt_staged(now, staged),
+            Ok(true) => self.replace_set(now, node, staged),
+            Ok(false) => {
+                self.refused.sets += 1;
+                self.fetch_failed(now, node);
+                return;
+            }
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            self.fetch_failed(now, node);
+        }
+    }
+
+    /// Whether the records are what the head says: one for each slot, none of a later moment, with so many bytes.
+    fn check_set(&self, node: NodeId, staged: &Staged) -> Result<bool, StoreError> {
+        let (mut slots, mut bytes) = (BTreeSet::new(), 0_usize);
+        for mark in &staged.marks {
+            let stored = if staged.bodies.contains_key(mark) { None } else { self.body(&node, mark)? };
+            let Some(body) = staged.bodies.get(mark).or(stored.as_ref()) else { return Ok(false) };
+            let Ok(record) = Record::from_bytes(body) else { return Ok(false) };
+            bytes += body.len();
+            if record.written > staged.head.order() || !slots.insert(record.slot) {
+                return Ok(false);
+            }
+        }
+        Ok(bytes == staged.head.live().bytes as usize)
+    }
+
+    fn adopt_staged(&mut self, now: Millis, staged: &Staged) -> Result<(), StoreError> {
+        let mut bodies = staged.bodies.clone();
+        for mark in &staged.marks {
+            if let (false, Some(body)) = (bodies.contains_key(mark), self.body(&self.me, mark)?) {
+                bodies.insert(*mark, body);
+            }
+        }
+        let done = self.adopt(now, &staged.head, &bodies);
+        self.wanted.remove(&self.me);
+        done
+    }
+
+    fn replace_set(&mut self, now: Millis, node: NodeId, staged: &Staged) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        let mut slots = BTreeSet::new();
+        for old in self.marks_of(&node)? {
+            if staged.marks.binary_search(&old).is_err() {
+                if let Some(key) = self.store.get(Table::Marks, &mark_key(&node, &old))? {
+                    slots.extend(slot_of(&key));
+                    batch.remove(Table::Records, key);
+                }
+                batch.remove(Table::Marks, mark_key(&node, &old));
+            }
+        }
+        for (mark, body) in &staged.bodies {
+            if let Ok(record) = Record::from_bytes(body) {
+                let key = record_key(&node, &record.slot);
+                batch.put(Table::Marks, mark_key(&node, mark), key.clone());
+                batch.put(Table::Records, key, body.clone());
+                slots.insert(record.slot);
+            }
+        }
+        batch.put(Table::Heads, node.0, staged.head.to_bytes());
+        self.commit(&batch, Sync::Later)?;
+        self.taken(now, staged.head.clone(), slots.into_iter().collect());
+        Ok(())
+    }
+
+    /// A head is in the store with all its records.
+    fn taken(&mut self, now: Millis, head: Head, slots: Vec<Slot>) {
+        let node = head.node();
+        let rank = head.rank();
+        self.view.put_head(head);
+        self.news.insert(node, (NEWS_ROUNDS, now.plus(NEWS_PAUSE / 4)));
+        match self.wanted.get_mut(&node) {
+            Some(wanted) if wanted.head.rank() > rank => {
+                // The one who told of the newer head had to give an older one; others may be quicker.
+                wanted.state = State::Idle;
+            }
+            _ => drop(self.wanted.remove(&node)),
+        }
+        if node == self.me {
+            let _problem = self.load_own();
+        }
+        self.view_changed(Some(now));
+        self.outputs.push_back(Output::Changed { node, slots });
+        self.tell_news(now);
+        self.fetch_due(now);
+    }
+
+    /// Asks the next who has the head, after a pause if all were asked.
+    fn fetch_failed(&mut self, now: Millis, node: NodeId) {
+        let Some(wanted) = self.wanted.get_mut(&node) else { return };
+        wanted.state = State::Idle;
+        if wanted.sources.is_empty() {
+            // Whoever has it tells of it again; nothing is remembered of a head that nobody has.
+            self.wanted.remove(&node);
+            return;
+        }
+        wanted.tries = wanted.tries.saturating_add(1);
+        let pause = FIRST_PAUSE.saturating_mul(1 << wanted.tries.min(10)).min(MAX_PAUSE);
+        wanted.at = now.plus(pause);
+    }
+}

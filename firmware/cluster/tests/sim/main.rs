@@ -1,0 +1,15 @@
+//! The simulator: many nodes in virtual time, running what is shipped over a network, clocks and disks that fail.
+//!
+//! A failing seed prints itself and replays: `CLOUDY_SEED=N cargo test -p cluster --test sim seeds -- --nocapture`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may end so")]
+
+mod disk;
+mod figures;
+mod hostile;
+mod membership;
+mod network;
+mod power;
+mod records;
+mod seeds;
+mod world;

@@ -1,0 +1,264 @@
+//! Many short lives of small worlds, each from a seed: everything goes wrong, then everything is mended, and then all
+//! hold the same, and it is what was acknowledged.
+
+use crate::{
+    network::Faults,
+    world::{World, id_of},
+};
+use cluster::records::{Change, Kind, Slot, WriteError};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Fresh seeds of each run of the tests, unless `CLOUDY_RUNS` says otherwise.
+const RUNS: usize = 1000;
+/// Seeds that failed once, for ever after.
+const BAD_SEEDS: &str = include_str!("bad_seeds.txt");
+/// Every one of these must have struck.
+const FAULTS: [&str; 16] = [
+    "lost",
+    "duplicated",
+    "reordered",
+    "delayed by more than 0.5 s",
+    "cut by a partition",
+    "partition",
+    "one-way partition",
+    "killed",
+    "power cut",
+    "power cut in a commit",
+    "disk full",
+    "write refused on a full disk",
+    "clock step",
+    "restored old card",
+    "damaged database",
+    "hostile answer",
+];
+
+/// What a slot of a node may hold: what was acknowledged last, or what was tried since and not refused for certain.
+#[derive(Default)]
+struct Model {
+    may_hold: BTreeMap<(usize, Slot), Vec<Option<Vec<u8>>>>,
+    /// Nodes whose disk did what no node can help: for them only agreement is asked for.
+    loose: BTreeSet<usize>,
+}
+
+fn slot(number: u32) -> Slot {
+    Slot { kind: Kind::SERVICE, key: format!("service-{number}") }
+}
+
+impl Model {
+    fn write(&mut self, world: &mut World, node: usize) {
+        let slot = slot(world.rng.random_range(0..12));
+        let length = if world.rng.random_bool(0.1) { 4000 } else { world.rng.random_range(0..60) };
+        let mut value = vec![0; length];
+        world.rng.fill(&mut value);
+        let value = world.rng.random_bool(0.85).then_some(value);
+        let change = match &value {
+            Some(value) => Change::Put { slot: slot.clone(), schema: 1, value: value.clone() },
+            None => Change::Remove(slot.clone()),
+        };
+        let now = world.now;
+        let written = world.life(node).records.write(now, &[change]);
+        world.touch(node);
+        let may_hold = self.may_hold.entry((node, slot)).or_insert_with(|| vec![None]);
+        match written {
+            Ok(_) => *may_hold = vec![value],
+            Err(WriteError::Store(_)) => {
+                may_hold.push(value);
+                if world.disks[node].is_full() {
+                    world.faults().count("write refused on a full disk");
+                }
+            }
+            Err(WriteError::Copied) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn check(&self, world: &World) {
+        for at in world.on() {
+            let records = &world.nodes[at].as_ref().unwrap().records;
+            for ((node, slot), may_hold) in &self.may_hold {
+                let found = records.get(&id_of(*node), slot).unwrap().map(|record| record.value);
+                if self.loose.contains(node) {
+                    let same = world.nodes[world.on()[0]].as_ref().unwrap().records.get(&id_of(*node), slot).unwrap();
+                    assert_eq!(found, same.map(|record| record.value), "node {at} and another differ on {slot:?} of node {node}");
+                } else {
+                    let short = |value: &Option<Vec<u8>>| value.as_ref().map(|value| (value.len(), value.first().copied()));
+                    let (held, expected) = (short(&found), may_hold.iter().map(short).collect::<Vec<_>>());
+                    assert!(may_hold.contains(&found), "node {at} holds {held:?} for {slot:?} of node {node}, where {expected:?} was acknowledged");
+                }
+            }
+        }
+    }
+}
+
+/// One life of a small world.
+fn run(seed: u64) -> Faults {
+    let mut script = StdRng::seed_from_u64(seed ^ 0x5EED);
+    let mut world = World::new(seed, 0.0);
+    let count = script.random_range(3..=6);
+    let token = world.token(100);
+    while world.nodes.len() < count {
+        world.join(0, &token).unwrap();
+    }
+    world.net.loss = script.random_range(0.0..0.4);
+    world.net.duplicates = script.random_range(0.0..0.1);
+    world.net.delay = Duration::from_millis(script.random_range(10..400));
+    let mut model = Model::default();
+    if script.random_bool(0.3) {
+        let liar = script.random_range(1..count);
+        model.loose.insert(liar);
+        world.hostile.insert(liar, Box::new(|rng, _, answer| crate::hostile::twist(rng, answer)));
+    }
+    let mut images = BTreeMap::new();
+    for _ in 0..script.random_range(10..50) {
+        world.pass(Duration::from_millis(script.random_range(0..4000)));
+        let node = script.random_range(0..count);
+        let on = world.nodes[node].is_some();
+        match script.random_range(0..20) {
+            0 => {
+                let sides: Vec<u32> = (0..count).map(|_| script.random_range(0..2)).collect();
+                world.part(|index| sides[index]);
+                world.faults().count("partition");
+            }
+            1 => {
+                let other = script.random_range(0..count);
+                world.net.blocked.insert((node, other));
+                world.faults().count("one-way partition");
+            }
+            2 | 3 => world.heal(),
+            4 if on => {
+                world.kill(node);
+                world.faults().count("killed");
+            }
+            5 if on => {
+                world.cut(node);
+                world.faults().count("power cut");
+            }
+            6 if on => {
+                world.disks[node].die_after(script.random_range(0..25));
+                model.write(&mut world, node);
+                if world.disks[node].is_dead() {
+                    world.faults().count("power cut in a commit");
+                }
+                world.cut(node);
+            }
+            7 => {
+                let full = !world.disks[node].is_full();
+                world.disks[node].set_full(full, script.random_bool(0.5));
+                if full {
+                    world.faults().count("disk full");
+                }
+            }
+            8 => {
+                let year: u64 = 365 * 24 * 3600;
+                world.clocks[node] = [None, Some(year), Some(60 * year), Some(crate::world::FLOOR)][script.random_range(0..4)];
+                world.faults().count("clock step");
+            }
+            9 => drop(images.insert(node, (world.disks[node].image(), world.files[node].clone()))),
+            10 if script.random_bool(0.3) => {
+                if let Some((image, files)) = images.get(&node) {
+                    if on {
+                        world.cut(node);
+                    }
+                    world.disks[node].restore(image);
+                    world.files[node] = files.clone();
+                    model.loose.insert(node);
+                    world.faults().count("restored old card");
+                }
+            }
+            11 if script.random_bool(0.3) => {
+                if on {
+                    world.cut(node);
+                }
+                let mut rng = StdRng::seed_from_u64(script.random());
+                world.disks[node].damage(&mut rng);
+                model.loose.insert(node);
+                world.faults().count("damaged database");
+            }
+            12..=14 => {
+                if !on && !world.disks[node].is_full() {
+                    world.start(node);
+                }
+            }
+            _ => {
+                for _ in 0..script.random_range(1..4) {
+                    if world.nodes[node].is_some() {
+                        model.write(&mut world, node);
+                    }
+                }
+            }
+        }
+    }
+    world.heal();
+    world.net.loss = world.net.loss.min(0.2);
+    for node in 0..count {
+        world.disks[node].set_full(false, false);
+        if world.nodes[node].is_none() {
+            world.start(node);
+        }
+    }
+    let took = world.until(Duration::from_secs(240), |world| world.same_rosters() && world.same_views());
+    if took.is_none() {
+        let phases: Vec<_> = world.nodes.iter().flatten().map(|life| (life.records.phase(), life.records.own_order(), life.records.view().marks().len())).collect();
+        panic!("not the same view after 240 s: rosters {}, {phases:?}", world.same_rosters());
+    }
+    world.hostile.clear();
+    model.check(&world);
+    world.net.faults.clone()
+}
+
+/// Runs a seed; tells how to run it again if it fails.
+fn run_told(seed: u64) -> Option<Faults> {
+    let result = catch_unwind(AssertUnwindSafe(|| run(seed)));
+    if result.is_err() {
+        println!("FAILED: replay with `CLOUDY_SEED={seed} cargo test -p cluster --test sim seeds -- --nocapture`; keep it in tests/sim/bad_seeds.txt");
+    }
+    result.ok()
+}
+
+#[test]
+fn whatever_goes_wrong_in_between_all_end_with_what_was_acknowledged() {
+    if let Ok(seed) = std::env::var("CLOUDY_SEED") {
+        let faults = run(seed.parse().unwrap());
+        println!("{faults:?}");
+        return;
+    }
+    let bad = BAD_SEEDS.lines().filter_map(|line| line.split('#').next()?.trim().parse::<u64>().ok());
+    let runs: usize = std::env::var("CLOUDY_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
+    let first: u64 = rand::rng().random_range(0..1 << 48);
+    let seeds: Vec<u64> = bad.chain((0..runs as u64).map(|run| first + run)).collect();
+    let (next, total, failed) = (AtomicUsize::new(0), Mutex::new(Faults::default()), Mutex::new(Vec::new()));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match run_told(*seed) {
+                        Some(faults) => total.lock().unwrap().add(&faults),
+                        None => failed.lock().unwrap().push(*seed),
+                    }
+                }
+            });
+        }
+    });
+    let total = total.into_inner().unwrap();
+    println!("{} seeds from {first} on, and {} known bad ones, in {:.0} s", runs, seeds.len() - runs, begun.elapsed().as_secs_f64());
+    for (fault, count) in &total.0 {
+        println!("{count:>9} {fault}");
+    }
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "failed seeds: {failed:?}");
+    if runs >= RUNS {
+        for fault in FAULTS {
+            assert!(total.0.get(fault).is_some_and(|count| *count > 0), "no `{fault}` in {runs} runs");
+        }
+    }
+}

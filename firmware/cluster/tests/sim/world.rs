@@ -1,0 +1,602 @@
+//! A world of nodes in virtual time. It runs what is shipped and models only what the agent's driver does with
+//! sockets and files.
+
+use crate::{
+    disk::Disk,
+    network::{Faults, Network},
+};
+use cluster::{
+    Card, Clock, Founding, Kit, Millis, NodeId, Terms, Token,
+    card::Facts,
+    hello::{self, Reply, Request},
+    membership::Liveness,
+    node::{Admin, Node, Output},
+    records::{self, Replica},
+    roster::{Item, Roster, Standing},
+    store::RedbStore,
+    sync,
+    wire::Name,
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Between two nodes introducing themselves to the same member, as in the agent's driver.
+const INTRODUCE_PAUSE: Duration = Duration::from_secs(20);
+/// How long a dial that comes to nothing takes.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
+
+pub const FLOOR: u64 = 1_000_000;
+
+#[derive(Debug)]
+enum Event {
+    Datagram { from: usize, to: usize, bytes: Vec<u8> },
+    Compare { from: usize, to: usize },
+    Confirm { from: usize, to: usize },
+    Ask { from: usize, life: u64, to: usize, id: u64, frame: Vec<u8> },
+    Answer { to: usize, life: u64, id: u64, frame: Option<Vec<u8>> },
+}
+
+/// What the agent keeps in files.
+#[derive(Clone)]
+pub struct Files {
+    pub epoch: u32,
+    pub roster: Vec<u8>,
+}
+
+/// One node that is on.
+pub struct Life {
+    pub node: Node,
+    pub records: Replica<RedbStore>,
+    number: u64,
+    peers_stale: bool,
+}
+
+/// Answers in a member's place: none if the member is honest.
+pub type Hostile = Box<dyn FnMut(&mut StdRng, NodeId, Vec<u8>) -> Option<Vec<u8>>>;
+
+pub struct World {
+    pub seed: u64,
+    pub now: Millis,
+    pub rng: StdRng,
+    pub net: Network,
+    pub kit: Kit,
+    pub founding: Founding,
+    pub nodes: Vec<Option<Life>>,
+    pub files: Vec<Files>,
+    pub disks: Vec<Disk>,
+    /// What each node's wall clock says.
+    pub clocks: Vec<Option<u64>>,
+    /// What a member makes of each answer that it gives.
+    pub hostile: BTreeMap<usize, Hostile>,
+    /// Whether nodes keep records at all.
+    pub with_records: bool,
+    /// Slots of records that changed at a node, for those who watch.
+    pub watched: BTreeMap<usize, u64>,
+    ids: BTreeMap<NodeId, usize>,
+    seeds: Vec<usize>,
+    events: BTreeMap<(Millis, u64), Event>,
+    wakes: BTreeSet<(Millis, usize)>,
+    wake_of: Vec<Option<Millis>>,
+    count: u64,
+    introduced: BTreeMap<(usize, usize), Millis>,
+}
+
+pub fn seed_of(index: usize) -> [u8; 32] {
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&(index as u64).to_le_bytes());
+    seed
+}
+
+thread_local! {
+    static IDS: std::cell::RefCell<BTreeMap<usize, NodeId>> = const { std::cell::RefCell::new(BTreeMap::new()) };
+}
+
+pub fn id_of(index: usize) -> NodeId {
+    IDS.with_borrow_mut(|ids| *ids.entry(index).or_insert_with(|| NodeId::of_seed(&seed_of(index))))
+}
+
+pub fn facts(index: usize) -> Facts {
+    Facts {
+        name: Name::lossy(&format!("node{index}"), ""),
+        version: Name::lossy("1", ""),
+        addresses: vec![format!("10.0.0.{}:4747", index % 250 + 1).parse().unwrap()],
+    }
+}
+
+impl World {
+    /// A world with one node, which founded the community.
+    pub fn new(seed: u64, loss: f64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let kit = Kit::generate(&mut rng);
+        let founding = kit.found(&Name::lossy("world", ""));
+        let mut world = Self {
+            seed,
+            now: Millis(0),
+            rng,
+            net: Network::new(loss),
+            kit,
+            founding,
+            nodes: Vec::new(),
+            files: Vec::new(),
+            disks: Vec::new(),
+            clocks: Vec::new(),
+            hostile: BTreeMap::new(),
+            with_records: true,
+            watched: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            seeds: Vec::new(),
+            events: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            wake_of: Vec::new(),
+            count: 0,
+            introduced: BTreeMap::new(),
+        };
+        let token = world.token(1);
+        let mut roster = Roster::new(world.founding.clone());
+        roster.merge(Item::Certificate(token.redeem(id_of(0)))).unwrap();
+        world.add(roster);
+        world
+    }
+
+    pub fn token(&mut self, uses: u16) -> Token {
+        let terms = Terms { uses, not_after: None };
+        self.kit.invite(&self.founding, Vec::new(), terms, Vec::new(), &mut self.rng)
+    }
+
+    fn add(&mut self, roster: Roster) {
+        let index = self.nodes.len();
+        self.ids.insert(id_of(index), index);
+        self.files.push(Files { epoch: 0, roster: roster.to_bytes() });
+        self.disks.push(Disk::default());
+        self.clocks.push(Some(2 * FLOOR));
+        self.net.add_node();
+        self.nodes.push(None);
+        self.seeds.push(index);
+        self.wake_of.push(None);
+        self.start(index);
+    }
+
+    /// Adds the node `index` again, running from a copy of another node's card.
+    pub fn add_copy(&mut self, of: usize) -> usize {
+        let index = self.nodes.len();
+        self.files.push(self.files[of].clone());
+        let disk = Disk::default();
+        disk.restore(&self.disks[of].image());
+        self.disks.push(disk);
+        self.clocks.push(Some(2 * FLOOR));
+        self.net.add_node();
+        self.nodes.push(None);
+        self.seeds.push(of);
+        self.wake_of.push(None);
+        self.start(index);
+        index
+    }
+
+    /// Starts a node from its disk, in a new epoch.
+    pub fn start(&mut self, index: usize) {
+        self.files[index].epoch += 1;
+        let roster = Roster::from_bytes(&self.files[index].roster).unwrap();
+        let admin = (index == 0).then(|| Admin { kit: self.kit.clone(), grants: Vec::new() });
+        let epoch = self.files[index].epoch;
+        let seed = seed_of(self.seeds[index]);
+        let node = Node::new(self.now, seed, epoch, roster, facts(index), admin, self.rng.random()).unwrap();
+        let store = RedbStore::open(Box::new(self.disks[index].clone())).unwrap_or_else(|error| panic!("seed {}: node {index}: {error}", self.seed));
+        let community = self.founding.id();
+        let records = Replica::open(self.now, store, seed, community, None, self.rng.random()).unwrap();
+        self.count += 1;
+        self.nodes[index] = Some(Life { node, records, number: self.count, peers_stale: true });
+        self.perform(index);
+    }
+
+    /// Takes a node's power.
+    pub fn cut(&mut self, index: usize) {
+        self.disks[index].cut(&mut self.rng);
+        self.stop(index);
+    }
+
+    /// Kills a node's process; its machine goes on.
+    pub fn kill(&mut self, index: usize) {
+        self.disks[index].kill();
+        self.stop(index);
+    }
+
+    fn stop(&mut self, index: usize) {
+        self.nodes[index] = None;
+        self.net.unlink_all(index);
+        self.rewake(index);
+    }
+
+    pub fn goodbye(&mut self, index: usize) {
+        let now = self.now;
+        self.nodes[index].as_mut().unwrap().node.goodbye(now);
+        self.perform(index);
+        self.stop(index);
+    }
+
+    /// A node that is on.
+    pub fn life(&mut self, index: usize) -> &mut Life {
+        let seed = self.seed;
+        self.nodes[index].as_mut().unwrap_or_else(|| panic!("seed {seed}: node {index} is off"))
+    }
+
+    /// Lets a node do what it wants to after something was done to it from outside.
+    pub fn touch(&mut self, index: usize) {
+        self.perform(index);
+    }
+
+    fn reach(&self, from: usize, to: usize) -> bool {
+        self.net.passes(from, to) && self.net.passes(to, from) && self.nodes[to].is_some() && self.nodes[from].is_some()
+    }
+
+    /// A stranger or member says hello to `via`.
+    pub fn hello(&mut self, from: NodeId, via: usize, request: &Request) -> Reply {
+        let (now, clock) = (self.now, Clock { floor: FLOOR, sure: self.clocks[via] });
+        let mut rng = StdRng::seed_from_u64(self.rng.random());
+        let bytes = hello::request_bytes(request);
+        let reply = self.life(via).node.hello(now, &clock, from, &bytes, &mut rng);
+        self.perform(via);
+        hello::read_reply(&reply).unwrap()
+    }
+
+    /// A new node joins through `via`.
+    pub fn join(&mut self, via: usize, token: &Token) -> Result<usize, Reply> {
+        let index = self.nodes.len();
+        let own = token.redeem(id_of(index));
+        match self.hello(id_of(index), via, &Request::Join { certificate: own.to_bytes() }) {
+            Reply::Admitted { certificate, .. } => {
+                let mut roster = Roster::new(token.community().clone());
+                roster.merge(Item::Certificate(own)).unwrap();
+                let theirs = cluster::Certificate::from_bytes(&certificate).unwrap();
+                assert_eq!(theirs.node(), id_of(via));
+                roster.merge(Item::Certificate(theirs)).unwrap();
+                self.add(roster);
+                let now = self.now;
+                let node = &mut self.life(index).node;
+                node.compare(now, id_of(via));
+                node.ask(now, id_of(via));
+                self.perform(index);
+                Ok(index)
+            }
+            refused => Err(refused),
+        }
+    }
+
+    fn schedule(&mut self, after: Duration, event: Event) {
+        self.count += 1;
+        self.events.insert((self.now.plus(after), self.count), event);
+    }
+
+    fn rewake(&mut self, index: usize) {
+        let wake = self.nodes[index].as_ref().map(|life| {
+            let node = life.node.next_wake();
+            if self.with_records { node.min(life.records.next_wake()) } else { node }
+        });
+        if wake != self.wake_of[index] {
+            if let Some(old) = self.wake_of[index] {
+                self.wakes.remove(&(old, index));
+            }
+            if let Some(new) = wake {
+                self.wakes.insert((new, index));
+            }
+            self.wake_of[index] = wake;
+        }
+    }
+
+    /// Does what a node asks for, and tells its records who is there.
+    fn perform(&mut self, from: usize) {
+        let now = self.now;
+        while let Some(life) = &mut self.nodes[from] {
+            let outputs: Vec<Output> = life.node.outputs().collect();
+            let mut quiet = outputs.is_empty();
+            for output in outputs {
+                self.perform_node(from, output);
+            }
+            let Some(life) = &mut self.nodes[from] else { return };
+            if self.with_records {
+                if self.net.relinked.remove(&from) {
+                    life.peers_stale = true;
+                }
+                if life.peers_stale {
+                    life.peers_stale = false;
+                    let members = life.node.admitted();
+                    life.records.set_members(now, members, life.node.roster().digest());
+                    let beliefs = life.node.beliefs().into_iter();
+                    let alive = beliefs.filter(|(_, belief)| belief.state == Liveness::Alive).map(|(node, _)| node);
+                    let linked: Vec<NodeId> = self.net.linked(from).map(|peer| id_of(self.seeds[peer])).collect();
+                    life.records.set_peers(now, alive, linked);
+                }
+                let outputs: Vec<records::Output> = life.records.outputs().collect();
+                quiet &= outputs.is_empty();
+                for output in outputs {
+                    self.perform_records(from, output);
+                }
+            }
+            if quiet {
+                break;
+            }
+        }
+        self.rewake(from);
+    }
+
+    fn perform_node(&mut self, from: usize, output: Output) {
+        match output {
+            Output::Send { to, bytes } => self.send(from, to, bytes),
+            Output::Compare(to) => {
+                let Some(&to) = self.ids.get(&to) else { return };
+                let after = Duration::from_millis(self.rng.random_range(20..400));
+                self.schedule(after, Event::Compare { from, to });
+            }
+            Output::Confirm(to) => {
+                let to = self.ids[&to];
+                let after = Duration::from_millis(self.rng.random_range(100..8000));
+                self.schedule(after, Event::Confirm { from, to });
+            }
+            Output::SaveEpoch(epoch) => self.files[from].epoch = epoch,
+            Output::SaveRoster => {
+                let life = self.nodes[from].as_mut().unwrap();
+                life.peers_stale = true;
+                self.files[from].roster = life.node.roster().to_bytes();
+            }
+            Output::Changed => self.nodes[from].as_mut().unwrap().peers_stale = true,
+        }
+    }
+
+    fn perform_records(&mut self, from: usize, output: records::Output) {
+        match output {
+            records::Output::Datagram { to, bytes } => self.send(from, to, bytes),
+            records::Output::Ask { to, id, frame } => {
+                assert!(frame.len() <= records::exchange::MAX_FRAME_BYTES);
+                let life = self.nodes[from].as_ref().unwrap().number;
+                let to = self.ids.get(&to).copied();
+                let after = to.and_then(|to| self.net.stream(self.now, &mut self.rng, from, to, frame.len()));
+                match (to, after) {
+                    (Some(to), Some(after)) => self.schedule(after, Event::Ask { from, life, to, id, frame }),
+                    _ => self.schedule(DIAL_TIMEOUT, Event::Answer { to: from, life, id, frame: None }),
+                }
+            }
+            records::Output::Changed { slots, .. } => *self.watched.entry(from).or_default() += slots.len() as u64,
+        }
+    }
+
+    fn send(&mut self, from: usize, to: NodeId, bytes: Vec<u8>) {
+        assert!(bytes.len() <= cluster::membership::MAX_DATAGRAM_BYTES);
+        let Some(&to) = self.ids.get(&to) else { return };
+        if to == from {
+            return;
+        }
+        for after in self.net.datagram(self.now, &mut self.rng, from, to, bytes.len()) {
+            self.schedule(after, Event::Datagram { from, to, bytes: bytes.clone() });
+        }
+    }
+
+    fn admits(&self, node: usize, other: usize) -> bool {
+        self.nodes[node].as_ref().is_some_and(|life| life.node.roster().standing(&id_of(self.seeds[other])) == Standing::Member)
+    }
+
+    /// As the driver does when the other side closes the connection since it does not know this node.
+    fn introduce(&mut self, from: usize, to: usize) {
+        let last = self.introduced.get(&(from, to));
+        if last.is_some_and(|last| self.now.since(*last) < INTRODUCE_PAUSE) {
+            return;
+        }
+        self.introduced.insert((from, to), self.now);
+        let me = id_of(self.seeds[from]);
+        let own = self.nodes[from].as_ref().unwrap().node.roster().certificate(&me).unwrap();
+        let request = Request::Join { certificate: own.to_bytes() };
+        if let Reply::Admitted { certificate, .. } = self.hello(me, to, &request) {
+            let theirs = cluster::Certificate::from_bytes(&certificate).unwrap();
+            let now = self.now;
+            let other = id_of(self.seeds[to]);
+            let node = &mut self.life(from).node;
+            node.take(now, vec![Item::Certificate(theirs)]);
+            node.ask(now, other);
+            node.compare(now, other);
+            self.perform(from);
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let now = self.now;
+        match event {
+            Event::Datagram { from, to, bytes } => {
+                // Whoever sent it may be gone by now.
+                if !self.net.passes(from, to) || self.nodes[to].is_none() {
+                } else if !self.admits(to, from) {
+                    if self.reach(from, to) {
+                        self.introduce(from, to);
+                    }
+                } else {
+                    let sender = id_of(self.seeds[from]);
+                    let life = self.nodes[to].as_mut().unwrap();
+                    if bytes.first() == Some(&records::summary::DATAGRAM) {
+                        life.records.datagram(now, sender, &bytes);
+                    } else {
+                        life.node.datagram(now, sender, &bytes);
+                    }
+                    self.perform(to);
+                }
+            }
+            Event::Compare { from, to } => {
+                if !self.reach(from, to) || !self.admits(from, to) {
+                } else if !self.admits(to, from) {
+                    self.introduce(from, to);
+                } else {
+                    self.compare(from, to);
+                }
+            }
+            Event::Confirm { from, to } => {
+                let reached = self.reach(from, to) && self.admits(to, from);
+                let to = id_of(self.seeds[to]);
+                if let Some(life) = self.nodes[from].as_mut() {
+                    life.node.confirmed(now, to, reached);
+                    self.perform(from);
+                }
+            }
+            Event::Ask { from, life, to, id, frame } => {
+                let reached = self.reach(from, to) && self.admits(to, from);
+                let mut answer = None;
+                if reached {
+                    let asker = id_of(self.seeds[from]);
+                    let honest = self.nodes[to].as_mut().unwrap().records.answer(now, asker, &frame);
+                    self.perform(to);
+                    answer = match self.hostile.get_mut(&to) {
+                        Some(twist) => {
+                        self.net.faults.count("hostile answer");
+                        twist(&mut self.rng, asker, honest)
+                    }
+                        None => Some(honest),
+                    };
+                }
+                let bytes = answer.as_ref().map_or(0, Vec::len);
+                let after = answer.as_ref().and_then(|_| self.net.stream(now, &mut self.rng, to, from, bytes));
+                let frame = answer.filter(|_| after.is_some());
+                self.schedule(after.unwrap_or(DIAL_TIMEOUT), Event::Answer { to: from, life, id, frame });
+            }
+            Event::Answer { to, life, id, frame } => {
+                if let Some(asker) = self.nodes[to].as_mut().filter(|asker| asker.number == life) {
+                    asker.records.answered(now, id, frame.as_deref());
+                    self.perform(to);
+                }
+            }
+        }
+    }
+
+    fn compare(&mut self, from: usize, to: usize) {
+        let now = self.now;
+        let roster = |world: &Self, index: usize| world.nodes[index].as_ref().unwrap().node.roster().clone();
+        let open: sync::Open = sync::read(&sync::frame(&sync::open(&roster(self, from)))).unwrap();
+        let answer = sync::read(&sync::frame(&sync::answer(&roster(self, to), &open))).unwrap();
+        self.net.stream(now, &mut self.rng, from, to, 40);
+        let sync::Answer::Marks(marks) = answer else { return };
+        let give = sync::frame(&sync::give(&roster(self, from), &marks));
+        self.net.stream(now, &mut self.rng, to, from, 16 * marks.len());
+        self.net.stream(now, &mut self.rng, from, to, give.len());
+        let give: sync::Give = sync::read(&give).unwrap();
+        self.life(to).node.take(now, give.items);
+        let items = sync::frame(&sync::items(&roster(self, to), &give.want));
+        self.net.stream(now, &mut self.rng, to, from, items.len());
+        let items: sync::Items = sync::read(&items).unwrap();
+        self.life(from).node.take(now, items.0);
+        self.perform(to);
+        self.perform(from);
+    }
+
+    /// Lets time pass until `wanted` holds; the time it took, or none if it did not within `patience`.
+    pub fn until(&mut self, patience: Duration, wanted: impl FnMut(&Self) -> bool) -> Option<Duration> {
+        self.until_looking(Duration::from_millis(100), patience, wanted)
+    }
+
+    /// The same, looking every `step` only.
+    pub fn until_looking(&mut self, step: Duration, patience: Duration, mut wanted: impl FnMut(&Self) -> bool) -> Option<Duration> {
+        let (start, end) = (self.now, self.now.plus(patience));
+        let mut next_look = self.now;
+        loop {
+            if next_look <= self.now {
+                if wanted(self) {
+                    return Some(self.now.since(start));
+                }
+                next_look = self.now.plus(step);
+            }
+            // What was done from outside may have changed when a node wakes.
+            let stale: Vec<usize> = self.net.relinked.iter().copied().collect();
+            for index in stale {
+                self.perform(index);
+                self.net.relinked.remove(&index);
+            }
+            let wake = self.wakes.first().copied();
+            let event = self.events.keys().next().map(|(at, _)| *at);
+            let next = [wake.map(|(at, _)| at), event].into_iter().flatten().min().unwrap_or(end);
+            if next >= end {
+                self.now = end;
+                self.net.keep_alive(end);
+                return wanted(self).then(|| self.now.since(start));
+            }
+            self.now = self.now.max(next);
+            self.net.keep_alive(self.now);
+            match wake {
+                Some((at, index)) if at <= self.now => {
+                    let now = self.now;
+                    if let Some(life) = &mut self.nodes[index] {
+                        if life.node.next_wake() <= now {
+                            life.node.tick(now);
+                        }
+                        if self.with_records && life.records.next_wake() <= now {
+                            life.records.tick(now);
+                        }
+                    }
+                    self.perform(index);
+                }
+                _ => {
+                    if let Some((_, event)) = self.events.pop_first() {
+                        self.happen(event);
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn pass(&mut self, time: Duration) {
+        let _ = self.until_looking(time, time, |_| false);
+    }
+
+    /// A partition: each node to its side.
+    pub fn part(&mut self, side_of: impl Fn(usize) -> u32) {
+        for index in 0..self.nodes.len() {
+            self.net.side[index] = side_of(index);
+        }
+        self.net.drop_cut_links();
+    }
+
+    /// Ends all partitions.
+    pub fn heal(&mut self) {
+        self.net.side.fill(0);
+        self.net.blocked.clear();
+    }
+
+    pub fn faults(&mut self) -> &mut Faults {
+        &mut self.net.faults
+    }
+
+    /// Those that are on.
+    pub fn on(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|index| self.nodes[*index].is_some()).collect()
+    }
+
+    /// Whom a node holds for alive.
+    pub fn alive(&self, index: usize) -> BTreeSet<NodeId> {
+        let life = self.nodes[index].as_ref().unwrap();
+        let alive = life.node.beliefs().into_iter().filter(|(_, belief)| belief.state != Liveness::Down);
+        alive.map(|(node, _)| node).collect()
+    }
+
+    /// Whether all running nodes of `side` see each other and nobody else.
+    pub fn agrees(&self, side: u32) -> bool {
+        let there: Vec<usize> = self.on().into_iter().filter(|index| self.net.side[*index] == side).collect();
+        let ids: BTreeSet<NodeId> = there.iter().map(|index| id_of(self.seeds[*index])).collect();
+        there.iter().all(|index| {
+            let me = id_of(self.seeds[*index]);
+            let alive = self.alive(*index);
+            alive.len() + 1 == ids.len() && alive.iter().all(|node| *node != me && ids.contains(node))
+        })
+    }
+
+    /// Whether all running nodes hold the same roster.
+    pub fn same_rosters(&self) -> bool {
+        let digests: BTreeSet<[u8; 32]> = self.nodes.iter().flatten().map(|life| life.node.roster().digest()).collect();
+        digests.len() == 1
+    }
+
+    /// Whether all running nodes have the same view and write.
+    pub fn same_views(&self) -> bool {
+        let roots: BTreeSet<_> = self.nodes.iter().flatten().map(|life| life.records.root()).collect();
+        let done = |life: &Life| matches!(life.records.phase(), records::Phase::Open | records::Phase::Copied);
+        roots.len() == 1 && self.nodes.iter().flatten().all(done)
+    }
+
+    pub fn card(&self, at: usize, of: usize) -> Option<&Card> {
+        self.nodes[at].as_ref()?.node.roster().card(&id_of(of))
+    }
+}
