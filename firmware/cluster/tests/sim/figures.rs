@@ -1,1 +1,145 @@
-//! figures
+//! The figures that the core is held to, in virtual time. Each prints what it found.
+
+use crate::{
+    membership::{joined, s},
+    world::{World, id_of},
+};
+use cluster::{
+    NodeId,
+    records::{Change, Kind, Slot},
+};
+use std::{collections::BTreeSet, time::Duration};
+
+const LOSS: f64 = 0.2;
+
+fn slot(key: &str) -> Slot {
+    Slot { kind: Kind::SERVICE, key: key.to_owned() }
+}
+
+fn publish(world: &mut World, node: usize, key: &str, value: Vec<u8>) {
+    let now = world.now;
+    let change = Change::Put { slot: slot(key), schema: 1, value };
+    world.life(node).records.write(now, &[change]).unwrap();
+    world.touch(node);
+}
+
+fn readable_on_all(world: &World, node: usize, key: &str) -> bool {
+    world.nodes.iter().flatten().all(|life| life.records.get(&id_of(node), &slot(key)).unwrap().is_some())
+}
+
+/// A world whose nodes all know each other and hold the same.
+fn settled(seed: u64, count: usize, loss: f64) -> World {
+    let mut world = joined(seed, count, loss);
+    let took = world.until(s(120), World::same_views);
+    assert!(took.is_some(), "seed {seed}: not the same view after 120 s");
+    world
+}
+
+fn share_that_knows(world: &World, new: NodeId) -> f64 {
+    let on = world.on();
+    let knows = on.iter().filter(|node| id_of(**node) == new || world.alive(**node).contains(&new)).count();
+    knows as f64 / on.len() as f64
+}
+
+#[test]
+fn sixty_nodes_at_a_fifth_lost() {
+    let mut worst = [Duration::ZERO; 4];
+    for seed in 100..103 {
+        let mut world = settled(seed, 60, LOSS);
+        let token = world.token(1);
+        let new = world.join(3, &token).unwrap();
+        let joined = world.until(s(60), |world| share_that_knows(world, id_of(new)) >= 0.999).expect("a join is known");
+        let mut published = Duration::ZERO;
+        for round in 0..5 {
+            let node = (7 * round + 5) % 60;
+            let key = format!("published-{round}");
+            publish(&mut world, node, &key, vec![round as u8; 4000]);
+            let took = world.until(s(60), |world| readable_on_all(world, node, &key)).expect("a publication arrives");
+            published = published.max(took);
+            world.pass(s(20));
+        }
+        world.goodbye(9);
+        let goodbye = world.until(s(60), |world| world.on().iter().all(|node| !world.alive(*node).contains(&id_of(9)))).expect("a goodbye is heard");
+        world.pass(s(30));
+        world.cut(11);
+        let gone = world.until(s(120), |world| world.on().iter().all(|node| !world.alive(*node).contains(&id_of(11)))).expect("a loss is noticed");
+        println!("seed {seed}: join known to 99.9 % after {joined:?}, 4 KB readable on all after {published:?} (worst of 5), goodbye known after {goodbye:?}, power loss after {gone:?}");
+        for (worst, took) in worst.iter_mut().zip([joined, published, goodbye, gone]) {
+            *worst = (*worst).max(took);
+        }
+    }
+    println!("worst: {worst:?}");
+    for (took, limit) in worst.iter().zip([10, 5, 2, 30]) {
+        assert!(*took <= s(limit), "{took:?}, where {limit} s are allowed");
+    }
+}
+
+#[test]
+fn both_sides_of_a_partition_meet_within_half_a_minute() {
+    for (seed, time) in [(110, s(60)), (111, s(3600)), (112, s(12 * 3600))] {
+        meet_again(seed, time);
+    }
+}
+
+#[test]
+#[ignore = "slow: part of the full tests"]
+fn both_sides_of_a_partition_of_three_days_meet_within_half_a_minute() {
+    meet_again(113, s(3 * 24 * 3600));
+}
+
+fn meet_again(seed: u64, time: Duration) {
+    let mut world = settled(seed, 20, 0.1);
+    world.part(|index| u32::from(index >= 10));
+    // 10 nodes write 24 records of 4 KB each: 1 MB of difference.
+    for node in 5..15 {
+        for number in 0..24 {
+            publish(&mut world, node, &format!("{number}"), vec![number; 4000]);
+        }
+    }
+    world.pass(time);
+    world.heal();
+    let took = world.until(s(120), |world| world.same_rosters() && world.same_views()).expect("they meet");
+    println!("seed {seed}: same root hash {took:?} after a partition of {} s with 1 MB of difference", time.as_secs());
+    assert!(took <= s(30), "{took:?}");
+}
+
+#[test]
+fn a_small_community_at_rest() {
+    let mut world = settled(120, 60, 0.0);
+    at_rest(&mut world, s(600));
+}
+
+#[test]
+#[ignore = "slow: part of the full tests"]
+fn a_thousand_nodes_at_rest_and_after_a_mass_restart() {
+    let mut world = settled(121, 1000, 0.0);
+    println!("1,000 nodes have met");
+    world.pass(s(120));
+    at_rest(&mut world, s(300));
+    for node in 0..1000 {
+        world.kill(node);
+    }
+    for node in 0..1000 {
+        world.start(node);
+    }
+    let before = world.net.bytes;
+    let took = world.until_looking(s(1), s(1200), |world| world.same_rosters() && world.same_views()).expect("they come back");
+    println!("1,000 nodes hold the same {took:?} after a mass restart, with {:.0} KB per node", (world.net.bytes - before) as f64 / 1.0e6);
+}
+
+fn at_rest(world: &mut World, time: Duration) {
+    let count = world.nodes.len() as f64;
+    let before = (world.net.bytes, world.net.handshakes, world.net.datagrams);
+    world.pass(time);
+    let per = |count_of: u64| count_of as f64 / count / time.as_secs_f64();
+    let (bytes, handshakes, datagrams) =
+        (per(world.net.bytes - before.0), per(world.net.handshakes - before.1), per(world.net.datagrams - before.2));
+    println!(
+        "{count} nodes at rest, per node and second: {bytes:.0} bytes on the wire with headers, acknowledgements, keep-alives and handshakes; {datagrams:.2} datagrams, {handshakes:.3} handshakes ({:.0} bytes)",
+        handshakes * crate::network::HANDSHAKE as f64
+    );
+    let holders: BTreeSet<usize> = world.nodes.iter().flatten().map(|life| life.records.holders().len()).collect();
+    println!("nodes known to hold this view: {holders:?}");
+    assert!(bytes <= 1024.0, "{bytes:.0} bytes");
+    assert_eq!(holders.last(), Some(&world.nodes.len()));
+}
