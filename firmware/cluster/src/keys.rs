@@ -33,6 +33,8 @@ pub enum Purpose {
     Redeem,
     /// A node describes itself.
     Card,
+    /// A node says goodbye.
+    Farewell,
     /// A node says which of its records are alive.
     Head,
     /// An owner certifies a node.
@@ -47,6 +49,7 @@ impl Purpose {
             Self::Invite => b"cloudy invite v1\0",
             Self::Redeem => b"cloudy redeem v1\0",
             Self::Card => b"cloudy card v1\0",
+            Self::Farewell => b"cloudy farewell v1\0",
             Self::Head => b"cloudy head v1\0",
             Self::Own => b"cloudy own v1\0",
         }

@@ -9,6 +9,7 @@
 pub mod admission;
 pub mod card;
 pub mod clock;
+pub mod farewell;
 pub mod hello;
 pub mod keys;
 pub mod kit;

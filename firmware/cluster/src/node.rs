@@ -7,6 +7,7 @@ use crate::{
     admission::{Certificate, Founding, Grant, Refusal, Seed, Terms, Token},
     card::{Card, Facts},
     clock::{Clock, Millis},
+    farewell::{self, Farewell},
     hello::{self, Reason, Reply, Request},
     keys::NodeId,
     kit::Kit,
@@ -27,6 +28,12 @@ const COMPARE_PERIOD: Duration = Duration::from_secs(30);
 const COMPARE_NEWS_WITH: usize = 3;
 /// The same member is not asked to compare more often than this.
 const COMPARE_PAUSE: Duration = Duration::from_secs(1);
+/// How many members a goodbye is told to, each time.
+const FAREWELL_FANOUT: usize = 5;
+/// How often those who hear of one tell it.
+const FAREWELL_ROUNDS: u8 = 3;
+/// Between two times.
+const FAREWELL_PAUSE: Duration = Duration::from_millis(250);
 /// How long an invite given at an open door may be used.
 const DOOR_INVITE_VALID_SECONDS: u64 = 600;
 
@@ -88,6 +95,8 @@ pub struct Node {
     /// With how many of those who come up rosters are still to be compared, since news found nobody there.
     untold: usize,
     compared: BTreeMap<NodeId, Millis>,
+    /// Goodbyes to be passed on: how often, and when next.
+    farewells: BTreeMap<NodeId, (Vec<u8>, u8, Millis)>,
 }
 
 impl Node {
@@ -126,6 +135,7 @@ impl Node {
             next_compare: now.plus(COMPARE_PERIOD),
             untold: 0,
             compared: BTreeMap::new(),
+            farewells: BTreeMap::new(),
         };
         node.renew_epoch(now);
         node.sign_card();
@@ -202,12 +212,14 @@ impl Node {
     /// When [`Node::tick`] has something to do next.
     #[must_use]
     pub fn next_wake(&self) -> Millis {
-        self.membership.next_wake().min(self.next_compare)
+        let farewell = self.farewells.values().map(|(_, _, at)| *at).min().unwrap_or(self.next_compare);
+        self.membership.next_wake().min(self.next_compare).min(farewell)
     }
 
     /// Does what is due.
     pub fn tick(&mut self, now: Millis) {
         self.membership.tick(now);
+        self.pass_farewells_on(now);
         if self.next_compare <= now {
             // Some jitter, so that nodes that started together drift apart.
             self.next_compare = now.plus(COMPARE_PERIOD.mul_f64(self.rng.random_range(0.8..1.2)));
@@ -218,8 +230,45 @@ impl Node {
 
     /// Takes a datagram that came over a connection to `from`.
     pub fn datagram(&mut self, now: Millis, from: NodeId, bytes: &[u8]) {
-        self.membership.datagram(now, from, bytes);
+        match bytes.first() {
+            Some(&farewell::DATAGRAM) => self.farewell(now, &from, bytes),
+            _ => self.membership.datagram(now, from, bytes),
+        }
         self.collect(now);
+    }
+
+    /// Somebody passes a goodbye on.
+    fn farewell(&mut self, now: Millis, from: &NodeId, bytes: &[u8]) {
+        if self.roster.standing(from) != Standing::Member {
+            return;
+        }
+        if let Ok(farewell) = Farewell::from_bytes(bytes)
+            && self.membership.part(now, farewell.life())
+        {
+            self.farewells.insert(farewell.node(), (bytes.to_vec(), FAREWELL_ROUNDS, now));
+            self.pass_farewells_on(now);
+        }
+    }
+
+    fn pass_farewells_on(&mut self, now: Millis) {
+        let due: Vec<NodeId> = self.farewells.iter().filter(|(_, (_, _, at))| *at <= now).map(|(node, _)| *node).collect();
+        for node in due {
+            let Some((bytes, rounds, at)) = self.farewells.get_mut(&node) else { continue };
+            (*rounds, *at) = (*rounds - 1, now.plus(FAREWELL_PAUSE));
+            let (bytes, done) = (bytes.clone(), *rounds == 0);
+            self.tell_some(&bytes);
+            if done {
+                self.farewells.remove(&node);
+            }
+        }
+    }
+
+    fn tell_some(&mut self, bytes: &[u8]) {
+        let beliefs = self.membership.states().into_iter();
+        let alive = beliefs.filter(|(_, belief)| belief.state == Liveness::Alive).map(|(node, _)| node);
+        for to in alive.sample(&mut self.rng, FAREWELL_FANOUT) {
+            self.outputs.push_back(Output::Send { to, bytes: bytes.to_vec() });
+        }
     }
 
     /// How the dial asked for by [`Output::Confirm`] went.
@@ -307,6 +356,10 @@ impl Node {
 
     /// Says goodbye; nothing is sent or taken after that.
     pub fn goodbye(&mut self, now: Millis) {
+        let farewell = Farewell::sign(&self.seed, self.membership.me().clone()).to_bytes();
+        for _ in 0..FAREWELL_ROUNDS {
+            self.tell_some(&farewell);
+        }
         self.membership.goodbye(now);
         self.collect(now);
     }

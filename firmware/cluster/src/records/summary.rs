@@ -99,4 +99,3 @@ impl Holders {
         members.iter().enumerate().filter(|(index, _)| set(*index)).map(|(_, node)| *node).collect()
     }
 }
-

@@ -33,17 +33,8 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 9] = [
-        Self::Meta,
-        Self::Heads,
-        Self::Forks,
-        Self::Records,
-        Self::Marks,
-        Self::Unsigned,
-        Self::Outbox,
-        Self::Inbox,
-        Self::Effects,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::Meta, Self::Heads, Self::Forks, Self::Records, Self::Marks, Self::Unsigned, Self::Outbox, Self::Inbox, Self::Effects];
 
     /// The table's name on disk.
     #[must_use]

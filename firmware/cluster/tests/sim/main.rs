@@ -7,6 +7,7 @@
 mod disk;
 mod figures;
 mod hostile;
+mod look;
 mod membership;
 mod network;
 mod power;

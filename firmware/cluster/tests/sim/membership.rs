@@ -34,9 +34,11 @@ fn twenty_nodes_join_through_one_seed_with_a_fifth_of_all_datagrams_lost() {
         let token = world.token(1);
         let new = world.join(3, &token).unwrap();
         let took = world.until(s(60), |world| (0..new).all(|node| world.alive(node).contains(&id_of(new))));
-        println!("seed {seed}: a join is known to all of 21 after {took:?}; {} of {} datagrams lost", world.net.faults.0["lost"], world.net.datagrams);
+        println!(
+            "seed {seed}: a join is known to all of 21 after {took:?}; {} of {} datagrams lost",
+            world.net.faults.0["lost"], world.net.datagrams
+        );
         assert!(took.unwrap() <= s(15), "seed {seed}: {took:?}");
-        
     }
 }
 

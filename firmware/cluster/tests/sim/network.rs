@@ -22,7 +22,7 @@ const KEEP_ALIVE: u64 = 2 * ACK;
 pub const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// Bytes of a stream in one packet.
 const SEGMENT: u64 = 1150;
-/// A lost flight is sent again after this, then twice that, and so on.
+/// A lost flight is sent again after this, then twice that, and so on; each time as two packets (RFC 9002, 6.2.4).
 const RETRANSMIT: Duration = Duration::from_millis(300);
 
 /// How often each kind of fault struck.
@@ -111,7 +111,8 @@ impl Network {
             for node in [from, to] {
                 while self.links[node].len() > MAX_LINKS {
                     let other = if node == from { to } else { from };
-                    let oldest = self.links[node].iter().filter(|(peer, _)| **peer != other).min_by_key(|(_, used)| **used).map(|(peer, _)| *peer);
+                    let oldest =
+                        self.links[node].iter().filter(|(peer, _)| **peer != other).min_by_key(|(_, used)| **used).map(|(peer, _)| *peer);
                     let Some(oldest) = oldest else { break };
                     self.unlink(node, oldest);
                 }
@@ -207,8 +208,10 @@ impl Network {
     fn reliable(&self, rng: &mut StdRng) -> Duration {
         let mut after = self.flight(rng);
         let mut pause = RETRANSMIT;
-        while rng.random_bool(self.loss) {
+        let mut lost = rng.random_bool(self.loss);
+        while lost {
             after += pause;
+            lost = rng.random_bool(self.loss * self.loss);
             pause = (pause * 2).min(Duration::from_secs(4));
         }
         after

@@ -92,7 +92,10 @@ impl Model {
                 } else {
                     let short = |value: &Option<Vec<u8>>| value.as_ref().map(|value| (value.len(), value.first().copied()));
                     let (held, expected) = (short(&found), may_hold.iter().map(short).collect::<Vec<_>>());
-                    assert!(may_hold.contains(&found), "node {at} holds {held:?} for {slot:?} of node {node}, where {expected:?} was acknowledged");
+                    assert!(
+                        may_hold.contains(&found),
+                        "node {at} holds {held:?} for {slot:?} of node {node}, where {expected:?} was acknowledged"
+                    );
                 }
             }
         }
@@ -207,7 +210,12 @@ fn run(seed: u64) -> Faults {
     }
     let took = world.until(Duration::from_secs(240), |world| world.same_rosters() && world.same_views());
     if took.is_none() {
-        let phases: Vec<_> = world.nodes.iter().flatten().map(|life| (life.records.phase(), life.records.own_order(), life.records.view().marks().len())).collect();
+        let phases: Vec<_> = world
+            .nodes
+            .iter()
+            .flatten()
+            .map(|life| (life.records.phase(), life.records.own_order(), life.records.view().marks().len()))
+            .collect();
         panic!("not the same view after 240 s: rosters {}, {phases:?}", world.same_rosters());
     }
     world.hostile.clear();
@@ -219,7 +227,9 @@ fn run(seed: u64) -> Faults {
 fn run_told(seed: u64) -> Option<Faults> {
     let result = catch_unwind(AssertUnwindSafe(|| run(seed)));
     if result.is_err() {
-        println!("FAILED: replay with `CLOUDY_SEED={seed} cargo test -p cluster --test sim seeds -- --nocapture`; keep it in tests/sim/bad_seeds.txt");
+        println!(
+            "FAILED: replay with `CLOUDY_SEED={seed} cargo test -p cluster --test sim seeds -- --nocapture`; keep it in tests/sim/bad_seeds.txt"
+        );
     }
     result.ok()
 }

@@ -1,12 +1,9 @@
 //! A world of nodes in virtual time. It runs what is shipped and models only what the agent's driver does with
 //! sockets and files.
 
-use crate::{
-    disk::Disk,
-    network::{Faults, Network},
-};
+use crate::{disk::Disk, network::Network};
 use cluster::{
-    Card, Clock, Founding, Kit, Millis, NodeId, Terms, Token,
+    Clock, Founding, Kit, Millis, NodeId, Terms, Token,
     card::Facts,
     hello::{self, Reply, Request},
     membership::Liveness,
@@ -25,6 +22,8 @@ use std::{
 
 /// Between two nodes introducing themselves to the same member, as in the agent's driver.
 const INTRODUCE_PAUSE: Duration = Duration::from_secs(20);
+/// How long the dial that confirms an absence may take, as in the agent's driver.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long a dial that comes to nothing takes.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -34,7 +33,7 @@ pub const FLOOR: u64 = 1_000_000;
 enum Event {
     Datagram { from: usize, to: usize, bytes: Vec<u8> },
     Compare { from: usize, to: usize },
-    Confirm { from: usize, to: usize },
+    Confirm { from: usize, to: usize, in_time: bool },
     Ask { from: usize, life: u64, to: usize, id: u64, frame: Vec<u8> },
     Answer { to: usize, life: u64, id: u64, frame: Option<Vec<u8>> },
 }
@@ -76,7 +75,9 @@ pub struct World {
     /// Slots of records that changed at a node, for those who watch.
     pub watched: BTreeMap<usize, u64>,
     ids: BTreeMap<NodeId, usize>,
-    seeds: Vec<usize>,
+    /// Machines that run from a copy of another's card.
+    copies: BTreeMap<usize, usize>,
+    pub seeds: Vec<usize>,
     events: BTreeMap<(Millis, u64), Event>,
     wakes: BTreeSet<(Millis, usize)>,
     wake_of: Vec<Option<Millis>>,
@@ -127,6 +128,7 @@ impl World {
             with_records: true,
             watched: BTreeMap::new(),
             ids: BTreeMap::new(),
+            copies: BTreeMap::new(),
             seeds: Vec::new(),
             events: BTreeMap::new(),
             wakes: BTreeSet::new(),
@@ -170,6 +172,7 @@ impl World {
         self.net.add_node();
         self.nodes.push(None);
         self.seeds.push(of);
+        self.copies.insert(of, index);
         self.wake_of.push(None);
         self.start(index);
         index
@@ -183,7 +186,8 @@ impl World {
         let epoch = self.files[index].epoch;
         let seed = seed_of(self.seeds[index]);
         let node = Node::new(self.now, seed, epoch, roster, facts(index), admin, self.rng.random()).unwrap();
-        let store = RedbStore::open(Box::new(self.disks[index].clone())).unwrap_or_else(|error| panic!("seed {}: node {index}: {error}", self.seed));
+        let store = RedbStore::open(Box::new(self.disks[index].clone()))
+            .unwrap_or_else(|error| panic!("seed {}: node {index}: {error}", self.seed));
         let community = self.founding.id();
         let records = Replica::open(self.now, store, seed, community, None, self.rng.random()).unwrap();
         self.count += 1;
@@ -331,8 +335,10 @@ impl World {
             }
             Output::Confirm(to) => {
                 let to = self.ids[&to];
-                let after = Duration::from_millis(self.rng.random_range(100..8000));
-                self.schedule(after, Event::Confirm { from, to });
+                // A handshake and a comparison of rosters.
+                let legs: Option<Vec<Duration>> = (0..4).map(|_| self.net.stream(self.now, &mut self.rng, from, to, 100)).collect();
+                let after = legs.filter(|_| self.reach(from, to)).map_or(CONFIRM_TIMEOUT, |legs| legs.iter().sum());
+                self.schedule(after.min(CONFIRM_TIMEOUT), Event::Confirm { from, to, in_time: after < CONFIRM_TIMEOUT });
             }
             Output::SaveEpoch(epoch) => self.files[from].epoch = epoch,
             Output::SaveRoster => {
@@ -350,7 +356,7 @@ impl World {
             records::Output::Ask { to, id, frame } => {
                 assert!(frame.len() <= records::exchange::MAX_FRAME_BYTES);
                 let life = self.nodes[from].as_ref().unwrap().number;
-                let to = self.ids.get(&to).copied();
+                let to = self.machine(&to);
                 let after = to.and_then(|to| self.net.stream(self.now, &mut self.rng, from, to, frame.len()));
                 match (to, after) {
                     (Some(to), Some(after)) => self.schedule(after, Event::Ask { from, life, to, id, frame }),
@@ -363,13 +369,20 @@ impl World {
 
     fn send(&mut self, from: usize, to: NodeId, bytes: Vec<u8>) {
         assert!(bytes.len() <= cluster::membership::MAX_DATAGRAM_BYTES);
-        let Some(&to) = self.ids.get(&to) else { return };
+        let Some(to) = self.machine(&to) else { return };
         if to == from {
             return;
         }
         for after in self.net.datagram(self.now, &mut self.rng, from, to, bytes.len()) {
             self.schedule(after, Event::Datagram { from, to, bytes: bytes.clone() });
         }
+    }
+
+    /// The machine that has an id: any of the two, if its card was copied.
+    fn machine(&mut self, id: &NodeId) -> Option<usize> {
+        let of = *self.ids.get(id)?;
+        let copy = self.copies.get(&of).copied().filter(|_| self.rng.random_bool(0.5));
+        Some(copy.unwrap_or(of))
     }
 
     fn admits(&self, node: usize, other: usize) -> bool {
@@ -427,8 +440,8 @@ impl World {
                     self.compare(from, to);
                 }
             }
-            Event::Confirm { from, to } => {
-                let reached = self.reach(from, to) && self.admits(to, from);
+            Event::Confirm { from, to, in_time } => {
+                let reached = in_time && self.reach(from, to) && self.admits(to, from);
                 let to = id_of(self.seeds[to]);
                 if let Some(life) = self.nodes[from].as_mut() {
                     life.node.confirmed(now, to, reached);
@@ -444,9 +457,9 @@ impl World {
                     self.perform(to);
                     answer = match self.hostile.get_mut(&to) {
                         Some(twist) => {
-                        self.net.faults.count("hostile answer");
-                        twist(&mut self.rng, asker, honest)
-                    }
+                            self.net.faults.count("hostile answer");
+                            twist(&mut self.rng, asker, honest)
+                        }
                         None => Some(honest),
                     };
                 }
@@ -540,63 +553,5 @@ impl World {
 
     pub fn pass(&mut self, time: Duration) {
         let _ = self.until_looking(time, time, |_| false);
-    }
-
-    /// A partition: each node to its side.
-    pub fn part(&mut self, side_of: impl Fn(usize) -> u32) {
-        for index in 0..self.nodes.len() {
-            self.net.side[index] = side_of(index);
-        }
-        self.net.drop_cut_links();
-    }
-
-    /// Ends all partitions.
-    pub fn heal(&mut self) {
-        self.net.side.fill(0);
-        self.net.blocked.clear();
-    }
-
-    pub fn faults(&mut self) -> &mut Faults {
-        &mut self.net.faults
-    }
-
-    /// Those that are on.
-    pub fn on(&self) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|index| self.nodes[*index].is_some()).collect()
-    }
-
-    /// Whom a node holds for alive.
-    pub fn alive(&self, index: usize) -> BTreeSet<NodeId> {
-        let life = self.nodes[index].as_ref().unwrap();
-        let alive = life.node.beliefs().into_iter().filter(|(_, belief)| belief.state != Liveness::Down);
-        alive.map(|(node, _)| node).collect()
-    }
-
-    /// Whether all running nodes of `side` see each other and nobody else.
-    pub fn agrees(&self, side: u32) -> bool {
-        let there: Vec<usize> = self.on().into_iter().filter(|index| self.net.side[*index] == side).collect();
-        let ids: BTreeSet<NodeId> = there.iter().map(|index| id_of(self.seeds[*index])).collect();
-        there.iter().all(|index| {
-            let me = id_of(self.seeds[*index]);
-            let alive = self.alive(*index);
-            alive.len() + 1 == ids.len() && alive.iter().all(|node| *node != me && ids.contains(node))
-        })
-    }
-
-    /// Whether all running nodes hold the same roster.
-    pub fn same_rosters(&self) -> bool {
-        let digests: BTreeSet<[u8; 32]> = self.nodes.iter().flatten().map(|life| life.node.roster().digest()).collect();
-        digests.len() == 1
-    }
-
-    /// Whether all running nodes have the same view and write.
-    pub fn same_views(&self) -> bool {
-        let roots: BTreeSet<_> = self.nodes.iter().flatten().map(|life| life.records.root()).collect();
-        let done = |life: &Life| matches!(life.records.phase(), records::Phase::Open | records::Phase::Copied);
-        roots.len() == 1 && self.nodes.iter().flatten().all(done)
-    }
-
-    pub fn card(&self, at: usize, of: usize) -> Option<&Card> {
-        self.nodes[at].as_ref()?.node.roster().card(&id_of(of))
     }
 }

@@ -130,7 +130,8 @@ impl<S: Store> Replica<S> {
     /// Asks for what is wanted and not asked for yet.
     pub(super) fn fetch_due(&mut self, now: Millis) {
         let mut busy = self.fetches();
-        let due: Vec<NodeId> = self.wanted.iter().filter(|(_, wanted)| wanted.due().is_some_and(|at| at <= now)).map(|(node, _)| *node).collect();
+        let due: Vec<NodeId> =
+            self.wanted.iter().filter(|(_, wanted)| wanted.due().is_some_and(|at| at <= now)).map(|(node, _)| *node).collect();
         for node in due {
             if busy >= MAX_FETCHES {
                 // Tried again when one of them ends.

@@ -5,13 +5,14 @@
 
 mod answer;
 mod fetch;
+mod gossip;
 mod own;
 mod query;
 
 pub use own::{Change, WriteError};
 
 use super::{
-    exchange::{self, Ask, Answer, MAX_STATEMENTS, Statement},
+    exchange::{self, Answer, Ask, MAX_STATEMENTS, Statement},
     head::{Fork, Head, Order, Ownership},
     record::{Mark, Slot},
     summary::{Datagram, Holders},
@@ -23,6 +24,7 @@ use crate::{
     store::{Batch, Store, StoreError, Sync, Table},
 };
 use fetch::Wanted;
+use gossip::{MAX_COMPARES, NEWS_PAUSE, NEWS_ROUNDS};
 use own::Own;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use std::{
@@ -37,16 +39,6 @@ const SUMMARY_PERIOD: Duration = Duration::from_secs(10);
 const SUMMARY_PERIOD_HOT: Duration = Duration::from_millis(1000);
 /// How long after a change the shorter period holds.
 const HOT_TIME: Duration = Duration::from_secs(10);
-/// How many members a new head is told to, each time it is told.
-const NEWS_FANOUT: usize = 3;
-/// How often it is told.
-const NEWS_ROUNDS: u8 = 3;
-/// Between two times.
-const NEWS_PAUSE: Duration = Duration::from_millis(500);
-/// Between hearing of another view and comparing, so that what is under way arrives first.
-const COMPARE_DELAY_MS: std::ops::Range<u64> = 200..900;
-/// Comparisons under way at once.
-const MAX_COMPARES: usize = 3;
 /// How long what was taken from others may stay unsynced.
 const FLUSH_PERIOD: Duration = Duration::from_secs(300);
 /// How long an answer may take before the question counts as lost.
@@ -157,7 +149,14 @@ impl<S: Store> Replica<S> {
     ///
     /// # Errors
     /// The store can't be read or written.
-    pub fn open(now: Millis, store: S, seed: [u8; 32], community: CommunityId, ownership: Option<Ownership>, random: u64) -> Result<Self, StoreError> {
+    pub fn open(
+        now: Millis,
+        store: S,
+        seed: [u8; 32],
+        community: CommunityId,
+        ownership: Option<Ownership>,
+        random: u64,
+    ) -> Result<Self, StoreError> {
         let me = NodeId::of_seed(&seed);
         let mut rng = StdRng::seed_from_u64(random);
         let next_summary = now.plus(SUMMARY_PERIOD_HOT.mul_f64(rng.random_range(0.5..1.5)));
@@ -423,66 +422,6 @@ impl<S: Store> Replica<S> {
         self.count += 1;
         self.asked.insert(self.count, Asked { to, question, until: now.plus(ANSWER_PATIENCE) });
         self.outputs.push_back(Output::Ask { to, id: self.count, frame: exchange::frame(ask) });
-    }
-
-    fn compare_soon(&mut self, now: Millis, node: NodeId) {
-        let at = now.plus(Duration::from_millis(self.rng.random_range(COMPARE_DELAY_MS)));
-        self.differing.entry(node).or_insert(at);
-    }
-
-    fn compare_due(&mut self, now: Millis) {
-        let under_way: Vec<NodeId> =
-            self.asked.values().filter(|asked| matches!(asked.question, Question::Compare | Question::Exchange)).map(|asked| asked.to).collect();
-        let room = MAX_COMPARES.saturating_sub(under_way.len());
-        let due: Vec<NodeId> = self.differing.iter().filter(|(_, at)| **at <= now).map(|(node, _)| *node).collect();
-        for (index, node) in due.into_iter().enumerate() {
-            self.differing.remove(&node);
-            // Whoever finds no room is heard of again with its next summary.
-            if index < room && !under_way.contains(&node) && self.peers.contains(&node) {
-                let root = self.view.root();
-                self.ask(now, node, Question::Compare, &Ask::Compare { root });
-            }
-        }
-    }
-
-    /// Some that are there, linked ones first: a connection costs more than what is told over it.
-    fn some_peers(&mut self, count: usize) -> Vec<NodeId> {
-        let mut some = self.linked.iter().copied().sample(&mut self.rng, count);
-        if some.len() < count {
-            let others = self.peers.iter().filter(|peer| !some.contains(peer)).copied();
-            let more = others.sample(&mut self.rng, count - some.len());
-            some.extend(more);
-        }
-        some
-    }
-
-    fn send_summary(&mut self, to: NodeId, ask: bool) {
-        let (root, holders) = (self.view.root(), self.holders.bits().to_vec());
-        self.outputs.push_back(Output::Datagram { to, bytes: Datagram::Summary { root, holders, ask }.to_bytes() });
-    }
-
-    fn tell_news(&mut self, now: Millis) {
-        let due: Vec<NodeId> = self.news.iter().filter(|(_, (_, at))| *at <= now).map(|(node, _)| *node).collect();
-        for node in due {
-            if let Some(head) = self.view.head(&node).cloned() {
-                let bytes = Datagram::News(Box::new(head)).to_bytes();
-                for to in self.some_peers(NEWS_FANOUT).into_iter().filter(|to| *to != node) {
-                    self.outputs.push_back(Output::Datagram { to, bytes: bytes.clone() });
-                }
-            }
-            match self.news.get_mut(&node) {
-                Some((left, at)) if *left > 1 => (*left, *at) = (*left - 1, now.plus(NEWS_PAUSE)),
-                _ => drop(self.news.remove(&node)),
-            }
-        }
-    }
-
-    fn view_changed(&mut self, now: Option<Millis>) {
-        self.holders.hold(self.view.root(), self.view.members(), &self.me);
-        if let Some(now) = now {
-            self.hot_until = now.plus(HOT_TIME);
-            self.next_summary = self.next_summary.min(now.plus(SUMMARY_PERIOD_HOT));
-        }
     }
 
     /// What is to be done, oldest first.

@@ -72,7 +72,9 @@ pub enum WriteError {
         bytes: usize,
     },
     /// No room for more.
-    #[error("this node would have {count} records with {bytes} bytes, where {MAX_RECORDS} with {MAX_SET_BYTES} are allowed: remove some first")]
+    #[error(
+        "this node would have {count} records with {bytes} bytes, where {MAX_RECORDS} with {MAX_SET_BYTES} are allowed: remove some first"
+    )]
     TooMuch {
         /// Records.
         count: usize,

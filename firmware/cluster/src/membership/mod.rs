@@ -9,43 +9,21 @@
 //! within one life are counted beside it and need no disk. A node that hears of a later epoch of its own was
 //! restored from an old copy: it moves beyond that epoch and says so.
 
+mod settings;
+
+pub use settings::MAX_DATAGRAM_BYTES;
+
 use crate::{clock::Millis, keys::NodeId, wire};
 use foca::{
-    AccumulatingRuntime, Config, Foca, Header, Identity, Member, Message, NoCustomBroadcast, OwnedNotification, PeriodicParams,
-    PostcardCodec, State, Timer,
+    AccumulatingRuntime, Foca, Header, Identity, Member, Message, NoCustomBroadcast, OwnedNotification, PostcardCodec, State, Timer,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use serde::{Deserialize, Serialize};
+use settings::*;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    num::{NonZeroU8, NonZeroUsize},
     time::Duration,
 };
-
-/// How many times a few members are told goodbye.
-const GOODBYE_ROUNDS: u32 = 4;
-/// Largest datagram: what an iroh connection carries from its first moment, with room to spare.
-pub const MAX_DATAGRAM_BYTES: usize = 1100;
-/// How often a random member is probed.
-const PROBE_PERIOD: Duration = Duration::from_secs(3);
-/// How long a probe's direct answer may take; a first probe includes a handshake.
-const PROBE_RTT: Duration = Duration::from_millis(1200);
-/// How long a member may take to answer a suspicion.
-const SUSPECT_TO_DOWN: Duration = Duration::from_secs(15);
-/// How long foca remembers who is down.
-const REMOVE_DOWN_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// How often news are passed on, while there are any.
-const GOSSIP_PERIOD: Duration = Duration::from_millis(400);
-/// How often some member is asked for all it knows.
-const ANNOUNCE_PERIOD: Duration = Duration::from_secs(60);
-/// How often admitted members that are not alive are asked whether they are back.
-const RETRY_PERIOD: Duration = Duration::from_secs(10);
-/// How many of them each time.
-const RETRY_MEMBERS: usize = 2;
-/// The same while nobody at all is alive.
-const RETRY_MEMBERS_ALONE: usize = 4;
-/// How long the own dial of a member that foca gave up may take before it counts as failed.
-const CONFIRM_PATIENCE: Duration = Duration::from_secs(20);
 
 /// One life of a node, as the gossip names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +127,9 @@ pub struct Membership {
     /// Members that said goodbye themselves, so that nothing needs confirming.
     parted: BTreeSet<NodeId>,
     next_retry: Millis,
+    /// Since when members are suspected.
+    suspects: BTreeMap<NodeId, Millis>,
+    next_suspects: Millis,
     refused: Refused,
     left: bool,
 }
@@ -171,6 +152,8 @@ impl Membership {
             reached: BTreeMap::new(),
             parted: BTreeSet::new(),
             next_retry: Millis(0),
+            suspects: BTreeMap::new(),
+            next_suspects: Millis(0),
             refused: Refused::default(),
             left: false,
         }
@@ -213,7 +196,7 @@ impl Membership {
     pub fn next_wake(&self) -> Millis {
         let timer = self.timers.keys().next().map_or(Millis(u64::MAX), |(at, _)| *at);
         let confirm = self.confirming.values().chain(self.reached.values()).min().copied().unwrap_or(Millis(u64::MAX));
-        timer.min(confirm).min(self.next_retry)
+        timer.min(confirm).min(self.next_retry).min(self.next_suspects)
     }
 
     /// Does what is due.
@@ -237,6 +220,23 @@ impl Membership {
         if self.next_retry <= now {
             self.next_retry = now.plus(RETRY_PERIOD);
             self.retry(now);
+        }
+        if self.next_suspects <= now {
+            self.next_suspects = now.plus(SUSPECTS_PERIOD);
+            self.end_suspicions(now);
+        }
+    }
+
+    /// Dials those who are suspected for longer than a suspicion lasts.
+    fn end_suspicions(&mut self, now: Millis) {
+        let members = self.foca.iter_members().filter(|member| member.state() == State::Suspect);
+        let suspects: BTreeSet<NodeId> = members.map(|member| member.id().node).collect();
+        self.suspects.retain(|node, _| suspects.contains(node));
+        for node in suspects {
+            let since = *self.suspects.entry(node).or_insert(now);
+            if now.since(since) > SUSPECT_TO_DOWN && !self.confirming.contains_key(&node) {
+                self.confirm(now, node);
+            }
         }
     }
 
@@ -355,11 +355,45 @@ impl Membership {
         if self.confirming.remove(&node).is_none() {
             return;
         }
+        let suspect = self.foca.iter_members().find(|member| member.id().node == node && member.state() == State::Suspect).cloned();
+        if let (Some(suspect), false) = (suspect, reached) {
+            let down = Member::new(suspect.id().clone(), suspect.incarnation(), State::Down);
+            self.parted.insert(node);
+            self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), true, runtime));
+            self.parted.remove(&node);
+        }
         if reached {
+            self.suspects.insert(node, now);
             self.reached.insert(node, now.plus(CONFIRM_PATIENCE));
             self.announce(now, node);
         }
         self.outputs.push_back(Output::Changed);
+    }
+
+    fn probe_period(&self) -> Duration {
+        let members = u32::try_from(self.admitted.len()).unwrap_or(u32::MAX);
+        (PROBE_PERIOD * members.clamp(PROBE_PERIOD_MEMBERS, 64 * PROBE_PERIOD_MEMBERS) / PROBE_PERIOD_MEMBERS).min(MAX_PROBE_PERIOD)
+    }
+
+    /// A member has said itself, signed, that this life of it is over. True if that was not known.
+    pub fn part(&mut self, now: Millis, life: &Life) -> bool {
+        let known = self.foca.iter_membership_state().find(|member| member.id().node == life.node);
+        let order = |life: &Life| (life.epoch, life.renewal);
+        let is_news = !self.left
+            && life.node != self.me().node
+            && self.admitted.contains(&life.node)
+            && !self.parted.contains(&life.node)
+            && known.is_none_or(|known| order(known.id()) <= order(life));
+        if is_news {
+            self.parted.insert(life.node);
+            // Nothing needs an own dial any more.
+            self.confirming.remove(&life.node);
+            self.reached.remove(&life.node);
+            self.outputs.push_back(Output::Changed);
+            let down = Member::new(life.clone(), foca::Incarnation::MAX, State::Down);
+            self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), true, runtime));
+        }
+        is_news
     }
 
     /// Says goodbye to some members; nothing is sent or taken after that.
@@ -416,6 +450,7 @@ impl Membership {
             self.outputs.push_back(Output::Send { to: to.node, bytes });
         }
         while let Some((after, timer)) = runtime.to_schedule() {
+            let after = if matches!(timer, Timer::ProbeRandomMember(_)) { self.probe_period() } else { after };
             self.timer_count += 1;
             self.timers.insert((now.plus(after), self.timer_count), timer);
         }
@@ -445,23 +480,4 @@ enum Unclean {
     Malformed,
     Source,
     Stranger,
-}
-
-fn config() -> Config {
-    let members = |count: usize| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
-    Config {
-        probe_period: PROBE_PERIOD,
-        probe_rtt: PROBE_RTT,
-        num_indirect_probes: members(3),
-        max_transmissions: NonZeroU8::new(8).unwrap_or(NonZeroU8::MIN),
-        suspect_to_down_after: SUSPECT_TO_DOWN,
-        remove_down_after: Some(REMOVE_DOWN_AFTER),
-        // One byte of the datagram is the version.
-        max_packet_size: members(MAX_DATAGRAM_BYTES - 1),
-        notify_down_members: true,
-        periodic_announce: Some(PeriodicParams { frequency: ANNOUNCE_PERIOD, num_members: members(1) }),
-        // The retries of the address book do this.
-        periodic_announce_to_down_members: None,
-        periodic_gossip: Some(PeriodicParams { frequency: GOSSIP_PERIOD, num_members: members(3) }),
-    }
 }

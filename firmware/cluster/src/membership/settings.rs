@@ -1,0 +1,63 @@
+//! Every wait and limit of the membership, and foca's settings made of them.
+
+use foca::{Config, PeriodicParams};
+use std::{
+    num::{NonZeroU8, NonZeroUsize},
+    time::Duration,
+};
+
+/// How many times a few members are told goodbye.
+pub(super) const GOODBYE_ROUNDS: u32 = 4;
+/// Largest datagram: what an iroh connection carries from its first moment, with room to spare.
+pub const MAX_DATAGRAM_BYTES: usize = 1100;
+/// How often a random member is probed, in a community of up to [`PROBE_PERIOD_MEMBERS`].
+pub(super) const PROBE_PERIOD: Duration = Duration::from_secs(3);
+/// Beyond so many members the period grows with their number: each probe of a member without a connection costs a
+/// handshake of some 6 KB.
+pub(super) const PROBE_PERIOD_MEMBERS: u32 = 64;
+/// The longest period.
+pub(super) const MAX_PROBE_PERIOD: Duration = Duration::from_secs(15);
+/// How many times a node passes on a piece of news. With a fifth of all datagrams lost, each of 60 nodes is sent it
+/// 12 times, so that none is left out.
+pub(super) const TRANSMISSIONS: u8 = 15;
+/// How long a probe's direct answer may take; a first probe includes a handshake.
+pub(super) const PROBE_RTT: Duration = Duration::from_millis(1200);
+/// How long a member may take to answer a suspicion.
+pub(super) const SUSPECT_TO_DOWN: Duration = Duration::from_secs(10);
+/// How often suspicions are looked through for those that nobody here ends: foca drops its timers when this node
+/// itself was given up for a moment, and then it may have missed what the others decided.
+pub(super) const SUSPECTS_PERIOD: Duration = Duration::from_secs(4);
+/// How long foca remembers who is down.
+pub(super) const REMOVE_DOWN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// How often news are passed on, while there are any.
+pub(super) const GOSSIP_PERIOD: Duration = Duration::from_millis(400);
+/// How often some member is asked for all it knows.
+pub(super) const ANNOUNCE_PERIOD: Duration = Duration::from_secs(60);
+/// How often admitted members that are not alive are asked whether they are back.
+pub(super) const RETRY_PERIOD: Duration = Duration::from_secs(10);
+/// How many of them each time.
+pub(super) const RETRY_MEMBERS: usize = 2;
+/// The same while nobody at all is alive.
+pub(super) const RETRY_MEMBERS_ALONE: usize = 4;
+/// How long the own dial of a member that foca gave up may take before it counts as failed.
+pub(super) const CONFIRM_PATIENCE: Duration = Duration::from_secs(20);
+
+/// foca's settings.
+pub(super) fn config() -> Config {
+    let members = |count: usize| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+    Config {
+        probe_period: PROBE_PERIOD,
+        probe_rtt: PROBE_RTT,
+        num_indirect_probes: members(3),
+        max_transmissions: NonZeroU8::new(TRANSMISSIONS).unwrap_or(NonZeroU8::MIN),
+        suspect_to_down_after: SUSPECT_TO_DOWN,
+        remove_down_after: Some(REMOVE_DOWN_AFTER),
+        // One byte of the datagram is the version.
+        max_packet_size: members(MAX_DATAGRAM_BYTES - 1),
+        notify_down_members: true,
+        periodic_announce: Some(PeriodicParams { frequency: ANNOUNCE_PERIOD, num_members: members(1) }),
+        // The retries of the address book do this.
+        periodic_announce_to_down_members: None,
+        periodic_gossip: Some(PeriodicParams { frequency: GOSSIP_PERIOD, num_members: members(3) }),
+    }
+}
