@@ -6,6 +6,7 @@
 
 mod disk;
 mod figures;
+mod happen;
 mod hostile;
 mod look;
 mod membership;

@@ -9,9 +9,8 @@ use cluster::{
     membership::Liveness,
     node::{Admin, Node, Output},
     records::{self, Replica},
-    roster::{Item, Roster, Standing},
+    roster::{Item, Roster},
     store::RedbStore,
-    sync,
     wire::Name,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -20,17 +19,15 @@ use std::{
     time::Duration,
 };
 
-/// Between two nodes introducing themselves to the same member, as in the agent's driver.
-const INTRODUCE_PAUSE: Duration = Duration::from_secs(20);
 /// How long the dial that confirms an absence may take, as in the agent's driver.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long a dial that comes to nothing takes.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 
 pub const FLOOR: u64 = 1_000_000;
 
 #[derive(Debug)]
-enum Event {
+pub enum Event {
     Datagram { from: usize, to: usize, bytes: Vec<u8> },
     Compare { from: usize, to: usize },
     Confirm { from: usize, to: usize, in_time: bool },
@@ -49,7 +46,7 @@ pub struct Files {
 pub struct Life {
     pub node: Node,
     pub records: Replica<RedbStore>,
-    number: u64,
+    pub number: u64,
     peers_stale: bool,
 }
 
@@ -82,7 +79,7 @@ pub struct World {
     wakes: BTreeSet<(Millis, usize)>,
     wake_of: Vec<Option<Millis>>,
     count: u64,
-    introduced: BTreeMap<(usize, usize), Millis>,
+    pub introduced: BTreeMap<(usize, usize), Millis>,
 }
 
 pub fn seed_of(index: usize) -> [u8; 32] {
@@ -231,7 +228,7 @@ impl World {
         self.perform(index);
     }
 
-    fn reach(&self, from: usize, to: usize) -> bool {
+    pub fn reach(&self, from: usize, to: usize) -> bool {
         self.net.passes(from, to) && self.net.passes(to, from) && self.nodes[to].is_some() && self.nodes[from].is_some()
     }
 
@@ -268,7 +265,7 @@ impl World {
         }
     }
 
-    fn schedule(&mut self, after: Duration, event: Event) {
+    pub fn schedule(&mut self, after: Duration, event: Event) {
         self.count += 1;
         self.events.insert((self.now.plus(after), self.count), event);
     }
@@ -290,7 +287,7 @@ impl World {
     }
 
     /// Does what a node asks for, and tells its records who is there.
-    fn perform(&mut self, from: usize) {
+    pub fn perform(&mut self, from: usize) {
         let now = self.now;
         while let Some(life) = &mut self.nodes[from] {
             let outputs: Vec<Output> = life.node.outputs().collect();
@@ -383,118 +380,6 @@ impl World {
         let of = *self.ids.get(id)?;
         let copy = self.copies.get(&of).copied().filter(|_| self.rng.random_bool(0.5));
         Some(copy.unwrap_or(of))
-    }
-
-    fn admits(&self, node: usize, other: usize) -> bool {
-        self.nodes[node].as_ref().is_some_and(|life| life.node.roster().standing(&id_of(self.seeds[other])) == Standing::Member)
-    }
-
-    /// As the driver does when the other side closes the connection since it does not know this node.
-    fn introduce(&mut self, from: usize, to: usize) {
-        let last = self.introduced.get(&(from, to));
-        if last.is_some_and(|last| self.now.since(*last) < INTRODUCE_PAUSE) {
-            return;
-        }
-        self.introduced.insert((from, to), self.now);
-        let me = id_of(self.seeds[from]);
-        let own = self.nodes[from].as_ref().unwrap().node.roster().certificate(&me).unwrap();
-        let request = Request::Join { certificate: own.to_bytes() };
-        if let Reply::Admitted { certificate, .. } = self.hello(me, to, &request) {
-            let theirs = cluster::Certificate::from_bytes(&certificate).unwrap();
-            let now = self.now;
-            let other = id_of(self.seeds[to]);
-            let node = &mut self.life(from).node;
-            node.take(now, vec![Item::Certificate(theirs)]);
-            node.ask(now, other);
-            node.compare(now, other);
-            self.perform(from);
-        }
-    }
-
-    fn happen(&mut self, event: Event) {
-        let now = self.now;
-        match event {
-            Event::Datagram { from, to, bytes } => {
-                // Whoever sent it may be gone by now.
-                if !self.net.passes(from, to) || self.nodes[to].is_none() {
-                } else if !self.admits(to, from) {
-                    if self.reach(from, to) {
-                        self.introduce(from, to);
-                    }
-                } else {
-                    let sender = id_of(self.seeds[from]);
-                    let life = self.nodes[to].as_mut().unwrap();
-                    if bytes.first() == Some(&records::summary::DATAGRAM) {
-                        life.records.datagram(now, sender, &bytes);
-                    } else {
-                        life.node.datagram(now, sender, &bytes);
-                    }
-                    self.perform(to);
-                }
-            }
-            Event::Compare { from, to } => {
-                if !self.reach(from, to) || !self.admits(from, to) {
-                } else if !self.admits(to, from) {
-                    self.introduce(from, to);
-                } else {
-                    self.compare(from, to);
-                }
-            }
-            Event::Confirm { from, to, in_time } => {
-                let reached = in_time && self.reach(from, to) && self.admits(to, from);
-                let to = id_of(self.seeds[to]);
-                if let Some(life) = self.nodes[from].as_mut() {
-                    life.node.confirmed(now, to, reached);
-                    self.perform(from);
-                }
-            }
-            Event::Ask { from, life, to, id, frame } => {
-                let reached = self.reach(from, to) && self.admits(to, from);
-                let mut answer = None;
-                if reached {
-                    let asker = id_of(self.seeds[from]);
-                    let honest = self.nodes[to].as_mut().unwrap().records.answer(now, asker, &frame);
-                    self.perform(to);
-                    answer = match self.hostile.get_mut(&to) {
-                        Some(twist) => {
-                            self.net.faults.count("hostile answer");
-                            twist(&mut self.rng, asker, honest)
-                        }
-                        None => Some(honest),
-                    };
-                }
-                let bytes = answer.as_ref().map_or(0, Vec::len);
-                let after = answer.as_ref().and_then(|_| self.net.stream(now, &mut self.rng, to, from, bytes));
-                let frame = answer.filter(|_| after.is_some());
-                self.schedule(after.unwrap_or(DIAL_TIMEOUT), Event::Answer { to: from, life, id, frame });
-            }
-            Event::Answer { to, life, id, frame } => {
-                if let Some(asker) = self.nodes[to].as_mut().filter(|asker| asker.number == life) {
-                    asker.records.answered(now, id, frame.as_deref());
-                    self.perform(to);
-                }
-            }
-        }
-    }
-
-    fn compare(&mut self, from: usize, to: usize) {
-        let now = self.now;
-        let roster = |world: &Self, index: usize| world.nodes[index].as_ref().unwrap().node.roster().clone();
-        let open: sync::Open = sync::read(&sync::frame(&sync::open(&roster(self, from)))).unwrap();
-        let answer = sync::read(&sync::frame(&sync::answer(&roster(self, to), &open))).unwrap();
-        self.net.stream(now, &mut self.rng, from, to, 40);
-        let sync::Answer::Marks(marks) = answer else { return };
-        let give = sync::frame(&sync::give(&roster(self, from), &marks));
-        self.net.stream(now, &mut self.rng, to, from, 16 * marks.len());
-        self.net.stream(now, &mut self.rng, from, to, give.len());
-        let give: sync::Give = sync::read(&give).unwrap();
-        self.life(to).node.take(now, give.items);
-        let items = sync::frame(&sync::items(&roster(self, to), &give.want));
-        self.net.stream(now, &mut self.rng, to, from, items.len());
-        let items: sync::Items = sync::read(&items).unwrap();
-        self.life(from).node.take(now, items.0);
-        self.perform(to);
-        self.perform(from);
     }
 
     /// Lets time pass until `wanted` holds; the time it took, or none if it did not within `patience`.
