@@ -67,7 +67,7 @@ fn machine(status: &Status) -> Vec<Check> {
     };
     let addresses = if status.addresses.is_empty() { "none".to_owned() } else { status.addresses.join(", ") };
     let mut checks = vec![
-        judged(status, "settings", &["settings-broken", "secrets-moved"], settings),
+        judged(status, "settings", &["settings-broken", "settings-partly", "secrets-moved"], settings),
         judged(status, "address", &["no-address"], addresses),
         default_route(),
         multicast_route(),

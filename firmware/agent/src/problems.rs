@@ -42,6 +42,23 @@ fn settings(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
             ),
         ));
     }
+    if !status.settings.unsupported.is_empty() {
+        let lines = status.settings.unsupported.join("; ");
+        found.push(problem(
+            "settings-partly",
+            Severity::Note,
+            lang.pick(
+                format!("Some of what was chosen when the card was written does not apply here: {lines}."),
+                format!("Parte de lo elegido al escribir la tarjeta no se aplica aquí: {lines}."),
+                format!("Part del que es va triar en escriure la targeta no s'aplica aquí: {lines}."),
+            ),
+            lang.pick(
+                "Nothing has to be done; what this node can set stands in cloudy.toml.example on the card.",
+                "No hay que hacer nada; lo que este nodo puede ajustar está en cloudy.toml.example, en la tarjeta.",
+                "No cal fer res; el que aquest node pot ajustar és a cloudy.toml.example, a la targeta.",
+            ),
+        ));
+    }
     if status.settings.secrets_moved {
         found.push(problem(
             "secrets-moved",

@@ -175,6 +175,9 @@ pub struct Unit {
 pub struct SettingsState {
     /// What is wrong with the last `cloudy.toml` that was found; empty when it was taken.
     pub broken: Vec<String>,
+    /// What Raspberry Pi Imager wrote that means nothing here, with file and line.
+    #[serde(default)]
+    pub unsupported: Vec<String>,
     /// For each setting that has a value, where it came from.
     pub sources: std::collections::BTreeMap<String, String>,
     /// Whether secrets were moved from the config partition to data.

@@ -47,8 +47,13 @@ pub fn apply() -> Result<()> {
         say_not_kept(state, &mut problems);
     }
     let stored = take(kept.is_none_or(kept::keeps), &mut problems);
-    for mistake in &stored.inbox.mistakes {
-        announce(&format!("{INBOX}: {mistake}. The last good settings hold."));
+    for (name, inbox) in stored.inboxes(INBOX) {
+        for mistake in &inbox.mistakes {
+            announce(&format!("{name}: {mistake}. The last good settings hold."));
+        }
+        for note in &inbox.notes {
+            announce(&format!("{name}: {note}."));
+        }
     }
     let values = &stored.values;
     for (doing, result) in [
@@ -101,9 +106,8 @@ fn read_partition(kept: bool) -> Result<Stored> {
     folder(settings, 0o750)?;
     // FAT knows no owners: root's alone, since secrets may stand there.
     let partition = Mounted::read_only("config", "umask=0077")?;
-    let inbox = partition.path().join(INBOX);
     // Secrets leave the file once they are kept elsewhere.
-    store::take_inbox(settings, &inbox, || {
+    store::take_all(settings, partition.path(), || {
         anyhow::ensure!(kept, "this node's data is not kept in this run");
         partition.make_writable()
     })

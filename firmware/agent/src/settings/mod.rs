@@ -13,7 +13,14 @@ use std::path::Path;
 /// Where the settings came from and what is wrong with them, for the status.
 pub fn state(data: &Path) -> SettingsState {
     let stored = load(data);
-    let mut broken = stored.inbox.mistakes;
+    let (mut broken, mut unsupported, mut secrets_moved) = (stored.inbox.mistakes.clone(), Vec::new(), false);
+    for (name, inbox) in stored.inboxes(store::INBOX) {
+        secrets_moved |= inbox.secrets_moved;
+        unsupported.extend(inbox.notes.iter().map(|note| format!("{name}: {note}")));
+        if name != store::INBOX {
+            broken.extend(inbox.mistakes.iter().map(|mistake| format!("{name}: {mistake}")));
+        }
+    }
     broken.extend(apply::problems(data));
-    SettingsState { broken, sources: stored.sources, secrets_moved: stored.inbox.secrets_moved }
+    SettingsState { broken, unsupported, sources: stored.sources, secrets_moved }
 }

@@ -85,7 +85,8 @@ pub fn take_inbox(folder: &Path, path: &Path, writable: impl Fn() -> Result<()>)
     });
     let file = read_inbox(path)?;
     let stored = stored.unwrap_or_default();
-    let (mut stored, masked) = match decide(&stored, file.as_deref(), INBOX) {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(INBOX);
+    let (mut stored, masked) = match decide(&stored, file.as_deref(), name) {
         Step::Nothing => (stored, None),
         Step::MaskAgain(masked) => (stored, Some(masked)),
         Step::Keep(next, masked) => {
@@ -101,10 +102,28 @@ pub fn take_inbox(folder: &Path, path: &Path, writable: impl Fn() -> Result<()>)
         log::info!("secrets of `{}` were moved to data", path.display());
     }
     // The file is masked whole, or is another by now.
-    if stored.inbox.masking.take().is_some() {
+    if stored.inbox_of(name).is_some_and(|inbox| inbox.masking.is_some()) {
+        stored.inbox_mut(name).masking = None;
         save(folder, &stored)?;
     }
     Ok(stored)
+}
+
+/// Takes all that lies in `partition` into the settings in `folder`: what Raspberry Pi Imager wrote, then `cloudy.toml`,
+/// which has the last word.
+///
+/// # Errors
+/// As [`take_inbox`]; a file of Imager's that can't be read is only logged, since `cloudy.toml` still counts.
+pub fn take_all(folder: &Path, partition: &Path, writable: impl Fn() -> Result<()>) -> Result<Stored> {
+    for name in contract::settings::imager::FILES {
+        let path = partition.join(name);
+        if path.exists()
+            && let Err(error) = take_inbox(folder, &path, &writable)
+        {
+            log::error!("{error:#}");
+        }
+    }
+    take_inbox(folder, &partition.join(INBOX), writable)
 }
 
 /// Writes over a file in place, so that its old blocks are overwritten, and brings it to the disk.
@@ -161,6 +180,22 @@ mod tests {
         let stored = take_inbox(dir.path(), &path, || anyhow::bail!("nothing is kept")).unwrap();
         assert_eq!(stored.values.join.token.unwrap().as_str(), "cloudy1-secret", "they hold for this run");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn what_imager_wrote_is_taken_first_and_its_secrets_leave_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let preseed = dir.path().join(contract::settings::imager::PRESEED);
+        std::fs::write(&preseed, "[system]\nhostname = \"a\"\n[wlan]\nssid = \"x\"\npassword = \"correct horse\"\ncountry = \"ES\"\n[later]\n").unwrap();
+        std::fs::write(dir.path().join(INBOX), "hostname = \"b\"\n").unwrap();
+        let stored = take_all(dir.path(), dir.path(), || Ok(())).unwrap();
+        assert_eq!(stored.values.hostname.as_ref().unwrap().as_str(), "b");
+        assert_eq!(stored.values.wifi.as_ref().unwrap().passphrase.as_ref().unwrap().as_str(), "correct horse");
+        assert!(!std::fs::read_to_string(&preseed).unwrap().contains("horse"));
+        assert_eq!(take_all(dir.path(), dir.path(), || Ok(())).unwrap(), stored, "the next start changes nothing");
+        let state = crate::settings::state(dir.path());
+        assert!(state.secrets_moved && state.broken.is_empty());
+        assert!(state.unsupported[0].starts_with("rpi-preseed.toml: line 7, column 2"), "{state:?}");
     }
 
     #[test]

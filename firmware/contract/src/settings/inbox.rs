@@ -2,7 +2,7 @@
 //!
 //! From then on the node owns the values, and each knows where it came from. A broken file leaves the last good ones.
 
-use super::{MASK, Settings, mask, parse};
+use super::{MASK, Mistake, Parsed, Settings, imager, mask, parse};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -17,8 +17,28 @@ pub struct Stored {
     pub values: Settings,
     /// For each dotted key that has a value, where it came from.
     pub sources: BTreeMap<String, String>,
-    /// The file as it was last seen.
+    /// `cloudy.toml` as it was last seen.
     pub inbox: Inbox,
+    /// The same of files that Raspberry Pi Imager writes, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub imager: BTreeMap<String, Inbox>,
+}
+
+impl Stored {
+    /// What is known of the file of that name.
+    pub fn inbox_of(&self, name: &str) -> Option<&Inbox> {
+        if imager::FILES.contains(&name) { self.imager.get(name) } else { Some(&self.inbox) }
+    }
+
+    /// The same, to be changed.
+    pub fn inbox_mut(&mut self, name: &str) -> &mut Inbox {
+        if imager::FILES.contains(&name) { self.imager.entry(name.to_owned()).or_default() } else { &mut self.inbox }
+    }
+
+    /// All files, each with its name for people; `cloudy` is that of `cloudy.toml`.
+    pub fn inboxes<'a>(&'a self, cloudy: &'a str) -> impl Iterator<Item = (&'a str, &'a Inbox)> {
+        std::iter::once((cloudy, &self.inbox)).chain(self.imager.iter().map(|(name, inbox)| (name.as_str(), inbox)))
+    }
 }
 
 /// The file as it was last seen.
@@ -29,6 +49,9 @@ pub struct Inbox {
     pub known: Vec<String>,
     /// Its mistakes, each with line and column; empty when it was taken.
     pub mistakes: Vec<String>,
+    /// What of it means nothing here, each with line and column.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Whether secrets of it were moved to data.
     pub secrets_moved: bool,
     /// The masked text while it is not surely on the config partition yet.
@@ -47,42 +70,51 @@ pub enum Step {
     Keep(Box<Stored>, Option<Vec<u8>>),
 }
 
-/// Decides about the file; `None` when there is no file. `source` names it for people, as in `cloudy.toml`.
+/// Decides about the file; `None` when there is no file. `source` names it, as in `cloudy.toml`; a name of
+/// [`imager::FILES`] also says how it is read.
 pub fn decide(stored: &Stored, file: Option<&[u8]>, source: &str) -> Step {
     let Some(bytes) = file else { return Step::Nothing };
-    if let Some(masking) = &stored.inbox.masking
+    let nothing = Inbox::default();
+    let inbox = stored.inbox_of(source).unwrap_or(&nothing);
+    if let Some(masking) = &inbox.masking
         && is_torn(masking.as_bytes(), bytes)
     {
         return Step::MaskAgain(masking.clone().into_bytes());
     }
     let hash = sha256(bytes);
-    if stored.inbox.known.contains(&hash) {
+    if inbox.known.contains(&hash) {
         return Step::Nothing;
     }
     let mut next = stored.clone();
-    next.inbox = Inbox { known: vec![hash], secrets_moved: stored.inbox.secrets_moved, ..Inbox::default() };
-    let parsed = match parse(bytes) {
+    *next.inbox_mut(source) = Inbox { known: vec![hash], secrets_moved: inbox.secrets_moved, ..Inbox::default() };
+    let parsed = match read_as(source, bytes) {
         Ok(parsed) => parsed,
         Err(mistakes) => {
-            next.inbox.mistakes = mistakes.iter().map(ToString::to_string).collect();
+            next.inbox_mut(source).mistakes = mistakes.iter().map(ToString::to_string).collect();
             return Step::Keep(Box::new(next), None);
         }
     };
     let lost: Vec<_> = parsed.masked.iter().filter(|(key, _)| secret(&stored.values, key).is_none()).map(|(_, m)| m.to_string()).collect();
     if !lost.is_empty() {
-        next.inbox.mistakes = lost;
+        next.inbox_mut(source).mistakes = lost;
         return Step::Keep(Box::new(next), None);
     }
     let kept: Vec<&str> = parsed.masked.iter().map(|(key, _)| key.as_str()).collect();
+    next.inbox_mut(source).notes = parsed.notes.iter().map(ToString::to_string).collect();
     merge(&mut next, parsed.settings, &kept, source);
     if parsed.secrets.is_empty() {
         return Step::Keep(Box::new(next), None);
     }
     let masked = mask(bytes, &parsed.secrets);
-    next.inbox.known.push(sha256(&masked));
-    next.inbox.secrets_moved = true;
-    next.inbox.masking = Some(String::from_utf8_lossy(&masked).into_owned());
+    let inbox = next.inbox_mut(source);
+    inbox.known.push(sha256(&masked));
+    inbox.secrets_moved = true;
+    inbox.masking = Some(String::from_utf8_lossy(&masked).into_owned());
     Step::Keep(Box::new(next), Some(masked))
+}
+
+fn read_as(name: &str, bytes: &[u8]) -> Result<Parsed, Vec<Mistake>> {
+    if imager::FILES.contains(&name) { imager::parse(name, bytes) } else { parse(bytes) }
 }
 
 /// Whether `now` is a half-written `masked`: the same length, and different only where `masked` has its mask or quotes.
@@ -163,6 +195,29 @@ mod tests {
             Step::Keep(next, masked) => (*next, masked),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn imager_s_files_have_inboxes_of_their_own_and_cloudy_toml_the_last_word() {
+        let text = "[system]\nhostname = \"a\"\n[wlan]\nssid = \"x\"\npassword = \"correct horse\"\ncountry = \"ES\"\n[later]\n";
+        let Step::Keep(first, Some(masked)) = decide(&Stored::default(), Some(text.as_bytes()), imager::PRESEED) else { panic!() };
+        assert_eq!(first.sources["wifi"], imager::PRESEED);
+        assert_eq!(first.inbox, Inbox::default(), "cloudy.toml was not seen");
+        assert_eq!(first.imager[imager::PRESEED].notes.len(), 1);
+        assert!(!String::from_utf8_lossy(&masked).contains("horse"));
+        for cut in 0..masked.len() {
+            let torn = [&masked[..cut], &text.as_bytes()[cut..]].concat();
+            assert!(!matches!(decide(&first, Some(&torn), imager::PRESEED), Step::Keep(..)), "cut at {cut}");
+        }
+        let (second, _) = keep(&first, "hostname = \"b\"\n");
+        assert_eq!(second.values.hostname.as_ref().unwrap().as_str(), "b");
+        assert_eq!(decide(&second, Some(&masked), imager::PRESEED), Step::Nothing, "and it is not taken back at the next start");
+        assert_eq!(again(&second), second);
+    }
+
+    /// What is kept is read back.
+    fn again(stored: &Stored) -> Stored {
+        toml::from_str(&toml::to_string(stored).unwrap()).unwrap()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`parse`] reads and checks a file; [`inbox::decide`] merges it once into what the node keeps on data.
 //! [`EXAMPLE`] names every key with its meaning.
 
+pub mod imager;
 pub mod inbox;
 mod read;
 mod values;

@@ -53,6 +53,8 @@ pub struct Parsed {
     pub masked: Vec<(String, Mistake)>,
     /// Where secrets stand in plain text: byte ranges of the quoted values.
     pub secrets: Vec<Range<usize>>,
+    /// What of it means nothing here: said, and survived. Always empty for a `cloudy.toml`.
+    pub notes: Vec<Mistake>,
 }
 
 /// Reads and checks a `cloudy.toml`.
@@ -104,7 +106,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Vec<Mistake>> {
     let check = root.clone();
     let settings = Settings::deserialize(toml::de::Deserializer::from(root)).map_err(|error| of_toml(&error))?;
     let contradictions = contradictions(body, check.get_ref(), &settings);
-    if contradictions.is_empty() { Ok(Parsed { settings, masked, secrets }) } else { Err(contradictions) }
+    if contradictions.is_empty() { Ok(Parsed { settings, masked, secrets, notes: Vec::new() }) } else { Err(contradictions) }
 }
 
 /// The file with its secrets masked: the same length, everything else untouched.
@@ -122,7 +124,7 @@ pub fn mask(bytes: &[u8], secrets: &[Range<usize>]) -> Vec<u8> {
     out
 }
 
-fn text(bytes: &[u8]) -> Result<&str, Mistake> {
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Mistake> {
     if bytes.len() > MAX_BYTES {
         let what = format!("the file has {} bytes; {MAX_BYTES} are allowed", bytes.len());
         return Err(Mistake { line: 1, column: 1, what });
@@ -134,7 +136,7 @@ fn text(bytes: &[u8]) -> Result<&str, Mistake> {
 }
 
 /// A mistake at a byte offset.
-fn mistake(text: &str, at: usize, what: String) -> Mistake {
+pub(super) fn mistake(text: &str, at: usize, what: String) -> Mistake {
     let before = text.get(..at.min(text.len())).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |n| n + 1);
     Mistake {
