@@ -186,7 +186,11 @@ mod tests {
     fn what_imager_wrote_is_taken_first_and_its_secrets_leave_it() {
         let dir = tempfile::tempdir().unwrap();
         let preseed = dir.path().join(contract::settings::imager::PRESEED);
-        std::fs::write(&preseed, "[system]\nhostname = \"a\"\n[wlan]\nssid = \"x\"\npassword = \"correct horse\"\ncountry = \"ES\"\n[later]\n").unwrap();
+        std::fs::write(
+            &preseed,
+            "[system]\nhostname = \"a\"\n[wlan]\nssid = \"x\"\npassword = \"correct horse\"\ncountry = \"ES\"\n[later]\n",
+        )
+        .unwrap();
         std::fs::write(dir.path().join(INBOX), "hostname = \"b\"\n").unwrap();
         let stored = take_all(dir.path(), dir.path(), || Ok(())).unwrap();
         assert_eq!(stored.values.hostname.as_ref().unwrap().as_str(), "b");

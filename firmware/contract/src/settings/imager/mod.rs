@@ -168,7 +168,9 @@ impl<'a> Found<'a> {
                 self.secrets.extend(secret);
             }
             // The key stays where it is: it was not taken.
-            (Some(_), None) => self.note(at, "Wi-Fi is left off, since no country is named, whose radio rules hold: name it and start again"),
+            (Some(_), None) => {
+                self.note(at, "Wi-Fi is left off, since no country is named, whose radio rules hold: name it and start again")
+            }
             (None, _) => {}
         }
         if self.settings.wifi.is_none() {
@@ -179,4 +181,3 @@ impl<'a> Found<'a> {
         Parsed { settings: self.settings, masked: self.masked, secrets: self.secrets, notes: self.notes }
     }
 }
-

@@ -63,4 +63,3 @@ fn one(table: &str, name: &str, key: &Node, value: &Node, found: &mut Found<'_>)
 fn shown(name: &str) -> String {
     name.chars().take(40).collect()
 }
-

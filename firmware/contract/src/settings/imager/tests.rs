@@ -84,7 +84,10 @@ fn the_cloud_init_subset_becomes_the_same_settings() {
     assert_eq!(user.settings, Settings { wifi: None, ..of_preseed });
     let said = notes(&user);
     assert_eq!(said.len(), 3, "{said:#?}");
-    assert!(said[0].starts_with("line 15, column 1: keyboards") && said[1].starts_with("line 19, column 9: the user is called"), "{said:#?}");
+    assert!(
+        said[0].starts_with("line 15, column 1: keyboards") && said[1].starts_with("line 19, column 9: the user is called"),
+        "{said:#?}"
+    );
     masked(USER_DATA, &user_data());
     let network = read(NETWORK_CONFIG, &network_config());
     let wifi = network.settings.wifi.as_ref().unwrap();
@@ -117,7 +120,11 @@ fn what_is_wrong_or_not_run_is_said_with_its_line() {
         (USER_DATA, "#!/bin/sh\nreboot\n", "line 1, column 1: only `#cloud-config` is read"),
         (USER_DATA, "#cloud-config\nruncmd:\n  - [ rm, -rf, / ]\n", "line 3, column 5: commands are not run"),
         (USER_DATA, "#cloud-config\nbootcmd: [x]\n", "line 2, column 1: `bootcmd` is not known here"),
-        (NETWORK_CONFIG, "version: 2\nethernets:\n  eth0:\n    addresses: [10.0.0.2/24]\n", "line 4, column 5: an Ethernet gets its address"),
+        (
+            NETWORK_CONFIG,
+            "version: 2\nethernets:\n  eth0:\n    addresses: [10.0.0.2/24]\n",
+            "line 4, column 5: an Ethernet gets its address",
+        ),
         (FIRST_RUN, "#!/bin/sh\n", "is not run"),
     ] {
         let said = notes(&read(name, text)).join("\n");
