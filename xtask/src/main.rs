@@ -10,6 +10,7 @@ mod compile;
 mod devicetree;
 mod flash;
 mod image;
+mod imager;
 mod initramfs;
 mod layout;
 mod packages;

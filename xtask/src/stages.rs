@@ -361,7 +361,8 @@ pub fn release(shop: &Workshop, plan: &Plan, image: &Image) -> Result<PathBuf> {
     Ok(packed)
 }
 
-fn sha256_of(path: &Path) -> Result<String> {
+/// A file's checksum.
+pub fn sha256_of(path: &Path) -> Result<String> {
     let mut file = std::fs::File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

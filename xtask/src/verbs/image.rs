@@ -1,15 +1,18 @@
 //! `cargo xtask image BOARD`: a flashable image.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::plan::DEFAULT_FLAVOUR;
 use crate::aside::Aside;
+use crate::image::Image;
+use crate::imager;
 use crate::plan::{Plan, Profile};
 use crate::sandbox;
 use crate::stages::{self, Workshop};
+use crate::trees::Trees;
 use crate::ui;
 
 /// Where images land, below the checkout.
@@ -61,10 +64,13 @@ impl ImageVerb {
         let partitions = stages::partitions(&shop, &plan, &whole, &root, &programs, work.path())?;
         let image = stages::image(&plan, &partitions, &out, self.release || self.json)?;
         let packed = self.release.then(|| stages::release(&shop, &plan, &image)).transpose()?;
+        if let Some(packed) = &packed {
+            describe_for_imager(&shop, &plan, &image, packed)?;
+        }
         self.report(&plan, &image, packed)
     }
 
-    fn report(&self, plan: &Plan, image: &crate::image::Image, packed: Option<PathBuf>) -> Result<()> {
+    fn report(&self, plan: &Plan, image: &Image, packed: Option<PathBuf>) -> Result<()> {
         if self.json {
             let seconds: serde_json::Map<String, serde_json::Value> =
                 ui::stages().into_iter().map(|(stage, seconds)| (stage, seconds.into())).collect();
@@ -86,4 +92,19 @@ impl ImageVerb {
         println!("      or try it: cargo xtask vm {} --nodes 2", self.board);
         Ok(())
     }
+}
+
+/// Writes what Raspberry Pi Imager reads about a release, beside it.
+fn describe_for_imager(shop: &Workshop, plan: &Plan, image: &Image, packed: &Path) -> Result<()> {
+    let catalog = Trees::of(&shop.repo).catalog()?;
+    let facts = imager::Facts {
+        board: catalog.board(&plan.board)?,
+        image_name: &plan.image_name,
+        image_bytes: image.bytes,
+        image_sha256: image.sha256.as_deref().context("the image has no checksum")?,
+        packed_bytes: packed.metadata()?.len(),
+        packed_sha256: &stages::sha256_of(packed)?,
+        epoch: plan.epoch,
+    };
+    imager::write(&facts, packed.parent().context("the image has no folder")?)
 }
