@@ -11,10 +11,11 @@ use nix::unistd::geteuid;
 
 use super::ids::range_of_caller;
 
-/// Free space that a first build needs, in the cache and in the checkout together.
-const FIRST_NEEDS_GIB: u64 = 12;
-/// Free space that any later build needs.
-const LATER_NEEDS_GIB: u64 = 3;
+/// Free space that any build needs, in the cache and in the checkout together.
+const BUILD_NEEDS_GIB: u64 = 3;
+/// Free space that a first build needs beyond that, for each byte of the tools tree's packages: the tree, what is compiled with it, and the
+/// image's own packages grow with them.
+const FIRST_BYTES_PER_BYTE: u64 = 40;
 
 pub(super) const VERB: &str = "__sandbox-probe";
 
@@ -37,19 +38,19 @@ struct Seen {
     needed_gib: u64,
 }
 
-/// Checks the host. `first`: whether the tools tree is still to be laid out.
+/// Checks the host. `tools_bytes`: bytes of the tools tree's packages if it is still to be laid out, else 0.
 ///
 /// # Errors
 /// Names everything that is missing, each with its mend.
-pub fn check(cache: &Path, first: bool) -> Result<()> {
-    let problems = problems(&look(cache, first));
+pub fn check(cache: &Path, tools_bytes: u64) -> Result<()> {
+    let problems = problems(&look(cache, tools_bytes));
     if problems.is_empty() {
         return Ok(());
     }
     bail!("this machine can't build yet:\n  - {}", problems.join("\n  - "))
 }
 
-fn look(cache: &Path, first: bool) -> Seen {
+fn look(cache: &Path, tools_bytes: u64) -> Seen {
     let flag = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).ok().map(|text| text.trim().to_owned());
     let existing = cache.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     Seen {
@@ -63,7 +64,7 @@ fn look(cache: &Path, first: bool) -> Seen {
             || flag("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0"),
         apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns").is_some_and(|v| v == "1"),
         refused: if geteuid().is_root() { None } else { try_namespaces() },
-        needed_gib: if first { FIRST_NEEDS_GIB } else { LATER_NEEDS_GIB },
+        needed_gib: BUILD_NEEDS_GIB + tools_bytes.saturating_mul(FIRST_BYTES_PER_BYTE).div_ceil(1 << 30),
         free_gib: statvfs(existing).map_or(u64::MAX, |stat| (stat.blocks_available() * stat.fragment_size()) >> 30),
     }
 }
@@ -155,7 +156,7 @@ mod tests {
         apparmor_restricts: false,
         refused: None,
         free_gib: 100,
-        needed_gib: FIRST_NEEDS_GIB,
+        needed_gib: 12,
     };
 
     #[test]

@@ -60,7 +60,8 @@ impl Tools {
     /// The tools tree of the lock at `lock` (below `repo`): from the cache, or fetched and laid out.
     pub fn prepare(repo: &Path, lock: &str, cache: &Cache, deb_mirror: Option<&Path>) -> Result<Self> {
         let lock = Lock::read(&repo.join(lock))?;
-        sandbox::check_host(cache.root(), !place(cache, &lock).is_dir())?;
+        let laid_out = place(cache, &lock).is_dir();
+        sandbox::check_host(cache.root(), if laid_out { 0 } else { lock.total_bytes() })?;
         let what = "laying out the tools tree (compilers, image tools, QEMU); this is done once";
         let root = Self::tree(repo, &lock, cache, deb_mirror, what, |root| lay_out(&lock.packages, cache, root))?;
         Ok(Self { root, layers: Vec::new() })
