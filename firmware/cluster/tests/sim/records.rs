@@ -1,7 +1,7 @@
 //! Records one property at a time: what is gone, old and copied cards, damaged and full disks, liars, limits, formats.
 
 use crate::{
-    hostile::mutate,
+    hostile::{forge, mutate},
     membership::{joined, s},
     world::{World, id_of, seed_of},
 };
@@ -243,6 +243,22 @@ fn a_liar_harms_only_what_is_its_own() {
     // A stranger is not answered at all.
     let answer = world.life(0).records.answer(now, id_of(77), &exchange::frame(&Ask::Compare { root: [0; 32] }));
     assert_eq!(exchange::read_answer(&answer).unwrap(), Answer::Unknown);
+}
+
+#[test]
+fn who_passes_on_what_others_say_can_not_change_it() {
+    let mut world = settled(265, 3);
+    for at in [0, 2] {
+        world.hostile.insert(at, Box::new(|_, _, answer| Some(forge(&answer).unwrap_or(answer))));
+    }
+    // Node 1 hears of it only from those who change what they pass on.
+    write(&mut world, 0, put("a", &[8; 50])).unwrap();
+    world.pass(s(60));
+    assert_eq!(value(&world, 1, 0, "a"), None);
+    assert!(world.life(1).records.refused().sets > 0);
+    world.hostile.clear();
+    settle(&mut world);
+    assert_eq!(value(&world, 1, 0, "a"), Some(vec![8; 50]));
 }
 
 #[test]
