@@ -272,6 +272,11 @@ mod tests {
         assert_eq!(back.packages, [package("aa", "all"), package("zz", "amd64")]);
         assert_eq!(back.epoch, lock.epoch);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), back.render());
+        // Written aside: who holds the old file sees it whole.
+        let old = folder.path().join("old");
+        std::fs::hard_link(&path, &old).unwrap();
+        Lock { epoch: 1_800_000_000, ..lock }.write(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), back.render());
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
     }
 

@@ -217,7 +217,30 @@ fn a_kept_set_serves_by_hash_and_by_path_and_is_checked() {
     std::fs::write(set.path().join("cc_1.0-1+b1_all.deb"), b"wrong").unwrap();
     let error = format!("{:#}", fetch(&packages, &cache, &server.sources(), Some(set.path())).unwrap_err());
     assert!(error.contains("is not the file that the lock names"), "{error}");
+    // Of the right length, and another file all the same.
+    let mut other = debs[2].clone();
+    *other.last_mut().unwrap() ^= 1;
+    std::fs::write(set.path().join("cc_1.0-1+b1_all.deb"), other).unwrap();
+    let error = format!("{:#}", fetch(&packages, &cache, &server.sources(), Some(set.path())).unwrap_err());
+    assert!(error.contains("is not the file that the lock names"), "{error}");
+    assert_eq!(cache.deb(&packages[2]), None);
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn what_can_t_be_unpacked_leaves_no_tar() {
+    let control = "Package: one\nVersion: 1.0-1\nArchitecture: all\nDescription: test\n";
+    let control = tar_of(&[("./control", tar::EntryType::Regular, 0o644, "", control.as_bytes())]);
+    let data = tar_of(&[("../x", tar::EntryType::Regular, 0o644, "", b"x")]);
+    let deb = ar_of(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &data)]);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::at(folder.path()).unwrap();
+    let package = locked("one", &deb);
+    let path = cache.deb_path(&package.sha256);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, &deb).unwrap();
+    assert!(format!("{:#}", data_tar(&cache, &package).unwrap_err()).contains("is not normal"));
+    assert_eq!(cache.tar(&package), None);
 }
 
 /// The error of opening these bytes as a .deb.
