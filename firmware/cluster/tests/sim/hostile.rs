@@ -34,7 +34,7 @@ pub fn twist(rng: &mut StdRng, mut answer: Vec<u8>) -> Option<Vec<u8>> {
             mutate(rng, &mut answer);
             Some(answer)
         }
-        _ => Some(cluster::records::exchange::frame(&cluster::records::exchange::Answer::Bodies(vec![vec![7; 100]; 40]))),
+        _ => Some(exchange::frame(&Answer::Bodies(vec![vec![7; 100]; 40]))),
     }
 }
 
