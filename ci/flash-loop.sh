@@ -48,10 +48,6 @@ if grep -q "$work/at" /proc/self/mountinfo; then
     exit 1
 fi
 
-system=$(findmnt --noheadings --output SOURCE / || true)
-if [ -b "$system" ]; then
-    refused "" "$system" "$system"
-fi
 refused "there is no" /dev/cloudy-has-no-such-disk
 refused "no disk" "$work/disk"
 losetup --detach "$loop"

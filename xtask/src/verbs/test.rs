@@ -61,14 +61,6 @@ const PARTS: &[Part] = &[
         command: &["xtask", "vm", BOARD, "--all-scenarios"],
         slow: false,
     },
-    Part { name: "image-pi", what: "a Pi's image", command: &["xtask", "image", PI], slow: false },
-    Part {
-        name: "u-boot",
-        what: "its boot script on the real U-Boot, in many cases",
-        command: &["xtask", "vm", PI, "--boot-cases"],
-        slow: false,
-    },
-    Part { name: "vm-pi", what: "scenarios on emulated Pis", command: &["xtask", "vm", PI, "--all-scenarios"], slow: false },
     Part {
         name: "unit-slow",
         what: "tests that take long: a simulated day, every locked package",
@@ -76,6 +68,13 @@ const PARTS: &[Part] = &[
         slow: true,
     },
     Part { name: "vm-full", what: "every scenario", command: &["xtask", "vm", BOARD, "--all-scenarios", "--full"], slow: true },
+    Part { name: "image-pi", what: "a Pi's image", command: &["xtask", "image", PI], slow: true },
+    Part {
+        name: "u-boot",
+        what: "its boot script on the real U-Boot, in many cases",
+        command: &["xtask", "vm", PI, "--boot-cases"],
+        slow: true,
+    },
     Part {
         name: "vm-pi-full",
         what: "every scenario on emulated Pis",
