@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use nix::sys::stat::{Mode, umask};
+
 mod aside;
 mod board;
 mod boot;
@@ -26,7 +28,12 @@ mod ui;
 mod verbs;
 mod vm;
 
+/// What is taken from the permissions of new files: as on any Debian system while packages are installed. What the person
+/// who builds gives to files of theirs must not decide on those of an image.
+const FILES_UMASK: u32 = 0o022;
+
 fn main() -> ExitCode {
+    umask(Mode::from_bits_truncate(FILES_UMASK));
     sandbox::maybe_be_a_part();
     match verbs::run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,6 @@ use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, geteuid, pivot_root};
 
 use super::{Bind, Spec, Upper};
@@ -23,17 +22,12 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Devices that are shown when the host has them and the caller may use them.
 const OPTIONAL_DEVICES: [&str; 1] = ["kvm"];
 
-/// What is taken from the permissions of new files in the sandbox: as on any Debian system while packages are installed.
-const FILES_UMASK: u32 = 0o022;
-
 const NONE: Option<&str> = None;
 
 /// Becomes PID 1 of the sandbox that `json` describes; returns the command's status.
 pub(super) fn run(json: &str) -> Result<i32> {
     set_pdeathsig(Signal::SIGKILL)?;
     let spec: Spec = serde_json::from_str(json)?;
-    // What the person who builds gives to new files of theirs must not decide on those of an image.
-    umask(Mode::from_bits_truncate(FILES_UMASK));
     // Nothing of what is mounted here reaches the host.
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).context("failed to make the mounts private")?;
     let root = mount_root(&spec)?;
