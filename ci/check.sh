@@ -9,11 +9,12 @@ begun=$SECONDS
 
 say() { printf '\n== %s (after %s s)\n' "$*" "$((SECONDS - begun))"; }
 
-say "what the host must have: newuidmap, a linker, git"
+say "what the host must have: newuidmap, a linker, git, ip"
 missing=()
 command -v newuidmap >/dev/null || missing+=(uidmap)
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v git >/dev/null || missing+=(git)
+command -v ip >/dev/null || missing+=(iproute2)
 if [ "${#missing[@]}" -gt 0 ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null

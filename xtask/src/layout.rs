@@ -1,20 +1,20 @@
 //! What packages ship, laid over each other, and the twin's delta over that: the configured tree.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use sha2::{Digest as _, Sha256};
 
 use crate::board::Arch;
+use crate::digest::Key;
+use crate::kept;
 use crate::packages::cache::Cache;
 use crate::packages::data::{self, DataEntry};
 use crate::packages::deb::Deb;
 use crate::packages::lock::LockedPackage;
 use crate::parallel;
-use crate::plan::{Plan, inputs};
+use crate::plan::Plan;
 use crate::tree::merge::FRAME_PACKAGE;
 use crate::tree::{Origin, Tree};
 use crate::twin::rewrite::Rewrite;
@@ -45,7 +45,7 @@ type Library = BTreeMap<String, Arc<Opened>>;
 pub fn configured(cache: &Cache, plan: &Plan, packages: &[LockedPackage], delta: &Delta) -> Result<Tree> {
     let foreign = plan.arch != Arch::Amd64;
     let place = place(plan, packages, delta);
-    let kept = if foreign { kept(&place) } else { None };
+    let kept = if foreign { kept::load(&place) } else { None };
     let library = open(cache, packages.iter().chain(plan.twin.iter().filter(|_| foreign && kept.is_none())))?;
     let mut tree = lay(&library, packages.iter())?;
     let carried = match kept {
@@ -56,7 +56,7 @@ pub fn configured(cache: &Cache, plan: &Plan, packages: &[LockedPackage], delta:
             if foreign {
                 let carried = carry(&library, plan, &tree, packages, delta, entries)
                     .with_context(|| format!("the twin's configuration does not fit {}", plan.arch))?;
-                keep(&place, &carried)?;
+                kept::store(&place, &carried)?;
                 carried
             } else {
                 foreign::Carried { entries, ..Default::default() }
@@ -75,29 +75,12 @@ pub fn shipped(cache: &Cache, packages: &[LockedPackage]) -> Result<Tree> {
 
 /// Where the carried delta stands: beside the twin's, named by it, the target's packages and the rules themselves.
 fn place(plan: &Plan, packages: &[LockedPackage], delta: &Delta) -> PathBuf {
-    let mut hash = Sha256::new();
-    for rules in RULES {
-        hash.update(rules);
-    }
-    hash.update(delta.tar.file_name().unwrap_or_default().as_encoded_bytes());
-    hash.update(plan.arch.debian());
-    for package in packages.iter().filter(|package| !package.payload) {
-        hash.update(&package.sha256);
-    }
-    delta.tar.with_file_name(format!("{}.carried", inputs::hex(&hash.finalize())))
-}
-
-/// The delta that was carried over before. What can't be read is made again.
-fn kept(place: &Path) -> Option<foreign::Carried> {
-    serde_json::from_slice(&std::fs::read(place).ok()?).ok()
-}
-
-fn keep(place: &Path, carried: &foreign::Carried) -> Result<()> {
-    let folder = place.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).context("failed to keep the carried delta")?;
-    file.write_all(&serde_json::to_vec(carried)?)?;
-    file.persist(place).map_err(|error| error.error)?;
-    Ok(())
+    let mut key = Key::new("carried 2");
+    RULES.iter().for_each(|rules| key.put(rules.as_bytes()));
+    key.put(delta.tar.file_name().unwrap_or_default().as_encoded_bytes());
+    key.put(plan.arch.debian().as_bytes());
+    packages.iter().filter(|package| !package.payload).for_each(|package| key.put(package.sha256.as_bytes()));
+    delta.tar.with_file_name(format!("{}.carried", key.finish()))
 }
 
 /// The delta as it fits the plan's architecture. `target` holds what its packages ship.

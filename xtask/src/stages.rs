@@ -1,18 +1,18 @@
 //! The stages of a build, each a function of the plan and the stage before: Plan → Tree → Partitions → Image.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use contract::partitions::{Layout, Role};
-use sha2::{Digest as _, Sha256};
 
 use crate::board::{Arch, BootFlow, Compression};
 use crate::boot;
 use crate::compile::{self, Programs};
 use crate::devicetree::drivers::Drivers;
 use crate::devicetree::found;
+use crate::digest;
 use crate::image::{self, Image, Part, Partitions};
 use crate::initramfs;
 use crate::layout;
@@ -21,7 +21,7 @@ use crate::packages::data;
 use crate::packages::fetch;
 use crate::packages::lock::LockedPackage;
 use crate::packages::sources::Sources;
-use crate::plan::{Plan, inputs};
+use crate::plan::Plan;
 use crate::tools::{self, Tools};
 use crate::tree::erofs::{self, ErofsSettings};
 use crate::tree::kernel::Kernel;
@@ -196,10 +196,9 @@ pub struct Root {
     pub devices: Drivers,
 }
 
-/// Selects modules and firmware, leaves out what is pruned, puts the agent in.
-pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs) -> Result<Root> {
+/// Selects modules (with those that [`drivers`] found) and firmware, leaves out what is pruned, puts the agent in.
+pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs, devices: Drivers) -> Result<Root> {
     let _stage = ui::stage("modules", "choosing kernel modules and firmware");
-    let devices = found::drivers(shop.cache.root(), whole, &plan.kernel_release, &plan.device_trees)?;
     let wanted = Wanted { rules: &plan.modules, also: &plan.initramfs.modules, always: &plan.initramfs.load, devices: &devices };
     let (modules, indexes) = selection(shop, &plan.kernel_release, whole, &wanted)?;
     let tree = modules.lay(whole.clone(), &indexes);
@@ -342,8 +341,16 @@ pub fn image(plan: &Plan, partitions: &Partitions, out: &Path, summed: bool) -> 
     image::assemble(partitions, &out.join(&plan.image_name), summed)
 }
 
+/// An image as people download it.
+pub struct Download {
+    /// The `.xz`.
+    pub path: PathBuf,
+    /// Its checksum, lower-case hexadecimal.
+    pub sha256: String,
+}
+
 /// The image as people download it: `.xz` beside it, and SHA256SUMS over both.
-pub fn release(shop: &Workshop, plan: &Plan, image: &Image) -> Result<PathBuf> {
+pub fn release(shop: &Workshop, plan: &Plan, image: &Image) -> Result<Download> {
     let _stage = ui::stage("xz", "compressing the image for download (minutes)");
     let preset = format!("-{}", plan.xz_preset.unwrap_or(6));
     let folder = image.path.parent().context("the image has no folder")?;
@@ -355,23 +362,7 @@ pub fn release(shop: &Workshop, plan: &Plan, image: &Image) -> Result<PathBuf> {
     shop.tools.sandbox().bind_writable(folder, "/image").command(["sh", "-c", &script]).run()?;
     std::fs::rename(&aside, &packed)?;
     let sum = image.sha256.as_ref().context("the image has no checksum")?;
-    let mut sums = format!("{sum}  {name}\n");
-    sums.push_str(&format!("{}  {name}.xz\n", sha256_of(&packed)?));
-    std::fs::write(folder.join("SHA256SUMS"), sums)?;
-    Ok(packed)
-}
-
-/// A file's checksum.
-pub fn sha256_of(path: &Path) -> Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(buffer.get(..read).unwrap_or_default());
-    }
-    Ok(inputs::hex(&hash.finalize()))
+    let sha256 = digest::of_file(&packed).with_context(|| format!("failed to read `{}`", packed.display()))?;
+    std::fs::write(folder.join("SHA256SUMS"), format!("{sum}  {name}\n{sha256}  {name}.xz\n"))?;
+    Ok(Download { path: packed, sha256 })
 }

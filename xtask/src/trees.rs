@@ -29,6 +29,8 @@ pub struct Trees {
 pub struct Overlay {
     /// What the plan calls it: `overlay/common`, `tree-1:overlay/common`. Where a tree lies does not matter for the bytes.
     pub name: String,
+    /// Which tree brings it; 0 is the checkout.
+    pub tree: usize,
     /// Where it lies.
     pub path: PathBuf,
 }
@@ -107,7 +109,7 @@ impl Trees {
                 let path = format!("overlay/{part}");
                 // The checkout's are always named, so that a plan says where to put something.
                 if tree == 0 || root.join(&path).is_dir() {
-                    overlays.push(Overlay { name: Self::name(tree, &path), path: root.join(&path) });
+                    overlays.push(Overlay { name: Self::name(tree, &path), tree, path: root.join(&path) });
                 }
             }
         }
@@ -125,23 +127,20 @@ impl Trees {
 
     /// Refuses a path that the overlays of two trees both bring.
     pub fn check_overlays(&self, board: &Board) -> Result<()> {
-        let mut seen: BTreeMap<PathBuf, (&Path, PathBuf)> = BTreeMap::new();
-        for (root, overlay) in self.roots.iter().flat_map(|root| self.overlays(board).into_iter().map(move |overlay| (root, overlay))) {
-            if !overlay.path.starts_with(root) {
-                continue;
-            }
+        let mut seen: BTreeMap<PathBuf, (usize, PathBuf)> = BTreeMap::new();
+        for overlay in self.overlays(board) {
             for path in files(&overlay.path, Path::new(""))? {
                 let here = overlay.path.join(&path);
                 if let Some((other, there)) = seen.get(&path) {
                     ensure!(
-                        *other == root.as_path(),
+                        *other == overlay.tree,
                         "/{} is brought by two trees: `{}` and `{}`; a tree may not replace what another brings",
                         path.display(),
                         there.display(),
                         here.display()
                     );
                 }
-                seen.insert(path, (root, here));
+                seen.insert(path, (overlay.tree, here));
             }
         }
         Ok(())

@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest as _, Sha256};
 
 use super::DeviceTree;
 use super::builtin;
 use super::drivers::{self, Drivers, Kernel};
 use crate::board::DeviceTrees;
+use crate::digest::Key;
+use crate::kept;
 use crate::tree::modules::{Aliases, Modules, folder};
-use crate::tree::{Content, Kind, Tree, kernel};
+use crate::tree::{Kind, Tree, kernel};
 
 /// Below the cache's root: what the modules of a kernel answer to, under the hash of where they come from. Unpacking all of
 /// them takes seconds, and only another kernel changes it.
@@ -44,45 +45,17 @@ pub fn drivers(cache: &Path, tree: &Tree, release: &str, wanted: &DeviceTrees) -
 
 /// What the modules answer to, from the cache or by unpacking them.
 fn aliases(cache: &Path, tree: &Tree, release: &str) -> Result<Vec<Aliases>> {
-    let kept = place(cache, tree, release);
-    if let Ok(text) = std::fs::read(&kept)
-        && let Ok(aliases) = serde_json::from_slice(&text)
-    {
+    let place = place(cache, tree, release);
+    if let Some(aliases) = kept::load(&place) {
         return Ok(aliases);
     }
     let aliases = Modules::aliases(tree, release)?;
-    let folder = kept.parent().context("the cache has no folder")?;
-    let keep = || -> Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let aside = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&aside, &aliases)?;
-        aside.persist(&kept)?;
-        Ok(())
-    };
-    keep().with_context(|| format!("failed to keep the aliases of kernel {release} in `{}`", kept.display()))?;
+    kept::store(&place, &aliases)?;
     Ok(aliases)
 }
 
 fn place(cache: &Path, tree: &Tree, release: &str) -> PathBuf {
-    let mut hash = Sha256::new();
-    let mut put = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    put(RECIPE.as_bytes());
-    put(release.as_bytes());
-    for (path, entry) in tree.below(&folder(release)).filter(|(path, _)| path.contains(".ko")) {
-        put(path.as_bytes());
-        match &entry.kind {
-            Kind::File(Content::Bytes(bytes)) => put(bytes),
-            // An unpacked package is named by its hash.
-            Kind::File(Content::Slice { file, offset, len }) => {
-                put(file.file_name().unwrap_or(file.as_os_str()).as_encoded_bytes());
-                put(&offset.to_le_bytes());
-                put(&len.to_le_bytes());
-            }
-            _ => {}
-        }
-    }
-    cache.join(FOLDER).join(format!("{}.json", crate::plan::inputs::hex(&hash.finalize())))
+    let mut key = Key::new(RECIPE).with(release.as_bytes());
+    tree.key_below(&folder(release), |path| path.contains(".ko"), &mut key);
+    cache.join(FOLDER).join(format!("{}.json", key.finish()))
 }

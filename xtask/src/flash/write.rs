@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::map::Piece;
 use super::{Load, TABLE_BYTES};
-use crate::plan::inputs::hex;
+use crate::digest::hex;
 use crate::ui;
 
 /// How much is read and written at once.

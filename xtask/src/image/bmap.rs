@@ -7,7 +7,8 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use super::sink::{BLOCK_BYTES, Written, hex};
+use super::sink::{BLOCK_BYTES, Written};
+use crate::digest::hex;
 
 /// The text of the bmap.
 pub fn render(image: &Written) -> String {

@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::hex;
+
 /// Unit in which zeros are left out of the file, and in which a bmap counts.
 pub const BLOCK_BYTES: usize = 4096;
 /// How much is read and written at once: a multiple of the block.
@@ -231,13 +233,4 @@ impl Sink {
         }
         Ok(())
     }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

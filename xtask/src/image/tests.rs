@@ -81,7 +81,7 @@ fn an_image_holds_what_went_in_and_says_its_checksum() {
 
     let mut whole = Vec::new();
     file.read_to_end(&mut whole).unwrap();
-    assert_eq!(Some(sink::hex(&Sha256::digest(&whole))), image.sha256);
+    assert_eq!(Some(crate::digest::hex(&Sha256::digest(&whole))), image.sha256);
     // 577 MiB of which 5 or so are not empty.
     assert!(file.metadata().unwrap().blocks() * 512 < 16 << 20);
 }
@@ -143,7 +143,7 @@ fn a_card_written_by_the_bmap_over_old_content_is_as_good() {
         let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
         let end = ((last + 1) * 4096).min(image.bytes);
         let content = read_at(&source, first * 4096, usize::try_from(end - first * 4096).unwrap());
-        assert!(range.contains(&sink::hex(&Sha256::digest(&content))), "{range}");
+        assert!(range.contains(&crate::digest::hex(&Sha256::digest(&content))), "{range}");
         card.write_all_at(&content, first * 4096).unwrap();
         mapped += last - first + 1;
     }

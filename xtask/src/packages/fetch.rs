@@ -15,7 +15,7 @@ use super::cache::Cache;
 use super::http;
 use super::lock::LockedPackage;
 use super::sources::Sources;
-use super::text::hex;
+use crate::digest::{self, hex};
 use crate::parallel::for_each;
 use crate::ui::{self, Progress};
 
@@ -81,7 +81,7 @@ pub fn fetch(packages: &[LockedPackage], cache: &Cache, sources: &Sources, deb_m
     if let Some(mirror) = deb_mirror {
         bail!("these packages of the lock are not in {}:\n{}", mirror.display(), list.join("\n"));
     }
-    let names: Vec<&str> = gone.iter().map(|package| package.name.as_str()).collect();
+    let names: Vec<String> = gone.iter().map(|package| package.asked_as()).collect();
     bail!(
         "these packages of the lock have left the mirror (newer versions took their place):\n{}\n\
          run `cargo xtask lock --update {}`, or build from a kept set with `--deb-mirror DIR`",
@@ -100,7 +100,7 @@ fn verify<'a>(packages: &'a [LockedPackage], cache: &Cache) -> Result<(Vec<&'a L
         let mut wrong = false;
         if path.exists() {
             let good = cache.deb(package).is_some()
-                && hash_file(&path).with_context(|| format!("failed to read {}", path.display()))? == package.sha256;
+                && digest::of_file(&path).with_context(|| format!("failed to read {}", path.display()))? == package.sha256;
             if good {
                 return Ok(());
             }
@@ -125,12 +125,6 @@ fn verify<'a>(packages: &'a [LockedPackage], cache: &Cache) -> Result<(Vec<&'a L
     missing.sort_by_key(|package| std::cmp::Reverse(package.size));
     missing.dedup_by(|a, b| a.sha256 == b.sha256);
     Ok((missing, replaced))
-}
-
-fn hash_file(path: &Path) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    pump(&mut File::open(path)?, &mut hasher, None, u64::MAX, |_| ())?;
-    Ok(hex(&hasher.finalize()))
 }
 
 /// Moves bytes from `from` through the hasher into `to`, at most `limit`; returns how many. `told` hears of each chunk.

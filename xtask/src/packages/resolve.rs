@@ -188,17 +188,18 @@ pub fn alone(arch: &str, names: &[String], file: &str, means: Means<'_>) -> Resu
 }
 
 /// The packages of the old lock that must stay.
-fn pinned(old: Option<&Lock>, update: &Update) -> Result<Vec<LockedPackage>> {
+pub(super) fn pinned(old: Option<&Lock>, update: &Update) -> Result<Vec<LockedPackage>> {
     let Update::Only(names) = update else { return Ok(Vec::new()) };
     let old = old.context("there is no lock yet whose other packages could stay: run `cargo xtask lock` without --update")?;
     for name in names {
         if old.get(name).is_none() {
-            let near = nearest(name, old.packages.iter().map(|package| package.name.as_str()));
+            let known: Vec<String> = old.packages.iter().map(LockedPackage::asked_as).collect();
+            let near = nearest(name, known.iter().map(String::as_str));
             bail!("the lock has no package `{name}`{}", near.map_or_else(String::new, |near| format!("; did you mean `{near}`?")));
         }
     }
-    // A kernel's metapackage and its image move together.
-    let moves = |package: &LockedPackage| names.contains(&package.name);
+    // One name may stand there once for each suite.
+    let moves = |package: &LockedPackage| names.contains(&package.asked_as());
     Ok(old.packages.iter().filter(|package| !moves(package)).cloned().collect())
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::cache::Cache;
 use super::lock::Lock;
-use super::resolve::{Means, Update, Wanted, changes, resolve};
+use super::resolve::{Means, Update, Wanted, changes, pinned, resolve};
 use super::sources::Sources;
 use super::testing::{Answer, Server, deb_of, locked};
 
@@ -107,6 +107,19 @@ fn update_moves_what_is_named_alone() {
     // The newer one needs a lib that is pinned below it.
     let error = make(&server, &wanted(&["app"]), Some(&old), &Update::Only(vec!["app".to_owned()])).unwrap_err();
     assert!(error.contains("app : Depends: lib (>= 1.1)"), "{error}");
+}
+
+#[test]
+fn of_one_name_in_two_suites_only_the_named_one_moves() {
+    let stable = locked("kernel", b"stable");
+    let mut backport = locked("kernel", b"backport");
+    backport.suite = Some("trixie-backports".to_owned());
+    let old = Lock { epoch: EPOCH, unverified: Vec::new(), packages: vec![stable.clone(), backport.clone()] };
+    let stays = |name: &str| pinned(Some(&old), &Update::Only(vec![name.to_owned()]));
+    assert_eq!(stays("kernel").unwrap(), [backport]);
+    assert_eq!(stays("kernel/trixie-backports").unwrap(), [stable]);
+    let error = stays("kernel/trixie-backport").unwrap_err().to_string();
+    assert!(error.contains("did you mean `kernel/trixie-backports`?"), "{error}");
 }
 
 #[test]

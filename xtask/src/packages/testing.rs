@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::lock::LockedPackage;
 use super::sources::Sources;
-use super::text::hex;
+use crate::digest::hex;
 
 /// Adds an entry to a tar: (path, type, mode, link target, content).
 pub type TarEntry<'a> = (&'a str, tar::EntryType, u32, &'a str, &'a [u8]);

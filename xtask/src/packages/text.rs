@@ -28,11 +28,6 @@ pub fn is_sha256(hash: &str) -> bool {
     hash.len() == 64 && hash.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
 }
 
-/// Bytes in lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Seconds since 1970 of a date as Release files have it: `Sat, 21 Nov 2026 09:15:44 UTC` (RFC 2822, in UTC).
 pub fn rfc2822_seconds(date: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -85,6 +80,5 @@ mod tests {
     fn names_and_versions() {
         assert!(is_package_name("libstdc++6") && is_package_name("7zip") && !is_package_name("A") && !is_package_name("-a"));
         assert!(is_version("1:2.30+dfsg~rc1-3") && !is_version("") && !is_version("1 2") && !is_version("v1"));
-        assert_eq!(hex(&[0, 171, 255]), "00abff");
     }
 }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::http;
 use super::sources::{Place, Source};
-use super::text::hex;
+use crate::digest::hex;
 
 /// The most bytes that an index may have, packed or not: Debian's largest has 60 MB.
 const MAX_INDEX_BYTES: u64 = 400 << 20;

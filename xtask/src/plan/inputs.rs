@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::board::Board;
+use crate::digest::hex;
 use crate::trees::Trees;
 
 /// Names that are never an input: outputs, and what an editor or git keeps.
@@ -84,15 +85,6 @@ fn walk(path: &Path, name: &str, hasher: &mut Sha256) -> Result<(), InputError> 
     hasher.update(format!("{kind}{}:{name}{}:", name.len(), content.len()));
     hasher.update(content);
     Ok(())
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

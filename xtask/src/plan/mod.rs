@@ -281,7 +281,7 @@ impl Plan {
     fn digest(&self) -> String {
         // A struct of plain values always has a JSON form.
         let json = serde_json::to_vec(self).unwrap_or_default();
-        let mut digits = inputs::hex(&Sha256::digest(&json));
+        let mut digits = crate::digest::hex(&Sha256::digest(&json));
         digits.truncate(32);
         digits
     }

@@ -17,7 +17,7 @@ fn package(name: &str, version: &str, payload: bool) -> LockedPackage {
         name: name.to_owned(),
         version: version.to_owned(),
         arch: "amd64".to_owned(),
-        sha256: inputs::hex(&Sha256::digest(name)),
+        sha256: crate::digest::hex(&Sha256::digest(name)),
         size: 1,
         source: "debian".to_owned(),
         path: format!("pool/{name}.deb"),

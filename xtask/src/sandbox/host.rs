@@ -53,6 +53,11 @@ pub fn check(cache: &Path, tools_bytes: u64) -> Result<()> {
 fn look(cache: &Path, tools_bytes: u64) -> Seen {
     let flag = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).ok().map(|text| text.trim().to_owned());
     let existing = cache.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let namespaces_off =
+        flag("user/max_user_namespaces").is_some_and(|v| v == "0") || flag("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0");
+    let apparmor_restricts = flag("kernel/apparmor_restrict_unprivileged_userns").is_some_and(|v| v == "1");
+    // Tried where the settings do not say it already.
+    let refused = if geteuid().is_root() || namespaces_off || apparmor_restricts { None } else { try_namespaces() };
     Seen {
         linux_x86_64: cfg!(all(target_os = "linux", target_arch = "x86_64")),
         root: geteuid().is_root(),
@@ -60,10 +65,9 @@ fn look(cache: &Path, tools_bytes: u64) -> Seen {
         newgidmap: in_path("newgidmap").is_some(),
         subuid: range_of_caller(Path::new("/etc/subuid")).is_some(),
         subgid: range_of_caller(Path::new("/etc/subgid")).is_some(),
-        namespaces_off: flag("user/max_user_namespaces").is_some_and(|v| v == "0")
-            || flag("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0"),
-        apparmor_restricts: flag("kernel/apparmor_restrict_unprivileged_userns").is_some_and(|v| v == "1"),
-        refused: if geteuid().is_root() { None } else { try_namespaces() },
+        namespaces_off,
+        apparmor_restricts,
+        refused,
         needed_gib: BUILD_NEEDS_GIB + tools_bytes.saturating_mul(FIRST_BYTES_PER_BYTE).div_ceil(1 << 30),
         free_gib: statvfs(existing).map_or(u64::MAX, |stat| (stat.blocks_available() * stat.fragment_size()) >> 30),
     }
@@ -121,7 +125,7 @@ fn problems(seen: &Seen) -> Vec<String> {
             !seen.apparmor_restricts,
             "AppArmor restricts user namespaces: allow them with `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`",
         );
-        if let Some(why) = seen.refused.as_ref().filter(|_| !seen.namespaces_off && !seen.apparmor_restricts) {
+        if let Some(why) = &seen.refused {
             need(
                 false,
                 &format!(

@@ -1,6 +1,7 @@
 //! Finding one's way in a tree: links followed as the booted system follows them, from its root.
 
 use super::{Entry, Kind, Tree, TreePath};
+use crate::digest::Key;
 
 /// Links followed at most, as the kernel has it (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -36,6 +37,16 @@ impl Tree {
     pub fn below(&self, folder: &str) -> impl Iterator<Item = (&TreePath, &Entry)> + use<'_> {
         let below = format!("{folder}/");
         self.entries.range(below.clone()..).take_while(move |(path, _)| path.starts_with(&below))
+    }
+
+    /// Takes names and contents of the files below `folder` that `wanted` says yes to (by path) into a key.
+    pub fn key_below(&self, folder: &str, wanted: impl Fn(&str) -> bool, key: &mut Key) {
+        for (path, entry) in self.below(folder).filter(|(path, _)| wanted(path)) {
+            key.put(path.as_bytes());
+            if let Kind::File(content) = &entry.kind {
+                key.content(content);
+            }
+        }
     }
 
     /// What is at `path` once every symbolic link in it is followed. A leading slash is allowed.

@@ -120,7 +120,8 @@ pub fn check<'p>(made: impl Iterator<Item = &'p str> + Clone, twin: &Tree, targe
         let products = globs(rule.made)?;
         let Some(product) = made.clone().find(|path| products.any(path)) else { continue };
         let sources = globs(rule.from)?;
-        let all = twin.iter().chain(target.iter()).map(|(path, _)| path).filter(|path| sources.any(path));
+        let target_only = target.iter().filter(|(path, _)| twin.get(path).is_none());
+        let all = twin.iter().chain(target_only).map(|(path, _)| path).filter(|path| sources.any(path));
         for path in all {
             let (there, here) = (twin.get(path), target.get(path));
             if plainly_same(there, here)? {

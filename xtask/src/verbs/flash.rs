@@ -159,11 +159,9 @@ fn line(disk: &Disk) -> String {
 /// A plain file: one that is there is taken with the size that it has.
 fn open_file(path: &Path, load: &Load, twice: bool) -> Result<(File, u64, String)> {
     let doing = || format!("failed to open `{}`", path.display());
-    let there = path.symlink_metadata().ok();
-    if let Some(meta) = &there {
+    if path.symlink_metadata().is_ok() {
         ensure!(path.is_file(), "`{}` is no plain file; leave --to-file out to write to a disk", path.display());
         ensure!(twice, "`{0}` is there already and would be written over; if that is meant, name it twice: {0} {0}", path.display());
-        let _ = meta;
     }
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path).with_context(doing)?;
     let bytes = file.metadata().with_context(doing)?.len().max(load.needs().image_bytes);

@@ -1,6 +1,6 @@
 //! `cargo xtask image BOARD`: a flashable image.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -11,7 +11,7 @@ use crate::image::Image;
 use crate::imager;
 use crate::plan::{Plan, Profile};
 use crate::sandbox;
-use crate::stages::{self, Workshop};
+use crate::stages::{self, Download, Workshop};
 use crate::trees::Trees;
 use crate::ui;
 
@@ -54,12 +54,12 @@ impl ImageVerb {
         std::fs::create_dir_all(&out).with_context(|| format!("failed to make `{}`", out.display()))?;
         let work = Aside::begin(&out)?;
 
-        stages::drivers(&shop, &plan)?;
+        let devices = stages::drivers(&shop, &plan)?;
         let packages = stages::packages(&shop, &plan)?;
         let programs = stages::programs(&shop, &plan)?;
         let delta = stages::delta(&shop, &plan)?;
         let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
-        let root = stages::root(&shop, &plan, &whole, &programs)?;
+        let root = stages::root(&shop, &plan, &whole, &programs, devices)?;
 
         let partitions = stages::partitions(&shop, &plan, &whole, &root, &programs, work.path())?;
         let image = stages::image(&plan, &partitions, &out, self.release || self.json)?;
@@ -67,7 +67,7 @@ impl ImageVerb {
         if let Some(packed) = &packed {
             describe_for_imager(&shop, &plan, &image, packed)?;
         }
-        self.report(&plan, &image, packed)
+        self.report(&plan, &image, packed.map(|packed| packed.path))
     }
 
     fn report(&self, plan: &Plan, image: &Image, packed: Option<PathBuf>) -> Result<()> {
@@ -95,16 +95,16 @@ impl ImageVerb {
 }
 
 /// Writes what Raspberry Pi Imager reads about a release, beside it.
-fn describe_for_imager(shop: &Workshop, plan: &Plan, image: &Image, packed: &Path) -> Result<()> {
+fn describe_for_imager(shop: &Workshop, plan: &Plan, image: &Image, packed: &Download) -> Result<()> {
     let catalog = Trees::of(&shop.repo).catalog()?;
     let facts = imager::Facts {
         board: catalog.board(&plan.board)?,
         image_name: &plan.image_name,
         image_bytes: image.bytes,
         image_sha256: image.sha256.as_deref().context("the image has no checksum")?,
-        packed_bytes: packed.metadata()?.len(),
-        packed_sha256: &stages::sha256_of(packed)?,
+        packed_bytes: packed.path.metadata()?.len(),
+        packed_sha256: &packed.sha256,
         epoch: plan.epoch,
     };
-    imager::write(&facts, packed.parent().context("the image has no folder")?)
+    imager::write(&facts, packed.path.parent().context("the image has no folder")?)
 }

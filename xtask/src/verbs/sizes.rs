@@ -33,7 +33,7 @@ impl SizesVerb {
         let programs = stages::programs(&shop, &plan)?;
         let delta = stages::delta(&shop, &plan)?;
         let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
-        let root = stages::root(&shop, &plan, &whole, &programs)?;
+        let root = stages::root(&shop, &plan, &whole, &programs, stages::drivers(&shop, &plan)?)?;
         let files: Vec<(&str, String, u64)> = files(&root.tree);
         println!("{} files, {} MB", files.len(), files.iter().map(|(_, _, bytes)| bytes).sum::<u64>() / 1_000_000);
         let mut by_origin: BTreeMap<&str, u64> = BTreeMap::new();

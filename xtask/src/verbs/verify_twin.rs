@@ -2,14 +2,14 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use sha2::{Digest as _, Sha256};
 
 use super::bench::Emulated;
 use super::plan::DEFAULT_FLAVOUR;
 use crate::board::Arch;
+use crate::digest::Key;
 use crate::packages::data;
 use crate::packages::lock::LockedPackage;
-use crate::plan::{Plan, Profile, inputs};
+use crate::plan::{Plan, Profile};
 use crate::stages::{self, Workshop};
 use crate::tree::{Origin, Tree};
 use crate::twin::compare::{Difference, differences};
@@ -85,13 +85,12 @@ impl VerifyTwinVerb {
 /// The reference, from the cache or made.
 fn reference(shop: &Workshop, plan: &Plan, packages: &[LockedPackage]) -> Result<Tree> {
     let ids = Ids::load(&crate::trees::Trees::of(&shop.repo))?;
-    let mut hash = Sha256::new();
-    hash.update("reference 1");
-    packages.iter().for_each(|package| hash.update(&package.sha256));
-    hash.update(ids.to_text());
+    let mut key = Key::new("reference 2");
+    packages.iter().for_each(|package| key.put(package.sha256.as_bytes()));
+    key.put(ids.to_text().as_bytes());
     let folder = shop.cache.root().join("references");
     std::fs::create_dir_all(&folder)?;
-    let tar = folder.join(format!("{}.tar", inputs::hex(&hash.finalize())));
+    let tar = folder.join(format!("{}.tar", key.finish()));
     if !tar.is_file() {
         let _stage = ui::stage("reference", format!("configuring {} packages under emulation (minutes)", packages.len()));
         let peer = Emulated::tools(shop)?;

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use sha2::{Digest as _, Sha256};
 
 use super::{INDEX_PREFIX, Indexes, Module, Modules, Wanted, built_in, folder, modinfo, normal};
+use crate::digest::Key;
 use crate::packages::data::{DataKind, data_entries};
-use crate::tree::{Content, Kind, Tree};
+use crate::tree::Tree;
 
 /// Changes whenever the same inputs give another selection.
-const RECIPE: &str = "modules 1";
+const RECIPE: &str = "modules 2";
 /// So many selections are kept: one for each kernel that people build, and some of before.
 const KEPT_AT_MOST: usize = 8;
 /// Below the cache's root.
@@ -26,38 +26,20 @@ pub struct Place {
 impl Place {
     /// The place of what `wanted` selects from the kernel `release` of `tree`; `depmod` names the program that indexes.
     pub fn of(cache: &Path, tree: &Tree, release: &str, wanted: &Wanted<'_>, depmod: &str) -> Self {
-        let mut hash = Sha256::new();
-        let mut put = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
+        let mut key = Key::new(RECIPE).with(depmod.as_bytes()).with(release.as_bytes());
+        let mut list = |words: &mut dyn ExactSizeIterator<Item = &str>| {
+            key.put(&(words.len() as u64).to_le_bytes());
+            words.for_each(|word| key.put(word.as_bytes()));
         };
-        for word in [RECIPE, depmod, release] {
-            put(word.as_bytes());
-        }
         for globs in [&wanted.rules.keep, &wanted.rules.drop, wanted.also] {
-            put(&(globs.patterns().len() as u64).to_le_bytes());
-            globs.patterns().iter().for_each(|glob| put(glob.as_bytes()));
+            list(&mut globs.patterns().iter().map(String::as_str));
         }
-        wanted.always.iter().for_each(|name| put(name.as_bytes()));
+        list(&mut wanted.always.iter().copied());
         for names in [&wanted.devices.root, &wanted.devices.all] {
-            put(&(names.len() as u64).to_le_bytes());
-            names.iter().for_each(|name| put(name.as_bytes()));
+            list(&mut names.iter().map(String::as_str));
         }
-        let below = format!("{}/", folder(release));
-        for (path, entry) in tree.iter().filter(|(path, _)| path.starts_with(&below)) {
-            put(path.as_bytes());
-            match &entry.kind {
-                Kind::File(Content::Bytes(bytes)) => put(bytes),
-                // An unpacked package is named by its hash.
-                Kind::File(Content::Slice { file, offset, len }) => {
-                    put(file.file_name().unwrap_or(file.as_os_str()).as_encoded_bytes());
-                    put(&offset.to_le_bytes());
-                    put(&len.to_le_bytes());
-                }
-                _ => {}
-            }
-        }
-        Self { file: cache.join(FOLDER).join(format!("{}.tar", crate::plan::inputs::hex(&hash.finalize()))) }
+        tree.key_below(&folder(release), |_| true, &mut key);
+        Self { file: cache.join(FOLDER).join(format!("{}.tar", key.finish())) }
     }
 
     /// The selection if it was made before; one that can't be read is made again.
@@ -66,7 +48,11 @@ impl Place {
             return None;
         }
         match self.read(tree, release) {
-            Ok(found) => Some(found),
+            Ok(found) => {
+                // What is used stays; a cache that can't be written is good for reading.
+                let _ = std::fs::File::open(&self.file).and_then(|file| file.set_modified(std::time::SystemTime::now()));
+                Some(found)
+            }
             Err(error) => {
                 crate::ui::say(&format!("  the kernel modules are selected again, since the cached selection is damaged: {error:#}"));
                 None

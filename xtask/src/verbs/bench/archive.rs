@@ -8,12 +8,12 @@ use anyhow::{Context, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::board::Arch;
+use crate::digest::hex;
 use crate::packages::cache::Cache;
 use crate::packages::deb::Deb;
 use crate::packages::fetch;
 use crate::packages::lock::{Lock, LockedPackage};
 use crate::packages::sources::Sources;
-use crate::plan::inputs::hex;
 use crate::stages::Workshop;
 use crate::tools::PEERS_LOCK;
 

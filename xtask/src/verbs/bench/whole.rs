@@ -87,10 +87,11 @@ impl Whole {
 /// All stages but the compiler, from .debs to the image file.
 fn image(shop: &Workshop, plan: &Plan, programs: &crate::compile::Programs, out: &Path) -> Result<()> {
     let work = tempfile::tempdir_in(out)?;
+    let devices = stages::drivers(shop, plan)?;
     let packages = stages::packages(shop, plan)?;
     let delta = stages::delta(shop, plan)?;
     let whole = stages::whole_tree(shop, plan, &packages, &delta)?;
-    let root = stages::root(shop, plan, &whole, programs)?;
+    let root = stages::root(shop, plan, &whole, programs, devices)?;
     let partitions = stages::partitions(shop, plan, &whole, &root, programs, work.path())?;
     stages::image(plan, &partitions, out, false)?;
     Ok(())

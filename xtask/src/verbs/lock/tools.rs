@@ -85,6 +85,7 @@ impl Tree {
             Update::All => Vec::new(),
             Update::Only(names) => {
                 before.packages.extend(old.iter().flat_map(|lock| &lock.packages).filter(|package| !package.payload).cloned());
+                before.unverified.extend(old.iter().flat_map(|lock| lock.unverified.iter().cloned()));
                 names.iter().filter(|name| before.get(name).is_some()).cloned().collect()
             }
         };
@@ -98,6 +99,8 @@ impl Tree {
             lock.packages.extend(found.packages);
             lock.unverified.extend(found.unverified);
         }
+        lock.unverified.sort();
+        lock.unverified.dedup();
         lock.sort();
         if let Some(old) = old.filter(|old| old.packages == lock.packages) {
             lock.epoch = old.epoch;

@@ -1,0 +1,105 @@
+//! An agent that starts before there is a network (a cable that is plugged in later, a router that boots more slowly) finds
+//! its neighbours all the same. Two real agents in network namespaces of an ordinary user, with IPv4 alone.
+
+#![expect(clippy::unwrap_used, reason = "a test may end so")]
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Runs in namespaces of its own: `$1` the program, `$2` and `$3` the data folders. A line on its input gives the second
+/// agent an address; its end ends everything, since the script is the first process of its namespace.
+const SCRIPT: &str = r#"
+set -e
+echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
+unshare --net sh -c 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; echo $$; exec sleep infinity' > "$3/pid" &
+while [ ! -s "$3/pid" ]; do sleep 0.05; done
+there=$(cat "$3/pid")
+inside() { nsenter --target "$there" --net -- "$@"; }
+ip link add one type veth peer name two netns "$there"
+ip link set lo up
+inside ip link set lo up
+ip link set one up
+inside ip link set two up
+ip address add 10.9.0.1/24 dev one
+ip route add default via 10.9.0.254
+agent="agent --http 127.0.0.1:0 --broker /nonexistent/broker.sock --data"
+"$1" $agent "$2" &
+inside "$1" $agent "$3" &
+echo started
+read -r line
+inside ip address add 10.9.0.2/24 dev two
+inside ip route add default via 10.9.0.254
+echo connected
+read -r line || true
+"#;
+
+/// What `unshare` is told.
+const NAMESPACES: [&str; 7] = ["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
+
+#[expect(clippy::disallowed_methods, reason = "the test runs programs itself")]
+fn command(program: &str) -> Command {
+    Command::new(program)
+}
+
+/// What `cloudy nodes` says, once it answers.
+fn nodes(data: &Path) -> Option<Value> {
+    let output = command(env!("CARGO_BIN_EXE_cloudy")).args(["nodes", "--json", "--data"]).arg(data).output().unwrap();
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+fn wait(what: &str, mut look: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !look() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Why namespaces can't be had here, if so.
+fn lacking() -> Option<&'static str> {
+    let works = |words: &[&str]| {
+        let (program, words) = words.split_first().unwrap();
+        command(program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    if !works(&["ip", "-V"]) {
+        return Some("there is no `ip` (package iproute2)");
+    }
+    let unshare: Vec<&str> = ["unshare"].into_iter().chain(NAMESPACES).chain(["true"]).collect();
+    (!works(&unshare)).then_some("user namespaces are refused")
+}
+
+#[test]
+fn a_node_that_starts_before_its_network_finds_its_neighbours() {
+    if let Some(why) = lacking() {
+        assert!(std::env::var_os("CI").is_none(), "in CI this runs: {why}");
+        println!("skipped: {why}");
+        return;
+    }
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(one.path().join("cloudy.toml"), "hostname = \"one\"\n[join]\nfound = \"Home\"\nmdns = true\n").unwrap();
+    std::fs::write(two.path().join("cloudy.toml"), "hostname = \"two\"\n[join]\nlan = true\n").unwrap();
+    let mut script = command("unshare")
+        .args(NAMESPACES)
+        .args(["sh", "-c", SCRIPT, "sh", env!("CARGO_BIN_EXE_cloudy")])
+        .args([one.path(), two.path()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(script.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line == "started"), "the namespaces could not be made");
+    wait("two says that it is on no network", || nodes(two.path()).is_some_and(|nodes| nodes.to_string().contains("no multicast route")));
+    writeln!(script.stdin.as_mut().unwrap(), "connect").unwrap();
+    assert!(said.any(|line| line == "connected"), "the address could not be added");
+    wait("two sees one", || nodes(two.path()).is_some_and(|nodes| nodes["lan"]["seen"].as_array().is_some_and(|seen| !seen.is_empty())));
+    drop(script.stdin.take());
+    script.wait().unwrap();
+}
