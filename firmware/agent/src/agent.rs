@@ -46,7 +46,13 @@ pub fn socket_of(data: &Path) -> PathBuf {
 pub async fn run(options: Options) -> Result<()> {
     let data = &options.data;
     std::fs::create_dir_all(data).with_context(|| format!("making the data folder `{}`", data.display()))?;
-    let boot = kept::report(&options.boot_report);
+    let (boot, unknown) = match kept::report(&options.boot_report) {
+        Ok(boot) => (boot, false),
+        Err(error) => {
+            log::error!("{error:#}");
+            (None, true)
+        }
+    };
     settings::take_local_inbox(data);
     let stored = settings::load(data);
     let name = options.name.or_else(|| stored.values.hostname.as_ref().map(ToString::to_string)).unwrap_or_else(host::name);
@@ -59,12 +65,11 @@ pub async fn run(options: Options) -> Result<()> {
     let local = listen_locally(&socket)?;
 
     // Another identity would be another node, and a life that is not kept would be lived twice.
-    let net = match &boot {
-        Some(report) if !kept::keeps(report.data) => {
-            log::error!("this node's data is not kept in this run: no identity is made, and no microcloud is joined");
-            None
-        }
-        _ => start_net(data, options.bind, &name, &stored.values).await,
+    let net = if unknown || boot.as_ref().is_some_and(|report| !kept::keeps(report.data)) {
+        log::error!("this node's data is not kept in this run: no identity is made, and no microcloud is joined");
+        None
+    } else {
+        start_net(data, options.bind, &name, &stored.values).await
     };
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot));

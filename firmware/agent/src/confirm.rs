@@ -5,6 +5,7 @@
 //! is made whole where a part of it was lost.
 
 use crate::client::Client;
+use crate::kept;
 use crate::limits::{AGENT_SOCKET, CONFIRM_EVERY, CONFIRM_TIMEOUT, CONFIRMED_MARK, SETTINGS_DIR, SETTLED_TIMEOUT};
 use crate::mounts::Mounted;
 use crate::settings::write_whole;
@@ -37,7 +38,7 @@ struct Before {
 /// # Errors
 /// When the proof does not come in time, or the trial can't be ended; the loader's counter then goes on counting.
 pub async fn run() -> Result<()> {
-    let loader = Loader::find();
+    let loader = Loader::find()?;
     let Some(entry) = loader.entry_on_trial().context("asking the boot loader which entry was booted")? else {
         // Confirmed already. Note how "good" looks, for the next trial; what is slow gets its time.
         let all = Before { docker: true, network: true };
@@ -74,11 +75,12 @@ enum Loader {
 }
 
 impl Loader {
-    fn find() -> Self {
-        match report() {
-            Some(report) if uboot::is_here() => Self::Uboot(Box::new(report)),
-            _ => Self::SystemdBoot,
+    fn find() -> Result<Self> {
+        if !uboot::is_here() {
+            return Ok(Self::SystemdBoot);
         }
+        let report = kept::report(Path::new(BOOT_REPORT))?.context("init left no report of this boot: nobody knows which slot runs")?;
+        Ok(Self::Uboot(Box::new(report)))
     }
 
     /// The booted entry, while the loader counts its starts. None once confirmed, and where no loader counts.
@@ -96,10 +98,6 @@ impl Loader {
             Self::Uboot(_) => "config",
         }
     }
-}
-
-fn report() -> Option<Report> {
-    std::fs::read(BOOT_REPORT).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
 }
 
 /// The entry that systemd-boot counts.
@@ -183,7 +181,7 @@ async fn give_up(loader: &Loader, entry: EntryName, reason: &anyhow::Error) {
     if let Err(error) = kept {
         log::error!("the reason could not be kept: {error:#}");
     }
-    let others = report().map(|report| report.entries);
+    let others = kept::report(Path::new(BOOT_REPORT)).ok().flatten().map(|report| report.entries);
     if !others.is_some_and(|list| has_other(&list, entry)) {
         log::error!("there is no other system to go back to: this one stays up");
         return;

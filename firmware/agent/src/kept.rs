@@ -3,13 +3,22 @@
 //! Architecture invariant: while data is lost or only read, the node makes no identity, joins nothing, and overwrites no secret of
 //! `cloudy.toml`: what it would write is gone at the next start, when its data may be there again.
 
+use anyhow::{Context, Result};
 use contract::report::{DataState, Report};
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
-/// Init's report, if this is an image and the report can be read.
-pub fn report(path: &Path) -> Option<Report> {
-    let text = std::fs::read_to_string(path).ok()?;
-    serde_json::from_str(&text).inspect_err(|error| log::warn!("`{}` can't be understood: {error}", path.display())).ok()
+/// Init's report; none where this is no image.
+///
+/// # Errors
+/// There is one that can't be read: nobody knows then whether data is kept, and it must be taken as if it were not.
+pub fn report(path: &Path) -> Result<Option<Report>> {
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).with_context(|| format!("init's report `{}` can't be understood", path.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("init's report `{}` can't be read", path.display())),
+    }
 }
 
 /// Whether changes to data in that state outlive this run.
@@ -17,5 +26,19 @@ pub fn keeps(state: DataState) -> bool {
     match state {
         DataState::Clean | DataState::Repaired => true,
         DataState::ReadOnly | DataState::Lost => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_report_is_no_image_and_an_unreadable_one_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("boot.json");
+        assert!(report(&path).unwrap().is_none());
+        std::fs::write(&path, "{\"build\":").unwrap();
+        assert!(report(&path).unwrap_err().to_string().contains("boot.json"));
     }
 }

@@ -148,12 +148,15 @@ impl Disk {
         if to.bytes() < from.bytes() {
             bail!("`{}` is larger than `{}`", from.name, to.name);
         }
-        let mut buffer = vec![0; COPY_BYTES];
+        let (mut buffer, mut former) = (vec![0; COPY_BYTES], vec![0; COPY_BYTES]);
         let mut done = 0;
         while done < from.bytes() {
-            let chunk = &mut buffer[..COPY_BYTES.min((from.bytes() - done) as usize)];
+            let len = COPY_BYTES.min((from.bytes() - done) as usize);
+            let (chunk, former) = (&mut buffer[..len], &mut former[..len]);
             self.file.read_exact_at(chunk, from.offset() + done)?;
-            if chunk.iter().any(|byte| *byte != 0) {
+            // What is zero on both stays a hole.
+            self.file.read_exact_at(former, to.offset() + done)?;
+            if chunk != former {
                 self.file.write_all_at(chunk, to.offset() + done)?;
             }
             done += chunk.len() as u64;

@@ -45,6 +45,8 @@ pub struct Joining {
     pause: Duration,
     next: Instant,
     running: bool,
+    /// There was a reason to try at once while a try was running.
+    hurried: bool,
     failures: Vec<JoinFailure>,
 }
 
@@ -55,7 +57,16 @@ impl Joining {
             Goal::Token(token) => format!("the community `{}` by token", token.community().name()),
             Goal::Lan => "a community on this local network whose door is open".to_owned(),
         };
-        Self { goal: Some(goal), what, attempts: 0, pause: FIRST_PAUSE, next: Instant::now(), running: false, failures: Vec::new() }
+        Self {
+            goal: Some(goal),
+            what,
+            attempts: 0,
+            pause: FIRST_PAUSE,
+            next: Instant::now(),
+            running: false,
+            hurried: false,
+            failures: Vec::new(),
+        }
     }
 
     /// Can't be done until a person mends it.
@@ -67,6 +78,7 @@ impl Joining {
             pause: LONGEST_PAUSE,
             next: Instant::now(),
             running: false,
+            hurried: false,
             failures: vec![failure],
         }
     }
@@ -80,9 +92,10 @@ impl Joining {
         }
     }
 
-    /// Try again soon.
+    /// Try again at once, or as soon as the try that is running has failed.
     pub fn hurry(&mut self) {
         self.next = Instant::now();
+        self.hurried = self.running;
     }
 
     /// When the next attempt is due; none while one runs or none makes sense.
@@ -105,8 +118,13 @@ impl Joining {
     /// Takes what an attempt came to.
     pub fn failed(&mut self, failures: Vec<JoinFailure>) {
         self.running = false;
-        self.next = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        if std::mem::take(&mut self.hurried) {
+            self.next = Instant::now();
+            self.pause = FIRST_PAUSE;
+        } else {
+            self.next = Instant::now() + self.pause;
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
         for failure in failures {
             log::info!(reason:? = failure.reason, target_ = failure.target, seen = failure.seen; "joining: a try failed");
             self.failures.retain(|old| (old.reason, &old.target) != (failure.reason, &failure.target));
@@ -275,4 +293,27 @@ pub fn read_token(text: &str, clock: &cluster::Clock) -> Result<Token, JoinFailu
     let token = Token::parse(text).map_err(|refusal| token_failure(&refusal))?;
     token.invite().in_time(clock).map_err(|refusal| token_failure(&refusal))?;
     Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_to_hurry_outlives_the_try_that_is_running() {
+        let mut joining = Joining::new(Goal::Lan);
+        let none = BTreeMap::new();
+        assert!(joining.begin(&none).is_some());
+        let begun = joining.next;
+        joining.failed(Vec::new());
+        assert!(joining.next > begun && joining.pause > FIRST_PAUSE);
+        joining.hurry();
+        assert!(joining.begin(&none).is_some(), "at once");
+        joining.hurry();
+        joining.failed(Vec::new());
+        assert_eq!(joining.pause, FIRST_PAUSE);
+        assert!(joining.begin(&none).is_some(), "somebody came up while the try was running");
+        joining.failed(Vec::new());
+        assert!(joining.pause > FIRST_PAUSE, "that counted once");
+    }
 }

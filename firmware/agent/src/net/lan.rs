@@ -11,6 +11,7 @@ use futures_util::{Stream, StreamExt};
 use iroh::{Endpoint, address_lookup::UserData};
 use iroh_mdns_address_lookup::{DiscoveryEvent, MdnsAddressLookup};
 use std::{
+    collections::BTreeSet,
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     pin::Pin,
@@ -43,14 +44,14 @@ type Sightings = Pin<Box<dyn Stream<Item = DiscoveryEvent> + Send>>;
 /// Opens the sockets, in the place of those that were open. They join the multicast group once, on the network that
 /// multicast goes to now: where there is none yet they stay deaf.
 async fn open(endpoint: &Endpoint) -> Result<Sightings> {
-    let services = endpoint.address_lookup()?;
-    services.clear();
     let mdns = MdnsAddressLookup::builder()
         .service_name(SERVICE)
         .discovery_cadence(CADENCE)
         .build(endpoint.id())
         .context("failed to open the mDNS sockets (UDP port 5353): does another program hold the port for itself?")?;
     let sightings = Box::pin(mdns.subscribe().await);
+    let services = endpoint.address_lookup()?;
+    services.clear();
     services.add(mdns);
     Ok(sightings)
 }
@@ -59,6 +60,8 @@ async fn open(endpoint: &Endpoint) -> Result<Sightings> {
 /// cable is plugged in, or before the router has given an address.
 async fn watch(endpoint: Endpoint, events: mpsc::Sender<Event>, mut sightings: Sightings, mut open_on: Option<IpAddr>) {
     let mut look = tokio::time::interval(CADENCE);
+    // Seen by the sockets that are open now: others never say that these are gone.
+    let mut seen = BTreeSet::new();
     loop {
         tokio::select! {
             event = sightings.next() => {
@@ -67,9 +70,12 @@ async fn watch(endpoint: Endpoint, events: mpsc::Sender<Event>, mut sightings: S
                     (sightings, open_on) = (Box::pin(futures_util::stream::pending()), None);
                     continue;
                 };
-                if let Some(sighting) = sighting(event)
-                    && events.send(Event::Lan(sighting)).await.is_err()
-                {
+                let Some(sighting) = sighting(event) else { continue };
+                match &sighting {
+                    Sighting::Seen { node, .. } => seen.insert(*node),
+                    Sighting::Gone(node) => seen.remove(node),
+                };
+                if events.send(Event::Lan(sighting)).await.is_err() {
                     return;
                 }
             }
@@ -80,7 +86,14 @@ async fn watch(endpoint: Endpoint, events: mpsc::Sender<Event>, mut sightings: S
                 }
                 if moved(open_on, now) {
                     match open(&endpoint).await {
-                        Ok(opened) => (sightings, open_on) = (opened, now),
+                        Ok(opened) => {
+                            (sightings, open_on) = (opened, now);
+                            for node in std::mem::take(&mut seen) {
+                                if events.send(Event::Lan(Sighting::Gone(node))).await.is_err() {
+                                    return;
+                                }
+                            }
+                        }
                         Err(error) => log::warn!("the local network can't be asked: {error:#}"),
                     }
                 }

@@ -101,7 +101,14 @@ impl State {
             node.set_facts(now, facts);
         }
         if self.lan_enabled {
-            self.lan_problem = lan::problem();
+            let before = std::mem::replace(&mut self.lan_problem, lan::problem());
+            // A network came up after the last try.
+            if before.is_some()
+                && self.lan_problem.is_none()
+                && let Some(joining) = &mut self.joining
+            {
+                joining.hurry();
+            }
         }
         self.say();
         self.perform();

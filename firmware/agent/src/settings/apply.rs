@@ -42,17 +42,26 @@ pub fn problems(data: &Path) -> Vec<String> {
 pub fn apply() -> Result<()> {
     folder(Path::new(RUN_DIR), 0o755)?;
     let mut problems = Vec::new();
-    let kept = kept::report(Path::new(BOOT_REPORT)).map(|report| report.data);
-    if let Some(state) = kept.filter(|state| !kept::keeps(*state)) {
-        say_not_kept(state, &mut problems);
-    }
-    let stored = take(kept.is_none_or(kept::keeps), &mut problems);
+    let keeps = match kept::report(Path::new(BOOT_REPORT)) {
+        Ok(report) => {
+            let lost = report.map(|report| report.data).filter(|state| !kept::keeps(*state));
+            if let Some(state) = lost {
+                say_not_kept(state, &mut problems);
+            }
+            lost.is_none()
+        }
+        Err(error) => {
+            problems.push(format!("{error:#}: restart this node; until then nothing of it is kept"));
+            false
+        }
+    };
+    let stored = take(keeps, &mut problems);
     for (name, inbox) in stored.inboxes(INBOX) {
         for mistake in &inbox.mistakes {
             announce(&format!("{name}: {mistake}. The last good settings hold."));
         }
         for note in &inbox.notes {
-            announce(&format!("{name}: {note}."));
+            log::info!("{name}: {note}.");
         }
     }
     let values = &stored.values;

@@ -355,16 +355,26 @@ impl Membership {
         if self.confirming.remove(&node).is_none() {
             return;
         }
-        let suspect = self.foca.iter_members().find(|member| member.id().node == node && member.state() == State::Suspect).cloned();
-        if let (Some(suspect), false) = (suspect, reached) {
+        // Whom foca gave up is not among these.
+        let member = self.foca.iter_members().find(|member| member.id().node == node).cloned();
+        let state = member.as_ref().map(Member::state);
+        if let Some(suspect) = member.filter(|_| !reached && state == Some(State::Suspect)) {
             let down = Member::new(suspect.id().clone(), suspect.incarnation(), State::Down);
             self.parted.insert(node);
             self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), true, runtime));
             self.parted.remove(&node);
         }
         if reached {
-            self.suspects.insert(node, now);
-            self.reached.insert(node, now.plus(CONFIRM_PATIENCE));
+            // It is asked again where it stays suspected, or given up; once it is alive here, nobody asks.
+            match state {
+                Some(State::Suspect) => {
+                    self.suspects.insert(node, now);
+                }
+                Some(_) => {}
+                None => {
+                    self.reached.insert(node, now.plus(CONFIRM_PATIENCE));
+                }
+            }
             self.announce(now, node);
         }
         self.outputs.push_back(Output::Changed);

@@ -133,6 +133,19 @@ fn at_rest(time: Duration) {
 }
 
 #[test]
+fn who_was_suspected_and_lives_is_not_dialled_for_ever() {
+    let mut world = joined(51, 6, 0.0);
+    world.net.loss = 0.5;
+    world.until(s(3600), |world| world.confirms > 5).expect("nobody was suspected");
+    world.net.loss = 0.0;
+    world.pass(s(120));
+    let before = world.confirms;
+    world.pass(s(600));
+    assert_eq!(world.confirms, before);
+    assert!(world.agrees(0));
+}
+
+#[test]
 fn a_token_used_on_both_sides_of_a_partition_suspends_its_users_when_they_meet() {
     let mut world = joined(60, 6, 0.0);
     for index in 3..6 {

@@ -79,6 +79,8 @@ pub struct World {
     wakes: BTreeSet<(Millis, usize)>,
     wake_of: Vec<Option<Millis>>,
     count: u64,
+    /// Dials that members asked for to find out whether another lives.
+    pub confirms: u64,
     pub introduced: BTreeMap<(usize, usize), Millis>,
 }
 
@@ -131,6 +133,7 @@ impl World {
             wakes: BTreeSet::new(),
             wake_of: Vec::new(),
             count: 0,
+            confirms: 0,
             introduced: BTreeMap::new(),
         };
         let token = world.token(1);
@@ -331,6 +334,7 @@ impl World {
                 self.schedule(after, Event::Compare { from, to });
             }
             Output::Confirm(to) => {
+                self.confirms += 1;
                 let to = self.ids[&to];
                 // A handshake and a comparison of rosters.
                 let legs: Option<Vec<Duration>> = (0..4).map(|_| self.net.stream(self.now, &mut self.rng, from, to, 100)).collect();
