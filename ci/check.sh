@@ -41,7 +41,20 @@ say "cargo xtask test, as $user"
 runuser -u "$user" -- env -i HOME="$home" USER="$user" PATH="$shared/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
     LANG=C.UTF-8 CI=true bash -c "cd '$home/checkout' && umask 022 && cargo xtask test" </dev/null
 
+say "the same image as root, with a cache of its own that has the .debs alone"
+image=$home/checkout/out/cloudy-x86-minipc-standard.img
+of_user=$(sha256sum <"$image")
+own=$(mktemp -d)
+(cd "$home/checkout" && CLOUDY_CACHE=$own target/debug/xtask image x86-minipc --deb-mirror "$home/.cache/cloudy" </dev/null)
+rm -rf "$own"
+of_root=$(sha256sum <"$image")
+if [ "$of_user" != "$of_root" ]; then
+    echo "root and an ordinary user built different images: $of_root and $of_user" >&2
+    exit 1
+fi
+echo "identical: ${of_root%% *}"
+
 say "an image onto a block device, as root"
-bash ci/flash-loop.sh "$home/checkout/target/debug/xtask" "$home/checkout/out/cloudy-x86-minipc-standard.img"
+bash ci/flash-loop.sh "$home/checkout/target/debug/xtask" "$image"
 
 say "done"

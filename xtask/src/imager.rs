@@ -35,17 +35,20 @@ pub struct Facts<'a> {
     pub epoch: u64,
 }
 
-/// Writes `IMAGE.os_list.json` and `IMAGE.rpi-imager-manifest` into `folder`; nothing for boards that are no Raspberry Pi.
-pub fn write(facts: &Facts<'_>, folder: &Path) -> Result<()> {
+/// What follows the image's name in the names of what is written beside it.
+pub const FILES: [&str; 2] = ["os_list.json", "rpi-imager-manifest"];
+
+/// Writes `IMAGE.os_list.json` and `IMAGE.rpi-imager-manifest` into `folder`, for an image that lies in `home`; nothing for boards that are no Raspberry Pi.
+pub fn write(facts: &Facts<'_>, folder: &Path, home: &Path) -> Result<()> {
     if devices(facts.board).is_empty() {
         return Ok(());
     }
     // Where it is published is for the publisher to put before the names.
     let published = json!({ "os_list": [entry(facts, "")] });
-    let here = folder.canonicalize().context("failed to tell the folder's path")?;
+    let here = home.canonicalize().context("failed to tell the folder's path")?;
     let local = manifest(facts, &format!("file://{}/", here.display()));
-    for (name, value) in [("os_list.json", published), ("rpi-imager-manifest", local)] {
-        let path = folder.join(format!("{}.{name}", facts.image_name));
+    for (ending, value) in FILES.into_iter().zip([published, local]) {
+        let path = folder.join(format!("{}.{ending}", facts.image_name));
         std::fs::write(&path, format!("{value:#}\n")).with_context(|| format!("failed to write `{}`", path.display()))?;
     }
     Ok(())
@@ -141,7 +144,7 @@ mod tests {
         let mut seen = 0;
         for board in &catalog.boards {
             let folder = tempfile::tempdir().unwrap();
-            write(&facts(board), folder.path()).unwrap();
+            write(&facts(board), folder.path(), folder.path()).unwrap();
             let manifest = std::fs::read_to_string(folder.path().join("cloudy-x.img.rpi-imager-manifest"));
             assert_eq!(manifest.is_ok(), board.raspberry_pi.is_some(), "{}", board.name);
             let Ok(manifest) = manifest else { continue };

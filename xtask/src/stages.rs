@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use contract::partitions::{Layout, Role};
 
-use crate::board::{Arch, BootFlow, Compression};
+use crate::board::{Arch, Compression};
 use crate::boot;
 use crate::compile::{self, Programs};
 use crate::devicetree::drivers::Drivers;
 use crate::devicetree::found;
-use crate::digest;
-use crate::image::{self, Image, Part, Partitions};
+use crate::image::{self, Begun, Image, Partitions};
 use crate::initramfs;
 use crate::layout;
 use crate::packages::cache::Cache;
@@ -22,6 +21,7 @@ use crate::packages::fetch;
 use crate::packages::lock::LockedPackage;
 use crate::packages::sources::Sources;
 use crate::plan::Plan;
+use crate::release;
 use crate::tools::{self, Tools};
 use crate::tree::erofs::{self, ErofsSettings};
 use crate::tree::kernel::Kernel;
@@ -265,7 +265,7 @@ fn lint(plan: &Plan, whole: &Tree, root: &Root) -> Result<()> {
     }
 }
 
-/// The partitions' content, made in `work`.
+/// The partitions' content, made in `work`, which lies where the image is to be.
 pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: &Programs, work: &Path) -> Result<Partitions> {
     lint(plan, whole, root)?;
     let packed = initramfs(shop, plan, whole, root, programs)?;
@@ -281,37 +281,34 @@ pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, progr
     let mut config_files = image::config_files(&example);
     config_files.extend(boot::config_files(&plan.boot, &boot_parts)?);
     let config = image::config_part(&config_files, &work.join("config.fat"))?;
-    let root_file = work.join("root.erofs");
-    {
+    let layout = plan.boot.flow.layout();
+    let begun = {
         let _stage = ui::stage("erofs", "writing the root");
         let compression = match plan.root.compression {
             Compression::None => None,
             Compression::Lz4 => Some("lz4hc,12".to_owned()),
         };
         let settings = ErofsSettings { uuid: plan.root.uuid.clone(), epoch: plan.root.timestamp, compression };
-        erofs::make(&shop.tools.sandbox(), &root.tree, &settings, &root_file)?;
-    }
-    let root_part = Part::of_file(&root_file)?;
-    if root_part.bytes > plan.root.max_bytes {
+        let make = |file: &Path, start| erofs::make(&shop.tools.sandbox(), &root.tree, &settings, file, start);
+        Begun::new(layout, &work.join("image"), make)?
+    };
+    if begun.root_bytes() > plan.root.max_bytes {
         bail!(
             "the root has {} MB; a slot may hold {} MB, so that later versions fit too: prune more in the flavour or drop modules in the family",
-            root_part.bytes / 1_000_000,
+            begun.root_bytes() / 1_000_000,
             plan.root.max_bytes / 1_000_000
         );
     }
-    let (layout, mut parts) = match plan.boot.flow {
-        BootFlow::Uefi => (Layout::Uefi, vec![(Role::Esp, image::esp_part(&boot_files, &work.join("esp.fat"))?)]),
-        BootFlow::Uboot => (
-            Layout::Uboot,
-            vec![
-                (Role::State, image::state_part(&work.join("state"))?),
-                (Role::BootA, image::boot_part(&boot_files, &work.join("boot-a.fat"))?),
-                (Role::BootB, image::empty_boot_part(&work.join("boot-b"))?),
-            ],
-        ),
+    let mut parts = match layout {
+        Layout::Uefi => vec![(Role::Esp, image::esp_part(&boot_files, &work.join("esp.fat"))?)],
+        Layout::Uboot => vec![
+            (Role::State, image::state_part(&work.join("state"))?),
+            (Role::BootA, image::boot_part(&boot_files, &work.join("boot-a.fat"))?),
+            (Role::BootB, image::empty_boot_part(&work.join("boot-b"))?),
+        ],
     };
-    parts.extend([(Role::Config, config), (Role::RootA, root_part)]);
-    Ok(Partitions { layout, parts })
+    parts.push((Role::Config, config));
+    Ok(Partitions { layout, begun, parts })
 }
 
 /// The text of `cloudy.toml.example` on the config partition.
@@ -335,34 +332,10 @@ fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: 
     Ok(made.bytes)
 }
 
-/// The image file itself, in `out`, with checksums if they are `summed`.
-pub fn image(plan: &Plan, partitions: &Partitions, out: &Path, summed: bool) -> Result<Image> {
+/// The image file itself, in `out`, with checksums if they are `summed`. What was released of a former one goes: it is of
+/// another image now.
+pub fn image(plan: &Plan, partitions: Partitions, out: &Path, summed: bool) -> Result<Image> {
     let _stage = ui::stage("image", "writing the image");
+    release::forget(out, &plan.image_name)?;
     image::assemble(partitions, &out.join(&plan.image_name), summed)
-}
-
-/// An image as people download it.
-pub struct Download {
-    /// The `.xz`.
-    pub path: PathBuf,
-    /// Its checksum, lower-case hexadecimal.
-    pub sha256: String,
-}
-
-/// The image as people download it: `.xz` beside it, and SHA256SUMS over both.
-pub fn release(shop: &Workshop, plan: &Plan, image: &Image) -> Result<Download> {
-    let _stage = ui::stage("xz", "compressing the image for download (minutes)");
-    let preset = format!("-{}", plan.xz_preset.unwrap_or(6));
-    let folder = image.path.parent().context("the image has no folder")?;
-    let name = &plan.image_name;
-    let packed = folder.join(format!("{name}.xz"));
-    let aside = folder.join(format!("{name}.xz.making"));
-    // Blocks of a fixed size: as many threads as there are, and the same bytes from any number of them.
-    let script = format!("xz {preset} --threads=0 --block-size=512MiB --stdout '/image/{name}' > '/image/{name}.xz.making'");
-    shop.tools.sandbox().bind_writable(folder, "/image").command(["sh", "-c", &script]).run()?;
-    std::fs::rename(&aside, &packed)?;
-    let sum = image.sha256.as_ref().context("the image has no checksum")?;
-    let sha256 = digest::of_file(&packed).with_context(|| format!("failed to read `{}`", packed.display()))?;
-    std::fs::write(folder.join("SHA256SUMS"), format!("{sum}  {name}\n{sha256}  {name}.xz\n"))?;
-    Ok(Download { path: packed, sha256 })
 }

@@ -207,6 +207,7 @@ impl Pair {
             u_boot,
             raspberry_pi,
             qemu: self.find(|raw| raw.qemu.as_ref()).map(|(_, model)| *model),
+            download_max_mb: self.find(|raw| raw.download_max_mb.as_ref()).map(|(_, most)| *most),
             files: vec![self.family.path.clone(), self.board.path.clone()],
         })
     }

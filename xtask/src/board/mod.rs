@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use contract::partitions::Layout;
 use serde::{Deserialize, Serialize};
 
 use crate::vm::Model;
@@ -112,6 +113,16 @@ pub enum BootFlow {
     Uboot,
 }
 
+impl BootFlow {
+    /// The partitions that it asks for.
+    pub const fn layout(self) -> Layout {
+        match self {
+            Self::Uefi => Layout::Uefi,
+            Self::Uboot => Layout::Uboot,
+        }
+    }
+}
+
 /// How the root's erofs is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -163,6 +174,8 @@ pub struct Board {
     /// The machine of QEMU's that its image is tried on; `None`: QEMU has none.
     #[serde(skip)]
     pub qemu: Option<Model>,
+    /// The most millions of bytes that its release's download may have.
+    pub download_max_mb: Option<u32>,
     /// Files that this value was read from, relative to the tree that holds them.
     #[serde(skip)]
     pub files: Vec<PathBuf>,

@@ -23,6 +23,7 @@ pub struct RawBoard {
     pub kernel: Option<Spanned<String>>,
     pub payload: Option<Strings>,
     pub qemu: Option<crate::vm::Model>,
+    pub download_max_mb: Option<u32>,
     #[serde(default)]
     pub modules: RawSelect,
     #[serde(default)]

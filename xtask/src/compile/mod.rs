@@ -22,7 +22,7 @@ const TARGET: &str = "/target";
 const SOURCES: [&str; 4] = ["Cargo.toml", "Cargo.lock", "firmware", "xtask"];
 
 /// The most bytes that a program of the node may have: it is downloaded, held twice on the disk and read at each boot.
-const PROGRAM_MAX_BYTES: usize = 14_000_000;
+pub const PROGRAM_MAX_BYTES: usize = 14_000_000;
 
 /// The programs of a node, on the host's disk.
 #[derive(Clone, Debug)]
@@ -159,6 +159,18 @@ fn progress(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_is_too_large_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = |bytes: usize| {
+            let path = folder.path().join(bytes.to_string());
+            fs::write(&path, vec![0; bytes]).unwrap();
+            Programs { agent: path.clone(), init: path }.read("agent")
+        };
+        assert_eq!(program(PROGRAM_MAX_BYTES).unwrap().len(), PROGRAM_MAX_BYTES);
+        assert!(program(PROGRAM_MAX_BYTES + 1).unwrap_err().to_string().contains("may have 14000000"));
+    }
 
     #[test]
     fn a_program_for_another_processor_or_with_libraries_is_refused() {

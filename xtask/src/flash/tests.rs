@@ -9,7 +9,7 @@ use contract::gpt;
 use contract::partitions::{Layout, Role};
 
 use super::*;
-use crate::image::{self, Part, Partitions, Window, fat};
+use crate::image::{self, Begun, Partitions, Window, fat};
 use crate::tree::Content;
 
 const CARD_BYTES: u64 = 700 << 20;
@@ -17,15 +17,13 @@ const ROOT: &[u8] = &[7; 3_000_000];
 
 /// A small image with its bmap.
 fn image(folder: &Path) -> PathBuf {
-    let root = folder.join("root.erofs");
-    std::fs::write(&root, ROOT).unwrap();
+    let begun = Begun::with_root(Layout::Uefi, &folder.join("begun"), ROOT).unwrap();
     let esp = vec![("EFI/BOOT/BOOTX64.EFI".to_owned(), Content::Bytes([5; 100_000].into()))];
     let parts = vec![
         (Role::Config, image::config_part(&image::config_files("# nothing\n"), &folder.join("config")).unwrap()),
         (Role::Esp, image::esp_part(&esp, &folder.join("esp")).unwrap()),
-        (Role::RootA, Part::of_file(&root).unwrap()),
     ];
-    image::assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.join("x.img"), true).unwrap().path
+    image::assemble(Partitions { layout: Layout::Uefi, begun, parts }, &folder.join("x.img"), true).unwrap().path
 }
 
 /// A card full of something else.

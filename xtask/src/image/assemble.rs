@@ -1,11 +1,11 @@
 //! Assembly: partitions, one behind the other, under a partition table.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write as _};
+use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result, bail};
 use contract::gpt::{PRIMARY_LBA, SECTOR_BYTES};
 use contract::mbr;
 use contract::partitions::{self, Layout, Role};
@@ -13,24 +13,37 @@ use contract::partitions::{self, Layout, Role};
 use super::sink::{Sink, Written};
 use super::{bmap, sink::BLOCK_BYTES};
 use crate::aside::Aside;
+use crate::full_disk;
 
-/// One partition's content.
+/// The content of one partition but the root's.
 #[derive(Clone, Debug)]
 pub struct Part {
     /// The file that holds it, from its first byte on; what it lacks at its end is zero.
     pub file: PathBuf,
-    /// Size of the partition; root-a is as large as its content.
+    /// Size of the partition.
     pub bytes: u64,
     /// So many bytes from its start matter; what follows is free space.
     pub used: u64,
 }
 
+/// An image of which only the root is there, at its place: it is by far the largest part, and copying it would take a
+/// good part of a build's time.
+#[derive(Debug)]
+pub struct Begun {
+    /// The file, on the file system where the image is to be.
+    file: PathBuf,
+    /// Length of the root.
+    root_bytes: u64,
+}
+
 /// All that an image is made of.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Partitions {
     /// Which partitions there are, in which order.
     pub layout: Layout,
-    /// The content of each that is shipped.
+    /// The file with the root, which becomes the image.
+    pub begun: Begun,
+    /// The content of every other partition that is shipped.
     pub parts: Vec<(Role, Part)>,
 }
 
@@ -47,41 +60,63 @@ pub struct Image {
     pub sha256: Option<String>,
 }
 
-impl Part {
-    /// A partition that is just as large as a file and all of which matters (a root).
-    pub fn of_file(file: &Path) -> Result<Self> {
-        let bytes = file.metadata().with_context(|| format!("failed to read `{}`", file.display()))?.len();
-        Ok(Self { file: file.to_owned(), bytes, used: bytes })
+impl Begun {
+    /// Has `write` put the root into the file `path`, which is made anew, from the byte that it is told on.
+    pub fn new(layout: Layout, path: &Path, write: impl FnOnce(&Path, u64) -> Result<()>) -> Result<Self> {
+        let (table, _) = partitions::shipped(layout, 0)?;
+        let (_, root) = table.by_name(Role::RootA.label()).context("the image has no root-a")?;
+        let start = root.offset();
+        write(path, start)?;
+        let bytes = path.metadata().with_context(|| format!("failed to read `{}`", path.display()))?.len();
+        let root_bytes = bytes.checked_sub(start).filter(|bytes| *bytes > 0).context("the root is empty")?;
+        Ok(Self { file: path.to_owned(), root_bytes })
+    }
+
+    /// With a root of these bytes.
+    #[cfg(test)]
+    pub fn with_root(layout: Layout, path: &Path, root: &[u8]) -> Result<Self> {
+        use std::os::unix::fs::FileExt;
+        Self::new(layout, path, |path, start| Ok(File::create(path)?.write_all_at(root, start)?))
+    }
+
+    /// Length of the root.
+    pub fn root_bytes(&self) -> u64 {
+        self.root_bytes
     }
 }
 
-/// Writes the image to `path` and its bmap to `path` with `.bmap` added; a former one is replaced once the new is whole.
-/// `summed` says whether checksums are taken, of the image and in the bmap: they take most of the time.
+/// Makes what is begun the image `path`, and writes its bmap to `path` with `.bmap` added; a former one is replaced once
+/// the new is whole. `summed` says whether the image leaves this machine: then checksums are taken, of it and in the bmap,
+/// and it is on the disk before it has its name. Both take most of the time.
 ///
 /// # Errors
 /// When a part is missing or too large, and when writing fails; then no file is left under either name that was not
 /// there before.
-pub fn assemble(partitions: &Partitions, path: &Path, summed: bool) -> Result<Image> {
+pub fn assemble(partitions: Partitions, path: &Path, summed: bool) -> Result<Image> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).with_context(|| format!("failed to make the folder `{}`", parent.display()))?;
-    write(partitions, parent, path, summed).map_err(|error| explain(error, parent))
+    write(&partitions, parent, path, summed).map_err(|error| full_disk::explain(error, parent, full_disk::OF_IMAGES))
 }
 
 fn write(partitions: &Partitions, parent: &Path, path: &Path, summed: bool) -> Result<Image> {
     // Removed on every way out, with all that was not renamed.
     let aside = Aside::begin(parent)?;
-    let image = tempfile::NamedTempFile::new_in(aside.path()).context("failed to make a file")?;
-    let mut map = tempfile::NamedTempFile::new_in(aside.path()).context("failed to make a file")?;
-    let written = fill(partitions, image.as_file(), summed).with_context(|| format!("failed to write the image `{}`", path.display()))?;
-    map.write_all(bmap::render(&written).as_bytes())?;
-    map.as_file().sync_all()?;
+    let begun = &partitions.begun.file;
+    let image = File::options().read(true).write(true).open(begun).with_context(|| format!("failed to open `{}`", begun.display()))?;
+    let written = fill(partitions, &image, summed).with_context(|| format!("failed to write the image `{}`", path.display()))?;
+    let map = aside.path().join("bmap");
+    std::fs::write(&map, bmap::render(&written)).context("failed to write the bmap")?;
+    if summed {
+        image.sync_all()?;
+        File::open(&map)?.sync_all()?;
+    }
     let mut map_path = path.as_os_str().to_owned();
     map_path.push(".bmap");
     let map_path = PathBuf::from(map_path);
     let old = set_aside(parent, path)?;
-    for (file, to) in [(map, &map_path), (image, &path.to_owned())] {
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        file.persist(to).with_context(|| format!("failed to rename to `{}`", to.display()))?;
+    for (file, to) in [(map.as_path(), map_path.as_path()), (begun, path)] {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644))?;
+        std::fs::rename(file, to).with_context(|| format!("failed to rename `{}` to `{}`", file.display(), to.display()))?;
     }
     remove_later(&old);
     Ok(Image { path: path.to_owned(), bmap: map_path, bytes: written.bytes, sha256: written.sha256 })
@@ -122,8 +157,7 @@ fn remove_later(old: &[PathBuf]) {
 }
 
 fn fill(partitions: &Partitions, image: &File, summed: bool) -> Result<Written> {
-    let root = partitions.parts.iter().find(|(role, _)| *role == Role::RootA).context("the image has no root-a")?;
-    let (table, sectors) = partitions::shipped(partitions.layout, root.1.bytes)?;
+    let (table, sectors) = partitions::shipped(partitions.layout, partitions.begun.root_bytes)?;
     let encoded = table.encode(sectors)?;
     let mut sink = Sink::new(image.try_clone()?, summed);
     let mbr = match (partitions.layout, table.by_name(Role::Config.label())) {
@@ -134,6 +168,11 @@ fn fill(partitions: &Partitions, image: &File, summed: bool) -> Result<Written> 
     debug_assert_eq!(sink.position(), PRIMARY_LBA * SECTOR_BYTES as u64);
     sink.write(&encoded.primary)?;
     for partition in table.partitions.values() {
+        if partition.name == Role::RootA.label() {
+            sink.skip_to(partition.offset())?;
+            sink.keep(partitions.begun.root_bytes).context("failed to read the root")?;
+            continue;
+        }
         let (role, part) = partitions
             .parts
             .iter()
@@ -155,20 +194,4 @@ fn fill(partitions: &Partitions, image: &File, summed: bool) -> Result<Written> 
     sink.write(&vec![0; usize::try_from(backup - sink.position())?])?;
     sink.write(&encoded.backup)?;
     Ok(sink.finish()?)
-}
-
-/// Says plainly that the disk is full, if that is the cause.
-fn explain(error: Error, folder: &Path) -> Error {
-    let full = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded));
-    if full {
-        error.context(format!(
-            "the disk that holds `{}` is full: free some space there and build again (no half image is left)",
-            folder.display()
-        ))
-    } else {
-        error
-    }
 }

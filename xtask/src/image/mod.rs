@@ -12,6 +12,6 @@ mod sink;
 mod tests;
 mod window;
 
-pub use assemble::{Image, Part, Partitions, assemble};
+pub use assemble::{Begun, Image, Part, Partitions, assemble};
 pub use files::{boot_part, config_files, config_part, empty_boot_part, esp_part, state_part};
 pub use window::Window;

@@ -45,6 +45,16 @@ struct Summers {
     parts: Summer<RangePart>,
 }
 
+impl Summers {
+    /// The next bytes of the file, and of the range that is open if one is.
+    fn send(&self, bytes: Arc<Vec<u8>>, in_range: bool) -> io::Result<()> {
+        if in_range {
+            self.parts.send(RangePart::Bytes(bytes.clone()))?;
+        }
+        self.whole.send(WholePart::Bytes(bytes))
+    }
+}
+
 /// A thread that sums what it is sent.
 struct Summer<M> {
     to: SyncSender<M>,
@@ -129,7 +139,7 @@ pub struct Written {
 }
 
 impl Sink {
-    /// Writes into an empty file, taking sums on the way if they are `summed`.
+    /// Writes into a file that is empty but for what is [kept](Self::keep), taking sums on the way if they are `summed`.
     pub fn new(file: File, summed: bool) -> Self {
         let sums = summed.then(|| Summers { whole: Summer::start(sum_whole), parts: Summer::start(sum_ranges) });
         Self { file, at: 0, sums, ranges: Vec::new(), open: None }
@@ -161,6 +171,26 @@ impl Sink {
         Ok(())
     }
 
+    /// Goes on behind the `len` bytes that are there already, which a flasher must write.
+    pub fn keep(&mut self, len: u64) -> io::Result<()> {
+        self.begin();
+        let end = self.at + len;
+        if self.file.metadata()?.len() < end {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let Some(sums) = &self.sums else {
+            self.at = end;
+            return Ok(());
+        };
+        while self.at < end {
+            let mut bytes = vec![0; usize::try_from(end - self.at).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES))];
+            self.file.read_exact_at(&mut bytes, self.at)?;
+            self.at += bytes.len() as u64;
+            sums.send(Arc::new(bytes), true)?;
+        }
+        Ok(())
+    }
+
     /// Goes on at `to`, over bytes that are zero here and whose value on the card does not matter.
     pub fn skip_to(&mut self, to: u64) -> io::Result<()> {
         let mut left = to.checked_sub(self.at).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -179,11 +209,10 @@ impl Sink {
         Ok(())
     }
 
-    /// Sets the file's length, makes sure that it is on the disk, and says what was written.
+    /// Sets the file's length, and says what was written.
     pub fn finish(mut self) -> io::Result<Written> {
         self.end()?;
         self.file.set_len(self.at)?;
-        self.file.sync_all()?;
         let (sha256, mut sums) = match self.sums.map(|sums| Ok::<_, io::Error>((sums.whole.finish()?, sums.parts.finish()?))).transpose()? {
             None => (None, Vec::new()),
             Some((Sums::Whole(whole), Sums::Ranges(ranges))) => (Some(whole), ranges),
@@ -198,10 +227,7 @@ impl Sink {
     fn append(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         let bytes = Arc::new(bytes);
         if let Some(sums) = &self.sums {
-            sums.whole.send(WholePart::Bytes(bytes.clone()))?;
-            if self.open.is_some() {
-                sums.parts.send(RangePart::Bytes(bytes.clone()))?;
-            }
+            sums.send(bytes.clone(), self.open.is_some())?;
         }
         let (mut run, mut at) = (0, 0);
         while at < bytes.len() {

@@ -31,14 +31,20 @@ fn built(folder: &Path) -> Image {
 }
 
 fn built_with(folder: &Path, summed: bool) -> Image {
-    let root = folder.join("root.erofs");
-    std::fs::write(&root, [vec![1; 5000], vec![0; 20_000], vec![2; 77]].concat()).unwrap();
     let parts = vec![
         (Role::Config, config_part(&config_files("# nothing\n"), &folder.join("config")).unwrap()),
         (Role::Esp, esp_part(&esp_files(), &folder.join("esp")).unwrap()),
-        (Role::RootA, Part::of_file(&root).unwrap()),
     ];
-    assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.join("out/x.img"), summed).unwrap()
+    let partitions = Partitions { layout: Layout::Uefi, begun: begun(Layout::Uefi, folder, &root()), parts };
+    assemble(partitions, &folder.join("out/x.img"), summed).unwrap()
+}
+
+fn root() -> Vec<u8> {
+    [vec![1; 5000], vec![0; 20_000], vec![2; 77]].concat()
+}
+
+fn begun(layout: Layout, folder: &Path, root: &[u8]) -> Begun {
+    Begun::with_root(layout, &folder.join("begun"), root).unwrap()
 }
 
 fn read_at(file: &File, offset: u64, len: usize) -> Vec<u8> {
@@ -65,8 +71,8 @@ fn an_image_holds_what_went_in_and_says_its_checksum() {
     assert_eq!(names, ["config", "esp", "root-a"]);
     assert!(contract::mbr::announces_gpt(&read_at(&file, 0, 512)));
 
-    let (_, root) = table.by_name("root-a").unwrap();
-    assert_eq!(read_at(&file, root.offset(), 25_077), std::fs::read(folder.path().join("root.erofs")).unwrap());
+    let (_, root_a) = table.by_name("root-a").unwrap();
+    assert_eq!(read_at(&file, root_a.offset(), 25_077), root());
 
     let (_, esp) = table.by_name("esp").unwrap();
     let fat = fat::open(Window::new(file.try_clone().unwrap(), esp.offset(), esp.bytes())).unwrap();
@@ -170,14 +176,25 @@ fn what_does_not_fit_is_refused_and_nothing_is_left() {
     let missing = Part { file: folder.path().join("absent"), bytes: 4096, used: 4096 };
     let out = folder.path().join("out");
     for parts in [
-        vec![(Role::Config, too_large), (Role::Esp, part.clone()), (Role::RootA, part.clone())],
-        vec![(Role::Config, part.clone()), (Role::Esp, part.clone()), (Role::RootA, missing)],
-        vec![(Role::Config, part.clone()), (Role::RootA, part.clone())],
+        vec![(Role::Config, too_large), (Role::Esp, part.clone())],
+        vec![(Role::Config, part.clone()), (Role::Esp, missing)],
         vec![(Role::Config, part.clone())],
+        vec![],
     ] {
-        assert!(assemble(&Partitions { layout: Layout::Uefi, parts }, &out.join("x.img"), true).is_err());
+        let begun = begun(Layout::Uefi, folder.path(), &[1; 5000]);
+        assert!(assemble(Partitions { layout: Layout::Uefi, begun, parts }, &out.join("x.img"), true).is_err());
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
     }
+    for (summed, cut) in [(true, 1), (false, 1), (true, 4000), (false, 4000)] {
+        let parts = vec![(Role::Config, part.clone()), (Role::Esp, part.clone())];
+        let begun = begun(Layout::Uefi, folder.path(), &[1; 5000]);
+        let file = File::options().write(true).open(folder.path().join("begun")).unwrap();
+        file.set_len(file.metadata().unwrap().len() - cut).unwrap();
+        let error = assemble(Partitions { layout: Layout::Uefi, begun, parts }, &out.join("x.img"), summed).unwrap_err();
+        assert!(format!("{error:#}").contains("failed to read the root"), "{error:#}");
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
+    }
+    assert!(Begun::with_root(Layout::Uefi, &folder.path().join("begun"), &[]).is_err());
     let twice = vec![("x".to_owned(), bytes(b"1")), ("X".to_owned(), bytes(b"2"))];
     assert!(config_part(&twice, &folder.path().join("config")).is_err());
     let large = vec![("x".to_owned(), bytes(&vec![1; 65 << 20]))];
@@ -190,15 +207,17 @@ fn a_full_disk_is_said_plainly_and_leaves_nothing() {
     const INSIDE: &str = "CLOUDY_TEST_FULL_DISK";
     if let Some(full) = std::env::var_os(INSIDE) {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("root");
-        std::fs::write(&root, vec![1; 30 << 20]).unwrap();
+        let large = vec![("large".to_owned(), bytes(&vec![1; 30 << 20]))];
         let parts = vec![
             (Role::Config, config_part(&[], &folder.path().join("config")).unwrap()),
-            (Role::Esp, esp_part(&[], &folder.path().join("esp")).unwrap()),
-            (Role::RootA, Part::of_file(&root).unwrap()),
+            (Role::Esp, esp_part(&large, &folder.path().join("esp")).unwrap()),
         ];
-        let error = assemble(&Partitions { layout: Layout::Uefi, parts }, &Path::new(&full).join("x.img"), true).unwrap_err();
-        assert!(error.to_string().contains("is full: free some space"), "{error:#}");
+        // As in a build: the working folder lies where the image is to be.
+        let work = crate::aside::Aside::begin(Path::new(&full)).unwrap();
+        let partitions = Partitions { layout: Layout::Uefi, begun: begun(Layout::Uefi, work.path(), &[1; 5000]), parts };
+        let error = assemble(partitions, &Path::new(&full).join("x.img"), true).unwrap_err();
+        assert!(error.to_string().contains("is full: make room there"), "{error:#}");
+        drop(work);
         assert_eq!(std::fs::read_dir(&full).unwrap().count(), 0);
         return;
     }
@@ -211,25 +230,22 @@ fn a_full_disk_is_said_plainly_and_leaves_nothing() {
     crate::cmd::read(command).unwrap();
 }
 
-fn pi_parts(folder: &Path) -> Vec<(Role, Part)> {
-    let root = folder.join("root.erofs");
-    std::fs::write(&root, vec![1; 5000]).unwrap();
+fn pi(folder: &Path) -> Partitions {
     let files = vec![("linux".to_owned(), bytes(&[9; 300_000])), ("dtb/bcm2837-rpi-3-b.dtb".to_owned(), bytes(&[3; 21_000]))];
-    vec![
+    let parts = vec![
         (Role::Config, config_part(&config_files("# nothing\n"), &folder.join("config")).unwrap()),
         (Role::State, state_part(&folder.join("state")).unwrap()),
         (Role::BootA, boot_part(&files, &folder.join("boot-a")).unwrap()),
         (Role::BootB, empty_boot_part(&folder.join("boot-b")).unwrap()),
-        (Role::RootA, Part::of_file(&root).unwrap()),
-    ]
+    ];
+    Partitions { layout: Layout::Uboot, begun: begun(Layout::Uboot, folder, &[1; 5000]), parts }
 }
 
 #[test]
 fn a_pis_card_has_a_hybrid_mbr_and_slot_a_confirmed_everywhere() {
     use contract::state::{RECORD_BYTES, RESERVED_SECTORS, Seen, State};
     let folder = tempfile::tempdir().unwrap();
-    let image =
-        assemble(&Partitions { layout: Layout::Uboot, parts: pi_parts(folder.path()) }, &folder.path().join("x.img"), true).unwrap();
+    let image = assemble(pi(folder.path()), &folder.path().join("x.img"), true).unwrap();
     let file = File::open(&image.path).unwrap();
     let table = gpt::decode_primary(&read_at(&file, 512, gpt::TABLE_BYTES)).unwrap();
     let names: Vec<_> = table.partitions.values().map(|partition| partition.name.as_str()).collect();
@@ -272,9 +288,6 @@ fn a_pis_card_has_a_hybrid_mbr_and_slot_a_confirmed_everywhere() {
 #[test]
 fn the_same_pi_twice_is_the_same() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let sums = [&one, &two].map(|folder| {
-        let partitions = Partitions { layout: Layout::Uboot, parts: pi_parts(folder.path()) };
-        assemble(&partitions, &folder.path().join("x.img"), true).unwrap().sha256
-    });
+    let sums = [&one, &two].map(|folder| assemble(pi(folder.path()), &folder.path().join("x.img"), true).unwrap().sha256);
     assert_eq!(sums[0], sums[1]);
 }

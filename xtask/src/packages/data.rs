@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::Cache;
 use super::deb::Deb;
-use super::fetch::explain_io;
 use super::lock::LockedPackage;
+use crate::full_disk;
 use crate::parallel;
 use crate::sandbox::Sandbox;
 
@@ -92,7 +92,9 @@ fn unpack(deb: &Path, package: &LockedPackage, path: &Path) -> Result<()> {
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     };
-    write().map_err(|error| explain_io(error, folder)).with_context(|| format!("failed to unpack the files of {}", package.title()))
+    write()
+        .map_err(|error| full_disk::explain(error, folder, full_disk::OF_CACHE))
+        .with_context(|| format!("failed to unpack the files of {}", package.title()))
 }
 
 fn check_identity(opened: &Deb, package: &LockedPackage) -> Result<()> {
@@ -134,7 +136,7 @@ pub fn prepare_in(tools: &Sandbox, packages: &[LockedPackage], cache: &Cache) ->
     );
     let sandbox = tools.clone().bind(&std::fs::canonicalize(&debs)?, "/debs").bind_writable(aside.path(), "/out");
     let unpacked = sandbox.command(["sh", "-c", &script]).run_with(|mut pipe| Ok(pipe.write_all(jobs.as_bytes())?), |_| ());
-    unpacked.map_err(|error| explain_io(error, cache.root())).context("failed to unpack packages")?;
+    unpacked.map_err(|error| full_disk::explain(error, cache.root(), full_disk::OF_CACHE)).context("failed to unpack packages")?;
     parallel::for_each(&missing, parallel::processors(), |package| {
         let deb = Deb::open(&cache.deb(package).context("a .deb left the cache meanwhile")?)?;
         check_identity(&deb, package)?;

@@ -16,6 +16,7 @@ use super::http;
 use super::lock::LockedPackage;
 use super::sources::Sources;
 use crate::digest::{self, hex};
+use crate::full_disk;
 use crate::parallel::for_each;
 use crate::ui::{self, Progress};
 
@@ -69,7 +70,9 @@ pub fn fetch(packages: &[LockedPackage], cache: &Cache, sources: &Sources, deb_m
             std::fs::rename(&into, cache.deb_path(&package.sha256))?;
             Ok(())
         };
-        get().map_err(|error| explain_io(error, folder)).with_context(|| format!("failed to fetch {}", package.title()))
+        get()
+            .map_err(|error| full_disk::explain(error, folder, full_disk::OF_CACHE))
+            .with_context(|| format!("failed to fetch {}", package.title()))
     })?;
     drop(progress);
     let mut gone = gone.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -304,16 +307,3 @@ fn attempt(package: &LockedPackage, into: &Path, url: &str, agent: &ureq::Agent,
 /// What to do about a mirror that serves another file than the lock names.
 const MIRROR_HINT: &str = "the mirror, or a proxy before it, may be in the middle of a sync or serve a damaged copy: \
                            try again in some minutes, or from another mirror";
-
-/// Says a full disk in words; other errors pass.
-pub fn explain_io(error: anyhow::Error, folder: &Path) -> anyhow::Error {
-    let full = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded));
-    if full {
-        return error
-            .context(format!("the disk that holds {} is full: make room, or set CLOUDY_CACHE to a folder elsewhere", folder.display()));
-    }
-    error
-}

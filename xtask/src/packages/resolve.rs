@@ -316,6 +316,7 @@ fn epoch(lists: &Path) -> Result<u64> {
             newest = newest.max(date.and_then(rfc2822_seconds).unwrap_or_default());
         }
     }
+    #[expect(clippy::disallowed_methods, reason = "a lock is made at some time, and is no build")]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(newest, |now| now.as_secs());
     Ok(newest.min(now.max(EARLIEST_EPOCH_SECONDS)))
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use contract::partitions::{Layout, Role};
+use contract::partitions::Role;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -199,6 +199,8 @@ pub struct Plan {
     pub overlays: Vec<String>,
     /// Preset of the .xz, where one is made.
     pub xz_preset: Option<u32>,
+    /// The most millions of bytes that it may have.
+    pub download_max_mb: Option<u32>,
     /// Indexes that a lock was made from unverified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unverified: Vec<String>,
@@ -222,10 +224,6 @@ impl Plan {
     pub fn make(board: &Board, flavour: &Flavour, lock: &Lock, twin: &Lock, profile: Profile, inputs: Inputs) -> Result<Self, PlanError> {
         let packages = packages(board, flavour, lock)?;
         let kernel_release = kernel_release(board, lock, &packages)?;
-        let layout = match board.boot_flow {
-            BootFlow::Uefi => Layout::Uefi,
-            BootFlow::Uboot => Layout::Uboot,
-        };
         let compression = flavour.compression;
         let mut plan = Self {
             build_id: String::new(),
@@ -236,7 +234,7 @@ impl Plan {
             epoch: lock.epoch,
             image_name: format!("cloudy-{}-{}.img", board.name, flavour.name),
             steps: Vec::new(),
-            partitions: layout.roles().iter().map(partition).collect(),
+            partitions: board.boot_flow.layout().roles().iter().map(partition).collect(),
             boot: boot::plan(board, "BUILD", lock.epoch),
             root: ErofsPlan {
                 compression,
@@ -256,7 +254,11 @@ impl Plan {
             modules: board.modules.clone(),
             firmware: board.firmware.clone(),
             initramfs: InitramfsPlan {
-                load: INIT_LOAD.iter().copied().take(if layout == Layout::Uefi { INIT_LOAD.len() } else { INIT_LOAD_UBOOT }).collect(),
+                load: INIT_LOAD
+                    .iter()
+                    .copied()
+                    .take(if board.boot_flow == BootFlow::Uefi { INIT_LOAD.len() } else { INIT_LOAD_UBOOT })
+                    .collect(),
                 modules: board.initramfs.clone(),
                 zstd_level: if profile == Profile::Release { INITRAMFS_ZSTD_LEVEL.1 } else { INITRAMFS_ZSTD_LEVEL.0 },
                 microcode: board.arch == Arch::Amd64,
@@ -264,6 +266,7 @@ impl Plan {
             prune: flavour.prune.clone(),
             overlays: inputs::overlays(board, &inputs),
             xz_preset: (profile == Profile::Release).then_some(XZ_PRESET),
+            download_max_mb: board.download_max_mb,
             kernel_release,
             packages,
             unverified: unverified(lock, twin),
@@ -324,7 +327,8 @@ impl Plan {
             step("image", format!("write the partitions of {}", self.image_name)),
         ];
         if let Some(preset) = self.xz_preset {
-            steps.push(step("release", format!("xz -{preset} and SHA256SUMS")));
+            let most = self.download_max_mb.map(|most| format!(", at most {most} MB")).unwrap_or_default();
+            steps.push(step("release", format!("xz -{preset}{most}, and SHA256SUMS")));
         }
         steps
     }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::aside::Aside;
 use crate::board::Arch;
+use crate::full_disk;
 use crate::packages::cache::Cache;
 use crate::packages::deb::Deb;
 use crate::packages::fetch;
@@ -103,7 +104,7 @@ impl Tools {
         let aside = Aside::begin(parent)?;
         let tree = aside.path().join("tree");
         fs::create_dir(&tree)?;
-        lay(&tree).map_err(|error| fetch::explain_io(error, parent)).context("failed to lay out the tools tree")?;
+        lay(&tree).map_err(|error| full_disk::explain(error, parent, full_disk::OF_CACHE)).context("failed to lay out the tools tree")?;
         fs::rename(&tree, &root).with_context(|| format!("failed to move the tools tree to `{}`", root.display()))?;
         drop(step);
         Ok(root)

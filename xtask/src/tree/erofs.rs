@@ -94,8 +94,9 @@ fn write_entry<'t, W: Write>(
     Ok(())
 }
 
-/// Makes the erofs image of `tree` at `out` (a path on the host, whose folder exists) with the tools tree's mkfs.erofs.
-pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path) -> Result<()> {
+/// Makes the erofs of `tree` with the tools tree's mkfs.erofs, in the file `out` (on the host; its folder exists) from the byte
+/// `start` on. The file is made anew.
+pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path, start: u64) -> Result<()> {
     let folder = out.parent().context("the image's path has no folder")?;
     let name = out.file_name().and_then(|name| name.to_str()).context("the image's path has no name")?;
     let mut argv = vec![
@@ -108,6 +109,7 @@ pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path) 
         settings.epoch.to_string(),
         "-U".into(),
         settings.uuid.clone(),
+        format!("--offset={start}"),
     ];
     if let Some(compression) = &settings.compression {
         argv.push(format!("-z{compression}"));

@@ -1,18 +1,18 @@
 //! `cargo xtask image BOARD`: a flashable image.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::plan::DEFAULT_FLAVOUR;
 use crate::aside::Aside;
+use crate::full_disk;
 use crate::image::Image;
-use crate::imager;
 use crate::plan::{Plan, Profile};
+use crate::release::{self, Download};
 use crate::sandbox;
-use crate::stages::{self, Download, Workshop};
-use crate::trees::Trees;
+use crate::stages::{self, Workshop};
 use crate::ui;
 
 /// Where images land, below the checkout.
@@ -54,29 +54,33 @@ impl ImageVerb {
         std::fs::create_dir_all(&out).with_context(|| format!("failed to make `{}`", out.display()))?;
         let work = Aside::begin(&out)?;
 
+        let full = |folder: &Path, mend| {
+            let folder = folder.to_owned();
+            move |error| full_disk::explain(error, &folder, mend)
+        };
+        let of_cache = full(shop.cache.root(), full_disk::OF_CACHE);
+        let of_images = full(&out, full_disk::OF_IMAGES);
         let devices = stages::drivers(&shop, &plan)?;
         let packages = stages::packages(&shop, &plan)?;
-        let programs = stages::programs(&shop, &plan)?;
-        let delta = stages::delta(&shop, &plan)?;
+        let programs = stages::programs(&shop, &plan).map_err(full(&shop.repo, full_disk::OF_CHECKOUT))?;
+        let delta = stages::delta(&shop, &plan).map_err(&of_cache)?;
         let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
-        let root = stages::root(&shop, &plan, &whole, &programs, devices)?;
+        let root = stages::root(&shop, &plan, &whole, &programs, devices).map_err(&of_cache)?;
 
-        let partitions = stages::partitions(&shop, &plan, &whole, &root, &programs, work.path())?;
-        let image = stages::image(&plan, &partitions, &out, self.release || self.json)?;
-        let packed = self.release.then(|| stages::release(&shop, &plan, &image)).transpose()?;
-        if let Some(packed) = &packed {
-            describe_for_imager(&shop, &plan, &image, packed)?;
-        }
-        self.report(&plan, &image, packed.map(|packed| packed.path))
+        let partitions = stages::partitions(&shop, &plan, &whole, &root, &programs, work.path()).map_err(&of_images)?;
+        let image = stages::image(&plan, partitions, &out, self.release || self.json)?;
+        let packed = self.release.then(|| release::make(&shop, &plan, &image, work.path())).transpose().map_err(&of_images)?;
+        self.report(&plan, &image, packed.as_ref())
     }
 
-    fn report(&self, plan: &Plan, image: &Image, packed: Option<PathBuf>) -> Result<()> {
+    fn report(&self, plan: &Plan, image: &Image, packed: Option<&Download>) -> Result<()> {
         if self.json {
             let seconds: serde_json::Map<String, serde_json::Value> =
                 ui::stages().into_iter().map(|(stage, seconds)| (stage, seconds.into())).collect();
             let report = serde_json::json!({
                 "image": image.path, "sha256": image.sha256, "bytes": image.bytes, "build-id": plan.build_id, "bmap": image.bmap,
-                "xz": packed, "seconds": seconds,
+                "xz": packed.map(|packed| &packed.path), "xz-sha256": packed.map(|packed| &packed.sha256),
+                "xz-bytes": packed.map(|packed| packed.bytes), "seconds": seconds,
             });
             println!("{report}");
             return Ok(());
@@ -86,25 +90,11 @@ impl ImageVerb {
             println!("sha256 {sum}");
         }
         if let Some(packed) = packed {
-            println!("{}: {} MB", packed.display(), packed.metadata()?.len() / 1_000_000);
+            let most = plan.download_max_mb.map(|most| format!(" (at most {most})")).unwrap_or_default();
+            println!("{}: {:.1} MB{most}", packed.path.display(), packed.bytes as f64 / 1e6);
         }
         println!("\nNext: write it onto a card, stick or disk: cargo xtask flash {} (it lists the disks)", self.board);
         println!("      or try it: cargo xtask vm {} --nodes 2", self.board);
         Ok(())
     }
-}
-
-/// Writes what Raspberry Pi Imager reads about a release, beside it.
-fn describe_for_imager(shop: &Workshop, plan: &Plan, image: &Image, packed: &Download) -> Result<()> {
-    let catalog = Trees::of(&shop.repo).catalog()?;
-    let facts = imager::Facts {
-        board: catalog.board(&plan.board)?,
-        image_name: &plan.image_name,
-        image_bytes: image.bytes,
-        image_sha256: image.sha256.as_deref().context("the image has no checksum")?,
-        packed_bytes: packed.path.metadata()?.len(),
-        packed_sha256: &packed.sha256,
-        epoch: plan.epoch,
-    };
-    imager::write(&facts, packed.path.parent().context("the image has no folder")?)
 }

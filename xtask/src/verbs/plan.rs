@@ -7,7 +7,8 @@ use clap::Args;
 
 use crate::board::Arch;
 use crate::packages::lock::Lock;
-use crate::plan::{Plan, Profile, inputs};
+use crate::plan::inputs::{self, Inputs};
+use crate::plan::{Plan, Profile};
 use crate::trees::Trees;
 
 /// The flavour that is built unless another is named.
@@ -46,6 +47,11 @@ impl PlanVerb {
 
 /// Reads the facts and locks of the repo at `root` and makes the plan.
 pub fn make(root: &Path, board: &str, flavour: &str, profile: Profile) -> Result<Plan> {
+    make_with(root, board, flavour, profile, |_| ())
+}
+
+/// The same, with the hashes of the files that are inputs changed by `change`: as if those files were others.
+pub fn make_with(root: &Path, board: &str, flavour: &str, profile: Profile, change: impl FnOnce(&mut Inputs)) -> Result<Plan> {
     let trees = Trees::of(root);
     let catalog = trees.catalog()?;
     let board = catalog.board(board)?;
@@ -55,7 +61,8 @@ pub fn make(root: &Path, board: &str, flavour: &str, profile: Profile) -> Result
     let target = read(board.arch)?;
     // The twin is configured natively, and the builder runs on amd64.
     let twin = if board.arch == Arch::Amd64 { target.clone() } else { read(Arch::Amd64)? };
-    let inputs = inputs::hash(&trees, board)?;
+    let mut inputs = inputs::hash(&trees, board)?;
+    change(&mut inputs);
     let plan = Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))?;
     if profile == Profile::Release {
         plan.releasable()?;

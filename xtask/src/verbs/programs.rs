@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::board::{Arch, nearest};
+use crate::compile::PROGRAM_MAX_BYTES;
 use crate::stages::{self, Workshop};
 
 /// Compiles the agent and init for architectures, and says how large they are.
@@ -23,7 +24,8 @@ impl ProgramsVerb {
             let programs = stages::programs_for(&shop, arch)?;
             for package in ["agent", "init"] {
                 let bytes = programs.read(package)?;
-                println!("{arch:6} {package:6} {:5.1} MB  {}", bytes.len() as f64 / 1e6, programs.of(package)?.display());
+                let (has, most) = (bytes.len() as f64 / 1e6, PROGRAM_MAX_BYTES as f64 / 1e6);
+                println!("{arch:6} {package:6} {has:5.1} MB (at most {most})  {}", programs.of(package)?.display());
             }
         }
         println!("\nNext: cargo xtask image BOARD");

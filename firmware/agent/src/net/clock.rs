@@ -13,6 +13,7 @@ const TIMESYNC: &str = "/run/systemd/timesync";
 
 /// The clock now. With timesyncd it is sure once that has synchronised; on a machine without it the clock is taken
 /// as kept by something else, unless it is before the floor.
+#[expect(clippy::disallowed_methods, reason = "to say whether the clock can be believed, for what expires")]
 pub fn now() -> Clock {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let kept = !Path::new(TIMESYNC).exists() || Path::new(TIMESYNC).join("synchronized").exists();

@@ -49,8 +49,10 @@ impl Place {
         }
         match self.read(tree, release) {
             Ok(found) => {
+                #[expect(clippy::disallowed_methods, reason = "of a file in the cache, and of nothing in it")]
+                let now = std::time::SystemTime::now();
                 // What is used stays; a cache that can't be written is good for reading.
-                let _ = std::fs::File::open(&self.file).and_then(|file| file.set_modified(std::time::SystemTime::now()));
+                let _ = std::fs::File::open(&self.file).and_then(|file| file.set_modified(now));
                 Some(found)
             }
             Err(error) => {

@@ -1,7 +1,8 @@
 //! `cargo xtask bench double`: the same plan built twice, far apart, and compared byte by byte.
 //!
 //! The two builds share the .debs alone. They differ in path, cache, time zone, locale, umask, number of processors and, inside every
-//! sandbox, in the clock (libfaketime).
+//! sandbox, in the clock (libfaketime); the builder's own code is kept from reading the clock by a lint (clippy.toml). That root and an
+//! ordinary user build the same is seen in each run of CI (`ci/check.sh`).
 
 use std::path::{Path, PathBuf};
 

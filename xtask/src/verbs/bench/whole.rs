@@ -8,8 +8,10 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::archive::{self, SUITE};
+use crate::compile::Programs;
 use crate::packages::cache::Cache;
 use crate::packages::lock::LockedPackage;
+use crate::plan::inputs::Inputs;
 use crate::plan::{Plan, Profile};
 use crate::sandbox::{Owners, Sandbox};
 use crate::stages::{self, Workshop};
@@ -21,6 +23,9 @@ use crate::verbs::plan::DEFAULT_FLAVOUR;
 const MOST_OF_PEER: f64 = 0.6;
 /// At most this part of the whole, when only the agent changed.
 const MOST_AGAIN: f64 = 0.2;
+
+/// The input that holds the agent's sources.
+const SOURCES: &str = "firmware";
 
 /// Times a whole image and mkosi's, turn by turn.
 #[derive(Args)]
@@ -57,6 +62,7 @@ impl Whole {
             std::os::unix::fs::symlink(shop.cache.root().join("debs"), own.path().join("debs"))?;
             let fresh = Workshop { cache: Cache::at(own.path())?, repo: shop.repo.clone(), tools: shop.tools.clone(), deb_mirror: None };
             cold.push(super::seconds(|| image(&fresh, &plan, &programs, own.path()))?);
+            let (plan, programs) = self.with_another_agent(&shop, &programs, turn, own.path())?;
             again.push(super::seconds(|| image(&fresh, &plan, &programs, own.path()))?);
         }
         let (theirs, cold, again) = (super::median(&theirs), super::median(&cold), super::median(&again));
@@ -84,8 +90,22 @@ impl Whole {
     }
 }
 
+impl Whole {
+    /// The plan and the programs after a change in the agent's sources: another build id, another agent.
+    fn with_another_agent(&self, shop: &Workshop, programs: &Programs, turn: usize, folder: &Path) -> Result<(Plan, Programs)> {
+        let change = |inputs: &mut Inputs| inputs.extend([(SOURCES.to_owned(), format!("{turn:064x}"))]);
+        let plan = crate::verbs::plan::make_with(&shop.repo, &self.board, &self.flavour, Profile::Dev, change)?;
+        let mut bytes = programs.read("agent")?;
+        // What follows an ELF file's last section changes nothing of what it does.
+        bytes.extend(turn.to_le_bytes());
+        let agent = folder.join("another-agent");
+        std::fs::write(&agent, bytes)?;
+        Ok((plan, Programs { agent, ..programs.clone() }))
+    }
+}
+
 /// All stages but the compiler, from .debs to the image file.
-fn image(shop: &Workshop, plan: &Plan, programs: &crate::compile::Programs, out: &Path) -> Result<()> {
+fn image(shop: &Workshop, plan: &Plan, programs: &Programs, out: &Path) -> Result<()> {
     let work = tempfile::tempdir_in(out)?;
     let devices = stages::drivers(shop, plan)?;
     let packages = stages::packages(shop, plan)?;
@@ -93,7 +113,7 @@ fn image(shop: &Workshop, plan: &Plan, programs: &crate::compile::Programs, out:
     let whole = stages::whole_tree(shop, plan, &packages, &delta)?;
     let root = stages::root(shop, plan, &whole, programs, devices)?;
     let partitions = stages::partitions(shop, plan, &whole, &root, programs, work.path())?;
-    stages::image(plan, &partitions, out, false)?;
+    stages::image(plan, partitions, out, false)?;
     Ok(())
 }
 
