@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use disks::{Disk, Found, Host, Written};
 use nix::fcntl::OFlag;
 
 use super::plan::DEFAULT_FLAVOUR;
-use crate::flash::{self, Choices, Disk, Found, Host, Load, Written};
+use crate::flash::{self, Choices, Load};
 use crate::trees::Trees;
 
 /// Writes a board's image onto a card, stick or disk, and reads it back. All that was on it is lost.
@@ -86,7 +87,7 @@ impl FlashVerb {
                 bail!("there is no `{}`; plug it in, or is it one of these?\n    {}", device.display(), known.join("\n    "))
             }
         };
-        let mounts = flash::judge(&disk, load.needs(), twice)?;
+        let mounts = disks::rules::judge(&disk, load.needs(), twice)?;
         crate::ui::say(&disk.shown());
         // Opened before anybody is asked, so that what can't be done is said first.
         let open = || File::options().read(true).write(true).custom_flags(OFlag::O_EXCL.bits()).open(device);

@@ -264,7 +264,9 @@ mod tests {
         let (stored, masked) = take(&stored, &preseed("c", "Europe/Madrid", "new"));
         assert_eq!(stored.values.hostname.as_ref().unwrap().as_str(), "b");
         assert_eq!(stored.sources["hostname"], "cloudy.toml");
-        assert!(stored.imager[imager::PRESEED].notes.contains(&"`hostname` stays as cloudy.toml has it, which has the last word".to_owned()));
+        assert!(
+            stored.imager[imager::PRESEED].notes.contains(&"`hostname` stays as cloudy.toml has it, which has the last word".to_owned())
+        );
         // What only Imager set, Imager may change.
         assert_eq!(stored.values.time_zone.as_ref().unwrap().as_str(), "Europe/Madrid");
         assert_eq!(stored.values.wifi.as_ref().unwrap().ssid.as_str(), "new");
@@ -276,7 +278,10 @@ mod tests {
             assert!(!String::from_utf8(text.unwrap()).unwrap().contains("horse"));
         }
         let notes = &stored.imager[imager::PRESEED].notes;
-        assert!(notes.iter().any(|note| note.starts_with("`wifi`")) && !notes.iter().any(|note| note.starts_with("`hostname`")), "{notes:?}");
+        assert!(
+            notes.iter().any(|note| note.starts_with("`wifi`")) && !notes.iter().any(|note| note.starts_with("`hostname`")),
+            "{notes:?}"
+        );
     }
 
     /// What is kept is read back.
