@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 
 use super::plan::DEFAULT_FLAVOUR;
 use crate::flash::{self, Choices, Load};
-use crate::trees::Trees;
+use crate::trees::{Trees, command};
 
 /// Writes a board's image onto a card, stick or disk, and reads it back. All that was on it is lost.
 #[derive(Args)]
@@ -72,7 +72,7 @@ impl FlashVerb {
         for disk in Host::here()?.disks()? {
             println!("  {}", line(&disk));
         }
-        println!("\nNext: cargo xtask flash {} /dev/DISK", self.board);
+        println!("\nNext: {}", command(&format!("flash {} /dev/DISK", self.board)));
         Ok(())
     }
 

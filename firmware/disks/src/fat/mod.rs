@@ -7,7 +7,8 @@
 mod names;
 #[cfg(feature = "read-fat")]
 mod read;
-#[cfg(all(test, feature = "read-fat"))]
+#[cfg(test)]
+#[cfg(feature = "read-fat")]
 mod tests;
 
 use std::collections::BTreeMap;
