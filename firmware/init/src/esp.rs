@@ -10,11 +10,14 @@ use contract::report::Failure;
 use nix::mount::MsFlags;
 
 use crate::mounts::{mount_at, unmount};
+use crate::rules::passed_over::Entry;
 use crate::seed::sync;
 
 const MOUNTED: &str = "/run/cloudy-boot/esp";
 /// A record is small; more than this is none.
 const RECORD_BYTES_MAX: usize = 64 << 10;
+/// So is an entry.
+const ENTRY_BYTES_MAX: usize = 64 << 10;
 
 /// The partition, mounted until this is dropped.
 pub struct Esp(());
@@ -34,11 +37,17 @@ impl Esp {
         Ok(Self(()))
     }
 
-    /// All entries of ours.
-    pub fn entries(&self) -> Vec<EntryName> {
-        let names = read_dir(Path::new(MOUNTED).join(ENTRIES_DIR)).into_iter().flatten().flatten();
-        let mut entries: Vec<_> = names.filter_map(|entry| EntryName::parse(entry.file_name().to_str()?)).collect();
-        entries.sort_by_key(|entry| entry.build);
+    /// All entries of ours, those too that can't be started.
+    pub fn entries(&self) -> Vec<Entry> {
+        let is_there = |path: &str| Path::new(MOUNTED).join(path).is_file();
+        let read_entry = |file: std::fs::DirEntry| {
+            let name = EntryName::parse(file.file_name().to_str()?)?;
+            let bytes = read(file.path()).ok().filter(|bytes| bytes.len() <= ENTRY_BYTES_MAX).unwrap_or_default();
+            Some(Entry::read(name, &String::from_utf8_lossy(&bytes), is_there))
+        };
+        let files = read_dir(Path::new(MOUNTED).join(ENTRIES_DIR)).into_iter().flatten().flatten();
+        let mut entries: Vec<_> = files.filter_map(read_entry).collect();
+        entries.sort_by_key(|entry| entry.name.build);
         entries
     }
 
