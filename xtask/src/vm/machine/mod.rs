@@ -25,6 +25,8 @@ pub enum DiskBus {
     Sata,
     /// A stick or a USB case.
     Usb,
+    /// A slot for SD cards, or soldered eMMC.
+    Sdhci,
     /// Virtual machines.
     Virtio,
 }
@@ -106,6 +108,8 @@ pub struct MachinePlan {
     pub disk_bus: DiskBus,
     /// Whether writes are logged beside each disk, so that a power cut can lose some.
     pub log_writes: bool,
+    /// The chipset's watchdog is there, and resets the machine.
+    pub watchdog: bool,
     /// What the clock says at the start (`1970-01-01T00:00:00`); the host's time without.
     pub clock: Option<String>,
     /// Loopback ports: where QEMU receives frames of the private link.
@@ -207,6 +211,11 @@ fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
     add("-device", "virtio-rng-pci".to_owned());
     if plan.model == Model::Pc {
         add("-global", "ICH9-LPC.disable_s3=1".to_owned());
+        // As most boards have it; QEMU's own is that the chipset refuses to be a watchdog.
+        if plan.watchdog {
+            add("-global", "ICH9-LPC.noreboot=off".to_owned());
+            add("-action", "watchdog=reset".to_owned());
+        }
         // Under Secure Boot only code in system management mode may change the firmware's variables.
         if plan.secure_boot {
             add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
@@ -218,6 +227,9 @@ fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
     }
     if plan.disk_bus == DiskBus::Usb {
         add("-device", "qemu-xhci,id=usb".to_owned());
+    }
+    if plan.disk_bus == DiskBus::Sdhci {
+        add("-device", "sdhci-pci".to_owned());
     }
     for (index, disk) in plan.disks.iter().enumerate() {
         let file = format!("driver=file,filename={LAB_INSIDE}/{disk},discard=unmap");
@@ -238,6 +250,8 @@ fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
                 DiskBus::Nvme => format!("nvme,serial=node{n}disk{index},{boot}"),
                 DiskBus::Sata => format!("ide-hd,bus=ide.{index},{boot}"),
                 DiskBus::Usb => format!("usb-storage,bus=usb.0,{boot}"),
+                // The firmware finds it by itself: the card of QEMU's has no place in the order of boots.
+                DiskBus::Sdhci => format!("sd-card,drive=disk{index}"),
                 DiskBus::Virtio => format!("virtio-blk-pci,{boot}"),
             },
         );
@@ -309,6 +323,7 @@ mod tests {
             disks: vec!["two.img".to_owned()],
             disk_bus: DiskBus::Nvme,
             log_writes: false,
+            watchdog: false,
             clock: None,
             link_local: 5001,
             link_hub: 5002,
