@@ -297,6 +297,8 @@ impl Stage<'_> {
             same_as,
             differs_from,
             input: Some(aside),
+            verdict: None,
+            show: false,
             seconds: step.seconds,
         })
     }
