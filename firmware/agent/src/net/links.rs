@@ -17,13 +17,16 @@ use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 /// Most connections kept open.
 const MAX_LINKS: usize = 12;
 /// How long a dial may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
-/// Datagrams kept for a member that is being dialled; older ones are dropped, as a network would.
+/// Datagrams kept for a member that is being dialled; older ones are dropped, as a network would. Streams that wait.
 const MAX_WAITING: usize = 8;
 /// How long the worse of two connections to one member stays open, so that what is under way ends.
 const DUPLICATE_GRACE: Duration = Duration::from_secs(3);
@@ -40,6 +43,7 @@ struct Link {
 #[derive(Default)]
 struct Dial {
     datagrams: Vec<Vec<u8>>,
+    streams: Vec<oneshot::Sender<Connection>>,
 }
 
 /// The open connections.
@@ -80,6 +84,26 @@ impl Links {
         self.open.get(node).filter(|link| link.conn.close_reason().is_none()).map(|link| link.conn.clone())
     }
 
+    /// The connection to a member, now or once it is dialled; an error at the other end if it can't be had.
+    pub fn connection(&mut self, to: NodeId, addresses: impl FnOnce() -> Vec<SocketAddr>) -> oneshot::Receiver<Connection> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(conn) = self.get(&to) {
+            self.used(&to);
+            let _gone = sender.send(conn);
+            return receiver;
+        }
+        self.dial(to, addresses);
+        if let Some(dial) = self.dials.get_mut(&to).filter(|dial| dial.streams.len() < MAX_WAITING) {
+            dial.streams.push(sender);
+        }
+        receiver
+    }
+
+    /// Who is linked.
+    pub fn linked_nodes(&self) -> Vec<NodeId> {
+        self.open.keys().copied().collect()
+    }
+
     /// Dials a member unless there is a connection or a dial under way. Ends in [`Event::Linked`] or [`Event::DialFailed`].
     pub fn dial(&mut self, node: NodeId, addresses: impl FnOnce() -> Vec<SocketAddr>) {
         if self.open.contains_key(&node) || self.dials.contains_key(&node) {
@@ -110,8 +134,11 @@ impl Links {
     pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
         conn.set_max_concurrent_bi_streams(MAX_STREAMS.into());
         tokio::spawn(serve(conn.clone(), node, self.events.clone()));
-        let waiting = self.dials.remove(&node).map(|dial| dial.datagrams).unwrap_or_default();
-        for bytes in waiting {
+        let waiting = self.dials.remove(&node).unwrap_or_default();
+        for stream in waiting.streams {
+            let _gone = stream.send(conn.clone());
+        }
+        for bytes in waiting.datagrams {
             if let Err(error) = conn.send_datagram(bytes.into()) {
                 log::debug!(node = node.short(), error:% = error; "a datagram was not sent");
             }
