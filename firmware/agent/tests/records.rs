@@ -50,8 +50,9 @@ fn view(agent: &Agent) -> Value {
 /// All say that all hold the same.
 fn agree(agents: &[Agent]) {
     let words = format!("{0} of {0} nodes hold this view", agents.len());
+    let mut views = Vec::new();
     wait("all hold the same view", || {
-        let views: Vec<Value> = agents.iter().map(view).collect();
+        views = agents.iter().map(view).collect();
         views
             .iter()
             .all(|view| view["words"] == words.as_str() && view["root"] == views[0]["root"] && view["phase"] == "open")

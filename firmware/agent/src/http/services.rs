@@ -76,18 +76,16 @@ fn refused(refused: &Refused) -> Response {
     refuse(status, refused)
 }
 
-fn registry(app: &App) -> Result<Registry, Response> {
-    app.registry().ok_or_else(|| {
-        refuse(
-            StatusCode::CONFLICT,
-            "this node belongs to no microcloud, so there are no records: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)",
-        )
-    })
+fn no_community() -> Response {
+    refuse(
+        StatusCode::CONFLICT,
+        "this node belongs to no microcloud, so there are no records: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)",
+    )
 }
 
 /// A page of services, with how their nodes are.
 pub async fn find(app: &App, query: &Search) -> Result<Page, Response> {
-    let found = registry(app)?.search(query).await.map_err(|error| refused(&error))?;
+    let found = app.registry().ok_or_else(no_community)?.search(query).await.map_err(|error| refused(&error))?;
     let mut page = found.map_err(|words| refuse(StatusCode::BAD_REQUEST, words))?;
     if let Some(view) = app.view() {
         page.services.iter_mut().for_each(|service| say_state(service, &view));
@@ -106,7 +104,7 @@ async fn search(State(app): State<Arc<App>>, query: Result<Query<Search>, QueryR
 }
 
 async fn agreement(State(app): State<Arc<App>>) -> Answer<Agreement> {
-    let registry = registry(&app)?;
+    let registry = app.registry().ok_or_else(no_community)?;
     let holder_ids = registry.holders().await.map_err(|error| refused(&error))?;
     let view = registry.view();
     Ok(Json(Agreement { words: view.words(), view, holder_ids }))
@@ -114,7 +112,7 @@ async fn agreement(State(app): State<Arc<App>>) -> Answer<Agreement> {
 
 /// Changes as they come, as server-sent events: `changed` with node and records, `missed` when the watcher was too slow.
 async fn watch(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Response> {
-    let registry = registry(&app)?;
+    let registry = app.registry().ok_or_else(no_community)?;
     let Ok(permit) = app.watchers().try_acquire_owned() else {
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "too many watch already: try again later"));
     };
@@ -140,14 +138,14 @@ async fn publish(State(app): State<Arc<App>>, Path(key): Path<String>, Json(draf
 
 async fn keep(app: &App, key: String, draft: Draft, new: bool) -> Answer<Kept> {
     let service = draft.service(&key).map_err(|words| refuse(StatusCode::UNPROCESSABLE_ENTITY, words))?;
-    let registry = registry(app)?;
+    let registry = app.registry().ok_or_else(no_community)?;
     let order = registry.publish(&key, &service, new).await.map_err(|error| refused(&error))?;
     let order = order.ok_or_else(|| refuse(StatusCode::CONFLICT, format!("`{key}` is published here already: PUT changes it")))?;
     Ok(Json(kept(&registry, key, order)))
 }
 
 async fn withdraw(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answer<Kept> {
-    let registry = registry(&app)?;
+    let registry = app.registry().ok_or_else(no_community)?;
     let order = registry.withdraw(&key).await.map_err(|error| refused(&error))?;
     let order = order.ok_or_else(|| refuse(StatusCode::NOT_FOUND, format!("this node publishes no `{key}`")))?;
     Ok(Json(kept(&registry, key, order)))

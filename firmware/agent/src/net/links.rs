@@ -28,6 +28,8 @@ const MAX_LINKS: usize = 12;
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 /// Datagrams kept for a member that is being dialled; older ones are dropped, as a network would. Streams that wait.
 const MAX_WAITING: usize = 8;
+/// Two connections to one member that came up within so long were dialled from both ends at once.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// How long the worse of two connections to one member stays open, so that what is under way ends.
 const DUPLICATE_GRACE: Duration = Duration::from_secs(3);
 /// Streams of one member served at once.
@@ -36,7 +38,14 @@ const MAX_STREAMS: u32 = 4;
 struct Link {
     conn: Connection,
     dialled: bool,
+    since: Instant,
     used: Instant,
+}
+
+impl Link {
+    fn is_open(&self) -> bool {
+        self.conn.close_reason().is_none()
+    }
 }
 
 /// What waits for a dial.
@@ -81,7 +90,7 @@ impl Links {
 
     /// The open connection to a member.
     pub fn get(&self, node: &NodeId) -> Option<Connection> {
-        self.open.get(node).filter(|link| link.conn.close_reason().is_none()).map(|link| link.conn.clone())
+        self.open.get(node).filter(|link| link.is_open()).map(|link| link.conn.clone())
     }
 
     /// The connection to a member, now or once it is dialled; an error at the other end if it can't be had.
@@ -129,8 +138,9 @@ impl Links {
         self.dials.remove(node);
     }
 
-    /// Takes a new connection, and gives it what waited for it. Of two connections to one member, the one that the
-    /// node with the smaller id dialled is kept by both; the other is closed by the side that dialled it.
+    /// Takes a new connection, and gives it what waited for it. It takes the place of an older one: whoever dials has
+    /// none, so the older is of an earlier life. Of two that were dialled at once, the one that the node with the smaller
+    /// id dialled is kept by both. The other is closed by the side that dialled it.
     pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
         conn.set_max_concurrent_bi_streams(MAX_STREAMS.into());
         tokio::spawn(serve(conn.clone(), node, self.events.clone()));
@@ -143,10 +153,13 @@ impl Links {
                 log::debug!(node = node.short(), error:% = error; "a datagram was not sent");
             }
         }
-        let new = Link { conn, dialled, used: Instant::now() };
+        let now = Instant::now();
+        let new = Link { conn, dialled, since: now, used: now };
         let kept_direction = self.me < node;
         let worse = match self.open.remove(&node) {
-            Some(old) if old.conn.close_reason().is_none() && old.dialled == kept_direction && new.dialled != kept_direction => {
+            Some(old)
+                if old.is_open() && old.since.elapsed() < AT_ONCE && old.dialled == kept_direction && new.dialled != kept_direction =>
+            {
                 self.open.insert(node, old);
                 Some(new)
             }

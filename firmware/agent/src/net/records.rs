@@ -19,6 +19,12 @@ pub(super) struct SaidFacts {
     writing: Option<(Facts, oneshot::Receiver<Result<Order, Refused>>)>,
 }
 
+impl SaidFacts {
+    fn is_silent(&self) -> bool {
+        self.said.is_none() && self.writing.is_none()
+    }
+}
+
 impl State {
     /// Opens the records of the community.
     pub(super) fn open_registry(&mut self, community: CommunityId) -> Result<()> {
@@ -45,6 +51,14 @@ impl State {
 
     /// Tells the registry who is a member and who is there, if that has changed. A full queue is tried again.
     pub(super) fn tell_registry(&mut self) {
+        let new_here = self.members_stale && self.said_facts.is_silent();
+        self.tell_members_and_peers();
+        if new_here {
+            self.say_facts();
+        }
+    }
+
+    fn tell_members_and_peers(&mut self) {
         let registry = self.registry.borrow();
         let (Some(registry), Some(node)) = (registry.as_ref(), &self.node) else { return };
         if self.members_stale {
