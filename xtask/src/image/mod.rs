@@ -11,4 +11,6 @@ mod tests;
 
 pub use assemble::{Begun, Image, Partitions, assemble};
 pub use disks::parts::{boot_part, config_files, config_part, empty_boot_part, esp_part, state_part};
-pub use disks::{Part, Window, fat};
+#[cfg(test)]
+use disks::Part;
+pub use disks::{Window, fat};

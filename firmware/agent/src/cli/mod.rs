@@ -2,6 +2,7 @@
 
 mod install;
 mod print;
+mod share;
 
 use crate::client::Client;
 use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest};
@@ -132,6 +133,12 @@ enum Verb {
         /// The disk's name, after `erase-` where what is on it may be lost.
         instance: String,
     },
+    /// Publish a service of this node to the microcloud, or say something else of it.
+    Publish(share::Publish),
+    /// Take a service of this node back.
+    Withdraw(share::Withdraw),
+    /// Search what the nodes of the microcloud publish.
+    Search(share::Find),
     /// Start, stop or restart a unit, and wait for the result.
     Unit {
         /// What to do.
@@ -258,6 +265,9 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
             let said = if minutes == 0 { "The door is closed.".to_owned() } else { format!("The door is open for {minutes} minutes.") };
             local.show(&answer, |_| Ok(said))?;
         }
+        Verb::Publish(publish) => publish.run().await?,
+        Verb::Withdraw(withdraw) => withdraw.run().await?,
+        Verb::Search(find) => find.run().await?,
         Verb::Unit { action, unit, local } => {
             let answer = local.client().post("/api/v1/unit", &UnitRequest { unit, action }).await?;
             local.show(&answer, |_| Ok("Done.".to_owned()))?;
