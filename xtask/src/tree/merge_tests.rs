@@ -226,7 +226,8 @@ fn trees() -> impl Strategy<Value = Tree> {
     prop::collection::vec(one, 0..14).prop_map(|all| {
         let mut tree = Tree::default();
         for (path, leaf, mode, uid) in all {
-            let below_a_file = path.match_indices('/').any(|(at, _)| tree.get(&path[..at]).is_some_and(|e| !matches!(e.kind, Kind::Directory)));
+            let below_a_file =
+                path.match_indices('/').any(|(at, _)| tree.get(&path[..at]).is_some_and(|e| !matches!(e.kind, Kind::Directory)));
             if below_a_file || tree.get(&path).is_some() {
                 continue;
             }

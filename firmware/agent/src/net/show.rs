@@ -89,7 +89,10 @@ impl State {
         problems.extend(self.registry.borrow().as_ref().map(|registry| registry.view().problems()).unwrap_or_default());
         let refusals = self.refusals.iter();
         problems.extend(refusals.map(|(node, words)| {
-            format!("the member {} does not let this node in: {words}; ask an admin, and join with a new invite if this node was removed", node.short())
+            format!(
+                "the member {} does not let this node in: {words}; ask an admin, and join with a new invite if this node was removed",
+                node.short()
+            )
         }));
         problems
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::board::Arch;
-use crate::packages::lock::{self, Lock};
+use crate::packages::lock::{self, Lock, LockedPackage};
 use crate::packages::resolve::{self, Means, Update, Wanted};
 
 /// Every `images/tools/NAME.toml`: trees first, since layers stand on them.
@@ -148,7 +148,6 @@ fn same_version(package: &LockedPackage, whole: &Lock, file: &str) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::lock::LockedPackage;
 
     fn package(name: &str, version: &str, arch: &str) -> LockedPackage {
         LockedPackage {
