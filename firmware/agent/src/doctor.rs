@@ -274,6 +274,7 @@ mod tests {
             me: Me { id: String::new(), name: "a".to_owned(), version: String::new(), addresses: vec![], epoch: 1 },
             community: None,
             members: vec![],
+            records: None,
             joining: Some(JoinState {
                 what: "a community".to_owned(),
                 attempts: 3,

@@ -53,7 +53,7 @@ impl Cache {
     }
 
     /// Where the .deb with this sha256 stands.
-    pub(super) fn deb_path(&self, sha256: &str) -> PathBuf {
+    pub(crate) fn deb_path(&self, sha256: &str) -> PathBuf {
         spread(self.debs(), sha256, "deb")
     }
 
@@ -63,7 +63,7 @@ impl Cache {
     }
 
     /// Where the unpacked data tar of the .deb with this sha256 stands.
-    pub(super) fn tar_path(&self, sha256: &str) -> PathBuf {
+    pub(crate) fn tar_path(&self, sha256: &str) -> PathBuf {
         spread(self.tars(), sha256, "tar")
     }
 

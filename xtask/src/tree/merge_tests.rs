@@ -197,9 +197,9 @@ fn an_overlay_is_root_s_with_modes_from_the_executable_bit() {
     std::fs::create_dir_all(top.join("etc/new")).unwrap();
     for (path, mode) in [("etc/a", 0o664), ("etc/new/run", 0o750), ("etc/kept", 0o600)] {
         std::fs::write(top.join(path), path).unwrap();
-        std::fs::set_permissions(top.join(path), PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::set_permissions(top.join(path), std::fs::Permissions::from_mode(mode)).unwrap();
     }
-    std::fs::set_permissions(top.join("etc/new"), PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::set_permissions(top.join("etc/new"), std::fs::Permissions::from_mode(0o700)).unwrap();
     std::os::unix::fs::symlink("/dev/null", top.join("etc/off")).unwrap();
     let there = Entry { mode: 0o1777, gid: 5, ..folder() };
     let mut all = tree(&[("etc", there), ("etc/kept", Entry { uid: 9, ..file("shipped") })]);
