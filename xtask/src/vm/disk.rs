@@ -30,6 +30,12 @@ pub fn make(image: &Path, disk: &Path, bytes: u64) -> Result<()> {
     copy_data(&from, &to, len).with_context(|| format!("failed to copy the image to `{}`", disk.display()))
 }
 
+/// Makes a disk of `bytes` with nothing on it.
+pub fn make_blank(disk: &Path, bytes: u64) -> Result<()> {
+    let made = File::create(disk).and_then(|file| file.set_len(bytes));
+    made.with_context(|| format!("failed to make the disk `{}`", disk.display()))
+}
+
 /// Copies a disk; holes stay holes.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let source = File::open(from).with_context(|| format!("failed to open the disk `{}`", from.display()))?;

@@ -131,16 +131,40 @@ impl Lab {
         Disk::open(&node.disk()?)
     }
 
-    /// Puts a further disk into a node that is off, with the image on it and nothing else, as large as `disk_gb` says.
-    pub fn add_disk(&mut self, name: &str, disk_gb: u32) -> Result<()> {
+    /// Puts a further disk into a node that is off, as large as `disk_gb` says: with the image on it and nothing else, or blank.
+    pub fn add_disk(&mut self, name: &str, disk_gb: u32, blank: bool) -> Result<()> {
         let (image, folder) = (self.image.clone(), self.folder.clone());
         let (_, node) = self.node(name)?;
         if node.is_on()? {
             bail!("node {name} is on; switch it off before its disks are changed");
         }
-        let disk = disk_name(name, node.plan.disks.len() + 1);
-        disk::make(&image, &folder.join(&disk), disk_bytes(node.plan.model, disk_gb))?;
+        let numbers = 1..;
+        let free = numbers.map(|number| disk_name(name, number)).find(|disk| !node.plan.disks.contains(disk));
+        let disk = free.context("no name is left for a disk")?;
+        let bytes = disk_bytes(node.plan.model, disk_gb);
+        if blank {
+            disk::make_blank(&folder.join(&disk), bytes)?;
+        } else {
+            disk::make(&image, &folder.join(&disk), bytes)?;
+        }
         node.plan.disks.push(disk);
+        Ok(())
+    }
+
+    /// Takes the first disk out of a node that is off; the next one takes its place.
+    pub fn remove_disk(&mut self, name: &str) -> Result<()> {
+        let folder = self.folder.clone();
+        let (_, node) = self.node(name)?;
+        if node.is_on()? {
+            bail!("node {name} is on; switch it off before its disks are changed");
+        }
+        if node.plan.disks.len() < 2 {
+            bail!("node {name} would have no disk left");
+        }
+        let taken = node.plan.disks.remove(0);
+        for file in super::node::files_of(&taken) {
+            let _ = fs::remove_file(folder.join(file));
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Visits to a running node from outside: its page by HTTP, a command by ssh.
+//! Visits to a node from outside: its page by HTTP, a command by ssh; while it is off, its data by debugfs.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -87,6 +87,22 @@ pub fn run(emulator: &Emulator, lab: &Path, port: u16, command: &str, input: Opt
     words.extend([format!("{SSH_USER}@127.0.0.1"), command.to_owned()]);
     let (status, output, errors) = finish(emulator, lab, &words, "ssh", input, limit)?;
     Ok(Ended { status, output, errors })
+}
+
+/// Changes the ext4 file system at byte `offset` of a disk (a file of the lab) by commands of debugfs(8), which says what went
+/// wrong on stderr and ends well all the same.
+pub fn debugfs(emulator: &Emulator, lab: &Path, disk: &str, offset: u64, commands: &[String]) -> Result<()> {
+    const COMMANDS: &str = "debugfs.commands";
+    fs::write(lab.join(COMMANDS), commands.iter().map(|command| format!("{command}\n")).collect::<String>())?;
+    let device = format!("{LAB_INSIDE}/{disk}?offset={offset}");
+    let words = ["debugfs".to_owned(), "-w".to_owned(), "-f".to_owned(), format!("{LAB_INSIDE}/{COMMANDS}"), device];
+    let (status, _, errors) = finish(emulator, lab, &words, "debugfs", None, Duration::from_secs(ATTEMPT_SECONDS))?;
+    // Its first line is its version.
+    let wrong: Vec<&str> = errors.lines().filter(|line| !line.starts_with("debugfs 1.")).collect();
+    if status != Some(0) || !wrong.is_empty() {
+        bail!("debugfs failed: {}", wrong.join("; "));
+    }
+    Ok(())
 }
 
 /// Runs a program of the tools tree to its end or to the limit: status, stdout, stderr.

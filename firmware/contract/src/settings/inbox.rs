@@ -138,7 +138,14 @@ fn secret<'a>(values: &'a Settings, key: &str) -> Option<&'a str> {
 }
 
 /// Lays what the file says over what is kept. What the file does not say stays as it is.
-fn merge(stored: &mut Stored, new: Settings, kept: &[&str], source: &str) {
+///
+/// A file of Raspberry Pi Imager's sets only what nobody else has set, also where it comes later than that: `cloudy.toml` has
+/// the last word. Where that matters, the file's notes say so.
+fn merge(stored: &mut Stored, mut new: Settings, kept: &[&str], source: &str) {
+    if imager::FILES.contains(&source) {
+        let overruled = yield_to_others(stored, &mut new);
+        stored.inbox_mut(source).notes.extend(overruled);
+    }
     let Stored { values, sources, .. } = stored;
     let mut lay = |key: &str| {
         sources.insert(key.to_owned(), source.to_owned());
@@ -184,6 +191,30 @@ fn merge(stored: &mut Stored, new: Settings, kept: &[&str], source: &str) {
     });
 }
 
+/// Takes out of `new`, which a file of Imager's says, whatever another source has set; says each value that would have
+/// changed. Imager knows these keys and no others.
+fn yield_to_others(stored: &Stored, new: &mut Settings) -> Vec<String> {
+    let mut said = Vec::new();
+    macro_rules! give_way {
+        ($field:ident, $key:literal) => {
+            if let Some(owner) = stored.sources.get($key)
+                && !imager::FILES.contains(&owner.as_str())
+                && let Some(value) = new.$field.take()
+                && stored.values.$field.as_ref() != Some(&value)
+            {
+                said.push(format!("`{}` stays as {owner} has it, which has the last word", $key));
+            }
+        };
+    }
+    give_way!(hostname, "hostname");
+    give_way!(time_zone, "time-zone");
+    give_way!(ssh_keys, "ssh-keys");
+    give_way!(network, "network");
+    give_way!(interfaces, "interfaces");
+    give_way!(wifi, "wifi");
+    said
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +244,44 @@ mod tests {
         assert_eq!(second.values.hostname.as_ref().unwrap().as_str(), "b");
         assert_eq!(decide(&second, Some(&masked), imager::PRESEED), Step::Nothing, "and it is not taken back at the next start");
         assert_eq!(again(&second), second);
+    }
+
+    #[test]
+    fn a_later_file_of_imager_s_changes_nothing_that_cloudy_toml_set() {
+        let preseed = |hostname: &str, zone: &str, ssid: &str| {
+            format!(
+                "[system]\nhostname = \"{hostname}\"\n[wlan]\nssid = \"{ssid}\"\npassword = \"correct horse\"\ncountry = \"ES\"\n\
+                 [locale]\ntimezone = \"{zone}\"\n"
+            )
+        };
+        let take = |stored: &Stored, text: &str| match decide(stored, Some(text.as_bytes()), imager::PRESEED) {
+            Step::Keep(next, masked) => (*next, masked),
+            other => panic!("{other:?}"),
+        };
+        let (stored, _) = take(&Stored::default(), &preseed("a", "UTC", "old"));
+        let (stored, _) = keep(&stored, "hostname = \"b\"\n");
+        // A card that is flashed anew, or a file that is put there by hand: new to the node, later than cloudy.toml.
+        let (stored, masked) = take(&stored, &preseed("c", "Europe/Madrid", "new"));
+        assert_eq!(stored.values.hostname.as_ref().unwrap().as_str(), "b");
+        assert_eq!(stored.sources["hostname"], "cloudy.toml");
+        assert!(
+            stored.imager[imager::PRESEED].notes.contains(&"`hostname` stays as cloudy.toml has it, which has the last word".to_owned())
+        );
+        // What only Imager set, Imager may change.
+        assert_eq!(stored.values.time_zone.as_ref().unwrap().as_str(), "Europe/Madrid");
+        assert_eq!(stored.values.wifi.as_ref().unwrap().ssid.as_str(), "new");
+        // A Wi-Fi that gives way leaves no key in the file.
+        let (stored, _) = keep(&stored, SECRET);
+        let (stored, masked_again) = take(&stored, &preseed("a", "UTC", "third"));
+        assert_eq!(stored.values.wifi.as_ref().unwrap().ssid.as_str(), "x");
+        for text in [masked, masked_again] {
+            assert!(!String::from_utf8(text.unwrap()).unwrap().contains("horse"));
+        }
+        let notes = &stored.imager[imager::PRESEED].notes;
+        assert!(
+            notes.iter().any(|note| note.starts_with("`wifi`")) && !notes.iter().any(|note| note.starts_with("`hostname`")),
+            "{notes:?}"
+        );
     }
 
     /// What is kept is read back.

@@ -119,6 +119,10 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
         RawStep::CorruptFile(corrupt) => {
             globset::Glob::new(&corrupt.path)?;
         }
+        RawStep::EditData(edit) => {
+            ensure!(!edit.commands.is_empty(), "it has no commands");
+            ensure!(edit.commands.iter().all(|command| !command.contains('\n')), "a command is one line");
+        }
         RawStep::CorruptBytes(corrupt) => ensure!(corrupt.offset % 512 == 0, "{} is no multiple of 512", corrupt.offset),
         RawStep::Start(_)
         | RawStep::PowerCut(_)
@@ -128,6 +132,7 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
         | RawStep::AssertNoSerial(_)
         | RawStep::WaitOff(_)
         | RawStep::AddDisk(_)
+        | RawStep::RemoveDisk(_)
         | RawStep::CutLink(_)
         | RawStep::HealLink(_)
         | RawStep::Screenshot(_) => {}
@@ -182,7 +187,9 @@ impl RawStep {
             Self::CorruptFile(_) => "corrupt-file",
             Self::CorruptBytes(_) => "corrupt-bytes",
             Self::AddSlot(_) => "add-slot",
+            Self::EditData(_) => "edit-data",
             Self::AddDisk(_) => "add-disk",
+            Self::RemoveDisk(_) => "remove-disk",
             Self::Screenshot(_) => "screenshot",
         }
     }
@@ -195,7 +202,9 @@ impl RawStep {
             | Self::Reset(step)
             | Self::CutLink(step)
             | Self::HealLink(step)
-            | Self::AddDisk(step) => Some(&step.node),
+            | Self::RemoveDisk(step) => Some(&step.node),
+            Self::EditData(step) => Some(&step.node),
+            Self::AddDisk(step) => Some(&step.node),
             Self::PowerOff(step) | Self::WaitOff(step) => Some(&step.node),
             Self::PowerCutRandom(step) => Some(&step.node),
             Self::WaitSerial(step) => Some(&step.node),
@@ -222,6 +231,7 @@ impl RawStep {
             Self::CorruptBytes(step) => format!("byte {} of {}", step.offset, step.partition),
             Self::PowerCutRandom(step) => format!("{} times", step.times),
             Self::WriteConfig(step) => step.name.clone(),
+            Self::EditData(step) => format!("`{}`", step.commands.join("; ")),
             _ => String::new(),
         };
         format!("{} {} {what}", self.verb(), self.node().unwrap_or_default()).trim_end().to_owned()

@@ -107,8 +107,12 @@ pub enum RawStep {
     AddSlot(AddSlot),
     /// Overwrites a sector of a partition of a node that is off.
     CorruptBytes(CorruptBytes),
-    /// Puts a further disk, with the same image on it, into a node that is off.
-    AddDisk(OneNode),
+    /// Changes the data partition of a node that is off, by commands of debugfs(8).
+    EditData(EditData),
+    /// Puts a further disk into a node that is off.
+    AddDisk(AddDisk),
+    /// Takes the first disk out of a node that is off.
+    RemoveDisk(OneNode),
     /// Takes a picture of a node's screen.
     Screenshot(Screenshot),
 }
@@ -279,6 +283,29 @@ pub struct CorruptBytes {
     pub partition: String,
     /// Where in it the sector begins, in bytes.
     pub offset: u64,
+}
+
+/// See [`RawStep::EditData`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EditData {
+    /// Which node.
+    pub node: String,
+    /// The commands; any that says something went wrong fails the step.
+    pub commands: Vec<String>,
+}
+
+/// See [`RawStep::AddDisk`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AddDisk {
+    /// Which node.
+    pub node: String,
+    /// As it comes from the shop, rather than with the node's image on it.
+    #[serde(default)]
+    pub blank: bool,
+    /// Its size in 10^9 bytes; as large as a node's without.
+    pub gb: Option<u32>,
 }
 
 /// See [`RawStep::AddSlot`].

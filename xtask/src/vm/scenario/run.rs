@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use contract::boot::BuildId;
+use contract::gpt::SECTOR_BYTES;
 
 use super::super::disk::damaged;
 use super::super::emulator::Emulator;
@@ -127,7 +128,9 @@ impl Stage<'_> {
             RawStep::CorruptFile(step) => self.corrupt_file(step),
             RawStep::CorruptBytes(step) => self.lab.disk(&step.node)?.write_at(&step.partition, step.offset, &[0x5a; 512]),
             RawStep::AddSlot(step) => self.add_slot(step),
-            RawStep::AddDisk(step) => self.lab.add_disk(&step.node, DISK_GB),
+            RawStep::EditData(step) => self.edit_data(&step.node, &step.commands),
+            RawStep::AddDisk(step) => self.lab.add_disk(&step.node, step.gb.unwrap_or(DISK_GB), step.blank),
+            RawStep::RemoveDisk(step) => self.lab.remove_disk(&step.node),
             RawStep::Screenshot(step) => {
                 self.lab.node(&step.node)?.1.screenshot(&step.name)?;
                 Ok(())
@@ -242,6 +245,13 @@ impl Stage<'_> {
             files.push((path, content));
         }
         disk.replace_files(&step.partition, files)
+    }
+
+    fn edit_data(&mut self, name: &str, commands: &[String]) -> Result<()> {
+        let offset = self.lab.disk(name)?.first_sector("data")? * SECTOR_BYTES as u64;
+        let folder = self.lab.folder().to_owned();
+        let disk = self.lab.node(name)?.1.plan.disks.first().context("the node has no disk")?.clone();
+        visit::debugfs(self.emulator, &folder, &disk, offset, commands)
     }
 
     fn add_slot(&mut self, step: &AddSlot) -> Result<()> {
