@@ -73,8 +73,55 @@ fn put(mbr: &mut [u8; SECTOR_BYTES], index: usize, kind: u8, first: u32, sectors
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::guid::Guid;
+
+    fn config(first: u64, last: u64) -> Partition {
+        Partition { kind: Guid(1), guid: Guid(2), first, last, attributes: 0, name: "config".to_owned() }
+    }
+
+    /// Type, first sector, sectors of an entry, as a firmware reads it.
+    fn entry(mbr: &[u8], index: usize) -> (u8, u64, u64) {
+        let entry = &mbr[446 + 16 * index..][..16];
+        let number = |bytes: &[u8]| u64::from(u32::from_le_bytes(bytes.try_into().unwrap()));
+        (entry[4], number(&entry[8..12]), number(&entry[12..16]))
+    }
+
+    proptest! {
+        #[test]
+        fn any_config_partition_that_fits_is_shown_and_all_before_it_is_the_gpts(
+            first in prop_oneof![34u64..5000, 34u64..=u64::from(u32::MAX)],
+            sectors in prop_oneof![1u64..5000, 1u64..=u64::from(u32::MAX)],
+        ) {
+            let mbr = hybrid(&config(first, first + sectors - 1)).unwrap();
+            prop_assert_eq!(entry(&mbr, 0), (0x0c, first, sectors));
+            // From the GPT's own sector up to the partition: neither over it, nor leaving a sector out.
+            prop_assert_eq!(entry(&mbr, 1), (0xee, 1, first - 1));
+            prop_assert!(mbr[446 + 32..510].iter().all(|byte| *byte == 0));
+            prop_assert!(mbr[..446].iter().all(|byte| *byte == 0), "no boot code");
+            prop_assert!(announces_gpt(&mbr));
+            // No entry is bootable, and none names a cylinder that the sector numbers contradict.
+            prop_assert_eq!((mbr[446], mbr[462]), (0, 0));
+        }
+
+        #[test]
+        fn what_32_bits_cannot_name_is_refused(first in (1u64 << 32)..u64::MAX / 2, sectors in 1u64..1 << 40, small in 34u64..5000) {
+            prop_assert!(hybrid(&config(first, first + sectors - 1)).is_err());
+            prop_assert!(hybrid(&config(small, small + (1 << 32) + sectors)).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let _ = announces_gpt(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_partition_that_is_none_is_refused() {
+        assert!(hybrid(&config(0, 10)).is_err());
+    }
 
     #[test]
     fn the_protective_one_fits_every_disk() {
@@ -88,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_hybrid_one_shows_the_first_partition() {
-        let mut config = Partition { kind: Guid(1), guid: Guid(2), first: 2048, last: 4095, attributes: 0, name: "config".to_owned() };
+        let mut config = config(2048, 4095);
         let mbr = hybrid(&config).unwrap();
         assert_eq!(mbr[446..462], [0, 0xfe, 0xff, 0xff, 0x0c, 0xfe, 0xff, 0xff, 0, 8, 0, 0, 0, 8, 0, 0]);
         assert_eq!(mbr[462..478], [0, 0, 2, 0, 0xee, 0xfe, 0xff, 0xff, 1, 0, 0, 0, 0xff, 7, 0, 0]);

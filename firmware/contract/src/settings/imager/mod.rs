@@ -5,6 +5,7 @@
 //! which of Imager's choices mean something here.
 
 mod cloud;
+mod first_run;
 mod node;
 mod preseed;
 #[cfg(test)]
@@ -23,7 +24,7 @@ pub const USER_DATA: &str = "user-data";
 pub const NETWORK_CONFIG: &str = "network-config";
 /// cloud-init's name for one flashing: nothing of it is a setting.
 pub const META_DATA: &str = "meta-data";
-/// The script of Imager's oldest format: never run.
+/// The script of Imager's oldest format: never run, and its secrets are overwritten.
 pub const FIRST_RUN: &str = "firstrun.sh";
 /// All of them, in the order in which they are read; `cloudy.toml` comes after and has the last word.
 pub const FILES: [&str; 5] = [PRESEED, USER_DATA, NETWORK_CONFIG, META_DATA, FIRST_RUN];
@@ -42,7 +43,10 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Parsed, Vec<Mistake>> {
         }
         USER_DATA => cloud::user(&node::of_yaml(text)?, &mut found),
         NETWORK_CONFIG => cloud::network(&node::of_yaml(text)?, &mut found),
-        FIRST_RUN => found.note(0, "this script is not run: flash the image by its .rpi-imager-manifest, or write cloudy.toml"),
+        FIRST_RUN => {
+            found.note(0, "this script is not run: flash the image by its .rpi-imager-manifest, or write cloudy.toml");
+            found.secrets.extend(first_run::secrets(text));
+        }
         _ => {}
     }
     Ok(found.finish())
