@@ -149,8 +149,12 @@ mod tests {
     /// Puts a package with one file, whose folder has this mode, into the cache; `more` are further control fields.
     fn package(cache: &Cache, name: &str, mode: u32, path: &str, content: &str, more: &str) -> LockedPackage {
         let control = format!("Package: {name}\nVersion: 1.0-1\nArchitecture: all\n{more}Description: test\n");
-        let control = tar_of(&[("./control", Regular, 0o644, "", control.as_bytes())]);
-        let data = tar_of(&[("./", Directory, 0o755, "", b""), ("./etc", Directory, mode, "", b""), (path, Regular, 0o644, "", content.as_bytes())]);
+        let control = tar_of(&[("./", Directory, 0o755, "", b""), ("./control", Regular, 0o644, "", control.as_bytes())]);
+        let data = tar_of(&[
+            ("./", Directory, 0o755, "", b""),
+            ("./etc", Directory, mode, "", b""),
+            (path, Regular, 0o644, "", content.as_bytes()),
+        ]);
         let deb = ar_of(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &data)]);
         let package = locked(name, &deb);
         let path = cache.deb_path(&package.sha256);

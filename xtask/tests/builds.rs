@@ -62,7 +62,10 @@ fn a_killed_build_leaves_no_half_image_and_two_at_once_make_the_same() {
     // Each stage's seconds are reported, and they are those of this build.
     let seconds = first["seconds"].as_object().unwrap();
     for stage in STAGES {
-        assert!(seconds.get(stage).and_then(serde_json::Value::as_f64).is_some_and(|seconds| (0.0..PATIENCE.as_secs_f64()).contains(&seconds)), "{stage}: {seconds:?}");
+        assert!(
+            seconds.get(stage).and_then(serde_json::Value::as_f64).is_some_and(|seconds| (0.0..PATIENCE.as_secs_f64()).contains(&seconds)),
+            "{stage}: {seconds:?}"
+        );
     }
     let image = PathBuf::from(first["image"].as_str().unwrap());
     let kept = image.with_extension("kept");

@@ -35,11 +35,15 @@ fn two_nodes_are_shown_until_ctrl_c() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut pages = Vec::new();
     for line in lines.by_ref().take_while(|line| !line.starts_with("Ctrl-C")) {
-        pages.extend(line.trim().strip_prefix("page").map(|page| page.trim().trim_start_matches("http://").trim_end_matches('/').to_owned()));
+        pages.extend(
+            line.trim().strip_prefix("page").map(|page| page.trim().trim_start_matches("http://").trim_end_matches('/').to_owned()),
+        );
     }
     assert_eq!(pages.len(), 2, "the verb ended, or names no pages");
     let begun = Instant::now();
-    let ready = |page: &String| get(page).is_some_and(|text| text.starts_with("HTTP/1.1 200") && text.contains("node-1") && text.contains("node-2"));
+    let ready = |page: &String| {
+        get(page).is_some_and(|text| text.starts_with("HTTP/1.1 200") && text.contains("node-1") && text.contains("node-2"))
+    };
     while !pages.iter().all(ready) {
         if begun.elapsed() > PATIENCE || child.try_wait().unwrap().is_some() {
             let _ = child.kill();

@@ -204,7 +204,10 @@ impl Lock {
         lock.sort();
         let mut text = format!("# Made by `cargo xtask lock`: change image.toml or a family, then run it again.\nepoch = {}\n", lock.epoch);
         if let Some(asked) = &lock.asked {
-            let _ = writeln!(text, "# The hash of what was asked for: builds refuse a lock that was made from other packages or providers.\nasked = \"{asked}\"");
+            let _ = writeln!(
+                text,
+                "# The hash of what was asked for: builds refuse a lock that was made from other packages or providers.\nasked = \"{asked}\""
+            );
         }
         if !lock.unverified.is_empty() {
             text.push_str(
@@ -290,7 +293,12 @@ mod tests {
     fn what_is_written_is_read_back_sorted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/amd64.lock");
-        let lock = Lock { epoch: 1_700_000_000, asked: Some("cd".repeat(32)), packages: vec![package("zz", "amd64"), package("aa", "all")], ..Lock::default() };
+        let lock = Lock {
+            epoch: 1_700_000_000,
+            asked: Some("cd".repeat(32)),
+            packages: vec![package("zz", "amd64"), package("aa", "all")],
+            ..Lock::default()
+        };
         lock.write(&path).unwrap();
         let back = Lock::read(&path).unwrap();
         assert_eq!(back.packages, [package("aa", "all"), package("zz", "amd64")]);

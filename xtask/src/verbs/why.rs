@@ -101,7 +101,10 @@ mod tests {
             explain(&tree, "etc/group"),
             "/etc/group: file of 9 bytes, mode 0644, owner 0:42\n  from the twin's configuration (a maintainer script made it)\n"
         );
-        assert_eq!(explain(&tree, "usr/bin/cloudy"), "/usr/bin/cloudy: file of 3 bytes, mode 0755, owner 0:0\n  from the builder (agent)\n");
+        assert_eq!(
+            explain(&tree, "usr/bin/cloudy"),
+            "/usr/bin/cloudy: file of 3 bytes, mode 0755, owner 0:0\n  from the builder (agent)\n"
+        );
         assert!(explain(&tree, "usr/bin/second").starts_with("/usr/bin/second: second name of /usr/bin/cloudy, mode 0644"));
         assert!(explain(&tree, "dev/null").starts_with("/dev/null: character device 1:3, mode 0666"));
         assert!(explain(&tree, "etc").starts_with("/etc: folder, mode 0755"));

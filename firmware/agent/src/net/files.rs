@@ -61,10 +61,7 @@ fn body(store: &Store, name: &str, problems: &mut Vec<String>) -> Result<Option<
         Stored::Absent => None,
         Stored::Body(body) => Some(body),
         Stored::Corrupt(aside) => {
-            problems.push(format!(
-                "the file `{name}` was damaged and lies aside as `{}`; {DAMAGED_MEND}",
-                aside.display()
-            ));
+            problems.push(format!("the file `{name}` was damaged and lies aside as `{}`; {DAMAGED_MEND}", aside.display()));
             None
         }
     })

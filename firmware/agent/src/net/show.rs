@@ -87,7 +87,10 @@ impl State {
         problems.extend(self.lan_problem.clone());
         let refusals = self.refusals.iter();
         problems.extend(refusals.map(|(node, words)| {
-            format!("the member {} does not let this node in: {words}; ask an admin, and join with a new invite if this node was removed", node.short())
+            format!(
+                "the member {} does not let this node in: {words}; ask an admin, and join with a new invite if this node was removed",
+                node.short()
+            )
         }));
         problems
     }
