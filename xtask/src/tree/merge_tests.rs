@@ -192,7 +192,7 @@ fn contents_of_the_carried_delta_stand_in_the_place_of_the_tar_s() {
 
 #[test]
 fn an_overlay_is_root_s_with_modes_from_the_executable_bit() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
     let repo = tempfile::tempdir().unwrap();
     let top = repo.path().join("overlay/common");
     std::fs::create_dir_all(top.join("etc/new")).unwrap();

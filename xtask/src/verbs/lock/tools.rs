@@ -133,7 +133,7 @@ fn difference(whole: &Lock, base: &Lock, file: &str) -> Result<Lock> {
 }
 
 /// A foreign package that the tree has for the host too must be of the same version: rustc reads no other libstd than its own.
-fn same_version(package: &crate::packages::lock::LockedPackage, whole: &Lock, file: &str) -> Result<()> {
+fn same_version(package: &lock::LockedPackage, whole: &Lock, file: &str) -> Result<()> {
     match whole.get(&package.name).filter(|native| native.version != package.version) {
         Some(native) => bail!(
             "{file} needs {}, and the tree has {}: the archive is behind for one of them; keep the older with `cargo xtask lock --update {}` once both are there",
