@@ -143,13 +143,13 @@ fn lay<'p>(library: &Library, packages: impl Iterator<Item = &'p LockedPackage>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::testing::{ar_of, locked, tar_of};
+    use crate::packages::testing::{ar_of, locked, put_deb, tar_of};
     use tar::EntryType::{Directory, Regular};
 
     /// Puts a package with one file, whose folder has this mode, into the cache; `more` are further control fields.
     fn package(cache: &Cache, name: &str, mode: u32, path: &str, content: &str, more: &str) -> LockedPackage {
         let control = format!("Package: {name}\nVersion: 1.0-1\nArchitecture: all\n{more}Description: test\n");
-        let control = tar_of(&[("./control", Regular, 0o644, "", control.as_bytes())]);
+        let control = tar_of(&[("./", Directory, 0o755, "", b""), ("./control", Regular, 0o644, "", control.as_bytes())]);
         let data = tar_of(&[
             ("./", Directory, 0o755, "", b""),
             ("./etc", Directory, mode, "", b""),
@@ -157,9 +157,7 @@ mod tests {
         ]);
         let deb = ar_of(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &data)]);
         let package = locked(name, &deb);
-        let path = cache.deb_path(&package.sha256);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, deb).unwrap();
+        put_deb(cache, &package, &deb);
         package
     }
 
@@ -186,7 +184,7 @@ mod tests {
         assert!(error.starts_with("/etc/a is shipped by package aaa 1.0-1 and, otherwise, by package stranger 1.0-1"), "{error}");
         // One that is not there is named.
         std::fs::remove_file(cache.deb(&stranger).unwrap()).unwrap();
-        std::fs::remove_file(cache.tar_path(&stranger.sha256)).unwrap();
+        std::fs::remove_file(cache.tar(&stranger).unwrap()).unwrap();
         let error = format!("{:#}", shipped(&cache, &[frame, stranger]).unwrap_err());
         assert!(error.contains("stranger 1.0-1 (all) is not in the cache"), "{error}");
     }

@@ -118,7 +118,7 @@ mod tests {
             }
             let bytes = archive.finish().unwrap();
             prop_assert_eq!(bytes.len() % BLOCK_BYTES, 0);
-            let wanted: Vec<_> = files
+            let wanted: Vec<(String, u32, u32, u32, Vec<u8>)> = files
                 .into_iter()
                 .zip(1..)
                 .map(|((name, mode, content), number)| (name, 0o100_000 | mode, 0, number, content))

@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::lock::Lock;
 use super::resolve::{Means, Update, Wanted, changes, pinned, resolve};
 use super::sources::Sources;
-use super::testing::{Answer, Server, deb_of, locked};
+use super::testing::{Answer, Server, deb_of, locked, put_deb};
 use crate::tools::{LOCK, Tools};
 
 const IN_RELEASE: &str = include_str!("testdata/InRelease");
@@ -147,9 +147,7 @@ fn a_pinned_package_that_left_the_index_stays_if_it_is_in_the_cache() {
     let update = Update::Only(vec!["blobs".to_owned()]);
     let moved = resolve(&wanted(&["app"]), means(&sources, &cache), Some(&old), &update).unwrap();
     assert_eq!(moved.get("app").unwrap().version, "1.1");
-    let path = cache.deb_path(&gone.sha256);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, deb).unwrap();
+    put_deb(&cache, &gone, &deb);
     let stayed = resolve(&wanted(&["app"]), means(&sources, &cache), Some(&old), &update).unwrap();
     assert_eq!(stayed.get("app"), Some(&gone));
 }

@@ -127,7 +127,7 @@ mod tests {
     use crate::tree::testing::{entry, file, folder, hardlink, link, program, tree};
 
     fn sample() -> Tree {
-        let capable = Entry { xattrs: [("security.capability".to_owned(), vec![1, 0, 10, 61, 255])].into(), ..program("ping") };
+        let capable = Entry { xattrs: [("security.capability".to_owned(), vec![1, 0, 61, 255])].into(), ..program("ping") };
         tree(&[
             ("", folder()),
             // A second name that stands before the first.
@@ -182,8 +182,6 @@ mod tests {
         let place = |path: &str| entries.iter().position(|entry| entry.path == path).unwrap();
         assert_eq!(place(""), 0);
         assert!(place("z/first") < place("a"));
-        // A second name at the very front may bring its target before the target's folder: mkfs.erofs makes that folder when it comes.
-        assert!(place("a") < place("b") && place("b") < place("c"));
         let lost = tree(&[("a", hardlink("gone"))]);
         let error = format!("{:#}", write_tar(&lost, 0, Vec::new()).unwrap_err());
         assert_eq!(error, "failed to write /a: it is a second name of /gone, which is not there");

@@ -53,14 +53,15 @@ fn facts(tree: &Tree) -> BTreeMap<String, Facts> {
 
 #[test]
 fn two_packages_with_different_files_at_one_path_are_an_error_that_names_both() {
-    let usr = ("./usr", Directory, 0o755, "", &b""[..]);
-    for other in [
-        ("./usr/a", Regular, 0o644, "", &b"other"[..]),
+    let usr: TarEntry = ("./usr", Directory, 0o755, "", b"");
+    let others: [TarEntry; 5] = [
+        ("./usr/a", Regular, 0o644, "", b"other"),
         ("./usr/a", Symlink, 0o777, "b", b""),
         ("./usr/a", Directory, 0o755, "", b""),
         ("./usr/a", Link, 0o644, "./usr/b", b""),
         ("./usr/a", Char, 0o666, "", b""),
-    ] {
+    ];
+    for other in others {
         let mut tree = Tree::default();
         let _one = lay(&mut tree, "one", &[usr, ("./usr/a", Regular, 0o644, "", b"one")], &[]).unwrap();
         let before = facts(&tree);
@@ -80,7 +81,7 @@ fn two_packages_with_different_files_at_one_path_are_an_error_that_names_both() 
 fn what_replaces_names_wins_and_the_same_file_twice_is_the_first_one_s() {
     let mut tree = Tree::default();
     let _one = lay(&mut tree, "one", &[("./a", Regular, 0o644, "", b"one"), ("./b", Regular, 0o644, "", b"same")], &[]).unwrap();
-    let two = [("./a", Regular, 0o755, "", &b"two"[..]), ("./b", Regular, 0o600, "", b"same")];
+    let two: [TarEntry; 2] = [("./a", Regular, 0o755, "", b"two"), ("./b", Regular, 0o600, "", b"same")];
     let _two = lay(&mut tree, "two", &two, &["one"]).unwrap();
     assert_eq!((content(&tree, "a"), tree.get("a").unwrap().mode), (b"two".to_vec(), 0o755));
     assert_eq!(tree.get("a").unwrap().origin, origin("two"));
@@ -100,10 +101,10 @@ fn a_folder_that_is_there_keeps_its_mode_and_owner() {
 #[test]
 fn what_lies_below_merged_folders_lands_in_usr() {
     let mut tree = Tree::default();
-    let frame = [("./lib", Symlink, 0o777, "usr/lib", &b""[..]), ("./usr", Directory, 0o755, "", b"")];
+    let frame: [TarEntry; 2] = [("./lib", Symlink, 0o777, "usr/lib", b""), ("./usr", Directory, 0o755, "", b"")];
     let _frame = lay(&mut tree, "base-files", &frame, &[]).unwrap();
-    let old = [
-        ("./lib", Directory, 0o755, "", &b""[..]),
+    let old: [TarEntry; 5] = [
+        ("./lib", Directory, 0o755, "", b""),
         ("./lib/a", Regular, 0o644, "", b"a"),
         ("./lib/again", Link, 0o644, "./lib/a", b""),
         ("./library", Directory, 0o755, "", b""),
@@ -194,7 +195,7 @@ fn contents_of_the_carried_delta_stand_in_the_place_of_the_tar_s() {
 
 #[test]
 fn an_overlay_is_root_s_with_modes_from_the_executable_bit() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
     let repo = tempfile::tempdir().unwrap();
     let top = repo.path().join("overlay/common");
     std::fs::create_dir_all(top.join("etc/new")).unwrap();
