@@ -17,6 +17,8 @@ const CONTENTS: [&str; 3] = ["board-configs", "images", "overlay"];
 
 /// The folders that the command line adds. One list per process: a process runs one verb.
 static ADDED: OnceLock<Vec<PathBuf>> = OnceLock::new();
+/// The same as they were typed.
+static TYPED: OnceLock<Vec<PathBuf>> = OnceLock::new();
 
 /// The checkout first, then what was added, in the order of the command line.
 #[derive(Clone, Debug)]
@@ -38,13 +40,15 @@ pub struct Overlay {
 /// Takes the folders of `--tree`.
 ///
 /// # Errors
-/// When one is no folder, or holds nothing that a tree may hold.
+/// When one is no folder, or is about something else. An empty one becomes a tree.
 pub fn add(folders: Vec<PathBuf>) -> Result<()> {
     let mut added = Vec::new();
-    for folder in folders {
-        let path = folder.canonicalize().with_context(|| format!("cannot read the tree `{}`", folder.display()))?;
+    for folder in &folders {
+        let mend = || format!("cannot read the tree `{0}`; a new one begins as an empty folder: mkdir {0}", folder.display());
+        let path = folder.canonicalize().with_context(mend)?;
+        let empty = path.read_dir().with_context(mend)?.next().is_none();
         ensure!(
-            CONTENTS.iter().any(|name| path.join(name).is_dir()),
+            empty || CONTENTS.iter().any(|name| path.join(name).is_dir()),
             "`{}` is no tree of boards and flavours: it has none of the folders {}",
             folder.display(),
             CONTENTS.join(", ")
@@ -53,7 +57,14 @@ pub fn add(folders: Vec<PathBuf>) -> Result<()> {
     }
     // The first call counts; there is one only.
     ADDED.get_or_init(|| added);
+    TYPED.get_or_init(|| folders);
     Ok(())
+}
+
+/// The command line of another verb, with the trees of this one.
+pub fn command(words: &str) -> String {
+    let trees: String = TYPED.get().into_iter().flatten().map(|tree| format!("--tree {} ", tree.display())).collect();
+    format!("cargo xtask {trees}{words}")
 }
 
 impl Trees {
@@ -260,8 +271,9 @@ mod tests {
         let (repo, community) = (repo(), tree(&[("board-configs/fam/two.toml", "titel = \"Two\"\n")]));
         let error = format!("{:#}", trees(&repo, &community).catalog().unwrap_err());
         assert!(error.contains("two.toml:1:1: unknown key `titel`; did you mean `title`?"), "{error}");
-        let empty = tempfile::tempdir().unwrap();
-        assert!(add(vec![empty.path().to_owned()]).unwrap_err().to_string().contains("no tree of boards"));
-        assert!(add(vec![empty.path().join("absent")]).is_err());
+        let other = tree(&[("src/x", "")]);
+        assert!(add(vec![other.path().to_owned()]).unwrap_err().to_string().contains("no tree of boards"));
+        let absent = add(vec![other.path().join("absent")]).unwrap_err().to_string();
+        assert!(absent.contains("begins as an empty folder: mkdir"), "{absent}");
     }
 }

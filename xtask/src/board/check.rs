@@ -161,6 +161,16 @@ impl Pair {
         Ok(Select { keep: self.globs(|raw| section(raw).keep.as_ref())?, drop: self.globs(|raw| section(raw).drop.as_ref())? })
     }
 
+    /// What is wrong with the facts of a Pi, where perhaps none is meant.
+    fn only_pis(&self, error: ParseError) -> ParseError {
+        if self.find(|raw| raw.raspberry_pi.models.as_ref()).is_some() {
+            return error;
+        }
+        let message = "`boot-flow = \"uboot\"` is that of Raspberry Pis, whose `raspberry-pi.models` is missing; another board with U-Boot or EDK2 \
+                       in its own flash is started by UEFI: `boot-flow = \"uefi\"` (docs/adding-a-board.md has an example)";
+        ParseError::at(&self.board.path, &self.board.text, 0..0, message)
+    }
+
     /// The checked board.
     pub fn check(&self) -> Result<Board, ParseError> {
         let (_, title) = self.need("title", |raw| raw.title.as_ref())?;
@@ -179,7 +189,7 @@ impl Pair {
         let device_trees = self.device_trees()?;
         let (u_boot, raspberry_pi) = match boot_flow {
             BootFlow::Uefi => (None, None),
-            BootFlow::Uboot => (Some(self.u_boot()?), Some(self.raspberry_pi()?)),
+            BootFlow::Uboot => (Some(self.u_boot()?), Some(self.raspberry_pi().map_err(|error| self.only_pis(error))?)),
         };
         if *boot_flow == BootFlow::Uboot && device_trees.files.is_empty() {
             return Err(self.absent("device-trees.files"));

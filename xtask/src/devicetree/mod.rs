@@ -8,6 +8,7 @@ pub mod builtin;
 pub mod console;
 pub mod drivers;
 pub mod found;
+mod long_names;
 pub mod mark;
 pub mod suppliers;
 #[cfg(test)]
@@ -63,7 +64,8 @@ impl DeviceTree {
     /// Reads a blob. What follows the tree in it is ignored, as firmware does.
     pub fn parse(blob: &[u8]) -> Result<Self, DeviceTreeError> {
         let malformed = |error: &dyn std::fmt::Display| DeviceTreeError::Malformed(error.to_string());
-        let fdt = Fdt::new(exact(blob)).map_err(|error| malformed(&error))?;
+        let blob = long_names::cut(exact(blob));
+        let fdt = Fdt::new(&blob).map_err(|error| malformed(&error))?;
         let mut tree = Self::default();
         let mut todo = vec![(None, 0, fdt.root())];
         while let Some((parent, depth, node)) = todo.pop() {

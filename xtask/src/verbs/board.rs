@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
 
 use crate::board::Catalog;
-use crate::trees::Trees;
+use crate::trees::{Trees, command};
 
 /// Values of a family that are longer than this are not repeated in a board's file.
 const SHOWN_VALUE_MAX_CHARS: usize = 100;
@@ -61,8 +61,8 @@ impl BoardVerb {
             println!("{}", full.strip_prefix(&repo).unwrap_or(&full).display());
         }
         match trees.catalog() {
-            Ok(_) => println!("\nNext: fill it in, then cargo xtask boards, and cargo xtask plan {}", new.name),
-            Err(missing) => println!("\nstill to be said: {missing}\nNext: fill it in, then cargo xtask boards"),
+            Ok(_) => println!("\nNext: fill it in, then {}, and {}", command("boards"), command(&format!("plan {}", new.name))),
+            Err(missing) => println!("\nstill to be said: {missing}\nNext: fill it in, then {}", command("boards")),
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::board::schema;
-use crate::trees::Trees;
+use crate::trees::{Trees, command};
 
 /// Lists the boards and flavours that can be built.
 #[derive(Args)]
@@ -59,7 +59,7 @@ impl Boards {
             println!("  {:width$}  {:5}  {}", flavour.name, "", flavour.title);
         }
         if let Some(board) = catalog.boards.first() {
-            println!("\nNext: cargo xtask plan {0}, or build it: cargo xtask image {0}", board.name);
+            println!("\nNext: {}, or build it: {}", command(&format!("plan {}", board.name)), command(&format!("image {}", board.name)));
         }
         Ok(())
     }

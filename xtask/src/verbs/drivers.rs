@@ -6,6 +6,7 @@ use clap::Args;
 use super::plan::DEFAULT_FLAVOUR;
 use crate::plan::Profile;
 use crate::stages::{self, Workshop};
+use crate::trees::command;
 
 /// Shows which drivers a board's device trees ask for, and whether the kernel has all of them.
 #[derive(Args)]
@@ -39,7 +40,7 @@ impl DriversVerb {
         drivers.root.iter().for_each(|name| println!("  {name}"));
         println!("\nfor the other devices, in the root unless `modules.drop` names them:");
         drivers.all.difference(&drivers.root).for_each(|name| println!("  {name}"));
-        println!("\nNext: cargo xtask image {}", plan.board);
+        println!("\nNext: {}", command(&format!("image {}", plan.board)));
         Ok(())
     }
 }

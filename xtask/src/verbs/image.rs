@@ -13,6 +13,7 @@ use crate::plan::{Plan, Profile};
 use crate::release::{self, Download};
 use crate::sandbox;
 use crate::stages::{self, Workshop};
+use crate::trees::{Trees, command};
 use crate::ui;
 
 /// Where images land, below the checkout.
@@ -93,8 +94,11 @@ impl ImageVerb {
             let most = plan.download_max_mb.map(|most| format!(" (at most {most})")).unwrap_or_default();
             println!("{}: {:.1} MB{most}", packed.path.display(), packed.bytes as f64 / 1e6);
         }
-        println!("\nNext: write it onto a card, stick or disk: cargo xtask flash {} (it lists the disks)", self.board);
-        println!("      or try it: cargo xtask vm {} --nodes 2", self.board);
+        let has_machine = Trees::of(&super::root()?).catalog()?.board(&self.board)?.qemu.is_some();
+        println!("\nNext: write it onto a card, stick or disk: {} (it lists the disks)", command(&format!("flash {}", self.board)));
+        if has_machine {
+            println!("      or try it: {}", command(&format!("vm {} --nodes 2", self.board)));
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use crate::board::Arch;
 use crate::packages::lock::Lock;
 use crate::plan::inputs::{self, Inputs};
 use crate::plan::{Plan, Profile};
-use crate::trees::Trees;
+use crate::trees::{Trees, command};
 
 /// The flavour that is built unless another is named.
 pub const DEFAULT_FLAVOUR: &str = "standard";
@@ -39,7 +39,7 @@ impl PlanVerb {
             println!("{}", serde_json::to_string_pretty(&plan)?);
         } else {
             print!("{plan}");
-            println!("\nNext: cargo xtask image {}", plan.board);
+            println!("\nNext: {}", command(&format!("image {}", plan.board)));
         }
         Ok(())
     }
