@@ -55,10 +55,15 @@ fn hottest() -> Option<f32> {
 
 /// Addresses that others can reach: no loopback, no link-local, nothing of Docker's bridges.
 pub fn addresses() -> Vec<IpAddr> {
+    addresses_of(None)
+}
+
+/// The same of one interface, or of all.
+pub fn addresses_of(interface: Option<&str>) -> Vec<IpAddr> {
     let Ok(list) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
     let mut found = Vec::new();
     for entry in list {
-        let Some(address) = entry.address else { continue };
+        let Some(address) = entry.address.filter(|_| interface.is_none_or(|name| name == entry.interface_name)) else { continue };
         let ip = if let Some(v4) = address.as_sockaddr_in() {
             IpAddr::V4(v4.ip())
         } else if let Some(v6) = address.as_sockaddr_in6() {

@@ -1,7 +1,7 @@
 //! From what was seen to what is wrong: each problem in plain words with its mend. Pure.
 
 use crate::limits::{EARLIEST_CLOCK_SECS, HOT_CELSIUS, MEMORY_LOW_PERCENT, STORAGE_LOW_PERCENT};
-use crate::status::{Docker, Problem, Services, Severity, Status};
+use crate::status::{Docker, Problem, Services, Severity, Status, WifiState};
 use crate::text::Lang;
 use contract::report::DataState;
 
@@ -11,6 +11,7 @@ pub fn find(status: &Status, network: &[String], lang: Lang) -> Vec<Problem> {
     settings(status, lang, &mut found);
     boot(status, lang, &mut found);
     host(status, lang, &mut found);
+    wifi(status, lang, &mut found);
     services(status, lang, &mut found);
     docker(status, lang, &mut found);
     for sentence in network {
@@ -103,6 +104,42 @@ fn boot(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
             lang.pick(format!("At boot: {line}"), format!("Al arrancar: {line}"), format!("En arrencar: {line}")),
             String::new(),
         ));
+    }
+}
+
+fn wifi(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
+    let Some(wifi) = &status.wifi else { return };
+    let name = &wifi.network;
+    match wifi.state {
+        WifiState::Connected => {}
+        WifiState::NotConnected => found.push(problem(
+            "wifi-not-connected",
+            Severity::Warning,
+            lang.pick(
+                format!("This node is not connected to the Wi-Fi `{name}`."),
+                format!("Este nodo no está conectado a la Wi-Fi `{name}`."),
+                format!("Aquest node no està connectat a la Wi-Fi `{name}`."),
+            ),
+            lang.pick(
+                "Look whether that Wi-Fi is in reach, and whether its name, its key and the country in cloudy.toml are right.",
+                "Compruebe que esa Wi-Fi está al alcance y que su nombre, su clave y el país en cloudy.toml son correctos.",
+                "Comproveu que aquesta Wi-Fi és a l'abast i que el nom, la clau i el país a cloudy.toml són correctes.",
+            ),
+        )),
+        WifiState::NoRadio => found.push(problem(
+            "wifi-no-radio",
+            Severity::Warning,
+            lang.pick(
+                format!("The settings name the Wi-Fi `{name}`, and this machine has no radio that is known here."),
+                format!("Los ajustes nombran la Wi-Fi `{name}` y esta máquina no tiene una radio conocida aquí."),
+                format!("Els ajustos anomenen la Wi-Fi `{name}` i aquesta màquina no té una ràdio coneguda aquí."),
+            ),
+            lang.pick(
+                "Use a cable, or plug in a USB Wi-Fi adapter.",
+                "Use un cable o conecte un adaptador Wi-Fi USB.",
+                "Feu servir un cable o connecteu un adaptador Wi-Fi USB.",
+            ),
+        )),
     }
 }
 
@@ -298,6 +335,7 @@ pub(crate) mod tests {
                 temperature_celsius: Some(48.0),
             },
             boot: Some(Boot { slot: Some("a".to_owned()), confirmed: Some(true), ..Boot::default() }),
+            wifi: None,
             docker: Docker::Running { version: "26.1.5".to_owned(), containers_running: 1, containers: 2, images: 3 },
             services: Services::Known { system: "running".to_owned(), units: Vec::new(), failed: Vec::new() },
             settings: Default::default(),
@@ -307,6 +345,21 @@ pub(crate) mod tests {
 
     fn ids(status: &Status) -> Vec<String> {
         find(status, &[], Lang::En).into_iter().map(|p| p.id).collect()
+    }
+
+    #[test]
+    fn a_wifi_that_does_not_work_is_named() {
+        let found = |state| {
+            let wifi = crate::status::Wifi { network: "Home".to_owned(), state, interface: None, addresses: Vec::new() };
+            find(&Status { wifi: Some(wifi), ..well() }, &[], Lang::Es)
+                .into_iter()
+                .map(|problem| (problem.id, problem.what))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(WifiState::Connected), []);
+        assert_eq!(found(WifiState::NotConnected)[0].0, "wifi-not-connected");
+        assert!(found(WifiState::NotConnected)[0].1.contains("`Home`"));
+        assert_eq!(found(WifiState::NoRadio)[0].0, "wifi-no-radio");
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct Status {
     pub host: Host,
     /// What init saw at boot; none outside an image.
     pub boot: Option<Boot>,
+    /// The Wi-Fi of the settings; none if they name none.
+    #[serde(default)]
+    pub wifi: Option<Wifi>,
     /// Docker's state.
     pub docker: Docker,
     /// systemd's state and that of the units that matter.
@@ -93,6 +96,32 @@ pub struct Boot {
     pub rollback: Option<String>,
     /// What went wrong at boot, in init's words.
     pub problems: Vec<String>,
+}
+
+/// The Wi-Fi that the settings name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Wifi {
+    /// Its name.
+    pub network: String,
+    /// How far this node is with it.
+    pub state: WifiState,
+    /// The radio: the one that is connected, else the first.
+    pub interface: Option<String>,
+    /// Its addresses that others can reach.
+    pub addresses: Vec<String>,
+}
+
+/// How far a node is with its Wi-Fi.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WifiState {
+    /// The access point let it in.
+    Connected,
+    /// It is not there, does not know the key, or is still being asked.
+    NotConnected,
+    /// The machine has no radio that this system knows.
+    NoRadio,
 }
 
 /// Docker's state.

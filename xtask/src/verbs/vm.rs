@@ -94,9 +94,12 @@ impl VmVerb {
         if self.scenario.is_empty() && !self.all_scenarios {
             return self.show(&emulator, &image, own, &work.join("nodes"));
         }
+        let (board, flavour) = (catalog.board(&self.board)?, catalog.flavour(&self.flavour)?);
+        let lock = Trees::of(&repo).lock(&catalog, board, flavour, board.arch);
+        let shelf = scenario::Shelf::new(&repo, &lock, &cache)?;
         let mut failed = Vec::new();
         for scenario in scenarios {
-            match scenario::run(&emulator, &repo, &image, &work.join(format!("{}-{}", self.board, scenario.name)), &scenario) {
+            match scenario::run(&emulator, &repo, &shelf, &image, &work.join(format!("{}-{}", self.board, scenario.name)), &scenario) {
                 Ok(outcome) => println!("ok      {:5.0} s  {}", outcome.seconds, outcome.name),
                 Err(error) => {
                     println!("FAILED           {}: {error:#}", scenario.name);

@@ -1,7 +1,7 @@
 //! Answers of the agent as people read them in a terminal.
 
 use crate::doctor::{Check, Verdict};
-use crate::status::{Docker, Services, Status};
+use crate::status::{Docker, Services, Status, WifiState};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,6 +22,19 @@ pub fn status(answer: &Value) -> Result<String> {
     writeln!(out, "machine    {} cpus, {:.0} % in use, load {:.2}", host.cpus, host.cpu_percent, host.load[0])?;
     writeln!(out, "memory     {} MB free of {}", host.memory_available_bytes / 1_000_000, host.memory_total_bytes / 1_000_000)?;
     writeln!(out, "storage    {} GB free of {}", gb(host.storage_available_bytes), gb(host.storage_total_bytes))?;
+    if let Some(wifi) = &status.wifi {
+        let state = match wifi.state {
+            WifiState::Connected => "connected",
+            WifiState::NotConnected => "not connected",
+            WifiState::NoRadio => "no radio",
+        };
+        writeln!(
+            out,
+            "wi-fi      {}: {state}{}",
+            wifi.network,
+            wifi.interface.iter().map(|name| format!(" ({name})")).collect::<String>()
+        )?;
+    }
     match &status.docker {
         Docker::Running { version, containers_running, .. } => writeln!(out, "docker     {version}, {containers_running} containers run")?,
         Docker::Stopped { unit } => writeln!(out, "docker     {unit}")?,

@@ -148,6 +148,9 @@ fn this_node(status: &Status, words: &Words) -> Markup {
             h2 { (words.this_node) }
             dl {
                 (row(words.addresses, html! { @for address in &status.addresses { div { (address) } } }))
+                @if let Some(wifi) = &status.wifi {
+                    (row("Wi-Fi", html! { (wifi.network) @if let Some(name) = &wifi.interface { " " span.quiet { (name) } } }))
+                }
                 (row(words.version, html! {
                     (status.version)
                     @if let Some(build) = &status.build { " " span.quiet { (build.get(..8).unwrap_or(build)) } }

@@ -101,7 +101,7 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
             check_saved(saved, run.same_as.as_deref(), run.save.as_deref())?;
             if let Some(input) = &run.input {
                 let normal = Path::new(input).components().all(|part| matches!(part, Component::Normal(_)));
-                ensure!(normal, "`{input}` must be a path below the repository's root");
+                ensure!(normal, "`{}` must be a path below the repository's root", input.display());
             }
         }
         RawStep::PowerCutRandom(cut) => {
@@ -118,6 +118,13 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
         }
         RawStep::CorruptFile(corrupt) => {
             globset::Glob::new(&corrupt.path)?;
+        }
+        RawStep::Deliver(deliver) => {
+            for glob in [&deliver.package, &deliver.file] {
+                globset::Glob::new(glob)?;
+            }
+            let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+            ensure!(deliver.to.starts_with('/') && deliver.to.chars().all(plain), "`{}` is no plain path", deliver.to);
         }
         RawStep::EditData(edit) => {
             ensure!(!edit.commands.is_empty(), "it has no commands");
@@ -180,6 +187,7 @@ impl RawStep {
             Self::WaitOff(_) => "wait-off",
             Self::WaitHttp(_) => "wait-http",
             Self::Run(_) => "run",
+            Self::Deliver(_) => "deliver",
             Self::CutLink(_) => "cut-link",
             Self::HealLink(_) => "heal-link",
             Self::LoseFrames(_) => "lose-frames",
@@ -204,6 +212,7 @@ impl RawStep {
             | Self::HealLink(step)
             | Self::RemoveDisk(step) => Some(&step.node),
             Self::EditData(step) => Some(&step.node),
+            Self::Deliver(step) => Some(&step.node),
             Self::AddDisk(step) => Some(&step.node),
             Self::PowerOff(step) | Self::WaitOff(step) => Some(&step.node),
             Self::PowerCutRandom(step) => Some(&step.node),
@@ -231,6 +240,7 @@ impl RawStep {
             Self::CorruptBytes(step) => format!("byte {} of {}", step.offset, step.partition),
             Self::PowerCutRandom(step) => format!("{} times", step.times),
             Self::WriteConfig(step) => step.name.clone(),
+            Self::Deliver(step) => format!("{} of {}", step.file, step.package),
             Self::EditData(step) => format!("`{}`", step.commands.join("; ")),
             _ => String::new(),
         };

@@ -16,6 +16,7 @@ mod check;
 mod people;
 mod raw;
 mod run;
+mod shelf;
 mod slot;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use anyhow::{Context, Result};
 pub use check::Scenario;
 pub use people::People;
 pub use run::run;
+pub use shelf::Shelf;
 
 /// Where scenarios lie in the repo.
 pub const FOLDER: &str = "ci/scenarios";

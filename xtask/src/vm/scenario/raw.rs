@@ -93,6 +93,8 @@ pub enum RawStep {
     WaitHttp(WaitHttp),
     /// Runs a command in a node by ssh until it ends as it shall.
     Run(RunCommand),
+    /// Puts a file of a locked package into a running node: what a test needs and no node has.
+    Deliver(Deliver),
     /// Cuts a node off the private link.
     CutLink(OneNode),
     /// Lets a node back on the private link.
@@ -232,7 +234,7 @@ pub struct RunCommand {
     /// It prints something else than what was kept under this name.
     pub differs_from: Option<String>,
     /// A file of the repo that is the command's standard input.
-    pub input: Option<String>,
+    pub input: Option<std::path::PathBuf>,
     /// Limit.
     pub seconds: u64,
 }
@@ -283,6 +285,22 @@ pub struct CorruptBytes {
     pub partition: String,
     /// Where in it the sector begins, in bytes.
     pub offset: u64,
+}
+
+/// See [`RawStep::Deliver`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Deliver {
+    /// Which node.
+    pub node: String,
+    /// The package, of the image's lock or of `images/tools/payload.lock`: a glob that must match one.
+    pub package: String,
+    /// The file in it: a glob that must match one.
+    pub file: String,
+    /// Where it goes in the node, its mode 0755.
+    pub to: String,
+    /// Limit.
+    pub seconds: u64,
 }
 
 /// See [`RawStep::EditData`].

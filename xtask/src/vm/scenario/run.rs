@@ -16,8 +16,8 @@ use super::super::node::POLL;
 use super::super::power::Random;
 use super::super::visit::{self, Answer};
 use super::people::People;
-use super::raw::{AddSlot, CorruptFile, PowerCutRandom, RawStep, RunCommand, WaitHttp};
-use super::{Scenario, slot};
+use super::raw::{AddSlot, CorruptFile, Deliver, PowerCutRandom, RawStep, RunCommand, WaitHttp};
+use super::{Scenario, Shelf, slot};
 use crate::ui;
 
 /// How many of a serial log's last lines a failure shows.
@@ -39,7 +39,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When a step does not come true: with the step, and the tails of all serial logs on stderr.
-pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenario: &Scenario) -> Result<Outcome> {
+pub fn run(emulator: &Emulator, repo: &Path, shelf: &Shelf<'_>, image: &Path, folder: &Path, scenario: &Scenario) -> Result<Outcome> {
     let begun = Instant::now();
     ui::say(&format!("» scenario {}: {}", scenario.name, scenario.title));
     prepare_folder(folder)?;
@@ -51,7 +51,7 @@ pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenar
         .map(|(spec, _)| NodeSpec { cloudy_toml: spec.cloudy_toml.as_deref().map(|text| people.fill(text)), ..spec.clone() })
         .collect();
     let lab = Lab::new(emulator, image, folder, &specs)?;
-    let mut stage = Stage { emulator, repo, lab, people, saved: BTreeMap::new(), begun };
+    let mut stage = Stage { emulator, repo, shelf, lab, people, saved: BTreeMap::new(), begun };
     let result = stage.play(scenario);
     if let Err(error) = &result {
         stage.show_tails();
@@ -71,6 +71,7 @@ pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenar
 struct Stage<'a> {
     emulator: &'a Emulator,
     repo: &'a Path,
+    shelf: &'a Shelf<'a>,
     lab: Lab,
     people: People,
     /// What commands printed, by the name under which it was kept.
@@ -115,6 +116,7 @@ impl Stage<'_> {
             }
             RawStep::WaitHttp(step) => self.wait_http(step),
             RawStep::Run(step) => self.run(step),
+            RawStep::Deliver(step) => self.deliver(step),
             RawStep::CutLink(step) => self.set_cut(&step.node, true),
             RawStep::HealLink(step) => self.set_cut(&step.node, false),
             RawStep::LoseFrames(step) => {
@@ -204,6 +206,7 @@ impl Stage<'_> {
         let begun = Instant::now();
         let limit = Duration::from_secs(step.seconds);
         let folder = self.lab.folder().to_owned();
+        // A path that begins at the root stays as it is.
         let input = step.input.as_ref().map(|input| self.repo.join(input));
         let (_, node) = self.lab.node(&step.node)?;
         let port = node.plan.host_port(SSH_PORT)?;
@@ -245,6 +248,28 @@ impl Stage<'_> {
             files.push((path, content));
         }
         disk.replace_files(&step.partition, files)
+    }
+
+    fn deliver(&mut self, step: &Deliver) -> Result<()> {
+        let content = self.shelf.take(&step.package, &step.file)?.read()?;
+        let aside = self.lab.folder().join("delivered");
+        std::fs::write(&aside, content)?;
+        let command = format!("sudo install -D -m 0755 /dev/stdin {}", step.to);
+        let node = step.node.clone();
+        let (status, contains, lacks) = (0, Vec::new(), Vec::new());
+        let (save, same_as, differs_from) = (None, None, None);
+        self.run(&RunCommand {
+            node,
+            command,
+            status,
+            contains,
+            lacks,
+            save,
+            same_as,
+            differs_from,
+            input: Some(aside),
+            seconds: step.seconds,
+        })
     }
 
     fn edit_data(&mut self, name: &str, commands: &[String]) -> Result<()> {
