@@ -54,6 +54,12 @@ pub const CONFIRMED_MARK: &str = "/run/cloudy/confirmed";
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long a confirmed slot is given until all that will come is there and is noted.
 pub const SETTLED_TIMEOUT: Duration = Duration::from_secs(120);
+/// Where an installation makes file systems before it writes them: on data, since memory may be short.
+pub const INSTALL_WORK_DIR: &str = "/var/cache/cloudy-install";
+/// How often it says how far it is.
+pub const INSTALL_TELL_EVERY: Duration = Duration::from_millis(500);
+/// How often `cloudy install-to` asks for that.
+pub const INSTALL_ASK_EVERY: Duration = Duration::from_secs(1);
 /// How often that is looked at.
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(2);
 /// How long devices may take to settle before the first Ethernet is looked for, in seconds.

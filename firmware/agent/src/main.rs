@@ -8,6 +8,7 @@ mod confirm;
 mod doctor;
 mod host;
 mod http;
+mod install;
 mod kept;
 mod limits;
 mod logging;
@@ -21,6 +22,7 @@ mod status;
 mod text;
 mod uboot;
 mod units;
+mod wifi;
 
 use std::process::ExitCode;
 

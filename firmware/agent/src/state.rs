@@ -96,6 +96,21 @@ impl App {
         result
     }
 
+    /// What init saw; none outside of an image.
+    pub fn boot_report(&self) -> Option<&Report> {
+        self.boot.as_ref()
+    }
+
+    /// Starts the unit of an installation and waits until it is at work.
+    pub async fn start_installation(&self, unit: &str) -> Result<(), crate::units::Error> {
+        self.systemd.start_installation(unit).await
+    }
+
+    /// Whether that unit runs, as far as systemd says.
+    pub async fn is_unit_active(&self, unit: &str) -> bool {
+        self.systemd.is_active(unit).await
+    }
+
     /// All that the node says about itself, problems in `lang`.
     pub async fn status(&self, lang: Lang) -> Status {
         let host = self.host.get(async || self.sampler.lock().await.sample(&self.data)).await;
@@ -111,6 +126,7 @@ impl App {
             clock: Clock { unix_seconds: host::now_secs(), synchronised: synchronised() },
             host,
             boot: self.boot.as_ref().map(boot),
+            wifi: crate::settings::load(&self.data).values.wifi.map(|wifi| crate::wifi::look(wifi.ssid.as_str())),
             docker,
             services,
             settings: crate::settings::state(&self.data),

@@ -159,6 +159,27 @@ impl Systemd {
         if !MANAGED.contains(&name) {
             return Err(Error::NotManaged(name.to_owned()));
         }
+        self.job(action, name).await
+    }
+
+    /// Starts the unit of an installation, as `install::rules::unit` names it, and waits until it is at work.
+    ///
+    /// # Errors
+    /// When systemd refuses, the job fails, or no result comes in time.
+    pub async fn start_installation(&self, name: &str) -> Result<(), Error> {
+        self.job(Action::Start, name).await
+    }
+
+    /// Whether a unit runs or is about to; not where systemd does not say.
+    pub async fn is_active(&self, name: &str) -> bool {
+        let ask = async {
+            let rows = self.manager().await?.list_units_by_names(&[name]).await?;
+            Ok::<_, zbus::Error>(rows.into_iter().map(unit).any(|unit| matches!(unit.active.as_str(), "active" | "activating")))
+        };
+        matches!(timeout(DBUS_TIMEOUT, ask).await, Ok(Ok(true)))
+    }
+
+    async fn job(&self, action: Action, name: &str) -> Result<(), Error> {
         let manager = self.manager().await.map_err(Error::NoBus)?;
         manager.subscribe().await.or_else(already).map_err(Error::NoBus)?;
         // Listen first: a quick job's result would be missed otherwise.

@@ -1,6 +1,7 @@
 //! What the builder and the node must agree on. No I/O.
 
 pub mod boot;
+pub mod erofs;
 pub mod gpt;
 pub mod guid;
 pub mod mbr;

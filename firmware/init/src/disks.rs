@@ -13,8 +13,8 @@ use contract::partitions::Role;
 use crate::context::since_start;
 use crate::limits::PARTITIONS;
 use crate::rules::choose::{Disk, root_role};
-use crate::rules::erofs::{SUPERBLOCK_END, Superblock, superblock};
 use crate::rules::first_boot::Seen;
+use contract::erofs::{SUPERBLOCK_END, Superblock, superblock};
 
 /// Devices that are no disks to boot from.
 const NO_DISKS: [&str; 8] = ["loop", "ram", "zram", "sr", "fd", "dm-", "md", "nbd"];

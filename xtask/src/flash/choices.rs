@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use contract::settings::{Country, Hostname, Join, MAX_BYTES, Passphrase, Settings, SshKey, Ssid, TimeZone, Token, Wifi, parse};
+use contract::settings::{Country, Hostname, Join, MAX_BYTES, Passphrase, Settings, SshKey, Ssid, TimeZone, Token, Wifi, parse, to_text};
 
 /// Options that end up in `cloudy.toml` on the card. Secrets come from files, since others see command lines.
 #[derive(Args, Clone, Debug, Default)]
@@ -56,18 +56,9 @@ impl Choices {
             }
             return Ok(Some(text));
         }
-        let settings = self.values()?;
-        if settings == Settings::default() {
-            return Ok(None);
-        }
-        let body = toml::to_string(&settings).context("failed to write the settings as text")?;
-        let text = format!("# Written when the card was flashed; every key: cloudy.toml.example\n{body}");
         // What a node would refuse is not put on a card.
-        if let Err(mistakes) = parse(text.as_bytes()) {
-            let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            bail!("these options can't stand together: {}", lines.join("; "));
-        }
-        Ok(Some(text))
+        to_text(&self.values()?, "# Written when the card was flashed; every key: cloudy.toml.example")
+            .map_err(|wrong| anyhow::anyhow!("these options can't stand together: {wrong}"))
     }
 
     fn values(&self) -> Result<Settings> {

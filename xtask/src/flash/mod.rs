@@ -1,29 +1,26 @@
-//! `Image → card`: which disk may be written, what is put on it, writing, reading back.
-//!
-//! `rules` decides from a [`Disk`], the disk as sysfs and mountinfo show it; `write` only acts. A card whose writing was
-//! cut has no partition table, so nothing takes it for a node.
+//! `Image → card`: what is put on a disk, and the bytes for it. Which disk may be written is decided in `disks::rules`, from
+//! what sysfs and mountinfo show; `disks::write` writes it and reads it back.
 
 mod choices;
-mod disk;
 mod map;
 mod patch;
-mod rules;
 mod source;
 #[cfg(test)]
 mod tests;
-mod write;
 
 pub use choices::Choices;
-pub use disk::{Disk, Found, Host};
-pub use rules::{Needs, judge};
 pub use source::Source;
-pub use write::{Written, write};
 
+use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use contract::gpt;
+use anyhow::{Context, Result, anyhow};
 use contract::partitions::{Layout, Role};
+use disks::{BoxError, Needs, Phase, Written};
+use sha2::{Digest, Sha256};
+
+use crate::digest::hex;
+use crate::ui;
 
 use patch::Patch;
 
@@ -61,16 +58,77 @@ impl Load {
         Needs { image_bytes: self.source.bytes(), node_bytes: self.layout.min_disk_bytes() }
     }
 
-    /// How many bytes will be written.
-    pub fn mapped_bytes(&self) -> u64 {
-        self.pieces().iter().map(|piece| piece.end - piece.start).sum()
-    }
-
     /// All that is written, in order: what the bmap names, and what the settings changed.
     fn pieces(&self) -> Vec<map::Piece> {
         self.patch.widen(self.source.pieces())
     }
 }
 
-/// Bytes at either end of a disk that may hold a partition table.
-const TABLE_BYTES: u64 = ((gpt::TABLE_SECTORS + 1) as usize * gpt::SECTOR_BYTES) as u64;
+/// Writes `load` onto `card`, which has `card_bytes`, and reads it back.
+///
+/// # Errors
+/// When the image does not agree with its bmap, when the card can't be written, and when it gives back something else.
+/// Whenever that is, the card holds no partition table.
+pub fn write(load: &Load, card: &File, card_bytes: u64) -> Result<Written> {
+    let pieces = load.pieces();
+    let ends: Vec<disks::Piece> = pieces.iter().map(|piece| (piece.start, piece.end)).collect();
+    let stream = load.source.stream()?;
+    let mut image = Image { load, pieces: &pieces, stream, claimed: Sha256::new() };
+    Ok(disks::write(&mut image, &ends, card, card_bytes, &mut Shown { load, bar: None })?)
+}
+
+/// The image's bytes with the settings laid over them; what its bmap claims of them is held against them on the way.
+struct Image<'a> {
+    load: &'a Load,
+    /// Those that are still to come.
+    pieces: &'a [map::Piece],
+    stream: source::Stream,
+    claimed: Sha256,
+}
+
+impl disks::Source for Image<'_> {
+    fn read(&mut self, at: u64, chunk: &mut [u8]) -> Result<(), BoxError> {
+        let read = self.stream.skip_to(at).and_then(|()| self.stream.read_exact(chunk));
+        read.with_context(|| format!("failed to read the image `{}`", self.load.source.path().display()))?;
+        self.claimed.update(&*chunk);
+        self.load.patch.lay(at, chunk);
+        Ok(())
+    }
+
+    fn end(&mut self, (start, end): disks::Piece) -> Result<(), BoxError> {
+        let found = hex(&std::mem::take(&mut self.claimed).finalize());
+        let Some((piece, rest)) = self.pieces.split_first() else { return Ok(()) };
+        self.pieces = rest;
+        if piece.sha256.as_ref().is_some_and(|expected| *expected != found) {
+            let path = self.load.source.path().display();
+            let wrong =
+                anyhow!("the image `{path}` is not the one that its bmap describes (bytes {start} to {end}): build or download it again");
+            return Err(wrong.into());
+        }
+        Ok(())
+    }
+}
+
+/// A bar for each phase.
+struct Shown<'a> {
+    load: &'a Load,
+    bar: Option<(ui::Progress, ui::Step)>,
+}
+
+impl disks::Progress for Shown<'_> {
+    fn begin(&mut self, phase: Phase, bytes: u64) {
+        self.bar = None;
+        let (step, label) = match phase {
+            Phase::Writing => (format!("writing {} MB of {}", bytes / 1_000_000, self.load.source.bytes() / 1_000_000), "written"),
+            Phase::ReadingBack => ("reading it back".to_owned(), "read back"),
+        };
+        let step = ui::step(step);
+        self.bar = Some((ui::progress(bytes, label), step));
+    }
+
+    fn add(&mut self, bytes: u64) {
+        if let Some((bar, _)) = &self.bar {
+            bar.add(bytes);
+        }
+    }
+}

@@ -5,26 +5,14 @@ use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use contract::gpt::{PRIMARY_LBA, SECTOR_BYTES};
-use contract::mbr;
+use anyhow::{Context, Result};
 use contract::partitions::{self, Layout, Role};
+use disks::{Arranged, Content, Part, Segment};
 
 use super::sink::{Sink, Written};
 use super::{bmap, sink::BLOCK_BYTES};
 use crate::aside::Aside;
 use crate::full_disk;
-
-/// The content of one partition but the root's.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// The file that holds it, from its first byte on; what it lacks at its end is zero.
-    pub file: PathBuf,
-    /// Size of the partition.
-    pub bytes: u64,
-    /// So many bytes from its start matter; what follows is free space.
-    pub used: u64,
-}
 
 /// An image of which only the root is there, at its place: it is by far the largest part, and copying it would take a
 /// good part of a build's time.
@@ -157,41 +145,33 @@ fn remove_later(old: &[PathBuf]) {
 }
 
 fn fill(partitions: &Partitions, image: &File, summed: bool) -> Result<Written> {
-    let (table, sectors) = partitions::shipped(partitions.layout, partitions.begun.root_bytes)?;
-    let encoded = table.encode(sectors)?;
+    let Begun { file, root_bytes } = &partitions.begun;
+    let mut parts = partitions.parts.clone();
+    // It is there already; what counts here is how long it is.
+    parts.push((Role::RootA, Part { file: file.clone(), bytes: *root_bytes, used: *root_bytes }));
+    let arranged = Arranged::shipped(partitions.layout, &parts, None)?;
+    let backup = arranged.segments.last().map_or(0, |segment| segment.at);
     let mut sink = Sink::new(image.try_clone()?, summed);
-    let mbr = match (partitions.layout, table.by_name(Role::Config.label())) {
-        (Layout::Uboot, Some((_, config))) => mbr::hybrid(config)?,
-        _ => mbr::protective(),
-    };
-    sink.write(&mbr)?;
-    debug_assert_eq!(sink.position(), PRIMARY_LBA * SECTOR_BYTES as u64);
-    sink.write(&encoded.primary)?;
-    for partition in table.partitions.values() {
-        if partition.name == Role::RootA.label() {
-            sink.skip_to(partition.offset())?;
-            sink.keep(partitions.begun.root_bytes).context("failed to read the root")?;
-            continue;
+    for Segment { at, role, content } in &arranged.segments {
+        // The table's copy ends the image, whose last block has zeros before it.
+        let block = if *at == backup { BLOCK_BYTES as u64 } else { 1 };
+        let start = (at / block * block).max(sink.position());
+        if sink.position() < start {
+            sink.skip_to(start)?;
         }
-        let (role, part) = partitions
-            .parts
-            .iter()
-            .find(|(role, _)| role.label() == partition.name)
-            .with_context(|| format!("the image has no {}", partition.name))?;
-        if part.bytes > partition.bytes() {
-            bail!("{} has {} bytes, its partition {}", role.label(), part.bytes, partition.bytes());
+        if start < *at {
+            sink.write(&vec![0; usize::try_from(at - start)?])?;
         }
-        sink.skip_to(partition.offset())?;
-        let mut file = File::open(&part.file).with_context(|| format!("failed to open `{}`", part.file.display()))?;
-        file.seek(SeekFrom::Start(0))?;
-        sink.copy(&mut file, part.used).with_context(|| format!("failed to copy {} into the image", role.label()))?;
+        match content {
+            _ if *role == Some(Role::RootA) => sink.keep(*root_bytes).context("failed to read the root")?,
+            Content::Bytes(bytes) => sink.write(bytes)?,
+            Content::Slice { file, offset, len } => {
+                let doing = || format!("failed to copy `{}` into the image", file.display());
+                let mut reader = File::open(file.as_path()).with_context(doing)?;
+                reader.seek(SeekFrom::Start(*offset))?;
+                sink.copy(&mut reader, *len).with_context(doing)?;
+            }
+        }
     }
-    let backup = encoded.backup_lba * SECTOR_BYTES as u64;
-    let block = BLOCK_BYTES as u64;
-    if sink.position() < backup / block * block {
-        sink.skip_to(backup / block * block)?;
-    }
-    sink.write(&vec![0; usize::try_from(backup - sink.position())?])?;
-    sink.write(&encoded.backup)?;
     Ok(sink.finish()?)
 }

@@ -5,13 +5,10 @@
 
 mod assemble;
 mod bmap;
-pub mod fat;
-mod files;
 mod sink;
 #[cfg(test)]
 mod tests;
-mod window;
 
-pub use assemble::{Begun, Image, Part, Partitions, assemble};
-pub use files::{boot_part, config_files, config_part, empty_boot_part, esp_part, state_part};
-pub use window::Window;
+pub use assemble::{Begun, Image, Partitions, assemble};
+pub use disks::parts::{boot_part, config_files, config_part, empty_boot_part, esp_part, state_part};
+pub use disks::{Window, fat};

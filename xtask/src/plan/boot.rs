@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::state::TRIES;
 use serde::Serialize;
 
 use super::config_txt;
@@ -10,8 +11,6 @@ use crate::board::{Board, BootFlow, CONSOLE_OF_DEVICE_TREE, Uboot};
 
 /// Seconds after which a kernel that panicked starts the machine anew, so that a bad slot spends its tries untouched.
 pub const PANIC_REBOOT_SECONDS: u32 = 10;
-/// Tries that a slot on trial has. Only unconfirmed slots spend them.
-pub const TRIES: u32 = 3;
 
 /// Where a file on the boot partition comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

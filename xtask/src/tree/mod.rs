@@ -13,24 +13,8 @@ pub mod testing;
 mod walk;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
 
-/// Where the bytes of a regular file are.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// In memory.
-    Bytes(Arc<[u8]>),
-    /// A range of a file on disk (an unpacked data.tar in the cache, a file of the overlay).
-    Slice {
-        /// The file that holds them.
-        file: Arc<PathBuf>,
-        /// First byte.
-        offset: u64,
-        /// How many bytes.
-        len: u64,
-    },
-}
+pub use disks::Content;
 
 /// What an entry is.
 #[derive(Clone, Debug)]
@@ -115,38 +99,5 @@ impl Tree {
     /// Keeps only the entries that `keep` says yes to.
     pub fn retain(&mut self, keep: impl FnMut(&TreePath, &mut Entry) -> bool) {
         self.entries.retain(keep);
-    }
-}
-
-impl Content {
-    /// How many bytes.
-    pub fn len(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Slice { len, .. } => *len,
-        }
-    }
-
-    /// Whether both are the same bytes of the same file on disk: then they need not be read to be equal.
-    pub fn same_place(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Slice { file, offset, len }, Self::Slice { file: file2, offset: offset2, len: len2 }) => {
-                (file, offset, len) == (file2, offset2, len2)
-            }
-            _ => false,
-        }
-    }
-
-    /// The bytes themselves.
-    pub fn read(&self) -> std::io::Result<Arc<[u8]>> {
-        use std::os::unix::fs::FileExt;
-        match self {
-            Self::Bytes(bytes) => Ok(bytes.clone()),
-            Self::Slice { file, offset, len } => {
-                let mut bytes = vec![0; usize::try_from(*len).map_err(std::io::Error::other)?];
-                std::fs::File::open(file.as_path())?.read_exact_at(&mut bytes, *offset)?;
-                Ok(bytes.into())
-            }
-        }
     }
 }

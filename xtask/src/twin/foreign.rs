@@ -173,7 +173,7 @@ fn absolute(path: &str, to: &str) -> String {
 impl Carrier<'_> {
     /// The bytes for a regular file, `None`: those of the delta.
     fn file(&self, path: &str, new_path: &str, content: &Content) -> Result<Option<Source>> {
-        if content.len() == 0 {
+        if content.is_empty() {
             return Ok(None);
         }
         let bytes = content.read().with_context(|| format!("failed to read the delta's /{path}"))?;

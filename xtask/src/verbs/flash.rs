@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use disks::{Disk, Found, Host, Written};
 use nix::fcntl::OFlag;
 
 use super::plan::DEFAULT_FLAVOUR;
-use crate::flash::{self, Choices, Disk, Found, Host, Load, Written};
-use crate::trees::Trees;
+use crate::flash::{self, Choices, Load};
+use crate::trees::{Trees, command};
 
 /// Writes a board's image onto a card, stick or disk, and reads it back. All that was on it is lost.
 #[derive(Args)]
@@ -71,7 +72,7 @@ impl FlashVerb {
         for disk in Host::here()?.disks()? {
             println!("  {}", line(&disk));
         }
-        println!("\nNext: cargo xtask flash {} /dev/DISK", self.board);
+        println!("\nNext: {}", command(&format!("flash {} /dev/DISK", self.board)));
         Ok(())
     }
 
@@ -86,7 +87,7 @@ impl FlashVerb {
                 bail!("there is no `{}`; plug it in, or is it one of these?\n    {}", device.display(), known.join("\n    "))
             }
         };
-        let mounts = flash::judge(&disk, load.needs(), twice)?;
+        let mounts = disks::rules::judge(&disk, load.needs(), twice)?;
         crate::ui::say(&disk.shown());
         // Opened before anybody is asked, so that what can't be done is said first.
         let open = || File::options().read(true).write(true).custom_flags(OFlag::O_EXCL.bits()).open(device);

@@ -1,5 +1,6 @@
 //! The command line: what each word does. Long-running parts live in their own modules; here is parsing and printing.
 
+mod install;
 mod print;
 
 use crate::client::Client;
@@ -113,6 +114,24 @@ enum Verb {
         #[command(flatten)]
         local: Local,
     },
+    /// Install this system onto a disk of this machine, so that the stick can be taken out. All that is on the disk is lost.
+    InstallTo {
+        /// The disk, such as /dev/nvme0n1; without it, the disks of this machine are listed. One with something on it is written
+        /// only if it is named twice.
+        #[arg(value_name = "DISK", num_args = 0..=2)]
+        disks: Vec<String>,
+        /// What is on the disk may be lost: the same as naming it twice.
+        #[arg(long)]
+        yes_erase: bool,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Write this system onto a disk (root; the unit that install-to starts).
+    #[command(hide = true)]
+    Install {
+        /// The disk's name, after `erase-` where what is on it may be lost.
+        instance: String,
+    },
     /// Start, stop or restart a unit, and wait for the result.
     Unit {
         /// What to do.
@@ -187,6 +206,10 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             logging::start();
             confirm::run().await?;
         }
+        Verb::Install { instance } => {
+            logging::start();
+            crate::install::run(&instance)?;
+        }
         Verb::Check { file } => return check(&file),
         verb => return ask(verb).await,
     }
@@ -239,7 +262,8 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
             let answer = local.client().post("/api/v1/unit", &UnitRequest { unit, action }).await?;
             local.show(&answer, |_| Ok("Done.".to_owned()))?;
         }
-        Verb::Agent { .. } | Verb::Broker { .. } | Verb::ApplySettings | Verb::Confirm | Verb::Check { .. } => {}
+        Verb::InstallTo { disks, yes_erase, local } => return install::install_to(&disks, yes_erase, &local).await,
+        Verb::Agent { .. } | Verb::Broker { .. } | Verb::ApplySettings | Verb::Confirm | Verb::Install { .. } | Verb::Check { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }

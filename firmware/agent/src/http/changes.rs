@@ -1,6 +1,7 @@
-//! Changes: invite, join, found, the door, units. Served over the local socket only; who may use it is told by the kernel.
+//! Changes: invite, join, found, the door, units, installing. Served over the local socket only; who may use it is told by the kernel.
 
 use super::api;
+use crate::install;
 use crate::limits::HTTP_BODY_BYTES;
 use crate::net::{Command, CommandResult};
 use crate::state::App;
@@ -81,6 +82,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/kit", post(kit))
         .route("/api/v1/door", post(door))
         .route("/api/v1/unit", post(unit))
+        .route("/api/v1/install", get(install_overview).post(install_begin))
         .fallback(|| async { (StatusCode::NOT_FOUND, Json(Refusal { error: "there is no such thing in this API".to_owned() })) })
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
         .with_state(app)
@@ -159,6 +161,29 @@ async fn kit(State(app): State<Arc<App>>) -> Response {
 async fn door(State(app): State<Arc<App>>, Json(request): Json<MinutesRequest>) -> Response {
     let minutes = request.minutes;
     answer("minutes", wish(&app, |reply| Command::OpenDoor { minutes, reply }).await.map(|()| minutes))
+}
+
+async fn install_overview(State(app): State<Arc<App>>) -> Response {
+    match install::overview(&app).await {
+        Ok(overview) => Json(overview).into_response(),
+        Err(error) => refuse_install(error),
+    }
+}
+
+async fn install_begin(State(app): State<Arc<App>>, Json(request): Json<install::Request>) -> Response {
+    match install::begin(&app, &request).await {
+        Ok(state) => Json(state).into_response(),
+        Err(error) => refuse_install(error),
+    }
+}
+
+fn refuse_install(error: install::Refused) -> Response {
+    let status = match error {
+        install::Refused::Unknown { .. } => StatusCode::NOT_FOUND,
+        install::Refused::Disk(_) | install::Refused::Busy(_) => StatusCode::CONFLICT,
+        install::Refused::Unit(_) | install::Refused::Host(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    refuse(status, format!("{:#}", anyhow::Error::from(error)))
 }
 
 async fn unit(State(app): State<Arc<App>>, Json(request): Json<UnitRequest>) -> Response {

@@ -18,6 +18,22 @@ use std::net::IpAddr;
 /// A `cloudy.toml` with every key and its meaning, all commented out: as it is, it sets nothing.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
+/// A `cloudy.toml` with these settings, under a comment; none if nothing is set.
+///
+/// # Errors
+/// When a node would not take it: what it would say.
+pub fn to_text(settings: &Settings, header: &str) -> Result<Option<String>, String> {
+    if *settings == Settings::default() {
+        return Ok(None);
+    }
+    let body = toml::to_string(settings).map_err(|error| error.to_string())?;
+    let text = format!("{header}\n{body}");
+    match parse(text.as_bytes()) {
+        Ok(_) => Ok(Some(text)),
+        Err(mistakes) => Err(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+    }
+}
+
 /// All that can be set. What is absent is not said, and the node's default holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]

@@ -8,7 +8,7 @@ use contract::gpt::Table;
 use contract::guid::Guid;
 use contract::partitions::{Role, SHIPPED_DISK};
 
-use super::erofs::Superblock;
+use contract::erofs::Superblock;
 
 /// A disk with a partition table that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]

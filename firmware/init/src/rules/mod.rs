@@ -3,7 +3,6 @@
 pub mod choose;
 pub mod clock;
 pub mod efivar;
-pub mod erofs;
 pub mod ext4;
 pub mod failure;
 pub mod first_boot;

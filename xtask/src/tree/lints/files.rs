@@ -65,7 +65,7 @@ pub fn machine_id(subject: &Subject<'_>) -> Found {
     let mut found = Vec::new();
     for path in ["etc/machine-id", "var/lib/dbus/machine-id"] {
         if let Some(Kind::File(content)) = subject.tree.get(path).map(|entry| &entry.kind)
-            && content.len() > 0
+            && !content.is_empty()
         {
             found.push(format!("/{path} is not empty"));
         }

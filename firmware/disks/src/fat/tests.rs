@@ -6,6 +6,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Window;
 
 const PLAN: FatPlan = FatPlan { label: "TEST", volume_id: 0x1234_abcd, bytes: 64 << 20, cluster_bytes: 512 };
 
@@ -71,7 +72,7 @@ fn what_is_too_large_is_refused() {
     file.as_file().set_len(65 << 20).unwrap();
     let content = Content::Slice { file: file.path().to_owned().into(), offset: 0, len: 65 << 20 };
     let error = made(&[("large".to_owned(), content)]).unwrap_err();
-    assert!(format!("{error:#}").contains("full"), "{error:#}");
+    assert!(format!("{error:?}").contains("Full"), "{error:?}");
     let plan = FatPlan { cluster_bytes: 4096, ..PLAN };
     assert!(build(&plan, &[], file.path()).is_err());
 }

@@ -26,6 +26,10 @@ pub struct Disk {
     pub bytes: u64,
     /// Maker and model, as far as it says.
     pub model: String,
+    /// Bytes of its smallest unit.
+    pub sector_bytes: u64,
+    /// How many partitions the kernel shows on it.
+    pub partitions: usize,
     /// Whether it can't be written (a lock switch, a read-only loop device).
     pub read_only: bool,
     /// Whether there is no hardware behind it (device mapper, RAID, RAM); a loop device counts as hardware.
@@ -78,6 +82,9 @@ pub enum Found {
 
 impl Host {
     /// This machine.
+    ///
+    /// # Errors
+    /// When `/proc` is not there.
     pub fn here() -> io::Result<Self> {
         Ok(Self {
             sys: PathBuf::from("/sys"),
@@ -88,6 +95,9 @@ impl Host {
     }
 
     /// What lies at `path`.
+    ///
+    /// # Errors
+    /// When it can't be looked at.
     pub fn look(&self, path: &Path) -> io::Result<Found> {
         let meta = match path.metadata() {
             Ok(meta) => meta,
@@ -101,6 +111,9 @@ impl Host {
     }
 
     /// The block device of that number.
+    ///
+    /// # Errors
+    /// When sysfs has none.
     pub fn by_number(&self, major: u64, minor: u64) -> io::Result<Found> {
         let folder = self.sys.join(format!("dev/block/{major}:{minor}")).canonicalize()?;
         if folder.join("partition").exists() {
@@ -111,6 +124,9 @@ impl Host {
     }
 
     /// Every disk that a person may mean: with hardware behind it and a medium in it.
+    ///
+    /// # Errors
+    /// When sysfs can't be read.
     pub fn disks(&self) -> io::Result<Vec<Disk>> {
         let mut disks = Vec::new();
         for entry in std::fs::read_dir(self.sys.join("block"))? {
@@ -134,6 +150,9 @@ impl Host {
         Disk {
             bytes: word("size").parse::<u64>().unwrap_or(0).saturating_mul(SYSFS_SECTOR_BYTES),
             model: if model.is_empty() { "unnamed".to_owned() } else { model.join(" ") },
+            // A kernel that does not tell is none that has others.
+            sector_bytes: word("queue/logical_block_size").parse().unwrap_or(SYSFS_SECTOR_BYTES),
+            partitions: entries(folder).iter().filter(|entry| entry.join("partition").exists()).count(),
             read_only: word("ro") == "1",
             made_up: !folder.join("device").exists() && !name.starts_with("loop"),
             uses: self.uses(folder),
@@ -291,6 +310,7 @@ mod tests {
         let disk = stick(&host);
         assert_eq!((disk.name.as_str(), disk.model.as_str(), disk.bytes), ("sdb", "SanDisk Ultra Fit", 31_914_983_424));
         assert!(!disk.read_only && !disk.made_up);
+        assert_eq!((disk.partitions, disk.sector_bytes), (2, 512));
         assert!(disk.uses.contains(&Use::Mounted { device: "sdb1".to_owned(), at: "/media/my stick".into() }));
         assert!(disk.uses.contains(&Use::Held { device: "sdb2".to_owned(), by: "dm-0".to_owned() }));
         assert!(disk.uses.contains(&Use::Mounted { device: "dm-0".to_owned(), at: "/".into() }), "{disk:?}");

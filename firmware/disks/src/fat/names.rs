@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use crate::parts::MakeError;
+
+type Result<T> = std::result::Result<T, MakeError>;
 
 /// Bytes of a directory entry.
 pub const ENTRY_BYTES: usize = 32;
@@ -17,7 +19,9 @@ const LONG_MAX_CHARS: usize = 255;
 /// A volume label as it is stored.
 pub fn label(text: &str) -> Result<[u8; 11]> {
     let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-' || byte == b' ';
-    ensure!(text.len() <= 11 && text.bytes().all(allowed), "`{text}` is no label: 11 letters of A to Z at most");
+    if text.len() > 11 || !text.bytes().all(allowed) {
+        return Err(MakeError::Label(text.to_owned()));
+    }
     let mut label = [b' '; 11];
     label[..text.len()].copy_from_slice(text.as_bytes());
     Ok(label)
@@ -26,10 +30,10 @@ pub fn label(text: &str) -> Result<[u8; 11]> {
 /// Whether FAT can hold a file of that name.
 pub fn check(name: &str) -> Result<()> {
     let allowed = |c: char| !c.is_control() && !"\"*/:<>?\\|".contains(c);
-    ensure!(
-        !name.is_empty() && name.encode_utf16().count() <= LONG_MAX_CHARS && name.chars().all(allowed) && !name.ends_with(['.', ' ']),
-        "`{name}` is no name that FAT allows"
-    );
+    let long = name.encode_utf16().count() > LONG_MAX_CHARS;
+    if name.is_empty() || long || !name.chars().all(allowed) || name.ends_with(['.', ' ']) {
+        return Err(MakeError::Name(name.to_owned()));
+    }
     Ok(())
 }
 

@@ -1,25 +1,28 @@
 //! FAT32 file systems with nothing in them that changes from build to build.
 //!
 //! Made by a writer of our own: the `fatfs` crate (0.3) gives the entries `.` and `..` long names, which fsck.fat and
-//! Windows call damaged. Reading, and changing a file of the top folder in place, is `fatfs`'s: an independent reader
+//! Windows call damaged. Reading, and changing a file of the top folder in place, is `fatfs`'s (`read`): an independent reader
 //! of what we write.
 
 mod names;
+#[cfg(feature = "read-fat")]
+mod read;
 #[cfg(test)]
+#[cfg(feature = "read-fat")]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use fatfs::{Date, DateTime, FsOptions, Time, TimeProvider};
-
-use super::{Part, Window};
-use crate::tree::Content;
+use crate::Content;
+use crate::parts::{MakeError, Part};
 use names::{Aliases, ENTRY_BYTES};
+#[cfg(feature = "read-fat")]
+pub use read::{Fat, open, put_top, read_all};
+
+type Result<T> = std::result::Result<T, MakeError>;
 
 /// What is fixed when a file system is made.
 #[derive(Clone, Debug)]
@@ -49,61 +52,6 @@ const ATTRIBUTE_ARCHIVE: u8 = 0x20;
 /// The date of every file: people see it, nothing else reads it.
 const YEAR: u16 = 2026;
 const DOS_DATE: u16 = ((YEAR - 1980) << 9) | (1 << 5) | 1;
-/// How much of a file is copied at once.
-const COPY_BYTES: usize = 1 << 20;
-
-/// The fixed date, for what `fatfs` writes.
-#[derive(Debug)]
-struct FixedTime;
-
-impl TimeProvider for FixedTime {
-    fn get_current_date(&self) -> Date {
-        Date { year: YEAR, month: 1, day: 1 }
-    }
-
-    fn get_current_date_time(&self) -> DateTime {
-        DateTime { date: self.get_current_date(), time: Time { hour: 0, min: 0, sec: 0, millis: 0 } }
-    }
-}
-
-/// A FAT file system that is open for reading and for changing files of its top folder.
-pub type Fat = fatfs::FileSystem<Window>;
-
-/// Opens the file system in a window of a file.
-pub fn open(window: Window) -> std::io::Result<Fat> {
-    Fat::new(window, FsOptions::new().time_provider(&FixedTime).update_accessed_date(false))
-}
-
-/// All files of an open file system: path with `/`, content.
-pub fn read_all(fat: &Fat) -> Result<Vec<(String, Vec<u8>)>> {
-    let mut files = Vec::new();
-    let mut folders = vec![(String::new(), fat.root_dir())];
-    while let Some((prefix, folder)) = folders.pop() {
-        for entry in folder.iter() {
-            let entry = entry?;
-            let name = entry.file_name();
-            let path = format!("{prefix}{name}");
-            if entry.is_dir() && name != "." && name != ".." {
-                folders.push((format!("{path}/"), entry.to_dir()));
-            } else if entry.is_file() {
-                let mut content = Vec::new();
-                entry.to_file().read_to_end(&mut content)?;
-                files.push((path, content));
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Writes a file of the top folder; what was there before is replaced.
-pub fn put_top(fat: &Fat, name: &str, content: &[u8]) -> std::io::Result<()> {
-    let mut file = fat.root_dir().create_file(name)?;
-    file.truncate()?;
-    file.write_all(content)?;
-    file.flush()
-}
-
 /// A folder or file on its way onto the disk.
 enum Node<'a> {
     Folder(Folder<'a>),
@@ -118,14 +66,14 @@ type Folder<'a> = BTreeMap<String, (&'a str, Node<'a>)>;
 /// # Errors
 /// When the files do not fit, when two names differ in case only or are none that FAT allows, and when writing fails.
 pub fn build(plan: &FatPlan, files: &[(String, Content)], out: &Path) -> Result<Part> {
-    build_inner(plan, files, out).with_context(|| format!("failed to make the FAT file system `{}`", plan.label))
+    build_inner(plan, files, out).map_err(|source| MakeError::FileSystem { label: plan.label, source: Box::new(source) })
 }
 
 fn build_inner(plan: &FatPlan, files: &[(String, Content)], out: &Path) -> Result<Part> {
     let root = folders(files)?;
     let geometry = Geometry::new(plan)?;
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(out)?;
-    file.set_len(plan.bytes)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(out);
+    let file = file.and_then(|file| file.set_len(plan.bytes).map(|()| file)).map_err(MakeError::of("make", out))?;
     let mut writer = Writer { file: &file, geometry: &geometry, next: ROOT_CLUSTER, fat: vec![0x0fff_fff8, END_OF_CHAIN] };
     let label = names::label(plan.label)?;
     writer.folder(&root, None, Some(label))?;
@@ -152,22 +100,24 @@ fn folders(files: &[(String, Content)]) -> Result<Folder<'_>> {
         let mut folder = &mut root;
         let mut rest = path.as_str();
         while let Some((name, below)) = rest.split_once('/') {
-            names::check(name).with_context(|| format!("`{path}` can't be written"))?;
+            names::check(name).map_err(|source| in_path(path, source))?;
             let entry = folder.entry(name.to_lowercase()).or_insert_with(|| (name, Node::Folder(Folder::new())));
             match entry {
                 (written, Node::Folder(below)) if *written == name => folder = below,
-                (written, _) => {
-                    bail!("`{path}` and `{written}` meet: FAT does not tell upper from lower case")
-                }
+                (written, _) => return Err(MakeError::Meet { path: path.clone(), other: (*written).to_owned() }),
             }
             rest = below;
         }
-        names::check(rest).with_context(|| format!("`{path}` can't be written"))?;
+        names::check(rest).map_err(|source| in_path(path, source))?;
         if folder.insert(rest.to_lowercase(), (rest, Node::File(content))).is_some() {
-            bail!("`{path}` is there twice (FAT does not tell upper from lower case)");
+            return Err(MakeError::Twice(path.clone()));
         }
     }
     Ok(root)
+}
+
+fn in_path(path: &str, source: MakeError) -> MakeError {
+    MakeError::Path { path: path.to_owned(), source: Box::new(source) }
 }
 
 /// Where everything lies.
@@ -183,17 +133,21 @@ impl Geometry {
     fn new(plan: &FatPlan) -> Result<Self> {
         let total = plan.bytes / SECTOR_BYTES;
         let cluster_sectors = u64::from(plan.cluster_bytes) / SECTOR_BYTES;
-        ensure!(matches!(cluster_sectors, 1 | 2 | 4 | 8 | 16 | 32 | 64), "clusters of {} bytes", plan.cluster_bytes);
+        let no_fat32 = || MakeError::NoFat32 { bytes: plan.bytes, cluster: plan.cluster_bytes };
+        if !matches!(cluster_sectors, 1 | 2 | 4 | 8 | 16 | 32 | 64) {
+            return Err(no_fat32());
+        }
         // A little more than needed: as if all sectors were clusters.
         let fat_sectors = ((total / cluster_sectors + 2) * 4).div_ceil(SECTOR_BYTES);
         let before = (RESERVED_MIN_SECTORS + 2 * fat_sectors).next_multiple_of(PAGE_SECTORS);
         let reserved = before - 2 * fat_sectors;
         let clusters = total.saturating_sub(before) / cluster_sectors;
         if clusters < FAT32_MIN_CLUSTERS || clusters > u64::from(END_OF_CHAIN) - 16 {
-            bail!("{} bytes in clusters of {} are no FAT32", plan.bytes, plan.cluster_bytes);
+            return Err(no_fat32());
         }
-        let total_sectors = u32::try_from(total)?;
-        Ok(Self { total_sectors, reserved, fat_sectors, cluster_sectors, clusters: u32::try_from(clusters)? })
+        let total_sectors = u32::try_from(total).map_err(|_| no_fat32())?;
+        let clusters = u32::try_from(clusters).map_err(|_| no_fat32())?;
+        Ok(Self { total_sectors, reserved, fat_sectors, cluster_sectors, clusters })
     }
 
     fn cluster_bytes(&self) -> u64 {
@@ -263,9 +217,10 @@ impl Writer<'_> {
         let free = u64::from(self.geometry.clusters - (first - ROOT_CLUSTER));
         if wanted > free {
             let cluster = self.geometry.cluster_bytes();
-            bail!("it is full: {} bytes are left, {} are wanted", free * cluster, wanted * cluster);
+            return Err(MakeError::Full { left: free.saturating_mul(cluster), wanted: wanted.saturating_mul(cluster) });
         }
-        self.next += u32::try_from(wanted)?;
+        // Less than what is free, of which there are so many at most.
+        self.next += wanted as u32;
         self.fat.extend(first + 1..self.next);
         self.fat.push(END_OF_CHAIN);
         Ok(first)
@@ -294,8 +249,9 @@ impl Writer<'_> {
             let entry = match node {
                 Node::Folder(below) => short_entry(short, ATTRIBUTE_FOLDER, self.folder(below, Some(own), None)?, 0),
                 Node::File(content) => {
-                    let first = self.content(content).with_context(|| format!("failed to write `{name}`"))?;
-                    short_entry(short, ATTRIBUTE_ARCHIVE, first, u32::try_from(content.len())?)
+                    let first = self.content(content).map_err(|source| in_path(name, source))?;
+                    let bytes = u32::try_from(content.len()).map_err(|_| MakeError::TooLarge((*name).to_owned()))?;
+                    short_entry(short, ATTRIBUTE_ARCHIVE, first, bytes)
                 }
             };
             entries[short_at..].copy_from_slice(&entry);
@@ -307,25 +263,16 @@ impl Writer<'_> {
 
     /// Writes a file's content; returns its first cluster, 0 if it is empty.
     fn content(&mut self, content: &Content) -> Result<u32> {
-        if content.len() == 0 {
+        if content.is_empty() {
             return Ok(0);
         }
         let first = self.take(content.len())?;
-        let at = self.geometry.offset(first);
-        match content {
-            Content::Bytes(bytes) => self.file.write_all_at(bytes, at)?,
-            Content::Slice { file, offset, len } => {
-                let source = File::open(file.as_path()).with_context(|| format!("failed to open `{}`", file.display()))?;
-                let mut buffer = vec![0; COPY_BYTES];
-                let mut done = 0;
-                while done < *len {
-                    let chunk = &mut buffer[..(len - done).min(COPY_BYTES as u64) as usize];
-                    source.read_exact_at(chunk, offset + done).with_context(|| format!("failed to read `{}`", file.display()))?;
-                    self.file.write_all_at(chunk, at + done)?;
-                    done += chunk.len() as u64;
-                }
-            }
-        }
+        let mut at = self.geometry.offset(first);
+        content.each(|bytes| {
+            self.file.write_all_at(bytes, at)?;
+            at += bytes.len() as u64;
+            Ok(())
+        })?;
         Ok(first)
     }
 }

@@ -1,6 +1,6 @@
 //! Which build a root belongs to, from the first bytes of its partition.
 
-use contract::boot::BuildId;
+use crate::boot::BuildId;
 
 /// How many bytes of the partition are read.
 pub const SUPERBLOCK_END: usize = 1024 + 128;
