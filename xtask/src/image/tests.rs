@@ -7,6 +7,7 @@ use std::path::Path;
 
 use contract::gpt;
 use contract::partitions::{Layout, Role, SHIPPED_DISK};
+use disks::Part;
 use sha2::{Digest, Sha256};
 
 use super::*;

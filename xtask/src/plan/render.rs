@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{BootFile, BootSource, LockedPackage, Plan};
+use crate::board::BootFlow;
 
 const MIB: u64 = 1 << 20;
 
@@ -43,6 +44,10 @@ impl fmt::Display for Plan {
         }
         for (package, path) in &self.compile.fixed {
             writeln!(f, "  {package} → initramfs /{path}, static")?;
+        }
+        // U-Boot's flow lists them among its files.
+        if self.boot.flow == BootFlow::Uefi {
+            section(f, "device trees that ask for drivers", &self.device_trees.files)?;
         }
         section(f, "modules kept", self.modules.keep.patterns())?;
         section(f, "modules dropped", self.modules.drop.patterns())?;
