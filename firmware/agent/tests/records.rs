@@ -15,7 +15,7 @@ use std::{
     sync::mpsc,
     time::{Duration, Instant},
 };
-use support::{Agent, Local, get, wait};
+use support::{Agent, Local, PATIENCE, get, wait};
 
 /// A community of `garden`, which founds it, and others.
 fn community(others: &[&str]) -> Vec<Agent> {
@@ -77,7 +77,9 @@ fn what_one_publishes_the_other_reads_and_both_hold_the_same_view() {
     // Somebody watches garden from outside.
     let mut watcher = TcpStream::connect(&page).unwrap();
     write!(watcher, "GET /api/v1/watch HTTP/1.1\r\nHost: {page}\r\n\r\n").unwrap();
-    let mut seen = BufReader::new(watcher).lines().map_while(Result::ok);
+    // Something comes every few seconds, if only to keep the connection.
+    let begun = Instant::now();
+    let mut seen = BufReader::new(watcher).lines().map_while(Result::ok).take_while(|_| begun.elapsed() < PATIENCE);
     assert!(seen.any(|line| line.eq_ignore_ascii_case("content-type: text/event-stream")));
 
     let words = ["publish", "wiki", "--title", "Wiki de Gràcia", "--category", "knowledge", "--port", "8080"];
