@@ -10,7 +10,5 @@ mod sink;
 mod tests;
 
 pub use assemble::{Begun, Image, Partitions, assemble};
-#[cfg(test)]
-use disks::Part;
 pub use disks::parts::{boot_part, config_files, config_part, empty_boot_part, esp_part, state_part};
 pub use disks::{Window, fat};
