@@ -1,18 +1,16 @@
 //! Locks made by the real apt from a small signed archive on loopback (`testdata/`), and everything that can be wrong with one.
 //!
-//! The tools tree's apt is used where that tree is laid out, as `cargo xtask lock` does, else the host's. Where there is neither, these say
-//! so and pass; in CI they fail.
+//! The host's apt is asked; that of the tools tree, which `cargo xtask lock` uses, needs the builder's own sandbox. Where there is none, these
+//! say so and pass; in CI they fail.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use super::cache::Cache;
 use super::lock::Lock;
 use super::resolve::{Means, Update, Wanted, changes, pinned, resolve};
 use super::sources::Sources;
 use super::testing::{Answer, Server, deb_of, locked, put_deb};
-use crate::tools::{LOCK, Tools};
 
 const IN_RELEASE: &str = include_str!("testdata/InRelease");
 const PACKAGES: &str = include_str!("testdata/Packages");
@@ -48,18 +46,12 @@ fn wanted(packages: &[&str]) -> Wanted {
     }
 }
 
-/// The apt that locks are made with: the tools tree's, if it is laid out on this machine.
-fn tools() -> Option<&'static Path> {
-    static TOOLS: OnceLock<Option<PathBuf>> = OnceLock::new();
-    TOOLS.get_or_init(|| Tools::laid_out(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), LOCK, &Cache::open().ok()?)).as_deref()
-}
-
-/// Whether there is an apt to ask.
+/// Whether there is an apt to ask: the host's, since a sandbox is started by the builder itself, which a test is not.
 fn apt() -> bool {
-    let there = tools().is_some() || Path::new("/usr/bin/apt-get").exists();
-    assert!(there || std::env::var_os("CI").is_none(), "in CI these run: there is neither a tools tree nor an apt on this machine");
+    let there = Path::new("/usr/bin/apt-get").exists();
+    assert!(there || std::env::var_os("CI").is_none(), "in CI these run: there is no apt on this machine");
     if !there {
-        eprintln!("skipped: there is neither a tools tree (`cargo xtask image` makes it) nor an apt on this machine");
+        eprintln!("skipped: there is no apt on this machine");
     }
     there
 }
@@ -73,7 +65,7 @@ fn make(server: &Server, wanted: &Wanted, old: Option<&Lock>, update: &Update) -
 }
 
 fn means<'a>(sources: &'a Sources, cache: &'a Cache) -> Means<'a> {
-    Means { sources, cache, tools: tools(), unverified: false }
+    Means { sources, cache, tools: None, unverified: false }
 }
 
 /// `name version` of each package, payload marked with a star.

@@ -110,12 +110,6 @@ impl Tools {
         Ok(root)
     }
 
-    /// Where the tree of a lock lies, if it is laid out.
-    #[cfg(test)]
-    pub fn laid_out(repo: &Path, lock: &str, cache: &Cache) -> Option<PathBuf> {
-        Some(place(cache, &Lock::read(&repo.join(lock)).ok()?)).filter(|root| root.is_dir())
-    }
-
     /// Where it lies on the host.
     pub fn root(&self) -> &Path {
         &self.root
