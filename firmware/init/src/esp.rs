@@ -60,7 +60,7 @@ impl Esp {
     /// Keeps a failure for the page; the last one counts.
     pub fn keep(&self, failure: &Failure) -> anyhow::Result<()> {
         let path = Path::new(MOUNTED).join(FAILURE_RECORD);
-        std::fs::write(&path, serde_json::to_vec(failure)?).context("failed to keep the reason on the ESP")?;
+        write(&path, serde_json::to_vec(failure)?).context("failed to keep the reason on the ESP")?;
         sync(Path::new(MOUNTED))
     }
 
