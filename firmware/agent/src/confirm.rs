@@ -308,7 +308,9 @@ mod tests {
             [(None, true), (Some("linux /clou"), true), (Some("linux /cloudy/x\n"), true), (Some("linux /cloudy/x\n"), false)]
         {
             let _ = std::fs::remove_file(&new);
-            before.map(|text| std::fs::write(&new, text).unwrap());
+            if let Some(text) = before {
+                std::fs::write(&new, text).unwrap();
+            }
             if has_old {
                 std::fs::write(&old, "linux /cloudy/x\n").unwrap();
             }
