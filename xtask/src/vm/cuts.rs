@@ -84,7 +84,7 @@ fn combinations(loose: &[Write], random: &mut Random) -> Vec<Vec<Fate>> {
         loose.iter().enumerate().map(|(at, write)| if write.sure || keep(at) { Fate::Kept } else { Fate::Lost }).collect()
     };
     let mut all: Vec<Vec<Fate>> = if loose.len() <= ALL_COMBINATIONS {
-        (0..1usize << loose.len()).map(|mask| of(&mut |at| mask >> at & 1 == 0)).collect()
+        (0..1usize << loose.len()).map(|mask| of(&mut |at| (mask >> at) & 1 == 0)).collect()
     } else {
         let some = (0..COMBINATIONS).map(|_| of(&mut |_| random.below(2) == 0));
         [of(&mut |_| true), of(&mut |_| false)].into_iter().chain(some).collect()
