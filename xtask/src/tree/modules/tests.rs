@@ -108,7 +108,12 @@ fn the_index_is_what_depmod_wrote() {
 fn what_is_wrong_is_named() {
     let error = |result: Result<Modules, ModulesError>| result.unwrap_err().to_string();
     let idle = error(select(&kernel(), &["fs/**", "fss/**"], &["x"], &[], &[]));
-    assert_eq!(idle, "no module of kernel 6.1-test matches `fss/**` (modules.keep), `x` (modules.drop); mend the board or family file");
+    assert_eq!(
+        idle,
+        "kernel 6.1-test has no module for these globs of the board or family file:\n  \
+         modules.keep: nothing matches `fss/**`; there is `fs`, `lib`, `drivers`\n  \
+         modules.drop: nothing matches `x`; there is `fs`, `lib`, `drivers`"
+    );
     let missing = error(select(&kernel(), &["fs/**"], &[], &[], &["erofs"]));
     assert_eq!(missing, "kernel 6.1-test has no module `erofs`, which init needs, and it is not built in");
     assert!(
