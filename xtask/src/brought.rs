@@ -1,8 +1,6 @@
 //! Whether the packages bring what a board asks for beside its drivers: firmware, boot files, device trees. All that is missing
 //! is said at once, each with what there is instead, before anything is compiled or configured.
 
-use anyhow::Result;
-
 use crate::boot;
 use crate::near;
 use crate::plan::Plan;
@@ -22,35 +20,27 @@ pub struct NotBrought {
     missing: Vec<String>,
 }
 
-/// Holds the plan against `payload`, in which its packages lie as they are shipped. `rest` gives what the others ship; it is
-/// asked only for firmware that the payload does not have.
+/// A module of whose firmware no package brings any: its name, and what it asks for.
+pub type Dead = (String, Vec<String>);
+
+/// Holds the plan against `payload`, in which its packages lie as they are shipped, and `rest`, what the others ship (of them
+/// comes some firmware: the radio's rules). `modules` are those that stay; says which of them have no firmware.
 ///
 /// # Errors
 /// With all that is missing.
-pub fn check(plan: &Plan, payload: &Tree, rest: impl FnOnce() -> Result<Tree>) -> Result<()> {
+pub fn check(plan: &Plan, payload: &Tree, rest: &Tree, modules: &Modules) -> Result<Vec<Dead>, NotBrought> {
     let mut missing = boot::not_brought(&plan.boot, payload, &plan.kernel_release);
-    let keep: Vec<&str> = plan.firmware.keep.patterns().iter().map(String::as_str).collect();
-    let absent = absent_firmware(&keep, payload);
-    if !absent.is_empty() {
-        let names = firmware::Present::of(payload);
-        let absent = absent_firmware(&absent, &rest()?);
-        missing.extend(absent.iter().map(|name| format!("firmware.keep: nothing matches `{name}`{}", near::words(name, &names.names()))));
+    let firmware = [payload, rest].map(firmware::Present::of);
+    let brought = |name: &str| firmware.iter().any(|firmware| firmware.has(name));
+    let names: Vec<&str> = firmware.iter().flat_map(firmware::Present::names).collect();
+    let absent = plan.firmware.keep.patterns().iter().filter(|name| !brought(name));
+    missing.extend(absent.map(|name| format!("firmware.keep: nothing matches `{name}`{}", near::words(name, &names))));
+    if !missing.is_empty() {
+        return Err(NotBrought { board: plan.board.clone(), missing });
     }
-    if missing.is_empty() { Ok(()) } else { Err(NotBrought { board: plan.board.clone(), missing }.into()) }
-}
-
-/// Which of these names and globs stand for no firmware of the tree.
-fn absent_firmware<'a>(names: &[&'a str], tree: &Tree) -> Vec<&'a str> {
-    let firmware = firmware::Present::of(tree);
-    names.iter().filter(|name| !firmware.has(name)).copied().collect()
-}
-
-/// Modules of which no firmware that they name is there: name, what they ask for.
-pub fn without_firmware<'a>(tree: &Tree, modules: &'a Modules) -> Vec<(&'a str, &'a [String])> {
-    let firmware = firmware::Present::of(tree);
-    let dead = |asked: &[String]| !asked.is_empty() && !asked.iter().any(|name| firmware.has(name));
-    let all = modules.by_name.iter().map(|(name, module)| (name.as_str(), module.info.firmware.as_slice()));
-    all.filter(|(_, asked)| dead(asked)).collect()
+    let asked = modules.by_name.iter().map(|(name, module)| (name, &module.info.firmware));
+    let dead = asked.filter(|(_, asked)| !asked.is_empty() && !asked.iter().any(|name| brought(name)));
+    Ok(dead.map(|(name, asked)| (name.clone(), asked.clone())).collect())
 }
 
 #[cfg(test)]
@@ -70,19 +60,25 @@ mod tests {
         plan
     }
 
+    fn module(asked: &[&str]) -> Module {
+        let mut module = Module::sample(&[], &[], &[]);
+        module.info.firmware = asked.iter().map(|name| (*name).to_owned()).collect();
+        module
+    }
+
     #[test]
-    fn firmware_that_no_package_brings_is_named_with_what_there_is() {
+    fn what_no_package_brings_is_named_with_what_there_is() {
         let payload = tree(&[("usr/lib/firmware/brcm/brcmfmac43430-sdio.bin", file(""))]);
-        let rest = || Ok(tree(&[("usr/lib/firmware/regulatory.db", file(""))]));
-        check(&plan(&["brcm/*43430-sdio.bin"]), &payload, || panic!("nothing is missing")).unwrap();
-        check(&plan(&["regulatory.db*", "brcm/*43430-sdio.bin"]), &payload, rest).unwrap();
+        let rest = tree(&[("usr/lib/firmware/regulatory.db", file(""))]);
+        let none = modules(&[]);
+        assert_eq!(check(&plan(&["regulatory.db*", "brcm/*43430-sdio.bin"]), &payload, &rest, &none).unwrap(), []);
         let mut plan = plan(&["brcm/brcmfmac43456-sdio.*", "regulatory.*"]);
         plan.boot.config_files.push(crate::plan::BootFile {
             path: "u-boot.bin".to_owned(),
             from: crate::plan::BootSource::Tree("/usr/lib/u-boot.bin".to_owned()),
         });
         assert_eq!(
-            check(&plan, &payload, rest).unwrap_err().to_string(),
+            check(&plan, &payload, &rest, &none).unwrap_err().to_string(),
             "rpi3 asks for what no package of its payload brings; mend its file or its family's, or name the package that does in `payload`:\n  \
              `u-boot.bin` on the boot partition: no package brings `/usr/lib/u-boot.bin`; there is `usr/lib/firmware`\n  \
              firmware.keep: nothing matches `brcm/brcmfmac43456-sdio.*`; there is `brcm/brcmfmac43430-sdio.bin`"
@@ -91,14 +87,10 @@ mod tests {
 
     #[test]
     fn a_module_is_dead_when_all_that_it_asks_for_is_missing() {
-        let there = tree(&[("usr/lib/firmware/a-2.bin", file(""))]);
-        let module = |asked: &[&str]| {
-            let mut module = Module::sample(&[], &[], &[]);
-            module.info.firmware = asked.iter().map(|name| (*name).to_owned()).collect();
-            module
-        };
-        let all = modules(&[("x/none", module(&[])), ("x/some", module(&["b.bin", "a-3.bin"])), ("x/dead", module(&["b.bin"]))]);
-        let dead: Vec<&str> = without_firmware(&there, &all).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(dead, ["dead"]);
+        let payload = tree(&[("usr/lib/firmware/a-2.bin", file(""))]);
+        let rest = tree(&[("usr/lib/firmware/r.db", file(""))]);
+        let all = [("x/none", &[][..]), ("x/some", &["b.bin", "a-3.bin"]), ("x/rules", &["r.db"]), ("x/dead", &["b.bin"])];
+        let all = modules(&all.map(|(stem, asked)| (stem, module(asked))));
+        assert_eq!(check(&plan(&[]), &payload, &rest, &all).unwrap(), [("dead".to_owned(), vec!["b.bin".to_owned()])]);
     }
 }

@@ -79,8 +79,8 @@ pub fn unpacked(plan: &Plan, packages: &[LockedPackage]) -> Vec<LockedPackage> {
 pub struct Brought {
     /// The drivers that its device trees ask for.
     pub drivers: Drivers,
-    /// Modules that are kept and of whose firmware no package brings any: name, what they ask for.
-    pub without_firmware: Vec<(String, Vec<String>)>,
+    /// Modules that stay and have no firmware.
+    pub without_firmware: Vec<brought::Dead>,
 }
 
 /// The drivers that the board's device trees ask for, from the payload's packages alone: so that a board which lacks one, or
@@ -97,11 +97,8 @@ pub fn brought(shop: &Workshop, plan: &Plan) -> Result<Brought> {
     let drivers = found::drivers(shop.cache.root(), &tree, &plan.kernel_release, &plan.device_trees)?;
     // Kept in the cache: the root's stage takes the same.
     let (modules, _) = selection(shop, &plan.kernel_release, &tree, &wanted(plan, &drivers))?;
-    // What is configured ships some too: the radio's rules. It is only asked for what the payload does not have.
     let rest: Vec<LockedPackage> = plan.packages.iter().filter(|package| !package.payload).cloned().collect();
-    brought::check(plan, &tree, || shipped(shop, &rest))?;
-    let without = brought::without_firmware(&tree, &modules);
-    let without_firmware = without.into_iter().map(|(name, asked)| (name.to_owned(), asked.to_vec())).collect();
+    let without_firmware = brought::check(plan, &tree, &shipped(shop, &rest)?, &modules)?;
     Ok(Brought { drivers, without_firmware })
 }
 

@@ -13,6 +13,7 @@ use super::{Content, Entry, Kind, Origin, Tree};
 use crate::board::{Globs, Select};
 use crate::devicetree::drivers::Drivers;
 use crate::near;
+use crate::plan::CRC32C_MODULES;
 
 /// Where the modules of a kernel lie in the tree.
 pub fn folder(release: &str) -> String {
@@ -225,7 +226,9 @@ impl Modules {
         for name in &wanted.devices.root {
             modules.want(&candidates, name, "a device tree", &mut next)?;
         }
-        for name in wanted.always {
+        let [_, of_older] = CRC32C_MODULES;
+        let older = candidates.contains_key(of_older);
+        for name in wanted.always.iter().filter(|name| older || !CRC32C_MODULES.contains(name)) {
             modules.want(&candidates, name, "init", &mut next)?;
         }
         while !next.is_empty() {
