@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::board::Arch;
+use crate::boot;
 use crate::packages::lock::Lock;
 use crate::plan::inputs::{self, Inputs};
 use crate::plan::{Plan, Profile};
@@ -39,7 +40,9 @@ impl PlanVerb {
             println!("{}", serde_json::to_string_pretty(&plan)?);
         } else {
             print!("{plan}");
-            println!("\nNext: {}", command(&format!("image {}", plan.board)));
+            println!("
+Next: {}  (whether the packages bring all that it asks for)", command(&format!("drivers {}", plan.board)));
+            println!("      {}", command(&format!("image {}", plan.board)));
         }
         Ok(())
     }
@@ -68,6 +71,7 @@ fn of(trees: &Trees, board: &str, flavour: &str, profile: Profile, change: impl 
     let mut inputs = inputs::hash(trees, board)?;
     change(&mut inputs);
     let plan = Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))?;
+    boot::check_models(&plan.boot).with_context(|| format!("cannot plan {}", plan.board))?;
     if profile == Profile::Release {
         plan.releasable()?;
     }
