@@ -203,10 +203,10 @@ fn a_pi_s_radio_has_all_that_it_loads() {
     let paths = firmware.map(|name| &*format!("usr/lib/firmware/{name}").leak());
     let entries = paths.map(|path| (path, file("x")));
     assert_eq!(findings(&entries, |plan, _, _| plan.boot.pi_models = vec![Model::Three, Model::Two]), BTreeMap::new());
-    for missing in 0..firmware.len() {
+    for (missing, name) in firmware.iter().enumerate() {
         let rest: Vec<_> = entries.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, entry)| entry.clone()).collect();
         let found = findings(&rest, |plan, _, _| plan.boot.pi_models = vec![Model::Three]);
-        assert_eq!(found["radio"], [format!("the Wi-Fi of Three needs /usr/lib/firmware/{}", firmware[missing])]);
+        assert_eq!(found["radio"], [format!("the Wi-Fi of Three needs /usr/lib/firmware/{name}")]);
     }
     let found = findings(&entries, |plan, _, _| plan.boot.pi_models = vec![Model::FourHundred]);
     assert_eq!(found["radio"].len(), 3, "{found:?}");
