@@ -50,26 +50,7 @@ impl ImageVerb {
         let repo = super::root()?;
         let plan = super::plan::make(&repo, &self.board, &self.flavour, profile)?;
         let shop = Workshop::open(repo, self.deb_mirror.clone())?;
-        let out = shop.repo.join(OUT);
-        std::fs::create_dir_all(&out).with_context(|| format!("failed to make `{}`", out.display()))?;
-        let work = Aside::begin(&out)?;
-
-        let full = |folder: &Path, mend| {
-            let folder = folder.to_owned();
-            move |error| full_disk::explain(error, &folder, mend)
-        };
-        let of_cache = full(shop.cache.root(), full_disk::OF_CACHE);
-        let of_images = full(&out, full_disk::OF_IMAGES);
-        let devices = stages::drivers(&shop, &plan)?;
-        let packages = stages::packages(&shop, &plan)?;
-        let programs = stages::programs(&shop, &plan).map_err(full(&shop.repo, full_disk::OF_CHECKOUT))?;
-        let delta = stages::delta(&shop, &plan).map_err(&of_cache)?;
-        let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
-        let root = stages::root(&shop, &plan, &whole, &programs, devices).map_err(&of_cache)?;
-
-        let partitions = stages::partitions(&shop, &plan, &whole, &root, &programs, work.path()).map_err(&of_images)?;
-        let image = stages::image(&plan, partitions, &out, self.release || self.json)?;
-        let packed = self.release.then(|| release::make(&shop, &plan, &image, work.path())).transpose().map_err(&of_images)?;
+        let (image, packed) = build(&shop, &plan, self.release || self.json)?;
         self.report(&plan, &image, packed.as_ref())
     }
 
@@ -97,4 +78,29 @@ impl ImageVerb {
         println!("      or try it: cargo xtask vm {} --nodes 2", self.board);
         Ok(())
     }
+}
+
+/// Builds a plan's image, and its download where the plan has one; `summed` says whether checksums are taken.
+pub fn build(shop: &Workshop, plan: &Plan, summed: bool) -> Result<(Image, Option<Download>)> {
+    let out = shop.repo.join(OUT);
+    std::fs::create_dir_all(&out).with_context(|| format!("failed to make `{}`", out.display()))?;
+    let work = Aside::begin(&out)?;
+
+    let full = |folder: &Path, mend| {
+        let folder = folder.to_owned();
+        move |error| full_disk::explain(error, &folder, mend)
+    };
+    let of_cache = full(shop.cache.root(), full_disk::OF_CACHE);
+    let of_images = full(&out, full_disk::OF_IMAGES);
+    let devices = stages::drivers(shop, plan)?;
+    let packages = stages::packages(shop, plan)?;
+    let programs = stages::programs(shop, plan).map_err(full(&shop.repo, full_disk::OF_CHECKOUT))?;
+    let delta = stages::delta(shop, plan).map_err(&of_cache)?;
+    let whole = stages::whole_tree(shop, plan, &packages, &delta)?;
+    let root = stages::root(shop, plan, &whole, &programs, devices).map_err(&of_cache)?;
+
+    let partitions = stages::partitions(shop, plan, &whole, &root, &programs, work.path()).map_err(&of_images)?;
+    let image = stages::image(plan, partitions, &out, summed)?;
+    let packed = plan.xz_preset.is_some().then(|| release::make(shop, plan, &image, work.path())).transpose().map_err(&of_images)?;
+    Ok((image, packed))
 }
