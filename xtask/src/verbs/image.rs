@@ -29,7 +29,7 @@ pub struct ImageVerb {
     /// Build what is shipped: small, with .xz and SHA256SUMS.
     #[arg(long)]
     release: bool,
-    /// Refuse where the host would run other processors' programs (binfmt_misc): to prove that a build needs no emulation.
+    /// Refuse where other processors' programs would run in the build (binfmt_misc): to prove that it needs no emulation.
     #[arg(long)]
     without_emulation: bool,
     /// Print one JSON object at the end.
@@ -43,13 +43,13 @@ pub struct ImageVerb {
 impl ImageVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
-        if self.without_emulation {
-            sandbox::refuse_emulation()?;
-        }
         let profile = if self.release { Profile::Release } else { Profile::Dev };
         let repo = super::root()?;
         let plan = super::plan::make(&repo, &self.board, &self.flavour, profile)?;
         let shop = Workshop::open(repo, self.deb_mirror.clone())?;
+        if self.without_emulation {
+            sandbox::refuse_emulation(&shop.tools.sandbox())?;
+        }
         let (image, packed) = build(&shop, &plan, self.release || self.json)?;
         self.report(&plan, &image, packed.as_ref())
     }
