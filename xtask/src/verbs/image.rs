@@ -50,7 +50,7 @@ impl ImageVerb {
         if self.without_emulation {
             sandbox::refuse_emulation(&shop.tools.sandbox())?;
         }
-        let (image, packed) = build(&shop, &plan, self.release || self.json)?;
+        let (image, packed) = build(&shop, &plan, &shop.repo.join(OUT), self.release || self.json)?;
         self.report(&plan, &image, packed.as_ref())
     }
 
@@ -80,18 +80,17 @@ impl ImageVerb {
     }
 }
 
-/// Builds a plan's image, and its download where the plan has one; `summed` says whether checksums are taken.
-pub fn build(shop: &Workshop, plan: &Plan, summed: bool) -> Result<(Image, Option<Download>)> {
-    let out = shop.repo.join(OUT);
-    std::fs::create_dir_all(&out).with_context(|| format!("failed to make `{}`", out.display()))?;
-    let work = Aside::begin(&out)?;
+/// Builds a plan's image in `out`, and its download where the plan has one; `summed` says whether checksums are taken.
+pub fn build(shop: &Workshop, plan: &Plan, out: &Path, summed: bool) -> Result<(Image, Option<Download>)> {
+    std::fs::create_dir_all(out).with_context(|| format!("failed to make `{}`", out.display()))?;
+    let work = Aside::begin(out)?;
 
     let full = |folder: &Path, mend| {
         let folder = folder.to_owned();
         move |error| full_disk::explain(error, &folder, mend)
     };
     let of_cache = full(shop.cache.root(), full_disk::OF_CACHE);
-    let of_images = full(&out, full_disk::OF_IMAGES);
+    let of_images = full(out, full_disk::OF_IMAGES);
     let devices = stages::drivers(shop, plan)?;
     let packages = stages::packages(shop, plan)?;
     let programs = stages::programs(shop, plan).map_err(full(&shop.repo, full_disk::OF_CHECKOUT))?;
@@ -100,7 +99,7 @@ pub fn build(shop: &Workshop, plan: &Plan, summed: bool) -> Result<(Image, Optio
     let root = stages::root(shop, plan, &whole, &programs, devices).map_err(&of_cache)?;
 
     let partitions = stages::partitions(shop, plan, &whole, &root, &programs, work.path()).map_err(&of_images)?;
-    let image = stages::image(plan, partitions, &out, summed)?;
+    let image = stages::image(plan, partitions, out, summed)?;
     let packed = plan.xz_preset.is_some().then(|| release::make(shop, plan, &image, work.path())).transpose().map_err(&of_images)?;
     Ok((image, packed))
 }
