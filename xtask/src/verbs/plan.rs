@@ -55,6 +55,15 @@ pub fn make(root: &Path, board: &str, flavour: &str, profile: Profile) -> Result
 
 /// The same, with the hashes of the files that are inputs changed by `change`: as if those files were others.
 pub fn make_with(root: &Path, board: &str, flavour: &str, profile: Profile, change: impl FnOnce(&mut Inputs)) -> Result<Plan> {
+    let plan = to_look_at(root, board, flavour, profile, change)?;
+    if profile == Profile::Release {
+        plan.releasable()?;
+    }
+    Ok(plan)
+}
+
+/// The same for what is only measured: a plan of a release may be one that must not be shipped.
+pub fn to_look_at(root: &Path, board: &str, flavour: &str, profile: Profile, change: impl FnOnce(&mut Inputs)) -> Result<Plan> {
     of(&Trees::of(root), board, flavour, profile, change)
 }
 
@@ -72,9 +81,6 @@ fn of(trees: &Trees, board: &str, flavour: &str, profile: Profile, change: impl 
     change(&mut inputs);
     let plan = Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))?;
     boot::check_models(&plan.boot).with_context(|| format!("cannot plan {}", plan.board))?;
-    if profile == Profile::Release {
-        plan.releasable()?;
-    }
     Ok(plan)
 }
 
