@@ -48,8 +48,11 @@ impl DriversVerb {
             println!("\nkept modules of whose firmware no package brings any, so that most of their devices are dead:");
             without_firmware.iter().for_each(|(name, asked)| println!("  {name} (asks for {})", asked.join(", ")));
         }
-        println!("
-Next: {}", command(&format!("image {}", plan.board)));
+        println!(
+            "
+Next: {}",
+            command(&format!("image {}", plan.board))
+        );
         Ok(())
     }
 }

@@ -40,8 +40,11 @@ impl PlanVerb {
             println!("{}", serde_json::to_string_pretty(&plan)?);
         } else {
             print!("{plan}");
-            println!("
-Next: {}  (whether the packages bring all that it asks for)", command(&format!("drivers {}", plan.board)));
+            println!(
+                "
+Next: {}  (whether the packages bring all that it asks for)",
+                command(&format!("drivers {}", plan.board))
+            );
             println!("      {}", command(&format!("image {}", plan.board)));
         }
         Ok(())
