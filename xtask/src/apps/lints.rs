@@ -85,7 +85,7 @@ mod tests {
     fn a_good_image_passes_and_each_rule_can_be_broken() {
         let app = app();
         assert_eq!(find(&app, Arch::Amd64, &good()).unwrap(), Vec::<String>::new());
-        let mut breaks = |path: &str, entry: Option<Entry>, wanted: &str| {
+        let breaks = |path: &str, entry: Option<Entry>, wanted: &str| {
             let mut tree = good();
             match entry {
                 Some(entry) => drop(tree.insert(path.to_owned(), entry)),

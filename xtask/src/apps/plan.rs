@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail, ensure};
 use contract::apps::App;
 
-use super::{Apps, BASE, lock_path};
+use super::{BASE, lock_path};
 use crate::board::Arch;
 use crate::packages::lock::{Lock, LockedPackage};
 
