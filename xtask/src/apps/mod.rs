@@ -183,6 +183,10 @@ mod tests {
         let error = apps.app("mosquito").unwrap_err().to_string();
         assert!(error.contains("did you mean `mosquitto`?"), "{error}");
         let wanted = apps.wanted(Some(apps.app("mosquitto").unwrap()), Arch::Armhf);
+        let mut twice = Apps::load(&repo).unwrap();
+        let uid = twice.apps[0].run.uid;
+        twice.apps[1].run.uid = uid;
+        assert!(twice.check().unwrap_err().to_string().contains(&format!("both have the user {uid}")));
         assert!(wanted.packages.contains(&"mosquitto".to_owned()) && wanted.packages.len() > 1 && wanted.arch == "armhf");
     }
 }

@@ -194,11 +194,6 @@ impl Layout {
         Ok(Descriptor { media_type: media_type.to_owned(), digest, size, platform: None, annotations: BTreeMap::new() })
     }
 
-    /// The digest of an app's index.
-    pub fn app(&self, name: &str) -> Result<Option<Descriptor>> {
-        Ok(self.index()?.manifests.into_iter().find(|found| found.annotations.get(REF_NAME).is_some_and(|its| its == name)))
-    }
-
     /// Reads an index that lies here.
     pub fn read_index(&self, digest: &str) -> Result<Index> {
         let path = self.blob(digest);
@@ -429,9 +424,8 @@ mod tests {
         for (name, index) in [("b", &one), ("a", &one), ("b", &two)] {
             layout.name(name, index).unwrap();
         }
-        assert_eq!(layout.index().unwrap().manifests.len(), 2);
-        assert_eq!(layout.app("b").unwrap().unwrap().digest, two.digest);
-        assert_eq!(layout.app("c").unwrap(), None);
+        let named: Vec<_> = layout.index().unwrap().manifests.into_iter().map(|found| (found.annotations[REF_NAME].clone(), found.digest)).collect();
+        assert_eq!(named, [("a".to_owned(), one.digest), ("b".to_owned(), two.digest)]);
     }
 
     #[test]

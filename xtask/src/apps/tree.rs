@@ -146,3 +146,51 @@ impl Masters {
     }
 }
 
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::testing::{file, folder, hardlink, link, paths, program, tree};
+
+    #[test]
+    fn a_layer_holds_what_is_new_or_different_and_no_more() {
+        let base = tree(&[("usr", folder()), ("usr/a", file("a")), ("usr/b", link("a")), ("usr/c", program("c")), ("usr/d", hardlink("usr/a"))]);
+        let mut whole = base.clone();
+        assert_eq!(paths(&added(&base, &whole).unwrap()), [] as [&str; 0]);
+        whole.insert("usr/a".to_owned(), file("other"));
+        whole.insert("usr/b".to_owned(), link("c"));
+        whole.insert("usr/c".to_owned(), file("c"));
+        whole.insert("usr/new".to_owned(), Entry { uid: 20_001, ..folder() });
+        assert_eq!(paths(&added(&base, &whole).unwrap()), ["usr/a", "usr/b", "usr/c", "usr/new"]);
+        whole.remove("usr/d");
+        let error = added(&base, &whole).unwrap_err().to_string();
+        assert!(error.contains("/usr/d"), "a layer can't take away: {error}");
+    }
+
+    #[test]
+    fn the_app_s_user_is_named_once_and_has_no_password() {
+        let masters = Masters { passwd: "root:*:0:0:root:/root:/bin/bash\n".to_owned(), group: "root:*:0:\n".to_owned() };
+        let text = include_str!("../../../images/apps/mosquitto/app.toml");
+        let app = contract::apps::read(Path::new("images/apps/mosquitto/app.toml"), text).unwrap();
+        let mut tree = Tree::default();
+        masters.put(&mut tree, Some(&app));
+        let read = |path: &str| match &tree.get(path).unwrap().kind {
+            Kind::File(content) => String::from_utf8(content.read().unwrap().to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let uid = app.run.uid;
+        assert_eq!(read("etc/passwd").lines().last(), Some(format!("mosquitto:*:{uid}:{uid}::/nonexistent:/usr/sbin/nologin").as_str()));
+        assert_eq!(read("etc/group").lines().last(), Some(format!("mosquitto:*:{uid}:").as_str()));
+    }
+
+    #[test]
+    fn the_bundle_is_all_certificates_each_on_lines_of_its_own() {
+        let tree = tree(&[
+            ("usr/share/ca-certificates/mozilla/a.crt", file("A")),
+            ("usr/share/ca-certificates/mozilla/b.crt", file("B\n")),
+            ("usr/share/ca-certificates/readme", file("no")),
+        ]);
+        assert_eq!(bundle(&tree).unwrap(), Some(b"A\nB\n".to_vec()));
+        assert_eq!(bundle(&Tree::default()).unwrap(), None);
+    }
+}
