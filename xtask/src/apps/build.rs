@@ -15,7 +15,8 @@ pub fn app(shop: &Workshop, apps: &Apps, plan: &AppPlan<'_>, layout: &Layout) ->
     let built = Mutex::new(Vec::new());
     let each: Vec<(usize, &ImagePlan)> = plan.images.iter().enumerate().collect();
     parallel::for_each(&each, parallel::processors(), |(place, image)| {
-        let layers = layers(shop, apps, plan, image, layout).with_context(|| format!("failed to build {} for {}", plan.app.name, image.arch))?;
+        let layers =
+            layers(shop, apps, plan, image, layout).with_context(|| format!("failed to build {} for {}", plan.app.name, image.arch))?;
         let manifest = oci::image(layout, plan.app, image, &layers)?;
         built.lock().unwrap_or_else(PoisonError::into_inner).push((*place, manifest));
         Ok(())
@@ -33,8 +34,5 @@ fn layers(shop: &Workshop, apps: &Apps, plan: &AppPlan<'_>, image: &ImagePlan, l
     lints::check(plan.app, image.arch, &whole)?;
     let own = tree::added(&base, &whole)?;
     let tools = shop.tools.sandbox();
-    Ok(vec![
-        oci::layer(&tools, &shop.cache, layout, &base, image.base_epoch)?,
-        oci::layer(&tools, &shop.cache, layout, &own, image.epoch)?,
-    ])
+    Ok(vec![oci::layer(&tools, &shop.cache, layout, &base, image.base_epoch)?, oci::layer(&tools, &shop.cache, layout, &own, image.epoch)?])
 }

@@ -93,7 +93,8 @@ impl Apps {
     pub fn app(&self, name: &str) -> Result<&App> {
         self.apps.iter().find(|app| app.name == name).with_context(|| {
             let known: Vec<&str> = self.apps.iter().map(|app| app.name.as_str()).collect();
-            let near = nearest(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_else(|| ";".to_owned());
+            let near =
+                nearest(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_else(|| ";".to_owned());
             format!("no app is called `{name}`{near} there are: {}", known.join(", "))
         })
     }

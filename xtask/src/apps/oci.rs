@@ -249,7 +249,8 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The layer of a tree, from the cache or packed now, in `layout`.
 pub fn layer(tools: &Sandbox, cache: &Cache, layout: &Layout, tree: &Tree, epoch: u64) -> Result<Layer> {
     if !layout.cached {
-        let file = layout.root.join("packed");
+        // Layers are packed side by side: each in a file of its own until its digest is known.
+        let file = layout.root.join(key(tree, epoch));
         let layer = pack(tools, tree, epoch, &file)?;
         std::fs::rename(file, layout.blob(&layer.blob.digest))?;
         return Ok(layer);
@@ -424,7 +425,8 @@ mod tests {
         for (name, index) in [("b", &one), ("a", &one), ("b", &two)] {
             layout.name(name, index).unwrap();
         }
-        let named: Vec<_> = layout.index().unwrap().manifests.into_iter().map(|found| (found.annotations[REF_NAME].clone(), found.digest)).collect();
+        let named: Vec<_> =
+            layout.index().unwrap().manifests.into_iter().map(|found| (found.annotations[REF_NAME].clone(), found.digest)).collect();
         assert_eq!(named, [("a".to_owned(), one.digest), ("b".to_owned(), two.digest)]);
     }
 

@@ -146,7 +146,6 @@ impl Masters {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_layer_holds_what_is_new_or_different_and_no_more() {
-        let base = tree(&[("usr", folder()), ("usr/a", file("a")), ("usr/b", link("a")), ("usr/c", program("c")), ("usr/d", hardlink("usr/a"))]);
+        let base =
+            tree(&[("usr", folder()), ("usr/a", file("a")), ("usr/b", link("a")), ("usr/c", program("c")), ("usr/d", hardlink("usr/a"))]);
         let mut whole = base.clone();
         assert_eq!(paths(&added(&base, &whole).unwrap()), [] as [&str; 0]);
         whole.insert("usr/a".to_owned(), file("other"));

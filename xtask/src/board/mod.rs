@@ -18,11 +18,11 @@ pub mod pi;
 mod raw;
 pub mod schema;
 
-pub use globs::{Globs, Prune, Select};
-pub use load::Catalog;
 pub use contract::arch::Arch;
 use contract::facts as parse;
 pub use contract::facts::{ParseError, nearest, parse};
+pub use globs::{Globs, Prune, Select};
+pub use load::Catalog;
 
 /// Stands in a board's `consoles` for the serial port that the booted device tree names (`/chosen/stdout-path`).
 pub const CONSOLE_OF_DEVICE_TREE: &str = "stdout-path";

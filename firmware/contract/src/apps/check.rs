@@ -205,7 +205,11 @@ impl Source<'_> {
     fn setting(&self, raw: &RawSetting) -> Checked<Setting> {
         let kind = *raw.kind.get_ref();
         let only = |wanted: &[RawKind], given: bool, key: &str| {
-            if given && !wanted.contains(&kind) { Err(self.error(&raw.kind, format!("`{key}` has no meaning for this kind"))) } else { Ok(()) }
+            if given && !wanted.contains(&kind) {
+                Err(self.error(&raw.kind, format!("`{key}` has no meaning for this kind")))
+            } else {
+                Ok(())
+            }
         };
         only(&[RawKind::Text, RawKind::Password], raw.longest.is_some(), "longest")?;
         only(&[RawKind::Number], raw.least.is_some() || raw.most.is_some(), "least` or `most")?;
@@ -253,7 +257,11 @@ impl Source<'_> {
             (Some(port), None) => {
                 let known: Vec<&str> = ports.keys().map(String::as_str).collect();
                 match ports.get(port.get_ref()) {
-                    None => return Err(self.error(port, format!("no port is called `{0}`{1}", port.get_ref(), suggestion(port.get_ref(), &known)))),
+                    None => {
+                        return Err(
+                            self.error(port, format!("no port is called `{0}`{1}", port.get_ref(), suggestion(port.get_ref(), &known)))
+                        );
+                    }
                     Some(known) if known.protocol == super::Protocol::Udp => {
                         return Err(self.error(port, "a port of UDP can't be tried: name a command"));
                     }
@@ -264,7 +272,9 @@ impl Source<'_> {
                 }
                 HealthTest::Port(port.get_ref().clone(), health.path.as_ref().map(|path| path.get_ref().clone()))
             }
-            (None, Some(command)) if health.path.is_none() => HealthTest::Command(self.command(&Spanned::new(raw.span(), command.clone()))?),
+            (None, Some(command)) if health.path.is_none() => {
+                HealthTest::Command(self.command(&Spanned::new(raw.span(), command.clone()))?)
+            }
             _ => return Err(self.error(raw, "name either a `port` (with a `path` where it speaks HTTP) or a `command`")),
         };
         let start_seconds = self.within_or(health.start_seconds.as_ref(), SECONDS, DEFAULT_START_SECONDS)?;

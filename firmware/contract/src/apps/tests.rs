@@ -89,7 +89,7 @@ fn what_is_wrong_is_named_with_its_place_and_the_nearest() {
         ("kind = \"text\"\n", "kind = \"number\"\n", "24:11: a whole number from 0"),
         ("kind = \"password\"\n", "kind = \"password\"\ndefault = \"x\"\n", "30:11: a secret has no default"),
         ("kind = \"password\"\n", "kind = \"password\"\nleast = 1\n", "29:8: `least` or `most` has no meaning"),
-        ("\"MQTT_PASSWORD\"", "\"MQTT_USER\"", "30:15: `MQTT_USER` is given twice"),
+        ("\"MQTT_PASSWORD\"", "\"MQTT_USER\"", "25:15: `MQTT_USER` is given twice"),
         ("port = \"mqtt\"", "port = \"mqt\"", "34:8: no port is called `mqt`; did you mean `mqtt`?"),
         ("memory-mb = 64", "memory-mb = 1", "37:13: 1 is not between 8 and 65536"),
     ] {
@@ -195,7 +195,7 @@ proptest! {
         let mut bytes = GOOD.as_bytes().to_vec();
         let len = bytes.len();
         bytes[at % len] = byte;
-        if let Ok(app) = app(&String::from_utf8(bytes).unwrap()) {
+        if let Ok(app) = app(&String::from_utf8_lossy(&bytes)) {
             let _ = compose(&app, "b", &image(), &with_password("x"));
         }
     }

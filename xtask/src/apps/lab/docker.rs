@@ -23,15 +23,19 @@ const LOOK: Duration = Duration::from_millis(200);
 const LOG_LINES: usize = 30;
 /// Names under which Docker calls iptables; in Debian links that a maintainer script makes.
 const IPTABLES: [&str; 6] = ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
-/// runc without control groups: only without a path for them does it accept that it may make none.
-const RUNC: &str = r#"#!/bin/sh
-bundle= before=
-for word in "$@"; do
-    [ "$before" != --bundle ] || bundle=$word
-    before=$word
-done
-[ -z "$bundle" ] || sed -i 's/"cgroupsPath":"[^"]*",*//' "$bundle/config.json"
-exec /usr/sbin/runc --rootless=true "$@"
+/// runc without control groups: only where neither a path for them nor a limit is asked for does it accept that it may make none.
+const RUNC: &str = r#"#!/usr/bin/python3
+import json, os, sys
+words = sys.argv[1:]
+if "--bundle" in words:
+    path = words[words.index("--bundle") + 1] + "/config.json"
+    with open(path) as file:
+        config = json.load(file)
+    config["linux"].pop("cgroupsPath", None)
+    config["linux"].pop("resources", None)
+    with open(path, "w") as file:
+        json.dump(config, file)
+os.execv("/usr/sbin/runc", ["runc", "--rootless=true", *words])
 "#;
 
 /// The lab's own process.

@@ -103,7 +103,8 @@ impl LockVerb {
                 (update, _) => update.clone(),
             };
             let step = ui::step(format!("Making {shown} with apt"));
-            let means = Means { sources: &sources, cache: &cache, tools: tools.as_deref(), unverified: self.unverified, lists: Some(&lists) };
+            let means =
+                Means { sources: &sources, cache: &cache, tools: tools.as_deref(), unverified: self.unverified, lists: Some(&lists) };
             let lock = job.resolve(means, before.as_ref(), &update).with_context(|| format!("failed to make {shown}"))?;
             drop(step);
             let lines = changes(before.as_ref(), &lock);

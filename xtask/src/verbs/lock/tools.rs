@@ -119,7 +119,10 @@ fn difference(whole: &Lock, base: &Lock, file: &str) -> Result<Lock> {
     let mut lock = whole.clone();
     lock.packages.retain(|package| !base.packages.contains(package));
     if let Some(moved) = lock.packages.iter().find(|package| base.get(&package.name).is_some()) {
-        bail!("{file} needs {}, and what lies below it has another version: make that lock anew first (`cargo xtask lock tools`, or `apps`)", moved.title());
+        bail!(
+            "{file} needs {}, and what lies below it has another version: make that lock anew first (`cargo xtask lock tools`, or `apps`)",
+            moved.title()
+        );
     }
     Ok(lock)
 }
