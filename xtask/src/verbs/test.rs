@@ -60,6 +60,12 @@ const PARTS: &[Part] = &[
         slow: false,
     },
     Part {
+        name: "app",
+        what: "an app's image, built twice, and messages through it on a real Docker",
+        command: &["xtask", "app", "mosquitto", "--arch", "amd64", "--twice", "--try"],
+        slow: false,
+    },
+    Part {
         name: "vm",
         what: "scenarios on virtual machines that boot it",
         command: &["xtask", "vm", BOARD, "--all-scenarios"],
@@ -69,6 +75,12 @@ const PARTS: &[Part] = &[
         name: "unit-slow",
         what: "tests that take long: a simulated day, every locked package",
         command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--ignored", "--skip", DISTURBED],
+        slow: true,
+    },
+    Part {
+        name: "apps",
+        what: "every app for every architecture, built twice, used in its own protocol",
+        command: &["xtask", "app", "--all", "--twice", "--try"],
         slow: true,
     },
     // The three boards share what is compiled, which takes longest.

@@ -11,7 +11,7 @@ use crate::packages::lock::{self, Lock, LockedPackage};
 use crate::packages::resolve::{self, Means, Update, Wanted};
 
 /// Every `images/tools/NAME.toml`: trees first, since layers stand on them.
-pub const TREES: [&str; 7] = ["tools", "bench", "peers", "arm64", "armhf", "arm", "payload"];
+pub const TREES: [&str; 8] = ["tools", "bench", "peers", "arm64", "armhf", "arm", "payload", "docker"];
 
 /// Where they lie, below the repo's root.
 const FOLDER: &str = "images/tools";
@@ -82,6 +82,12 @@ impl Tree {
         Ok(Self { wanted, base, foreign: raw.foreign, asked: asked.finish() })
     }
 
+    /// What is laid over another lock's packages: `wanted` asks for both.
+    pub fn over(wanted: Wanted, base: PathBuf) -> Self {
+        let asked = lock::asked(&wanted.packages, &wanted.providers).finish();
+        Self { wanted, base: Some(base), foreign: BTreeMap::new(), asked }
+    }
+
     /// Makes the lock; `old` is the one that stands there.
     pub fn resolve(&self, means: Means<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock> {
         let mut lock = self.packages(means, old, update)?;
@@ -127,7 +133,10 @@ fn difference(whole: &Lock, base: &Lock, file: &str) -> Result<Lock> {
     let mut lock = whole.clone();
     lock.packages.retain(|package| !base.packages.contains(package));
     if let Some(moved) = lock.packages.iter().find(|package| base.get(&package.name).is_some()) {
-        bail!("{file} needs {}, and the tree below it has another version: run `cargo xtask lock tools` first", moved.title());
+        bail!(
+            "{file} needs {}, and what lies below it has another version: make that lock anew first (`cargo xtask lock tools`, or `apps`)",
+            moved.title()
+        );
     }
     Ok(lock)
 }
