@@ -18,7 +18,7 @@ const ANYONE_EXECUTES: u32 = 0o111;
 pub fn find(app: &App, arch: Arch, tree: &Tree) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for program in [app.run.command.first().map(String::as_str), Some(ANSWERS)].into_iter().flatten() {
-        if !tree.file(program).is_some_and(|(_, entry)| entry.mode & ANYONE_EXECUTES != 0) {
+        if tree.file(program).is_none_or(|(_, entry)| entry.mode & ANYONE_EXECUTES == 0) {
             found.push(format!("{program} must be there, and a program"));
         }
     }
