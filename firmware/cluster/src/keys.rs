@@ -39,6 +39,8 @@ pub enum Purpose {
     Head,
     /// An owner certifies a node.
     Own,
+    /// An app's owner says who may write in it.
+    Manifest,
 }
 
 impl Purpose {
@@ -52,6 +54,7 @@ impl Purpose {
             Self::Farewell => b"cloudy farewell v1\0",
             Self::Head => b"cloudy head v1\0",
             Self::Own => b"cloudy own v1\0",
+            Self::Manifest => b"cloudy manifest v1\0",
         }
     }
 }

@@ -4,9 +4,11 @@
 //! so that a simulator runs exactly what is shipped.
 //!
 //! `keys → wire, text → admission (kit, invite, certificate) → card → roster → membership → node`: who is there;
-//! `store → records (record, head, view, replica)`: what they say to all.
+//! `store → records (record, head, view, replica)`: what they say to all; `records → appstore`: what apps say;
+//! `store → messages`: what one says to one.
 
 pub mod admission;
+pub mod appstore;
 pub mod card;
 pub mod clock;
 pub mod farewell;
@@ -14,6 +16,7 @@ pub mod hello;
 pub mod keys;
 pub mod kit;
 pub mod membership;
+pub mod messages;
 pub mod node;
 pub mod records;
 pub mod roster;

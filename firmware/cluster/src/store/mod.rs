@@ -29,12 +29,24 @@ pub enum Table {
     Inbox,
     /// What messages brought about, for those who apply them in the same batch.
     Effects,
+    /// Shares of apps that are shown, by app, key and node.
+    Apps,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 9] =
-        [Self::Meta, Self::Heads, Self::Forks, Self::Records, Self::Marks, Self::Unsigned, Self::Outbox, Self::Inbox, Self::Effects];
+    pub const ALL: [Self; 10] = [
+        Self::Meta,
+        Self::Heads,
+        Self::Forks,
+        Self::Records,
+        Self::Marks,
+        Self::Unsigned,
+        Self::Outbox,
+        Self::Inbox,
+        Self::Effects,
+        Self::Apps,
+    ];
 
     /// The table's name on disk.
     #[must_use]
@@ -49,6 +61,7 @@ impl Table {
             Self::Outbox => "outbox",
             Self::Inbox => "inbox",
             Self::Effects => "effects",
+            Self::Apps => "apps",
         }
     }
 }

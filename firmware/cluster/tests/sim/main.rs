@@ -10,6 +10,7 @@ mod happen;
 mod hostile;
 mod look;
 mod membership;
+mod messages;
 mod network;
 mod power;
 mod records;
