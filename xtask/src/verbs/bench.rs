@@ -3,12 +3,14 @@
 mod archive;
 mod arm;
 mod boot;
+mod cluster;
 mod double;
 mod downloads;
 mod emulated;
 mod image;
 mod whole;
 
+pub use cluster::maybe_be_inside;
 pub use emulated::Emulated;
 
 use std::time::Instant;
@@ -27,6 +29,7 @@ pub struct BenchVerb {
 enum What {
     Arm(arm::Arm),
     Boot(boot::Boot),
+    Cluster(cluster::Cluster),
     Double(double::Double),
     Downloads(downloads::Downloads),
     Image(image::Image),
@@ -39,6 +42,7 @@ impl BenchVerb {
         match self.what {
             What::Arm(arm) => arm.run(),
             What::Boot(boot) => boot.run(),
+            What::Cluster(cluster) => cluster.run(),
             What::Double(double) => double.run(),
             What::Downloads(downloads) => downloads.run(),
             What::Image(image) => image.run(),

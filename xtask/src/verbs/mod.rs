@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 mod app;
-mod bench;
+pub mod bench;
 mod board;
 mod boards;
 mod drivers;

@@ -76,11 +76,9 @@ impl Effects<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Row {
     line: LineId,
-    /// Below this the sender has all outcomes.
-    floor: u64,
     /// Up to this nothing is new.
     last: u64,
-    /// From `floor` to `last`.
+    /// Of what the sender may ask about again; up to `last`, the rest has its outcome.
     marks: Vec<(u64, MessageId, Verdict)>,
 }
 
@@ -186,15 +184,15 @@ impl Inbox {
 /// messages, the first ones, that were taken before. If the line has gone on since, or was another card's: the newest
 /// generation.
 fn place(kept: Option<Row>, deliver: &Deliver) -> Result<(Row, Vec<Verdict>), u64> {
-    let (floor, end) = match (deliver.items.first(), deliver.items.last()) {
+    let (begin, end) = match (deliver.items.first(), deliver.items.last()) {
         (Some(first), Some(last)) => (first.number, last.number),
         _ => return Err(deliver.line.generation),
     };
-    let fresh = Row { line: deliver.line, floor, last: floor.saturating_sub(1), marks: Vec::new() };
+    let fresh = Row { line: deliver.line, last: begin.saturating_sub(1), marks: Vec::new() };
     let mut row = match kept {
         None => return Ok((fresh, Vec::new())),
         Some(row) if deliver.line.generation > row.line.generation => return Ok((fresh, Vec::new())),
-        Some(row) if deliver.line != row.line || floor < row.floor => return Err(row.line.generation),
+        Some(row) if deliver.line != row.line => return Err(row.line.generation),
         Some(row) => row,
     };
     let mut known = Vec::new();
@@ -204,7 +202,6 @@ fn place(kept: Option<Row>, deliver: &Deliver) -> Result<(Row, Vec<Verdict>), u6
         known.push(verdict.clone());
     }
     // What the sender left out has its outcome; what comes after this frame was in a later one.
-    row.floor = floor;
     row.marks.retain(|(number, ..)| *number > end || deliver.items.iter().any(|item| item.number == *number));
     Ok((row, known))
 }

@@ -6,7 +6,7 @@
 //! aside instead of ending the program.
 
 use super::{Batch, Store, StoreError, Sync, Table, Visit};
-use redb::{Builder, Database, Durability, ReadableDatabase, StorageBackend, StorageError, TableDefinition, TableError};
+use redb::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, StorageBackend, StorageError, TableDefinition, TableError};
 use std::fmt;
 
 /// Memory for redb's cache.
@@ -168,7 +168,9 @@ fn begin(storage: &mut dyn Storage) -> Result<Database, StoreError> {
         Err(error) => return Err(from(error.into())),
     };
     match format {
-        Some(found) if found == FORMAT.to_be_bytes() => return Ok(database),
+        Some(found) if found == FORMAT.to_be_bytes() && has_all_tables(&read)? => return Ok(database),
+        // Tables that an earlier version did not know are added below.
+        Some(found) if found == FORMAT.to_be_bytes() => {}
         Some(found) => return Err(StoreError::Corrupt(format!("its format is {found:?}, where this program knows {FORMAT}"))),
         None => {}
     }
@@ -182,6 +184,17 @@ fn begin(storage: &mut dyn Storage) -> Result<Database, StoreError> {
     }
     transaction.commit().map_err(|error| from(error.into()))?;
     Ok(database)
+}
+
+fn has_all_tables(read: &ReadTransaction) -> Result<bool, StoreError> {
+    for table in Table::ALL {
+        match read.open_table(definition(table)) {
+            Ok(_) => {}
+            Err(TableError::TableDoesNotExist(_)) => return Ok(false),
+            Err(error) => return Err(from(error.into())),
+        }
+    }
+    Ok(true)
 }
 
 fn from(error: redb::Error) -> StoreError {

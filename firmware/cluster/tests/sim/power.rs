@@ -7,7 +7,7 @@ use crate::{
 use cluster::{
     CommunityId, Millis,
     records::{Change, Kind, Phase, Replica, Slot},
-    store::RedbStore,
+    store::{RedbStore, Storage, Store, Table},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::collections::BTreeMap;
@@ -127,4 +127,38 @@ fn the_sync_is_what_keeps_them() {
         println!("{build:?}: {tally:?}");
         assert!(tally.lost > 0, "{build:?} lost nothing, so the test above proves nothing");
     }
+}
+
+#[test]
+fn a_database_of_an_earlier_version_gets_the_tables_that_it_lacks() {
+    let mut disk = Disk::default();
+    let before = RedbStore::open(Box::new(disk.clone())).unwrap();
+    drop(before);
+    #[derive(Debug)]
+    struct Backend(Box<dyn redb::StorageBackend>);
+    impl redb::StorageBackend for Backend {
+        fn len(&self) -> std::io::Result<u64> {
+            self.0.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+            self.0.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> std::io::Result<()> {
+            self.0.set_len(len)
+        }
+        fn sync_data(&self) -> std::io::Result<()> {
+            self.0.sync_data()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+            self.0.write(offset, data)
+        }
+    }
+    let database = redb::Builder::new().create_with_backend(Backend(disk.open().unwrap())).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let apps: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new(Table::Apps.name());
+    assert!(transaction.delete_table(apps).unwrap());
+    transaction.commit().unwrap();
+    drop(database);
+    let after = RedbStore::open(Box::new(disk.clone())).unwrap();
+    assert_eq!((after.get(Table::Apps, b"x").unwrap(), disk.aside()), (None, 0));
 }
