@@ -12,11 +12,12 @@ use crate::settings::write_whole;
 use crate::status::{Docker, Status};
 use crate::uboot;
 use anyhow::{Context, Result, bail};
-use contract::boot::{ENTRIES_DIR, EntryName, LOADER_COUNT_PATH, LOADER_VENDOR};
+use contract::boot::{BuildId, ENTRIES_DIR, EntryName, LOADER_COUNT_PATH, LOADER_VENDOR};
 use contract::paths::{BOOT_REPORT, FAILURE_RECORD};
 use contract::report::{EntryReport, Failure, Report};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -44,8 +45,9 @@ pub async fn run() -> Result<()> {
         let all = Before { docker: true, network: true };
         let _ = wait_for(all, SETTLED_TIMEOUT).await;
         let status = look().await?;
-        if let Loader::Uboot(report) = &loader {
-            uboot::heal(report.slot)?;
+        match &loader {
+            Loader::Uboot(report) => uboot::heal(report.slot)?,
+            Loader::SystemdBoot => remove_leftovers(kept::report(Path::new(BOOT_REPORT))?)?,
         }
         return note(&status);
     };
@@ -204,19 +206,56 @@ fn keep_reason(loader: &Loader, entry: EntryName, reason: String) -> Result<()> 
     write_whole(&partition.path().join(FAILURE_RECORD), &serde_json::to_vec(&failure)?, 0o600)
 }
 
-/// Takes the counter out of the entry's name on the ESP. Both names hold the same file; either boots this system.
+/// Takes the counter out of the entry's name on the ESP.
 fn end_trial(entry: EntryName) -> Result<()> {
     let esp = Mounted::read_only("esp", "umask=0077")?;
-    let folder = esp.path().join(ENTRIES_DIR);
-    let confirmed = EntryName { tries: None, ..entry };
-    let (from, to) = (folder.join(entry.to_string()), folder.join(confirmed.to_string()));
-    if !from.exists() && to.exists() {
+    esp.make_writable()?;
+    rename_entry(&esp.path().join(ENTRIES_DIR), entry, EntryName { tries: None, ..entry })
+}
+
+/// Removes names with a counter that a cut confirmation left of the running system.
+fn remove_leftovers(report: Option<Report>) -> Result<()> {
+    let left = report.map(|report| leftovers(&report.entries, report.build)).unwrap_or_default();
+    if left.is_empty() {
         return Ok(());
     }
+    let esp = Mounted::read_only("esp", "umask=0077")?;
     esp.make_writable()?;
-    std::fs::rename(&from, &to)
-        .and_then(|()| File::open(&folder)?.sync_all())
-        .with_context(|| format!("renaming `{}` to `{}`", from.display(), to.display()))
+    let folder = esp.path().join(ENTRIES_DIR);
+    for name in left {
+        let path = folder.join(name.to_string());
+        std::fs::remove_file(&path)
+            .with_context(|| format!("removing the entry `{}`, of which there is a confirmed one", path.display()))?;
+    }
+    File::open(&folder)?.sync_all().context("syncing the ESP")
+}
+
+/// Counted names of the running system, if it has one without a counter too.
+fn leftovers(entries: &[EntryReport], running: BuildId) -> Vec<EntryName> {
+    let own = entries.iter().filter(|entry| entry.build == running);
+    let (counted, confirmed): (Vec<_>, Vec<_>) = own.partition(|entry| entry.tries.is_some());
+    if confirmed.is_empty() {
+        return Vec::new();
+    }
+    counted.into_iter().map(|entry| EntryName { build: entry.build, tries: entry.tries }).collect()
+}
+
+/// Renames an entry so that the boot loader finds one of its names whole, wherever power goes. FAT's own rename writes the
+/// folder twice without a flush between: of two sectors the disk may keep only the one that takes the old name away; and
+/// cut between, both names would share the file's clusters, which go when either is removed. So the new name is a file of
+/// its own, and on the disk before the old one goes.
+fn rename_entry(folder: &Path, from: EntryName, to: EntryName) -> Result<()> {
+    let (old, new) = (folder.join(from.to_string()), folder.join(to.to_string()));
+    let doing = || format!("writing the entry `{}` anew as `{}`", old.display(), new.display());
+    // An earlier try got as far as that.
+    if !old.exists() && new.exists() {
+        return Ok(());
+    }
+    let text = std::fs::read(&old).with_context(doing)?;
+    let mut file = File::create(&new).with_context(doing)?;
+    file.write_all(&text).and_then(|()| file.sync_all()).with_context(doing)?;
+    let sync = || File::open(folder)?.sync_all();
+    sync().and_then(|()| std::fs::remove_file(&old)).and_then(|()| sync()).with_context(doing)
 }
 
 #[cfg(test)]
@@ -240,12 +279,47 @@ mod tests {
 
     #[test]
     fn only_another_system_that_would_start_is_a_way_back() {
-        let build = |n: u8| contract::boot::BuildId([n; 16]);
+        let build = |n: u8| BuildId([n; 16]);
         let this = EntryName { build: build(1), tries: Some(Tries { left: 1, done: 2 }) };
         let entry = |n, tries| EntryReport { build: build(n), tries };
         assert!(!has_other(&[entry(1, this.tries)], this));
         assert!(has_other(&[entry(1, this.tries), entry(2, None)], this));
         assert!(!has_other(&[entry(2, Some(Tries { left: 0, done: 3 }))], this));
+    }
+
+    #[test]
+    fn only_a_second_name_of_the_running_system_is_left_over() {
+        let tries = Some(Tries { left: 2, done: 1 });
+        let entry = |n, tries| EntryReport { build: BuildId([n; 16]), tries };
+        let left = |entries: &[EntryReport]| leftovers(entries, BuildId([1; 16])).len();
+        assert_eq!(left(&[entry(1, None), entry(2, tries)]), 0);
+        assert_eq!(left(&[entry(1, tries), entry(2, None)]), 0);
+        assert_eq!(left(&[entry(1, tries), entry(1, None), entry(2, tries)]), 1);
+    }
+
+    #[test]
+    fn an_entry_is_renamed_also_where_an_earlier_try_was_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = EntryName { build: BuildId([1; 16]), tries: Some(Tries { left: 2, done: 1 }) };
+        let to = EntryName { tries: None, ..from };
+        let (old, new) = (folder.path().join(from.to_string()), folder.path().join(to.to_string()));
+        // Nothing done yet; the new one is there in part; it is there whole; the old one is gone.
+        for (before, has_old) in
+            [(None, true), (Some("linux /clou"), true), (Some("linux /cloudy/x\n"), true), (Some("linux /cloudy/x\n"), false)]
+        {
+            let _ = std::fs::remove_file(&new);
+            if let Some(text) = before {
+                std::fs::write(&new, text).unwrap();
+            }
+            if has_old {
+                std::fs::write(&old, "linux /cloudy/x\n").unwrap();
+            }
+            rename_entry(folder.path(), from, to).unwrap();
+            assert!(!old.exists());
+            assert_eq!(std::fs::read_to_string(&new).unwrap(), "linux /cloudy/x\n");
+        }
+        std::fs::remove_file(&new).unwrap();
+        assert!(format!("{:#}", rename_entry(folder.path(), from, to).unwrap_err()).contains(&from.to_string()));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Report {
     pub partitions: Vec<PartitionReport>,
     /// The counter of a slot on trial; `None` once confirmed, or where no boot loader counts.
     pub trial: Option<Tries>,
-    /// All builds that the boot loader knows, this one too.
+    /// All builds that the boot loader knows and could find, this one too.
     pub entries: Vec<EntryReport>,
     /// Whether this boot made the data partition.
     pub first_boot: bool,
@@ -29,7 +29,7 @@ pub struct Report {
     pub clock: ClockSource,
     /// The watchdog's timeout in seconds; `None` if there is none yet or it is left alone.
     pub watchdog_seconds: Option<u32>,
-    /// The last slot that init gave up on, and why.
+    /// The last slot that was given up, by init, agent or boot loader, and why.
     pub last_failure: Option<Failure>,
     /// What went wrong without stopping the boot, each a sentence with its mend.
     pub warnings: Vec<String>,
@@ -92,7 +92,7 @@ pub enum ClockSource {
     Saved,
 }
 
-/// Why a slot's init gave up.
+/// Why a slot was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Which build.

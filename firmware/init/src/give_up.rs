@@ -80,8 +80,12 @@ fn known(context: &Context, esp: Option<&Esp>, uboot: Option<&Uboot>) -> (Option
         return (Some(uboot.own(build)), other.into_iter().collect());
     }
     let entries = esp.map(Esp::entries).unwrap_or_default();
-    let own = entries.iter().find(|entry| Some(entry.build) == context.build).copied().or(context.counted);
-    (own, entries.into_iter().filter(|entry| Some(entry.build) != context.build).collect())
+    // A confirmation that was cut may have left two names of it: the one that was started counts.
+    let mut names = entries.iter().map(|entry| entry.name).filter(|name| Some(name.build) == context.build);
+    let own = context.counted.or_else(|| names.find(|name| name.tries.is_none()));
+    // Without its kernel another slot is no way back.
+    let others = entries.iter().filter(|entry| entry.can_start()).map(|entry| entry.name);
+    (own, others.filter(|name| Some(name.build) != context.build).collect())
 }
 
 /// A mistake in init itself ends here, not in a kernel panic that nobody can read.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use anyhow::Context as _;
-use contract::boot::BuildId;
+use contract::boot::{BuildId, EntryName};
 use contract::paths::{BOOT_REPORT, DEVICE_LINKS};
 use contract::report::{ClockSource, EntryReport, Failure, PartitionReport, Report};
 use nix::mount::{MsFlags, mount};
@@ -19,6 +19,7 @@ use crate::esp::Esp;
 use crate::mounts::unmount;
 use crate::root::SYSROOT;
 use crate::rules::choose::root_role;
+use crate::rules::passed_over::{Entry, passed_over};
 use crate::rules::slots;
 use crate::time;
 use crate::uboot::Uboot;
@@ -48,9 +49,14 @@ pub fn report(context: &mut Context, disk: &BootDisk, build: BuildId, data: &Dat
         None => (Vec::new(), None),
     };
     let uboot = Uboot::read(disk);
-    let (entries, last_failure) = match &uboot {
+    let (entries, last_failure): (Vec<EntryName>, _) = match &uboot {
         Some(uboot) => (std::iter::once(uboot.own(build)).chain(uboot.other()).collect(), uboot_failure(context, uboot, last_failure)),
-        None => (entries, last_failure),
+        None => {
+            let last_failure = systemd_boot_failure(build, &entries, last_failure);
+            // What has no kernel is nothing that the boot loader knows.
+            let known = entries.iter().filter(|entry| entry.fault.is_none() || entry.name.build == build);
+            (known.map(|entry| entry.name).collect(), last_failure)
+        }
     };
     let report = Report {
         build,
@@ -86,6 +92,15 @@ fn uboot_failure(context: &Context, uboot: &Uboot, kept: Option<Failure>) -> Opt
         (None, Some(other)) => Some(failure(other.build, slots::used_up(other))),
         (kept, _) => kept,
     }
+}
+
+/// The same for systemd-boot. What an entry's own init or agent kept counts as the reason why its tries are used up.
+fn systemd_boot_failure(own: BuildId, entries: &[Entry], kept: Option<Failure>) -> Option<Failure> {
+    let Some((passed, reason)) = passed_over(own, entries) else { return kept };
+    if !passed.is_bootable() && kept.as_ref().is_some_and(|kept| kept.build == passed.build) {
+        return kept;
+    }
+    Some(Failure { build: passed.build, time: time::now(), step: "boot loader".to_owned(), reason })
 }
 
 /// Becomes the slot's init; returns only with an error.

@@ -45,18 +45,30 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     copy_data(&source, &target, len).with_context(|| format!("failed to copy a disk to `{}`", to.display()))
 }
 
+/// Copies a range of a disk into a file of its own.
+pub fn copy_range(disk: &Path, range: std::ops::Range<u64>, to: &File) -> Result<()> {
+    let from = File::open(disk).with_context(|| format!("failed to open the disk `{}`", disk.display()))?;
+    to.set_len(range.end - range.start)?;
+    copy_range_data(&from, range, to).with_context(|| format!("failed to copy a part of `{}`", disk.display()))
+}
+
 fn copy_data(from: &File, to: &File, len: u64) -> io::Result<()> {
+    copy_range_data(from, 0..len, to)
+}
+
+/// Copies what a range holds to the start of `to`.
+fn copy_range_data(from: &File, range: std::ops::Range<u64>, to: &File) -> io::Result<()> {
     let mut buffer = vec![0; COPY_BYTES];
-    let mut at = 0;
-    while at < len {
+    let mut at = range.start;
+    while at < range.end {
         // Past the last data there is no more (ENXIO).
         let Ok(start) = seek(from, at, Whence::SeekData) else { break };
-        let end = seek(from, start, Whence::SeekHole)?;
+        let end = seek(from, start, Whence::SeekHole)?.min(range.end);
         at = start;
         while at < end {
             let chunk = &mut buffer[..COPY_BYTES.min((end - at) as usize)];
             from.read_exact_at(chunk, at)?;
-            to.write_all_at(chunk, at)?;
+            to.write_all_at(chunk, at - range.start)?;
             at += chunk.len() as u64;
         }
     }
@@ -177,6 +189,12 @@ impl Disk {
             bail!("`{label}` ends before byte {}", offset.saturating_add(bytes.len() as u64));
         }
         Ok(self.file.write_all_at(bytes, partition.offset() + offset)?)
+    }
+
+    /// Where a partition lies, in bytes from the disk's start.
+    pub fn range(&self, label: &str) -> Result<std::ops::Range<u64>> {
+        let partition = self.partition(label)?;
+        Ok(partition.offset()..partition.offset() + partition.bytes())
     }
 
     /// Where a partition begins, in sectors from the disk's start.

@@ -98,7 +98,7 @@ impl Lab {
             let plan = plan(spec, index, *ports.get(index).context("too few ports")?, hub.port(index)?)?;
             for name in &plan.disks {
                 let path = folder.join(name);
-                disk::make(spec.image.as_deref().unwrap_or(image), &path, disk_bytes(spec.model, spec.disk_gb))?;
+                disk::make(spec.image.as_deref().unwrap_or(image), &path, disk_bytes(&plan, spec.disk_gb))?;
                 if let Some(text) = &spec.cloudy_toml {
                     Disk::open(&path)?.put("config", "cloudy.toml", text.as_bytes())?;
                 }
@@ -141,7 +141,7 @@ impl Lab {
         let numbers = 1..;
         let free = numbers.map(|number| disk_name(name, number)).find(|disk| !node.plan.disks.contains(disk));
         let disk = free.context("no name is left for a disk")?;
-        let bytes = disk_bytes(node.plan.model, disk_gb);
+        let bytes = disk_bytes(&node.plan, disk_gb);
         if blank {
             disk::make_blank(&folder.join(&disk), bytes)?;
         } else {
@@ -195,9 +195,9 @@ impl MachinePlan {
 }
 
 /// The size of a node's disk. QEMU takes a card only if its size is a power of two.
-fn disk_bytes(model: Model, disk_gb: u32) -> u64 {
+fn disk_bytes(plan: &MachinePlan, disk_gb: u32) -> u64 {
     let bytes = u64::from(disk_gb) * GB;
-    if model.has_card() { bytes.next_power_of_two() } else { bytes }
+    if plan.model.has_card() || plan.disk_bus == DiskBus::Sdhci { bytes.next_power_of_two() } else { bytes }
 }
 
 fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result<MachinePlan> {

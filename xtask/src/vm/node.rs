@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use super::cuts::{self, Seen};
 use super::disk;
 use super::emulator::Emulator;
 use super::machine::{LAB_INSIDE, MachinePlan, arguments, firmware, log_of};
 use super::power::{self, Lost, Random};
 use super::qmp::Qmp;
+use crate::image::Window;
+use crate::image::fat::{self, Fat};
 use crate::sandbox::Running;
 
 /// How often something that is waited for is looked at.
@@ -129,6 +132,23 @@ impl Node {
         Ok(all)
     }
 
+    /// Pulls the plug, and looks at every state that a cut could have left a partition of the first disk in since it was
+    /// switched on; the disk stays as it is now.
+    pub fn cut_each(&mut self, label: &str, mut check: impl FnMut(&Fat) -> Result<()>) -> Result<Seen> {
+        if !self.plan.log_writes {
+            bail!("node {} has no log of its writes: give it `lose-writes = true`", self.plan.name);
+        }
+        self.kill()?;
+        let name = self.plan.disks.first().context("the node has no disk")?;
+        let range = disk::Disk::open(&self.folder.join(name))?.range(label)?;
+        let partition = tempfile::tempfile_in(&self.folder)?;
+        disk::copy_range(&self.folder.join(start_of(name)), range.clone(), &partition)?;
+        let len = range.end - range.start;
+        cuts::each_state(&self.folder.join(log_of(name)), range, &partition, || {
+            check(&fat::open(Window::new(partition.try_clone()?, 0, len)).context("it is no FAT file system any more")?)
+        })
+    }
+
     /// From here on power cuts lose what this seed says.
     pub fn set_seed(&mut self, seed: u64) {
         self.random = Random::new(seed);
@@ -174,6 +194,19 @@ impl Node {
         let (_, qmp) = self.running.as_mut().context("the node is off")?;
         qmp.command("screendump", json!({ "filename": format!("{LAB_INSIDE}/{file}"), "format": "png" }))?;
         Ok(self.folder.join(file))
+    }
+
+    /// How many pixels of the screen are not black.
+    pub fn lit_pixels(&mut self) -> Result<usize> {
+        let file = format!("{}.screen.ppm", self.plan.name);
+        let (_, qmp) = self.running.as_mut().context("the node is off")?;
+        qmp.command("screendump", json!({ "filename": format!("{LAB_INSIDE}/{file}"), "format": "ppm" }))?;
+        let path = self.folder.join(file);
+        let bytes = fs::read(&path)?;
+        fs::remove_file(&path)?;
+        // P6, width and height, 255: a line each; then three bytes a pixel (netpbm's ppm(5)).
+        let pixels = bytes.splitn(4, |byte| *byte == b'\n').nth(3).context("QEMU's picture is no PPM")?;
+        Ok(pixels.chunks_exact(3).filter(|pixel| pixel.iter().any(|colour| *colour > 0)).count())
     }
 
     /// What it wrote on its serial console since it was switched on, without the codes that colour it.

@@ -13,11 +13,11 @@ use anyhow::{Context, Result, ensure};
 /// `ljsfwshr`'s number in the log's first sector (dm-log-writes.c).
 const MAGIC: u64 = 0x006a_7366_7773_6872;
 const VERSION: u64 = 1;
-const FLUSH: u64 = 1;
-const FUA: u64 = 2;
-const DISCARD: u64 = 4;
+pub const FLUSH: u64 = 1;
+pub const FUA: u64 = 2;
+pub const DISCARD: u64 = 4;
 /// An entry's header is padded to a sector, and so is the log's own.
-const SECTOR_BYTES: u64 = 512;
+pub const SECTOR_BYTES: u64 = 512;
 /// No guest writes more at once; beyond it the log is not a log.
 const WRITE_MAX_SECTORS: u64 = 1 << 24;
 /// How much is copied at once.
@@ -27,15 +27,15 @@ const HEADER_BYTES: usize = 32;
 
 /// One write of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
+pub struct Entry {
     /// Where on the disk, in bytes.
-    at: u64,
+    pub at: u64,
     /// How many bytes.
-    len: u64,
+    pub len: u64,
     /// [`FLUSH`], [`FUA`], [`DISCARD`].
-    flags: u64,
+    pub flags: u64,
     /// Where its data lie in the log.
-    data: u64,
+    pub data: u64,
 }
 
 /// A generator whose numbers are the same for the same seed; not for secrets.
@@ -118,7 +118,7 @@ fn keep(entries: &[Entry], random: &mut Random) -> Vec<u64> {
 }
 
 /// Entries of a log whose writer was killed: up to the first that is not whole.
-fn read(log: &File) -> Result<Vec<Entry>> {
+pub fn read(log: &File) -> Result<Vec<Entry>> {
     let end = log.metadata()?.len();
     let mut entries = Vec::new();
     if end == 0 {
@@ -157,11 +157,11 @@ fn numbers(bytes: &[u8; HEADER_BYTES]) -> [u64; 4] {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     /// A log of (sector, fill byte, flags), one sector each.
-    fn log(writes: &[(u64, u8, u64)]) -> Vec<u8> {
+    pub fn log(writes: &[(u64, u8, u64)]) -> Vec<u8> {
         let sector = |numbers: &[u64]| {
             let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
             bytes.resize(512, 0);

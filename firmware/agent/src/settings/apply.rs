@@ -21,7 +21,8 @@ use std::path::Path;
 const PROBLEMS: &str = "/run/cloudy-settings/problems.json";
 /// What agetty shows before the login.
 const ISSUE_DIR: &str = "/run/issue.d";
-const ISSUE: &str = "50-cloudy-data.issue";
+const DATA_ISSUE: &str = "50-cloudy-data.issue";
+const SETTINGS_ISSUE: &str = "51-cloudy-settings.issue";
 /// Where time zones are.
 const ZONEINFO: &str = "/usr/share/zoneinfo";
 /// Who may read the settings, besides root: the agent's group.
@@ -56,14 +57,15 @@ pub fn apply() -> Result<()> {
         }
     };
     let stored = take(keeps, &mut problems);
+    let mut mistakes = Vec::new();
     for (name, inbox) in stored.inboxes(INBOX) {
-        for mistake in &inbox.mistakes {
-            announce(&format!("{name}: {mistake}. The last good settings hold."));
-        }
+        mistakes.extend(inbox.mistakes.iter().map(|mistake| format!("{name}: {mistake}. The last good settings hold.")));
         for note in &inbox.notes {
             log::info!("{name}: {note}.");
         }
     }
+    mistakes.iter().for_each(|mistake| announce(mistake));
+    show_before_login(SETTINGS_ISSUE, &mistakes, &mut problems);
     let values = &stored.values;
     for (doing, result) in [
         ("the hostname", set_hostname(values)),
@@ -91,11 +93,26 @@ fn say_not_kept(state: DataState, problems: &mut Vec<String>) {
     let Some(problem) = crate::problems::of_data(state, Lang::En) else { return };
     let text = format!("{} {}", problem.what, problem.mend);
     announce(&text);
-    let shown = folder(Path::new(ISSUE_DIR), 0o755)
-        .and_then(|()| store::write_whole(&Path::new(ISSUE_DIR).join(ISSUE), format!("{text}\n\n").as_bytes(), 0o644));
+    show_before_login(DATA_ISSUE, &[text], problems);
+}
+
+/// Has every login show these sentences first: it clears the screen of what the kernel's log said. None takes them away.
+fn show_before_login(name: &str, sentences: &[String], problems: &mut Vec<String>) {
+    let path = Path::new(ISSUE_DIR).join(name);
+    if sentences.is_empty() {
+        let _ = std::fs::remove_file(path);
+        return;
+    }
+    let shown = folder(Path::new(ISSUE_DIR), 0o755).and_then(|()| store::write_whole(&path, issue(sentences).as_bytes(), 0o644));
     if let Err(error) = shown {
         problems.push(format!("showing it before the login: {error:#}"));
     }
+}
+
+/// The sentences as agetty shows them: what follows a `\` means something to it (agetty(8)).
+fn issue(sentences: &[String]) -> String {
+    let lines = sentences.iter().map(|sentence| sentence.replace('\\', "\\\\").replace(char::is_control, " "));
+    lines.map(|line| line + "\n").collect::<String>() + "\n"
 }
 
 /// The settings after a look into the inbox. Whatever fails, there are settings: the last good ones. `kept`: whether they outlive this run.
@@ -217,6 +234,12 @@ fn run(program: &str, arguments: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_login_shows_means_nothing_to_agetty() {
+        let sentences = ["cloudy.toml: line 2: unknown key `a\\4`.\n".to_owned(), "Two.".to_owned()];
+        assert_eq!(issue(&sentences), "cloudy.toml: line 2: unknown key `a\\\\4`. \nTwo.\n\n");
+    }
 
     #[test]
     fn an_ethernet_is_told_from_radio_and_bridge() {

@@ -9,5 +9,6 @@ pub mod failure;
 pub mod first_boot;
 pub mod fsck;
 pub mod modules;
+pub mod passed_over;
 pub mod slots;
 pub mod uevent;

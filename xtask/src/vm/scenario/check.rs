@@ -123,12 +123,18 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
             ensure!(!edit.commands.is_empty(), "it has no commands");
             ensure!(edit.commands.iter().all(|command| !command.contains('\n')), "a command is one line");
         }
+        RawStep::AssertFile(file) => {
+            globset::Glob::new(&file.path)?;
+        }
+        RawStep::CutEachWrite(cut) => {
+            cut.build.as_ref().map(|build| build.parse::<BuildId>()).transpose()?;
+        }
+        RawStep::WaitSerial(wait) => ensure!(wait.times > 0, "what is never shown is never waited for"),
         RawStep::CorruptBytes(corrupt) => ensure!(corrupt.offset % 512 == 0, "{} is no multiple of 512", corrupt.offset),
         RawStep::Start(_)
         | RawStep::PowerCut(_)
         | RawStep::PowerOff(_)
         | RawStep::Reset(_)
-        | RawStep::WaitSerial(_)
         | RawStep::AssertNoSerial(_)
         | RawStep::WaitOff(_)
         | RawStep::AddDisk(_)
@@ -175,6 +181,8 @@ impl RawStep {
             Self::PowerOff(_) => "power-off",
             Self::Reset(_) => "reset",
             Self::PowerCutRandom(_) => "power-cut-random",
+            Self::CutEachWrite(_) => "cut-each-write",
+            Self::AssertFile(_) => "assert-file",
             Self::WaitSerial(_) => "wait-serial",
             Self::AssertNoSerial(_) => "assert-no-serial",
             Self::WaitOff(_) => "wait-off",
@@ -207,6 +215,8 @@ impl RawStep {
             Self::AddDisk(step) => Some(&step.node),
             Self::PowerOff(step) | Self::WaitOff(step) => Some(&step.node),
             Self::PowerCutRandom(step) => Some(&step.node),
+            Self::CutEachWrite(step) => Some(&step.node),
+            Self::AssertFile(step) => Some(&step.node),
             Self::WaitSerial(step) => Some(&step.node),
             Self::AssertNoSerial(step) => Some(&step.node),
             Self::WaitHttp(step) => Some(&step.node),
@@ -227,6 +237,7 @@ impl RawStep {
             Self::AssertNoSerial(step) => format!("`{}`", step.text),
             Self::WaitHttp(step) => format!("{} {}", step.path, step.pointer.as_deref().unwrap_or_default()),
             Self::Run(step) => format!("`{}`", step.command),
+            Self::AssertFile(step) => format!("{}{} on {}", if step.there { "" } else { "no " }, step.path, step.partition),
             Self::CorruptFile(step) => format!("{:?} {} on {}", step.how, step.path, step.partition),
             Self::CorruptBytes(step) => format!("byte {} of {}", step.offset, step.partition),
             Self::PowerCutRandom(step) => format!("{} times", step.times),

@@ -69,6 +69,10 @@ fn yes() -> bool {
     true
 }
 
+fn once() -> usize {
+    1
+}
+
 /// One step.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +87,8 @@ pub enum RawStep {
     Reset(OneNode),
     /// Switches a node on and pulls its plug after a while that the seed chooses, again and again.
     PowerCutRandom(PowerCutRandom),
+    /// Pulls a node's plug, and looks at every state that a cut could have left its ESP in since it was switched on.
+    CutEachWrite(CutEachWrite),
     /// Waits until a node's serial console has shown a text since it was switched on.
     WaitSerial(WaitSerial),
     /// The serial console has not shown a text since the node was switched on.
@@ -103,6 +109,8 @@ pub enum RawStep {
     WriteConfig(WriteConfig),
     /// Damages a file of a FAT partition of a node that is off.
     CorruptFile(CorruptFile),
+    /// A FAT partition of a node that is off has a file, or has it not.
+    AssertFile(AssertFile),
     /// Copies slot a of a node that is off to slot b, under another build id and an entry of its own.
     AddSlot(AddSlot),
     /// Overwrites a sector of a partition of a node that is off.
@@ -154,6 +162,31 @@ pub struct PowerCutRandom {
     pub within_milliseconds: u64,
 }
 
+/// See [`RawStep::CutEachWrite`]. In each state the boot loader must find a whole entry of the build that it would start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CutEachWrite {
+    /// Which node.
+    pub node: String,
+    /// The build; that of slot a without.
+    pub build: Option<String>,
+}
+
+/// See [`RawStep::AssertFile`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AssertFile {
+    /// Which node.
+    pub node: String,
+    /// The partition's label.
+    pub partition: String,
+    /// A glob that matches one path; none if it shall not be there.
+    pub path: String,
+    /// Whether it is there.
+    #[serde(default = "yes")]
+    pub there: bool,
+}
+
 /// See [`RawStep::WaitSerial`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -162,6 +195,9 @@ pub struct WaitSerial {
     pub node: String,
     /// The text.
     pub text: String,
+    /// How often it must have been shown: more than once where a machine starts again by itself.
+    #[serde(default = "once")]
+    pub times: usize,
     /// Limit.
     pub seconds: u64,
 }
@@ -233,6 +269,11 @@ pub struct RunCommand {
     pub differs_from: Option<String>,
     /// A file of the repo that is the command's standard input.
     pub input: Option<String>,
+    /// What it means that this came true: printed, for figures.
+    pub verdict: Option<String>,
+    /// Whether what it printed is shown: figures.
+    #[serde(default)]
+    pub show: bool,
     /// Limit.
     pub seconds: u64,
 }
@@ -328,4 +369,7 @@ pub struct Screenshot {
     pub node: String,
     /// Name of the picture.
     pub name: String,
+    /// So many of its pixels are not black, at least.
+    #[serde(default)]
+    pub lit: usize,
 }

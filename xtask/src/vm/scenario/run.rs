@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use contract::boot::BuildId;
 use contract::gpt::SECTOR_BYTES;
 
-use super::super::disk::damaged;
+use super::super::disk::{Disk, damaged};
 use super::super::emulator::Emulator;
 use super::super::lab::{DISK_GB, Lab, NodeSpec, prepare_folder};
 use super::super::machine::{PAGE_PORT, SSH_PORT};
@@ -16,7 +16,7 @@ use super::super::node::POLL;
 use super::super::power::Random;
 use super::super::visit::{self, Answer};
 use super::people::People;
-use super::raw::{AddSlot, CorruptFile, PowerCutRandom, RawStep, RunCommand, WaitHttp};
+use super::raw::{AddSlot, AssertFile, CorruptFile, CutEachWrite, PowerCutRandom, RawStep, RunCommand, WaitHttp};
 use super::{Scenario, slot};
 use crate::ui;
 
@@ -99,7 +99,8 @@ impl Stage<'_> {
             RawStep::PowerOff(step) => self.lab.node(&step.node)?.1.power_off(Duration::from_secs(step.seconds)),
             RawStep::Reset(step) => self.lab.node(&step.node)?.1.reset(),
             RawStep::PowerCutRandom(step) => self.power_cut_random(step),
-            RawStep::WaitSerial(step) => self.wait_serial(&step.node, &step.text, step.seconds),
+            RawStep::CutEachWrite(step) => self.cut_each_write(step),
+            RawStep::WaitSerial(step) => self.wait_serial(&step.node, &step.text, step.times, step.seconds),
             RawStep::AssertNoSerial(step) => {
                 let (_, node) = self.lab.node(&step.node)?;
                 ensure!(!node.said().contains(&step.text), "the console has shown it");
@@ -127,12 +128,16 @@ impl Stage<'_> {
             }
             RawStep::CorruptFile(step) => self.corrupt_file(step),
             RawStep::CorruptBytes(step) => self.lab.disk(&step.node)?.write_at(&step.partition, step.offset, &[0x5a; 512]),
+            RawStep::AssertFile(step) => self.assert_file(step),
             RawStep::AddSlot(step) => self.add_slot(step),
             RawStep::EditData(step) => self.edit_data(&step.node, &step.commands),
             RawStep::AddDisk(step) => self.lab.add_disk(&step.node, step.gb.unwrap_or(DISK_GB), step.blank),
             RawStep::RemoveDisk(step) => self.lab.remove_disk(&step.node),
             RawStep::Screenshot(step) => {
-                self.lab.node(&step.node)?.1.screenshot(&step.name)?;
+                let (_, node) = self.lab.node(&step.node)?;
+                node.screenshot(&step.name)?;
+                let lit = node.lit_pixels()?;
+                ensure!(lit >= step.lit, "{lit} pixels of its screen are not black, {} wanted", step.lit);
                 Ok(())
             }
         }
@@ -144,13 +149,13 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn wait_serial(&mut self, name: &str, text: &str, seconds: u64) -> Result<()> {
+    fn wait_serial(&mut self, name: &str, text: &str, times: usize, seconds: u64) -> Result<()> {
         let begun = Instant::now();
         let (_, node) = self.lab.node(name)?;
         loop {
             // Whether it is on is asked first: what it said last is then in the log.
             let on = node.is_on()?;
-            if node.said().contains(text) {
+            if node.said().matches(text).count() >= times {
                 return Ok(());
             }
             ensure!(on, "the node is off, and its console did not show it");
@@ -165,7 +170,7 @@ impl Stage<'_> {
         for _ in 0..step.times {
             self.lab.node(&step.node)?.1.start(self.emulator)?;
             if let Some(text) = &step.after {
-                self.wait_serial(&step.node, text, step.seconds)?;
+                self.wait_serial(&step.node, text, 1, step.seconds)?;
             }
             let milliseconds = random.below(step.within_milliseconds);
             std::thread::sleep(Duration::from_millis(milliseconds));
@@ -213,6 +218,8 @@ impl Stage<'_> {
             let ended = visit::run(self.emulator, &folder, port, &step.command, input.as_deref(), left)?;
             let verdict = check_ended(step, &ended, &self.saved);
             if verdict.is_ok() {
+                let shown = ended.output.lines().filter(|_| step.show);
+                shown.chain(step.verdict.as_deref()).for_each(|line| ui::say(&format!("            {line}")));
                 if let Some(name) = &step.save {
                     self.saved.insert(name.clone(), ended.output);
                 }
@@ -229,6 +236,28 @@ impl Stage<'_> {
             }
             std::thread::sleep(VISIT_PAUSE);
         }
+    }
+
+    fn cut_each_write(&mut self, step: &CutEachWrite) -> Result<()> {
+        let (_, node) = self.lab.node(&step.node)?;
+        let build = match &step.build {
+            Some(build) => build.parse()?,
+            None => slot::build_in_a(&Disk::open(&node.disk()?)?)?,
+        };
+        let mut first = None;
+        let seen = node.cut_each("esp", |fat| slot::has_entry(fat, build, &mut first))?;
+        ensure!(seen.writes > 0, "nothing was written there: this shows nothing");
+        ui::say(&format!("            {} writes, {} states that a cut could have left: each starts {build}", seen.writes, seen.states));
+        Ok(())
+    }
+
+    fn assert_file(&mut self, step: &AssertFile) -> Result<()> {
+        let glob = globset::Glob::new(&step.path)?.compile_matcher();
+        let files = self.lab.disk(&step.node)?.files(&step.partition)?;
+        let all: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
+        let found = all.iter().filter(|path| glob.is_match(path)).count();
+        ensure!(found == usize::from(step.there), "{found} files match; there are: {}", all.join(", "));
+        Ok(())
     }
 
     fn corrupt_file(&mut self, step: &CorruptFile) -> Result<()> {

@@ -9,6 +9,7 @@ use contract::state::{RECORD_BYTES, Seen};
 
 use super::super::disk::Disk;
 use crate::boot::uboot::{CHECKSUM_SUFFIX, COMMAND_LINE_FILE, INITRAMFS_FILE, checksum};
+use crate::image::fat::Fat;
 
 /// Where the superblock of an erofs lies, and what of it is touched (erofs_fs.h).
 const SUPERBLOCK_AT: usize = 1024;
@@ -23,13 +24,41 @@ const NEWEST: &str = "version 99999999999";
 
 /// Adds slot b to a disk whose first boot is done, with so many tries, or confirmed.
 pub fn add(disk: &Disk, build: BuildId, tries: Option<u32>) -> Result<()> {
-    let uuid = disk.read_at("root-a", (SUPERBLOCK_AT + UUID_AT) as u64, 16)?;
-    let old = BuildId(uuid.try_into().ok().context("too short")?);
+    let old = build_in_a(disk)?;
     disk.copy_partition("root-a", "root-b").context("failed to copy the root to slot b (was the first boot done?)")?;
     let mut start = disk.read_at("root-b", 0, 2 * 65536)?;
     set_uuid(&mut start, build.0)?;
     disk.write_at("root-b", 0, &start)?;
     if disk.has("state") { add_uboot(disk, old, build, tries) } else { add_entry(disk, old, build, tries) }
+}
+
+/// The build whose root is in slot a.
+pub fn build_in_a(disk: &Disk) -> Result<BuildId> {
+    let uuid = disk.read_at("root-a", (SUPERBLOCK_AT + UUID_AT) as u64, 16)?;
+    Ok(BuildId(uuid.try_into().ok().context("too short")?))
+}
+
+/// The boot loader finds an entry of that build that it would start, with the text that `first` has; kept there if it has none.
+pub fn has_entry(fat: &Fat, build: BuildId, first: &mut Option<String>) -> Result<()> {
+    let folder = fat.root_dir().open_dir(ENTRIES_DIR)?;
+    let mut names = Vec::new();
+    let mut texts = Vec::new();
+    for file in folder.iter() {
+        let file = file?;
+        let name = file.file_name();
+        if EntryName::parse(&name).is_some_and(|entry| entry.build == build && entry.is_bootable()) {
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut file.to_file(), &mut text).with_context(|| format!("`{name}` can't be read"))?;
+            texts.push(text);
+        }
+        names.push(name);
+    }
+    let first = match first {
+        Some(first) => first,
+        None => first.insert(texts.first().context("there is no entry of that build at the start")?.clone()),
+    };
+    ensure!(texts.iter().any(|text| text == first), "no whole entry of {build} is left, only {}: {texts:?}", names.join(", "));
+    Ok(())
 }
 
 /// For U-Boot: slot b's boot partition, then the state.
@@ -60,11 +89,14 @@ fn add_uboot(disk: &Disk, old: BuildId, build: BuildId, tries: Option<u32>) -> R
 /// For systemd-boot: further files and an entry on the ESP.
 fn add_entry(disk: &Disk, old: BuildId, build: BuildId, tries: Option<u32>) -> Result<()> {
     let mut files = disk.files("esp")?;
-    let is_old = |path: &str| {
-        let name = path.strip_prefix(ENTRIES_DIR).and_then(|rest| rest.strip_prefix('/'));
-        name.and_then(EntryName::parse).is_some_and(|entry| entry.build == old)
+    let entry_of = |path: &str| path.strip_prefix(ENTRIES_DIR)?.strip_prefix('/').and_then(EntryName::parse);
+    let build_of = |path: &str| match entry_of(path) {
+        Some(entry) => Some(entry.build),
+        None => path.strip_prefix("cloudy/")?.split_once('/')?.0.parse().ok(),
     };
-    let entry = files.iter().find(|(path, _)| is_old(path)).context("the ESP has no entry of slot a")?;
+    // What was in slot b before is gone, as after an update.
+    files.retain(|(path, _)| build_of(path).is_none_or(|build| build == old));
+    let entry = files.iter().find(|(path, _)| entry_of(path).is_some()).context("the ESP has no entry of slot a")?;
     let entry = String::from_utf8_lossy(&entry.1).into_owned();
     let name = EntryName { build, tries: tries.map(|left| Tries { left, done: 0 }) };
     let (from, to) = (old.to_string(), build.to_string());
