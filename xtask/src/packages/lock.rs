@@ -1,6 +1,6 @@
 //! The lock: the one list of packages that a build reads. Made by `cargo xtask lock`, committed, readable in a diff.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::ops::Range;
@@ -12,15 +12,18 @@ use toml::Spanned;
 
 use super::text::{is_package_name, is_pool_path, is_sha256, is_version, is_word};
 use crate::board::{ParseError, parse};
+use crate::digest::Key;
 
 /// The largest .deb that a lock may name.
 const MAX_DEB_BYTES: u64 = 4 << 30;
 
 /// A checked lock: packages sorted by name and architecture, each once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lock {
     /// Seconds since 1970: the newest Date of the Release files that the lock was made from. The time of every file of an image.
     pub epoch: u64,
+    /// The hash ([`asked`]) of what it was made from; `None` in a lock of before there was one.
+    pub asked: Option<String>,
     /// Indexes that did not match their signed list when the lock was made from them on purpose: `SOURCE dists/…/Packages.xz`.
     /// Nothing vouches for the hashes of packages that stand in them alone, so that no release is made from such a lock.
     pub unverified: Vec<String>,
@@ -70,6 +73,7 @@ impl LockedPackage {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawLock {
     epoch: u64,
+    asked: Option<Spanned<String>>,
     #[serde(default)]
     unverified: Vec<Spanned<String>>,
     #[serde(default)]
@@ -94,6 +98,19 @@ struct RawPackage {
 /// Where the lock of a flavour for an architecture stands in the repo.
 pub fn flavour_lock(repo: &Path, flavour: &str, arch: &str) -> PathBuf {
     repo.join("images/os").join(flavour).join(format!("{arch}.lock"))
+}
+
+/// The hash of what a flavour asks for, whatever its order. What its boards ask for beyond that (kernels and payload) is not
+/// in it: a board takes those from the lock by name, so that one lock serves boards of added trees too.
+pub fn asked(packages: &[String], providers: &BTreeMap<String, String>) -> Key {
+    let mut key = Key::new("asked 1");
+    let packages: BTreeSet<&String> = packages.iter().collect();
+    key.put(&(packages.len() as u64).to_le_bytes());
+    packages.into_iter().for_each(|name| key.put(name.as_bytes()));
+    for word in providers.iter().flat_map(|(name, provider)| [name, provider]) {
+        key.put(word.as_bytes());
+    }
+    key
 }
 
 impl Lock {
@@ -155,8 +172,12 @@ impl Lock {
                 at,
             )?;
         }
+        if let Some(asked) = &raw.asked {
+            let at = |span: Range<usize>, what: String| ParseError::at(file, text, span, what);
+            check(asked, "a sha256 in lower-case hexadecimal", |hash| is_sha256(hash), at)?;
+        }
         let unverified = raw.unverified.into_iter().map(Spanned::into_inner).collect();
-        let mut lock = Self { epoch: raw.epoch, unverified, packages };
+        let mut lock = Self { epoch: raw.epoch, asked: raw.asked.map(Spanned::into_inner), unverified, packages };
         lock.sort();
         Ok(lock)
     }
@@ -182,6 +203,12 @@ impl Lock {
         let mut lock = self.clone();
         lock.sort();
         let mut text = format!("# Made by `cargo xtask lock`: change image.toml or a family, then run it again.\nepoch = {}\n", lock.epoch);
+        if let Some(asked) = &lock.asked {
+            let _ = writeln!(
+                text,
+                "# The hash of what was asked for: builds refuse a lock that was made from other packages or providers.\nasked = \"{asked}\""
+            );
+        }
         if !lock.unverified.is_empty() {
             text.push_str(
                 "# Made on purpose from indexes that did not match their signed list; no release is made from this lock.\nunverified = [\n",
@@ -266,11 +293,16 @@ mod tests {
     fn what_is_written_is_read_back_sorted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/amd64.lock");
-        let lock = Lock { epoch: 1_700_000_000, unverified: Vec::new(), packages: vec![package("zz", "amd64"), package("aa", "all")] };
+        let lock = Lock {
+            epoch: 1_700_000_000,
+            asked: Some("cd".repeat(32)),
+            packages: vec![package("zz", "amd64"), package("aa", "all")],
+            ..Lock::default()
+        };
         lock.write(&path).unwrap();
         let back = Lock::read(&path).unwrap();
         assert_eq!(back.packages, [package("aa", "all"), package("zz", "amd64")]);
-        assert_eq!(back.epoch, lock.epoch);
+        assert_eq!((back.epoch, &back.asked), (lock.epoch, &lock.asked));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), back.render());
         // Written aside: who holds the old file sees it whole.
         let old = folder.path().join("old");
@@ -282,9 +314,10 @@ mod tests {
 
     #[test]
     fn errors_name_the_place() {
-        let good = Lock { epoch: 1, unverified: Vec::new(), packages: vec![package("aa", "amd64")] }.render();
+        let good = Lock { epoch: 1, packages: vec![package("aa", "amd64")], ..Lock::default() }.render();
         for (from, to, wanted) in [
             ("epoch = 1", "epoch = 1\nextra = 2", "x.lock:3:1: unknown key `extra`"),
+            ("epoch = 1", "epoch = 1\nasked = \"aa\"", "x.lock:3:9: `aa` is not a sha256"),
             ("size = 7", "size = 0", "x.lock:10:8: `0` is not a size"),
             ("pool/main", "pool/../main", "x.lock:9:8: `pool/../main/aa_2.3_amd64.deb` is not a relative path"),
             ("\"pool", "\"/pool", "x.lock:9:8: `/pool"),
@@ -306,6 +339,7 @@ mod tests {
             epoch: 1,
             unverified: vec!["a dists/s/main/binary-armhf/Packages.xz".to_owned()],
             packages: vec![of_suite(None), of_suite(Some("s"))],
+            ..Lock::default()
         };
         assert_eq!(parse(&lock.render()).unwrap(), lock);
         assert_eq!((lock.get("zz"), lock.get("zz/s"), lock.get("zz/t")), (lock.packages.first(), lock.packages.get(1), None));
@@ -315,8 +349,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_for_has_one_hash_in_any_order() {
+        let hash = |packages: &[&str], providers: &[(&str, &str)]| {
+            let packages: Vec<String> = packages.iter().map(|name| (*name).to_owned()).collect();
+            asked(&packages, &providers.iter().map(|(name, provider)| ((*name).to_owned(), (*provider).to_owned())).collect()).finish()
+        };
+        let first = hash(&["a", "b"], &[("awk", "mawk")]);
+        assert_eq!(first, hash(&["b", "a"], &[("awk", "mawk")]));
+        for other in [
+            hash(&["a"], &[("awk", "mawk")]),
+            hash(&["a", "b", "c"], &[("awk", "mawk")]),
+            hash(&["a", "b"], &[("awk", "gawk")]),
+            hash(&["a", "b"], &[]),
+            hash(&["a", "b", "awk", "mawk"], &[]),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
+
+    #[test]
     fn a_name_stands_once_per_architecture() {
-        let text = |packages| Lock { epoch: 1, unverified: Vec::new(), packages }.render();
+        let text = |packages| Lock { epoch: 1, packages, ..Lock::default() }.render();
         let error = parse(&text(vec![package("aa", "amd64"), package("aa", "amd64")])).unwrap_err().to_string();
         assert!(error.contains("x.lock:14:8: package `aa` stands here a second time"), "{error}");
         assert!(parse(&text(vec![package("aa", "all"), package("aa", "amd64")])).is_err());
@@ -326,7 +379,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn mutated_locks_never_panic(at in 0usize..400, byte in 0u8..128) {
-            let mut bytes = Lock { epoch: 1, unverified: Vec::new(), packages: vec![package("aa", "amd64"), package("zz", "all")] }.render().into_bytes();
+            let mut bytes = Lock { epoch: 1, packages: vec![package("aa", "amd64"), package("zz", "all")], ..Lock::default() }.render().into_bytes();
             let len = bytes.len();
             bytes[at % len] = byte;
             let _ = parse(&String::from_utf8(bytes).unwrap());

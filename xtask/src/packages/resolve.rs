@@ -9,7 +9,7 @@ use super::apt::{Apt, UpdateError, explain_refusal};
 use super::cache::Cache;
 use super::deb::Relation;
 use super::index::{Index, Stanza};
-use super::lock::{Lock, LockedPackage};
+use super::lock::{self, Lock, LockedPackage};
 use super::sources::{Place, Sources};
 use super::text::rfc2822_seconds;
 use super::unverified::{self, Copy};
@@ -107,7 +107,8 @@ pub fn resolve(wanted: &Wanted, means: Means<'_>, old: Option<&Lock>, update: &U
         // What stays is vouched for as little as before.
         unverified.extend(old.unverified.iter().cloned());
     }
-    let mut lock = Lock { epoch: epoch(&apt.lists())?, unverified: unverified.into_iter().collect(), packages };
+    let asked = Some(lock::asked(&wanted.packages, &wanted.providers).finish());
+    let mut lock = Lock { epoch: epoch(&apt.lists())?, asked, unverified: unverified.into_iter().collect(), packages };
     lock.sort();
     if let Some(old) = old.filter(|old| old.packages == lock.packages) {
         lock.epoch = old.epoch;
@@ -184,7 +185,7 @@ pub fn alone(arch: &str, names: &[String], file: &str, means: Means<'_>) -> Resu
     let found = payload(&apt, &wanted, &index, &[])?;
     let packages = found.values().map(|stanza| stanza.locked(true)).collect::<Result<Vec<_>>>()?;
     let unverified = copy.map(|copy| copy.indexes.into_iter().collect()).unwrap_or_default();
-    Ok(Lock { epoch: epoch(&apt.lists())?, unverified, packages })
+    Ok(Lock { epoch: epoch(&apt.lists())?, asked: None, unverified, packages })
 }
 
 /// The packages of the old lock that must stay.

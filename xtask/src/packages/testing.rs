@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
 
+use super::cache::Cache;
 use super::lock::LockedPackage;
 use super::sources::Sources;
 use crate::digest::hex;
@@ -109,6 +110,13 @@ pub fn locked(name: &str, deb: &[u8]) -> LockedPackage {
         payload: false,
         suite: None,
     }
+}
+
+/// Puts a .deb into a cache, as if it had been fetched.
+pub fn put_deb(cache: &Cache, package: &LockedPackage, deb: &[u8]) {
+    let path = cache.deb_path(&package.sha256);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, deb).unwrap();
 }
 
 /// What a test server answers.

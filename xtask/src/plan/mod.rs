@@ -9,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::board::{Arch, Board, BootFlow, Compression, DeviceTrees, Flavour, Globs, Prune, Select};
-use crate::packages::lock::{Lock, LockedPackage};
+use crate::packages::lock::{self, Lock, LockedPackage};
 
 pub mod boot;
 pub mod config_txt;
@@ -54,6 +54,16 @@ pub enum PlanError {
         package: String,
         /// The board or flavour.
         wanted_by: String,
+    },
+    /// The lock was made from what the flavour asked for then.
+    #[error(
+        "the lock of {flavour} for {arch} is stale: it was made from other packages or [providers] than {flavour} names now; run `cargo xtask lock {flavour}`"
+    )]
+    Stale {
+        /// The flavour.
+        flavour: String,
+        /// The architecture.
+        arch: Arch,
     },
     /// The kernel's release can't be told from the lock.
     #[error("the lock must hold one kernel image that goes with `{kernel}` {version}, it holds: {found}; run `cargo xtask lock`")]
@@ -223,6 +233,12 @@ impl Plan {
     /// the lock itself).
     pub fn make(board: &Board, flavour: &Flavour, lock: &Lock, twin: &Lock, profile: Profile, inputs: Inputs) -> Result<Self, PlanError> {
         let packages = packages(board, flavour, lock)?;
+        let asked = lock::asked(&flavour.packages, &flavour.providers).finish();
+        for (lock, arch) in [(lock, board.arch), (twin, Arch::Amd64)] {
+            if lock.asked.as_ref() != Some(&asked) {
+                return Err(PlanError::Stale { flavour: flavour.name.clone(), arch });
+            }
+        }
         let kernel_release = kernel_release(board, lock, &packages)?;
         let compression = flavour.compression;
         let mut plan = Self {
@@ -375,13 +391,14 @@ fn packages(board: &Board, flavour: &Flavour, lock: &Lock) -> Result<Vec<LockedP
         package: package.to_owned(),
         wanted_by,
     };
+    // Payload is never configured: what stands in the lock as the one is not there as the other.
     for name in &flavour.packages {
-        if lock.get(name).is_none() {
+        if lock.get(name).is_none_or(|package| package.payload) {
             return Err(missing(name, format!("flavour {}", flavour.name)));
         }
     }
     for name in board.payload.iter().chain([&board.kernel]) {
-        if lock.get(name).is_none() {
+        if lock.get(name).is_none_or(|package| !package.payload) {
             return Err(missing(name, format!("board {}", board.name)));
         }
     }

@@ -36,10 +36,20 @@ fn facts() -> (Board, Flavour) {
     (board, flavour)
 }
 
+/// [`facts`], read once.
+fn known() -> &'static (Board, Flavour) {
+    static KNOWN: std::sync::LazyLock<(Board, Flavour)> = std::sync::LazyLock::new(facts);
+    &KNOWN
+}
+
+fn asked_by(flavour: &Flavour) -> String {
+    lock::asked(&flavour.packages, &flavour.providers).finish()
+}
+
 fn lock() -> Lock {
     Lock {
         epoch: 7,
-        unverified: Vec::new(),
+        asked: Some(asked_by(&known().1)),
         packages: vec![
             package("libc6", "1", false),
             package("linux-image-6.12.9+deb13-amd64", "6.12.9-1", true),
@@ -49,12 +59,13 @@ fn lock() -> Lock {
             package("other-boards-firmware", "1", true),
             package("systemd", "1", false),
         ],
+        ..Lock::default()
     }
 }
 
 fn make(lock: &Lock) -> Result<Plan, PlanError> {
-    let (board, flavour) = facts();
-    Plan::make(&board, &flavour, lock, lock, Profile::Dev, Inputs::new())
+    let (board, flavour) = known();
+    Plan::make(board, flavour, lock, lock, Profile::Dev, Inputs::new())
 }
 
 #[test]
@@ -102,6 +113,38 @@ fn a_missing_package_is_named_with_who_wants_it() {
     lock.packages.retain(|package| package.name != "shim-signed");
     let error = make(&lock).unwrap_err().to_string();
     assert!(error.contains("has no `shim-signed`, which board x86-minipc names; run `cargo xtask lock`"), "{error}");
+}
+
+#[test]
+fn a_lock_made_from_what_was_asked_before_is_stale() {
+    let (board, flavour) = facts();
+    let make = |flavour: &Flavour, lock: &Lock, twin: &Lock| {
+        Plan::make(&board, flavour, lock, twin, Profile::Dev, Inputs::new()).map_err(|error| error.to_string())
+    };
+    let (good, words) = (lock(), "the lock of standard for amd64 is stale");
+    assert!(make(&flavour, &good, &good).is_ok());
+    // Each of these would ship what nobody asks for any more: all that is named now is in the lock.
+    let both = Flavour { packages: vec!["libc6".to_owned(), "systemd".to_owned()], ..flavour.clone() };
+    let old = Lock { asked: Some(asked_by(&both)), ..good.clone() };
+    assert!(make(&both, &old, &old).is_ok());
+    assert!(make(&flavour, &old, &old).unwrap_err().contains(words), "a package was taken out");
+    let mut provider = flavour.clone();
+    provider.providers.insert("awk".to_owned(), "gawk".to_owned());
+    assert!(make(&provider, &good, &good).unwrap_err().contains(words), "another provider was chosen");
+    let unknown = Lock { asked: None, ..good.clone() };
+    let error = make(&flavour, &unknown, &unknown).unwrap_err();
+    assert!(error.contains(words) && error.contains("run `cargo xtask lock standard`"), "{error}");
+    // The twin is configured from its own lock.
+    assert!(make(&flavour, &good, &old).unwrap_err().contains(words));
+}
+
+#[test]
+fn a_lock_that_has_a_package_for_another_use_is_stale() {
+    let mut lock = lock();
+    lock.packages.iter_mut().for_each(|package| package.payload = !package.payload);
+    assert!(make(&lock).unwrap_err().to_string().contains("has no `systemd`"));
+    lock.packages.iter_mut().for_each(|package| package.payload = false);
+    assert!(make(&lock).unwrap_err().to_string().contains("has no `shim-signed`"));
 }
 
 #[test]
@@ -160,7 +203,6 @@ fn the_boot_names_carry_the_build_id() {
 /// What a change does to every board stands in the diff of `golden/`; `UPDATE_EXPECT=1 cargo test -p xtask golden`
 /// writes them anew. Hashes of sources are left out, so that only facts and locks change them.
 #[test]
-
 fn golden_plans() {
     let root = root();
     let catalog = Catalog::load(&[&root]).unwrap();
@@ -169,5 +211,39 @@ fn golden_plans() {
         let read = |arch: Arch| Lock::read(&lock::flavour_lock(&root, &flavour.name, arch.debian())).unwrap();
         let plan = Plan::make(board, flavour, &read(board.arch), &read(Arch::Amd64), Profile::Release, Inputs::new()).unwrap();
         expect_file![root.join(format!("xtask/golden/{}.txt", board.name))].assert_eq(&plan.to_string());
+    }
+}
+
+proptest::proptest! {
+    /// Any lock of these packages: it is refused, or planned with just what is configured, what the board names and its kernel.
+    #[test]
+    fn any_lock_is_refused_or_planned_with_what_is_asked_for(
+        kept in proptest::collection::vec(proptest::prelude::any::<bool>(), 7),
+        payload in proptest::collection::vec(proptest::prelude::any::<bool>(), 7),
+        foreign in 0_usize..20,
+    ) {
+        let (board, _) = known();
+        let mut lock = lock();
+        for ((package, kept), turned) in lock.packages.iter_mut().zip(&kept).zip(&payload) {
+            // Mostly as it should be, so that not all are refused.
+            package.payload ^= *turned && !*kept;
+        }
+        if let Some(package) = lock.packages.get_mut(foreign) {
+            package.arch = "armhf".to_owned();
+        }
+        match make(&lock) {
+            Err(error) => proptest::prop_assert!(error.to_string().contains("cargo xtask lock"), "{}", error),
+            Ok(plan) => {
+                proptest::prop_assert!(plan.packages.iter().all(|package| package.arch != "armhf"));
+                let version = |name: &str| plan.packages.iter().find(|package| package.name == name).map(|package| package.version.clone());
+                proptest::prop_assert!(version("systemd").is_some() && version("shim-signed").is_some());
+                for package in plan.packages.iter().filter(|package| package.payload) {
+                    let of_kernel = package.name.starts_with("linux-image-") && Some(&package.version) == version(&board.kernel).as_ref();
+                    proptest::prop_assert!(of_kernel || board.payload.contains(&package.name), "{}", package.name);
+                }
+                let configured = lock.packages.iter().filter(|package| !package.payload).count();
+                proptest::prop_assert_eq!(plan.configured().count(), configured);
+            }
+        }
     }
 }

@@ -52,7 +52,11 @@ pub fn make(root: &Path, board: &str, flavour: &str, profile: Profile) -> Result
 
 /// The same, with the hashes of the files that are inputs changed by `change`: as if those files were others.
 pub fn make_with(root: &Path, board: &str, flavour: &str, profile: Profile, change: impl FnOnce(&mut Inputs)) -> Result<Plan> {
-    let trees = Trees::of(root);
+    of(&Trees::of(root), board, flavour, profile, change)
+}
+
+/// The same, from these trees.
+fn of(trees: &Trees, board: &str, flavour: &str, profile: Profile, change: impl FnOnce(&mut Inputs)) -> Result<Plan> {
     let catalog = trees.catalog()?;
     let board = catalog.board(board)?;
     let flavour = catalog.flavour(flavour)?;
@@ -61,11 +65,63 @@ pub fn make_with(root: &Path, board: &str, flavour: &str, profile: Profile, chan
     let target = read(board.arch)?;
     // The twin is configured natively, and the builder runs on amd64.
     let twin = if board.arch == Arch::Amd64 { target.clone() } else { read(Arch::Amd64)? };
-    let mut inputs = inputs::hash(&trees, board)?;
+    let mut inputs = inputs::hash(trees, board)?;
     change(&mut inputs);
     let plan = Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))?;
     if profile == Profile::Release {
         plan.releasable()?;
     }
     Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packages::lock::{LockedPackage, asked, flavour_lock};
+    use crate::packages::testing::locked;
+
+    const FAMILY: &str = "arch = \"amd64\"\nboot-flow = \"uefi\"\nconsoles = [\"tty0\"]\nkernel = \"linux-image-amd64\"\n";
+    const BEFORE: &str = "title = \"T\"\npackages = [\"less\", \"systemd\"]\n";
+    const AFTER: &str = "title = \"T\"\npackages = [\"systemd\"]\n";
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Writes a lock that was made when the flavour asked for these.
+    fn lock(root: &Path, asked_for: &[&str], payload: &[&str]) {
+        let names: Vec<String> = asked_for.iter().map(|name| (*name).to_owned()).collect();
+        let package = |name: &&str, payload| LockedPackage { payload, ..locked(name, b"a deb") };
+        let packages = asked_for.iter().map(|name| package(name, false)).chain(payload.iter().map(|name| package(name, true)));
+        let asked = Some(asked(&names, &Default::default()).finish());
+        let lock = Lock { epoch: 1, asked, packages: packages.collect(), ..Lock::default() };
+        lock.write(&flavour_lock(root, "standard", "amd64")).unwrap();
+    }
+
+    #[test]
+    fn a_board_of_an_added_tree_is_held_to_what_its_lock_was_made_from() {
+        let (repo, community) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        write(repo.path(), "board-configs/fam/family.toml", FAMILY);
+        write(repo.path(), "board-configs/fam/one.toml", "title = \"One\"\n");
+        write(repo.path(), "images/os/standard/image.toml", BEFORE);
+        write(community.path(), "board-configs/fam/two.toml", "title = \"Two\"\n");
+        let kernel = ["linux-image-amd64", "linux-image-6.12-amd64"];
+        lock(repo.path(), &["less", "systemd"], &kernel);
+        let trees = Trees::new(repo.path(), &[community.path().to_owned()]);
+        let plan = |board: &str| of(&trees, board, "standard", Profile::Dev, |_| ()).map_err(|error| format!("{error:#}"));
+        // By the checkout's lock, which knows nothing of the tree, then by one of the tree's own for what its board needs more.
+        assert_eq!(plan("two").unwrap().packages.len(), 4);
+        write(community.path(), "board-configs/fam/two.toml", "title = \"Two\"\npayload = [\"firmware-two\"]\n");
+        assert!(plan("two").unwrap_err().contains("has no `firmware-two`"));
+        lock(community.path(), &["less", "systemd"], &["firmware-two", "linux-image-amd64", "linux-image-6.12-amd64"]);
+        assert_eq!(plan("two").unwrap().packages.len(), 5);
+        // The flavour changes and the checkout's lock with it: the tree's is stale, though it holds all that is named.
+        write(repo.path(), "images/os/standard/image.toml", AFTER);
+        lock(repo.path(), &["systemd"], &kernel);
+        assert!(plan("one").is_ok());
+        let error = plan("two").unwrap_err();
+        assert!(error.contains("cannot plan two") && error.contains("the lock of standard for amd64 is stale"), "{error}");
+    }
 }

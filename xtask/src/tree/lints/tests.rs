@@ -35,7 +35,8 @@ fn plan() -> Plan {
         payload: true,
         suite: None,
     };
-    let lock = Lock { epoch: 1, unverified: Vec::new(), packages: vec![package("linux-image-6-x"), package(&board.kernel)] };
+    let asked = Some(crate::packages::lock::asked(&flavour.packages, &flavour.providers).finish());
+    let lock = Lock { epoch: 1, asked, packages: vec![package("linux-image-6-x"), package(&board.kernel)], ..Lock::default() };
     Plan::make(&board, &flavour, &lock, &lock, Profile::Dev, Inputs::new()).unwrap()
 }
 

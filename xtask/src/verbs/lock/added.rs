@@ -77,7 +77,7 @@ mod tests {
             ("images/os/standard/image.toml", FLAVOUR),
         ]);
         let package = |name: &str| LockedPackage { payload: true, ..locked(name, b"a deb") };
-        let lock = Lock { epoch: 1, packages: ["firmware-one", "linux-image-amd64"].map(package).into(), unverified: Vec::new() };
+        let lock = Lock { epoch: 1, packages: ["firmware-one", "linux-image-amd64"].map(package).into(), ..Lock::default() };
         lock.write(&repo.path().join("images/os/standard/amd64.lock")).unwrap();
         let jobs = |files: &[(&str, &str)]| {
             let community = tree(files);

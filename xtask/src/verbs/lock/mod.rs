@@ -52,6 +52,15 @@ enum From {
 }
 
 impl Job {
+    /// The hash that its lock has, unless the lock is stale.
+    #[cfg(test)]
+    fn asked(&self) -> String {
+        match &self.from {
+            From::Flavour(wanted) => crate::packages::lock::asked(&wanted.packages, &wanted.providers).finish(),
+            From::Tools(tree) => tree.asked.clone(),
+        }
+    }
+
     fn resolve(&self, means: Means<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock> {
         match &self.from {
             From::Flavour(wanted) => resolve(wanted, means, old, update),
@@ -194,4 +203,21 @@ fn summary(lock: &Lock) -> String {
     let payload = lock.packages.iter().filter(|package| package.payload).count();
     let payload = if payload == 0 { String::new() } else { format!(", {payload} of them payload") };
     format!("{} packages{payload}, {} to download", lock.packages.len(), indicatif::DecimalBytes(lock.total_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lock_of_the_repo_was_made_from_what_is_asked_for() {
+        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let verb = LockVerb { name: None, arch: None, update: Vec::new(), host_apt: false, unverified: false };
+        let catalog = Trees::new(&repo, &[]).catalog().unwrap();
+        let jobs = verb.jobs(&repo, &catalog).unwrap();
+        assert!(jobs.len() > tools::TREES.len());
+        let stale = jobs.iter().filter(|job| Lock::read(&job.path).unwrap().asked != Some(job.asked()));
+        let stale: Vec<String> = stale.map(|job| format!("{} {}", job.path.display(), job.asked())).collect();
+        assert!(stale.is_empty(), "stale: run `cargo xtask lock`\n{}", stale.join("\n"));
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::board::Arch;
-use crate::packages::lock::Lock;
+use crate::packages::lock::{self, Lock};
 use crate::packages::resolve::{self, Means, Update, Wanted};
 
 /// Every `images/tools/NAME.toml`: trees first, since layers stand on them.
@@ -37,6 +37,8 @@ pub struct Tree {
     /// The lock of its base.
     base: Option<PathBuf>,
     foreign: BTreeMap<String, Vec<String>>,
+    /// The hash of what its own file asks for.
+    pub asked: String,
 }
 
 /// Where the lock of a tree lies.
@@ -54,6 +56,11 @@ impl Tree {
     /// Reads `images/tools/TREE.toml`, and its base's.
     pub fn read(repo: &Path, tree: &str) -> Result<Self> {
         let (raw, file) = read(repo, tree)?;
+        let mut asked = lock::asked(&raw.packages, &raw.providers);
+        raw.base.iter().for_each(|base| asked.put(format!("on {base}").as_bytes()));
+        for (arch, name) in raw.foreign.iter().flat_map(|(arch, names)| names.iter().map(move |name| (arch, name))) {
+            asked.put(format!("{name} for {arch}").as_bytes());
+        }
         let mut wanted = Wanted {
             arch: Arch::Amd64.debian().to_owned(),
             packages: raw.packages,
@@ -72,11 +79,17 @@ impl Tree {
             wanted.providers.extend(under.providers);
             base = Some(lock_path(repo, &name));
         }
-        Ok(Self { wanted, base, foreign: raw.foreign })
+        Ok(Self { wanted, base, foreign: raw.foreign, asked: asked.finish() })
     }
 
     /// Makes the lock; `old` is the one that stands there.
     pub fn resolve(&self, means: Means<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock> {
+        let mut lock = self.packages(means, old, update)?;
+        lock.asked = Some(self.asked.clone());
+        Ok(lock)
+    }
+
+    fn packages(&self, means: Means<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock> {
         let Some(base) = &self.base else { return resolve::resolve(&self.wanted, means, old, update) };
         let base = Lock::read(base)?;
         // The base stays as it is: a layer is laid over just that tree.
@@ -120,7 +133,7 @@ fn difference(whole: &Lock, base: &Lock, file: &str) -> Result<Lock> {
 }
 
 /// A foreign package that the tree has for the host too must be of the same version: rustc reads no other libstd than its own.
-fn same_version(package: &crate::packages::lock::LockedPackage, whole: &Lock, file: &str) -> Result<()> {
+fn same_version(package: &lock::LockedPackage, whole: &Lock, file: &str) -> Result<()> {
     match whole.get(&package.name).filter(|native| native.version != package.version) {
         Some(native) => bail!(
             "{file} needs {}, and the tree has {}: the archive is behind for one of them; keep the older with `cargo xtask lock --update {}` once both are there",
@@ -152,7 +165,7 @@ mod tests {
     }
 
     fn lock(packages: &[LockedPackage]) -> Lock {
-        Lock { epoch: 1, unverified: Vec::new(), packages: packages.to_vec() }
+        Lock { epoch: 1, packages: packages.to_vec(), ..Lock::default() }
     }
 
     #[test]
