@@ -139,3 +139,53 @@ fn lay<'p>(library: &Library, packages: impl Iterator<Item = &'p LockedPackage>)
     }
     Ok(tree)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packages::testing::{ar_of, locked, put_deb, tar_of};
+    use tar::EntryType::{Directory, Regular};
+
+    /// Puts a package with one file, whose folder has this mode, into the cache; `more` are further control fields.
+    fn package(cache: &Cache, name: &str, mode: u32, path: &str, content: &str, more: &str) -> LockedPackage {
+        let control = format!("Package: {name}\nVersion: 1.0-1\nArchitecture: all\n{more}Description: test\n");
+        let control = tar_of(&[("./", Directory, 0o755, "", b""), ("./control", Regular, 0o644, "", control.as_bytes())]);
+        let data = tar_of(&[
+            ("./", Directory, 0o755, "", b""),
+            ("./etc", Directory, mode, "", b""),
+            (path, Regular, 0o644, "", content.as_bytes()),
+        ]);
+        let deb = ar_of(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &data)]);
+        let package = locked(name, &deb);
+        put_deb(cache, &package, &deb);
+        package
+    }
+
+    fn content(tree: &Tree, path: &str) -> String {
+        match &tree.get(path).unwrap().kind {
+            crate::tree::Kind::File(content) => String::from_utf8(content.read().unwrap().to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_frame_is_laid_first_and_replaces_is_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path()).unwrap();
+        let first = package(&cache, "aaa", 0o700, "./etc/a", "first", "");
+        let frame = package(&cache, FRAME_PACKAGE, 0o755, "./etc/debian_version", "13", "");
+        let heir = package(&cache, "heir", 0o755, "./etc/a", "heir", "Replaces: aaa (<< 2), other\n");
+        let tree = shipped(&cache, &[first.clone(), frame.clone(), heir]).unwrap();
+        assert_eq!(tree.get("etc").unwrap().mode, 0o755, "the frame's");
+        assert_eq!(tree.get("etc").unwrap().origin, Origin::Package { name: FRAME_PACKAGE.to_owned(), version: "1.0-1".to_owned() });
+        assert_eq!(content(&tree, "etc/a"), "heir");
+        let stranger = package(&cache, "stranger", 0o755, "./etc/a", "stranger", "Breaks: aaa\n");
+        let error = shipped(&cache, &[first, frame.clone(), stranger.clone()]).unwrap_err().to_string();
+        assert!(error.starts_with("/etc/a is shipped by package aaa 1.0-1 and, otherwise, by package stranger 1.0-1"), "{error}");
+        // One that is not there is named.
+        std::fs::remove_file(cache.deb(&stranger).unwrap()).unwrap();
+        std::fs::remove_file(cache.tar(&stranger).unwrap()).unwrap();
+        let error = format!("{:#}", shipped(&cache, &[frame, stranger]).unwrap_err());
+        assert!(error.contains("stranger 1.0-1 (all) is not in the cache"), "{error}");
+    }
+}

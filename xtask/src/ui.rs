@@ -51,8 +51,20 @@ impl Drop for Step {
     }
 }
 
+/// Lines that tests made the builder say.
+#[cfg(test)]
+static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Whether a line with these words was said.
+#[cfg(test)]
+pub fn said(words: &str) -> bool {
+    SAID.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(words))
+}
+
 /// Prints a line on stderr.
 pub fn say(line: &str) {
+    #[cfg(test)]
+    SAID.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
     eprintln!("{line}");
 }
 

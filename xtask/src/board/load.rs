@@ -298,4 +298,41 @@ mod tests {
             assert!(got.starts_with(want), "{got}\nshould begin with\n{want}");
         }
     }
+    /// The repo's own files, as texts to be damaged.
+    fn own(path: &str) -> String {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+        /// Whatever happens to a byte of a family, a board or a flavour: it is taken, or refused with file, line and column.
+        #[test]
+        fn a_mutated_text_never_panics_and_is_refused_with_its_place(pi in proptest::prelude::any::<bool>(), which in 0_usize..3, at in 0_usize..8000, with in "\\PC{0,3}", cut in 0_usize..4) {
+            let board = if pi { ["rpi/family", "rpi/rpi4"] } else { ["x86/family", "x86/x86-minipc"] };
+            let [family, board] = board.map(|name| own(&format!("board-configs/{name}.toml")));
+            let mut texts = [family, board, own("images/os/standard/image.toml")];
+            let text = &mut texts[which];
+            let mut from = at % text.len();
+            while !text.is_char_boundary(from) {
+                from -= 1;
+            }
+            let mut to = (from + cut).min(text.len());
+            while !text.is_char_boundary(to) {
+                to += 1;
+            }
+            text.replace_range(from..to, &with);
+            let [family, board, flavour] = &texts;
+            let dir = tree(family, board, flavour);
+            if let Err(error) = Catalog::load(&[dir.path()]) {
+                let text = error.to_string();
+                let place = text.split(' ').next().unwrap_or_default();
+                let numbers: Vec<&str> = place.trim_end_matches(':').rsplit(':').take(2).collect();
+                proptest::prop_assert!(
+                    place.contains(".toml:") && numbers.iter().all(|number| number.parse::<usize>().is_ok_and(|number| number > 0)),
+                    "{}", text
+                );
+            }
+        }
+    }
 }

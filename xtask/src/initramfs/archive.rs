@@ -59,6 +59,7 @@ impl Archive {
 mod tests {
     use super::*;
     use cpio::newc::Reader;
+    use proptest::prelude::*;
     use std::io::Read;
 
     fn sample() -> Vec<u8> {
@@ -70,32 +71,59 @@ mod tests {
         archive.finish().unwrap()
     }
 
+    /// Name, mode, time, number and content of each entry.
+    fn read(bytes: &[u8]) -> Vec<(String, u32, u32, u32, Vec<u8>)> {
+        let mut rest = bytes;
+        let mut seen = Vec::new();
+        loop {
+            let mut reader = Reader::new(rest).unwrap();
+            let entry = reader.entry();
+            if entry.is_trailer() {
+                return seen;
+            }
+            let (name, mode, mtime, ino) = (entry.name().to_owned(), entry.mode(), entry.mtime(), entry.ino());
+            let mut content = Vec::new();
+            reader.read_to_end(&mut content).unwrap();
+            seen.push((name, mode, mtime, ino, content));
+            rest = reader.finish().unwrap();
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_back() {
         let bytes = sample();
         assert_eq!(bytes.len() % BLOCK_BYTES, 0);
-        let mut rest = &bytes[..];
-        let mut seen = Vec::new();
-        loop {
-            let mut reader = Reader::new(rest).unwrap();
-            if reader.entry().is_trailer() {
-                break;
-            }
-            let (name, mode, mtime) = (reader.entry().name().to_owned(), reader.entry().mode(), reader.entry().mtime());
-            let mut content = String::new();
-            reader.read_to_string(&mut content).unwrap();
-            seen.push((name, mode, mtime, content));
-            rest = reader.finish().unwrap();
-        }
+        let seen = read(&bytes);
         let expected = [("dev", 0o40755, ""), ("dev/console", 0o20600, ""), ("init", 0o100_755, "abc"), ("empty", 0o100_444, "")];
         assert_eq!(seen.len(), expected.len());
         for (seen, (name, mode, content)) in seen.iter().zip(expected) {
-            assert_eq!((seen.0.as_str(), seen.1, seen.2, seen.3.as_str()), (name, mode, 0, content));
+            assert_eq!((seen.0.as_str(), seen.1, seen.2, seen.4.as_slice()), (name, mode, 0, content.as_bytes()));
         }
     }
 
     #[test]
     fn two_runs_are_identical() {
         assert_eq!(sample(), sample());
+    }
+
+    proptest! {
+        /// Whatever the lengths of names and contents, which the format fills up to multiples of four.
+        #[test]
+        fn any_files_are_read_back_in_order(
+            files in prop::collection::vec(("[a-z./]{1,20}", 0_u32..0o1000, prop::collection::vec(any::<u8>(), 0..40)), 0..8),
+        ) {
+            let mut archive = Archive::new();
+            for (name, mode, content) in &files {
+                archive.file(name, *mode, content).unwrap();
+            }
+            let bytes = archive.finish().unwrap();
+            prop_assert_eq!(bytes.len() % BLOCK_BYTES, 0);
+            let wanted: Vec<(String, u32, u32, u32, Vec<u8>)> = files
+                .into_iter()
+                .zip(1..)
+                .map(|((name, mode, content), number)| (name, 0o100_000 | mode, 0, number, content))
+                .collect();
+            prop_assert_eq!(read(&bytes), wanted);
+        }
     }
 }

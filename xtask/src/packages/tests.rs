@@ -76,8 +76,11 @@ fn a_tampered_deb_in_the_cache_is_fetched_again_with_its_tar() {
     let mut bad = deb.clone();
     bad[70] ^= 1;
     std::fs::write(&path, &bad).unwrap();
+    let sentence = format!("warning: {} in the cache is not what the lock says (tampered or damaged): fetched again", package.title());
+    assert!(!crate::ui::said(&sentence));
     let done = fetch_one(&package, &cache, &server).unwrap();
     assert_eq!((done.packages, done.replaced), (1, 1));
+    assert!(crate::ui::said(&sentence), "it is told which");
     assert_eq!(std::fs::read(&path).unwrap(), deb);
     assert!(!tar.exists(), "what was unpacked beside a damaged file is not believed either");
 }

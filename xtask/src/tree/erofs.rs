@@ -119,3 +119,87 @@ pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path, 
     sandbox.command(argv).run_with(|pipe| write_tar(tree, settings.epoch, BufWriter::with_capacity(1 << 20, pipe)), |_| ())?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packages::data::{DataEntry, DataKind, data_entries};
+    use crate::tree::testing::{entry, file, folder, hardlink, link, program, tree};
+
+    fn sample() -> Tree {
+        let capable = Entry { xattrs: [("security.capability".to_owned(), vec![1, 0, 61, 255])].into(), ..program("ping") };
+        tree(&[
+            ("", folder()),
+            // A second name that stands before the first.
+            ("a", hardlink("z/first")),
+            ("b", Entry { uid: 5, gid: 42, mode: 0o4755, ..file("b") }),
+            ("c", link("/z/first")),
+            ("d", entry(Kind::CharDevice(10, 232), 0o666)),
+            ("ping", capable),
+            ("z", Entry { mode: 0o1777, ..folder() }),
+            ("z/first", file("first")),
+        ])
+    }
+
+    fn written(tree: &Tree) -> (Vec<u8>, Vec<DataEntry>) {
+        let mut bytes = Vec::new();
+        write_tar(tree, 1_700_000_000, &mut bytes).unwrap();
+        let on_disk = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(on_disk.path(), &bytes).unwrap();
+        let entries = data_entries(on_disk.path()).unwrap();
+        (bytes, entries)
+    }
+
+    #[test]
+    fn the_stream_holds_all_of_the_tree_and_one_time() {
+        let tree = sample();
+        let (bytes, entries) = written(&tree);
+        assert_eq!(entries.len(), tree.iter().count());
+        for read in &entries {
+            let put = tree.get(&read.path).unwrap();
+            assert_eq!((read.mode, read.uid, read.gid, read.mtime), (put.mode, put.uid, put.gid, 1_700_000_000), "{}", read.path);
+            assert_eq!(read.xattrs, put.xattrs, "{}", read.path);
+            match (&read.kind, &put.kind) {
+                (DataKind::Dir, Kind::Directory) => {}
+                (DataKind::File { offset, len }, Kind::File(content)) => {
+                    assert_eq!(bytes[*offset as usize..(offset + len) as usize], *content.read().unwrap());
+                }
+                (DataKind::Symlink(target), Kind::Symlink(put)) | (DataKind::Hardlink(target), Kind::Hardlink(put)) => {
+                    assert_eq!(target, put);
+                }
+                (DataKind::Char(major, minor), Kind::CharDevice(put_major, put_minor)) => {
+                    assert_eq!((major, minor), (put_major, put_minor));
+                }
+                other => panic!("{}: {other:?}", read.path),
+            }
+        }
+        assert_eq!(bytes, written(&tree).0);
+    }
+
+    #[test]
+    fn folders_come_before_what_is_in_them_and_a_file_before_its_second_name() {
+        let (_, entries) = written(&sample());
+        let place = |path: &str| entries.iter().position(|entry| entry.path == path).unwrap();
+        assert_eq!(place(""), 0);
+        assert!(place("z/first") < place("a"));
+        let lost = tree(&[("a", hardlink("gone"))]);
+        let error = format!("{:#}", write_tar(&lost, 0, Vec::new()).unwrap_err());
+        assert_eq!(error, "failed to write /a: it is a second name of /gone, which is not there");
+    }
+
+    #[test]
+    fn a_file_that_lies_in_a_tar_is_read_from_its_place() {
+        let on_disk = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(on_disk.path(), b"..content..").unwrap();
+        let content = |len| Content::Slice { file: std::sync::Arc::new(on_disk.path().to_owned()), offset: 2, len };
+        let sliced = tree(&[("a", entry(Kind::File(content(7)), 0o644))]);
+        assert_eq!(written(&sliced).0, written(&tree(&[("a", file("content"))])).0);
+        let short = tree(&[("a", entry(Kind::File(content(700)), 0o644))]);
+        // What is cut short is no tar of that tree.
+        let mut bytes = Vec::new();
+        let _ = write_tar(&short, 0, &mut bytes);
+        let on_disk = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(on_disk.path(), &bytes).unwrap();
+        assert!(data_entries(on_disk.path()).is_err());
+    }
+}

@@ -186,3 +186,7 @@ impl std::fmt::Display for Origin {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;

@@ -221,3 +221,57 @@ fn configure(inputs: &Inputs<'_>, debs: &[Deb], lower: &Path, changes: &Path) ->
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packages::testing::locked;
+
+    fn ids(text: &str) -> Ids {
+        Ids::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_delta_is_known_by_all_that_went_into_it() {
+        let (one, two, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (overlay, text) in [(&one, "u a\n"), (&two, "u b\n")] {
+            fs::create_dir_all(overlay.path().join("usr/lib/sysusers.d")).unwrap();
+            fs::write(overlay.path().join("usr/lib/sysusers.d/a.conf"), text).unwrap();
+        }
+        let (a, b) = (locked("a", b"a"), locked("b", b"b"));
+        let of = |packages: &[&LockedPackage], ids: &Ids, overlays: &[&tempfile::TempDir]| {
+            let overlays: Vec<PathBuf> = overlays.iter().map(|overlay| overlay.path().to_owned()).collect();
+            key(&Inputs { packages, ids, overlays: &overlays }).unwrap()
+        };
+        let (none, some) = (ids(""), ids("group:g:100\n"));
+        let first = of(&[&a, &b], &none, &[&one]);
+        assert_eq!(first, of(&[&a, &b], &none, &[&one, &empty]), "an overlay without users of its own changes nothing");
+        for other in [
+            of(&[&a], &none, &[&one]),
+            of(&[&b, &a], &none, &[&one]),
+            of(&[&a, &b], &some, &[&one]),
+            of(&[&a, &b], &none, &[]),
+            of(&[&a, &b], &none, &[&two]),
+            of(&[&a, &b], &none, &[&one, &two]),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
+
+    #[test]
+    fn a_delta_of_the_cache_is_taken_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path()).unwrap();
+        let (a, none) = (locked("a", b"a"), ids(""));
+        let inputs = Inputs { packages: &[&a], ids: &none, overlays: &[] };
+        let kept = cache.root().join("deltas").join(format!("{}.tar", key(&inputs).unwrap()));
+        fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        fs::write(&kept, "a delta").unwrap();
+        // No tools tree is there: nothing is run.
+        let nowhere = folder.path().join("tools");
+        let found = delta(&cache, &Sandbox::new(&nowhere), &nowhere, &inputs).unwrap();
+        assert!(found.cached && found.tar == kept);
+        let other = locked("b", b"b");
+        assert!(delta(&cache, &Sandbox::new(&nowhere), &nowhere, &Inputs { packages: &[&other], ..inputs }).is_err());
+    }
+}

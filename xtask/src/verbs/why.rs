@@ -71,3 +71,45 @@ fn explain(tree: &Tree, path: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::testing::{entry, file, folder, hardlink, link, program, tree};
+    use crate::tree::{Entry, Origin};
+
+    #[test]
+    fn each_kind_is_told_with_mode_owner_and_origin() {
+        let of = |origin: Origin, entry: Entry| Entry { origin, ..entry };
+        let systemd = Origin::Package { name: "systemd".to_owned(), version: "257.8-1".to_owned() };
+        let tree = tree(&[
+            ("etc", folder()),
+            ("etc/os-release", of(systemd.clone(), link("../usr/lib/os-release"))),
+            ("etc/group", Entry { gid: 42, ..of(Origin::Delta, file("root:x:0:")) }),
+            ("etc/lost", link("gone")),
+            ("usr/bin/cloudy", of(Origin::Builder("agent"), program("elf"))),
+            ("usr/bin/second", hardlink("usr/bin/cloudy")),
+            ("usr/lib/os-release", of(Origin::Overlay("overlay/common/usr/lib/os-release".to_owned()), file("NAME"))),
+            ("dev/null", entry(Kind::CharDevice(1, 3), 0o666)),
+        ]);
+        assert_eq!(
+            explain(&tree, "etc/os-release"),
+            "/etc/os-release: link to ../usr/lib/os-release, mode 0777, owner 0:0\n  from package systemd 257.8-1\n\
+             /usr/lib/os-release: file of 4 bytes, mode 0644, owner 0:0\n  from overlay/common/usr/lib/os-release\n"
+        );
+        assert_eq!(
+            explain(&tree, "etc/group"),
+            "/etc/group: file of 9 bytes, mode 0644, owner 0:42\n  from the twin's configuration (a maintainer script made it)\n"
+        );
+        assert_eq!(
+            explain(&tree, "usr/bin/cloudy"),
+            "/usr/bin/cloudy: file of 3 bytes, mode 0755, owner 0:0\n  from the builder (agent)\n"
+        );
+        assert!(explain(&tree, "usr/bin/second").starts_with("/usr/bin/second: second name of /usr/bin/cloudy, mode 0644"));
+        assert!(explain(&tree, "dev/null").starts_with("/dev/null: character device 1:3, mode 0666"));
+        assert!(explain(&tree, "etc").starts_with("/etc: folder, mode 0755"));
+        // A link that leads nowhere is told all the same, and what is not there is not.
+        assert!(explain(&tree, "etc/lost").starts_with("/etc/lost: link to gone"));
+        assert_eq!(explain(&tree, "etc/absent"), "");
+    }
+}
