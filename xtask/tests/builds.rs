@@ -19,6 +19,8 @@ const BOARD: &str = "x86-minipc";
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How often a folder is looked at.
 const POLL: Duration = Duration::from_millis(2);
+/// Stages that every build has.
+const STAGES: [&str; 6] = ["packages", "twin", "tree", "erofs", "initramfs", "image"];
 /// What the builder says when it begins to write the image.
 const WRITING: &str = "» writing the image";
 
@@ -57,6 +59,14 @@ fn written(folder: &Path) -> u64 {
 #[ignore = "builds images: cargo xtask test --part disturbed"]
 fn a_killed_build_leaves_no_half_image_and_two_at_once_make_the_same() {
     let first = report(build(Stdio::inherit()));
+    // Each stage's seconds are reported, and they are those of this build.
+    let seconds = first["seconds"].as_object().unwrap();
+    for stage in STAGES {
+        assert!(
+            seconds.get(stage).and_then(serde_json::Value::as_f64).is_some_and(|seconds| (0.0..PATIENCE.as_secs_f64()).contains(&seconds)),
+            "{stage}: {seconds:?}"
+        );
+    }
     let image = PathBuf::from(first["image"].as_str().unwrap());
     let kept = image.with_extension("kept");
     fs::rename(&image, &kept).unwrap();

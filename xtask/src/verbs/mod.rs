@@ -80,6 +80,13 @@ pub fn run() -> Result<()> {
     }
 }
 
+/// Why the words after `cargo xtask` are no command, if so.
+fn misspelt(words: &[&str]) -> Option<String> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    let error = Cli::try_parse_from(std::iter::once("xtask").chain(words.iter().copied())).err()?;
+    (!matches!(error.kind(), DisplayHelp | DisplayVersion)).then(|| error.to_string().lines().next().unwrap_or_default().to_owned())
+}
+
 /// The repo's root: what cargo says, else the nearest folder upwards that holds `board-configs`.
 pub fn root() -> Result<PathBuf> {
     if let Some(manifest) = std::env::var_os("CARGO_MANIFEST_DIR")

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::super::misspelt;
 use crate::board::Catalog;
 
 /// Lines that a Rust file may have, its tests not counted: a file is about one thing.
@@ -44,6 +45,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "hosts", description: "hosts of packages stand in images/sources.toml only", check: hosts },
     Rule { name: "ends", description: "a text file ends with one newline, and no line with a space", check: ends },
     Rule { name: "facts", description: "every board and flavour is read without an error", check: facts },
+    Rule { name: "commands", description: "every `cargo xtask …` in a text for people is a command of the builder", check: commands },
     Rule { name: "golden", description: "every board has a golden plan, and every golden plan a board", check: golden },
 ];
 
@@ -153,6 +155,39 @@ fn golden(repo: &Repo) -> Vec<String> {
     make.chain(stale.map(|name| format!("xtask/golden/{name}.txt has no board"))).collect()
 }
 
+/// What stands in the code of a Markdown text: lines of its blocks up to a comment, and spans, which may run over a line's end.
+fn code(text: &str) -> Vec<String> {
+    let (mut found, mut prose, mut in_block) = (Vec::new(), String::new(), false);
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            found.push(line.split(" #").next().unwrap_or_default().trim().to_owned());
+        } else {
+            prose.push_str(line.trim());
+            prose.push(' ');
+        }
+    }
+    found.extend(prose.split('`').skip(1).step_by(2).map(str::to_owned));
+    found
+}
+
+fn commands(repo: &Repo) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in repo.files.iter().filter(|(path, _)| path.ends_with(".md")) {
+        for command in code(text) {
+            let mut words = command.split_whitespace();
+            // The bare name of the builder is none.
+            if (words.next(), words.next()) != (Some("cargo"), Some("xtask")) || command.trim() == "cargo xtask" {
+                continue;
+            }
+            let words: Vec<&str> = words.collect();
+            found.extend(misspelt(&words).map(|why| format!("{path}: `{command}`: {why}")));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +216,7 @@ mod tests {
         let long = format!("//! Long.\n{}", "x\n".repeat(SOURCE_LINES_MAX));
         let tested = format!("//! Short.\n#[cfg(test)]\n{}", "x\n".repeat(SOURCE_LINES_MAX));
         let host = format!("see {}.org\n", "deb.debian");
-        let cases: [(Files<'_>, &[&str]); 10] = [
+        let cases: [(Files<'_>, &[&str]); 14] = [
             (&[("xtask/src/a.rs", "//! Good.\n"), ("Cargo.toml", "[workspace]\n")], &[]),
             (&[("xtask/src/a.rs", &tested)], &[]),
             (&[("xtask/src/a.rs", "fn a() {}\n")], &["module-docs"]),
@@ -191,6 +226,10 @@ mod tests {
             (&[("docs/a.md", &host)], &["hosts"]),
             (&[("docs/a.md", "a \n")], &["ends"]),
             (&[("board-configs/f/b.toml", "titel = 1\n"), ("board-configs/f/family.toml", "\n")], &["facts"]),
+            (&[("docs/a.md", "The `cargo xtask` has `cargo xtask boards` and `cargo xtask plan\nBOARD`; `cargo build`.\n")], &[]),
+            (&[("docs/a.md", "```sh\ncargo xtask image BOARD --json   # and so on\ncargo xtask image --help\n```\n")], &[]),
+            (&[("docs/a.md", "see `cargo xtask bords`\n")], &["commands"]),
+            (&[("docs/a.md", "```sh\ncargo xtask vm BOARD --nodes two\n```\n")], &["commands"]),
             (&[("xtask/golden/none.txt", "a\n")], &["golden"]),
         ];
         for (files, rules) in cases {
