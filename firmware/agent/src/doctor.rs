@@ -2,6 +2,7 @@
 
 use crate::limits::EARLIEST_CLOCK_SECS;
 use crate::net::{ClusterView, Liveness};
+use crate::problems;
 use crate::status::{Docker, Services, Severity, Status};
 use serde::{Deserialize, Serialize};
 
@@ -169,21 +170,32 @@ fn network(status: &Status, view: Option<&ClusterView>) -> Vec<Check> {
         )),
     }
     if let Some(joining) = &view.joining {
-        let verdict = if joining.failures.is_empty() { Verdict::Note } else { Verdict::Ill };
-        checks.push(check("join", verdict, format!("joining {}: {} attempts", joining.what, joining.attempts), ""));
+        let (verdict, mend) = match (joining.failures.is_empty(), joining.retrying) {
+            (true, _) => (Verdict::Note, ""),
+            (false, true) => (Verdict::Ill, "Do what stands below; it is tried again by itself."),
+            (false, false) => (Verdict::Ill, "Do what stands below; until then it is not tried again."),
+        };
+        checks.push(check("join", verdict, format!("joining {}: {} attempts", joining.what, joining.attempts), mend));
         for failure in &joining.failures {
             checks.push(check("join", Verdict::Ill, format!("{}: {}", failure.target, failure.seen), failure.mend.clone()));
         }
     }
     match &view.lan.problem {
-        Some(problem) => checks.push(check("lan", Verdict::Ill, problem.clone(), "")),
+        Some(problem) => checks.push(of_network("lan", problem)),
         None if view.lan.enabled => {
             checks.push(check("lan", Verdict::Well, format!("{} cloudy nodes seen by mDNS", view.lan.seen.len()), ""))
         }
         None => checks.push(check("lan", Verdict::Note, "looking on the local network is turned off", "")),
     }
-    checks.extend(view.problems.iter().map(|problem| check("network", Verdict::Ill, problem.clone(), "")));
+    // What the network part says of mDNS stands there already.
+    let others = view.problems.iter().filter(|problem| Some(*problem) != view.lan.problem.as_ref());
+    checks.extend(others.map(|problem| of_network("network", problem)));
     checks
+}
+
+fn of_network(name: &str, sentence: &str) -> Check {
+    let (seen, mend) = problems::of_network(sentence);
+    check(name, Verdict::Ill, seen, mend)
 }
 
 fn services(status: &Status) -> Vec<Check> {
@@ -213,8 +225,11 @@ fn services(status: &Status) -> Vec<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{CommunityView, Door, JoinFailure, JoinProblem, JoinState, LanView, Me, MemberView};
     use crate::problems::{find, tests::well};
+    use crate::status::Boot;
     use crate::text::Lang;
+    use contract::report::DataState;
 
     #[test]
     fn routes_are_read_as_the_kernel_writes_them() {
@@ -228,17 +243,100 @@ mod tests {
         assert!(has_default("", &format!("{zero} 00 {zero} 00 {zero} 00000400 00000001 00000000 00000003 eth0")));
     }
 
-    #[test]
-    fn every_ill_check_of_a_sick_node_has_a_mend() {
+    /// A node that has everything that a node can have.
+    fn sick() -> Status {
         let mut status = well();
         status.addresses.clear();
         status.docker = Docker::Silent { reason: "no answer".to_owned() };
         status.services = Services::Known { system: "degraded".to_owned(), units: vec![], failed: vec!["x.service".to_owned()] };
-        status.problems = find(&status, &[], Lang::En);
-        let checks = examine(&status, None);
-        let ill: Vec<_> = checks.iter().filter(|c| c.verdict == Verdict::Ill).collect();
-        for name in ["address", "network", "units", "docker"] {
-            assert!(ill.iter().any(|c| c.check == name && !c.mend.is_empty()), "{name}: {ill:?}");
+        status.settings.broken = vec!["line 1, column 1: no".to_owned()];
+        status.clock.unix_seconds = 5;
+        status.host.storage_available_bytes = 1;
+        status.host.memory_available_bytes = 1;
+        status.boot = Some(Boot {
+            data: Some(DataState::ReadOnly),
+            rollback: Some("init gave up".to_owned()),
+            problems: vec!["init warns".to_owned()],
+            ..Boot::default()
+        });
+        status
+    }
+
+    fn stuck() -> ClusterView {
+        let failure = |target: &str| JoinFailure {
+            reason: JoinProblem::Foreign,
+            target: target.to_owned(),
+            seen: "it refused".to_owned(),
+            mend: "ask another".to_owned(),
+        };
+        let no_route = "no multicast route; check the cable".to_owned();
+        ClusterView {
+            me: Me { id: String::new(), name: "a".to_owned(), version: String::new(), addresses: vec![], epoch: 1 },
+            community: None,
+            members: vec![],
+            joining: Some(JoinState {
+                what: "a community".to_owned(),
+                attempts: 3,
+                next_attempt_seconds: 1,
+                retrying: true,
+                failures: vec![failure("one"), failure("two")],
+            }),
+            lan: LanView { enabled: true, problem: Some(no_route.clone()), seen: vec![] },
+            problems: vec![no_route, "a file is damaged; join again".to_owned(), "nobody knows".to_owned()],
         }
+    }
+
+    #[test]
+    fn every_ill_check_of_a_sick_node_has_a_mend() {
+        let mut status = sick();
+        let mut view = stuck();
+        let mut names = std::collections::BTreeSet::new();
+        for lang in [Lang::En, Lang::Es, Lang::Ca] {
+            for data in [DataState::ReadOnly, DataState::Lost, DataState::Clean] {
+                for retrying in [true, false] {
+                    status.boot.as_mut().unwrap().data = Some(data);
+                    status.problems = find(&status, &view.problems, lang);
+                    view.joining.as_mut().unwrap().retrying = retrying;
+                    for view in [None, Some(&view)] {
+                        let ill = examine(&status, view).into_iter().filter(|check| check.verdict == Verdict::Ill);
+                        for check in ill {
+                            assert!(!check.mend.is_empty(), "{check:?}");
+                            names.insert(check.check);
+                        }
+                    }
+                }
+            }
+        }
+        for name in ["address", "boot", "clock", "data", "docker", "join", "lan", "memory", "network", "settings", "storage", "units"] {
+            assert!(names.contains(name), "{name} was never ill: {names:?}");
+        }
+        let member = |me| MemberView {
+            id: String::new(),
+            name: String::new(),
+            addresses: vec![],
+            me,
+            state: if me { Liveness::Alive } else { Liveness::Down },
+            epoch: 1,
+            incarnation: 0,
+            last_heard_seconds: None,
+            version: String::new(),
+            link: None,
+            suspended: false,
+        };
+        let community = CommunityView { id: String::new(), name: "c".to_owned(), can_invite: false, door: Door::Closed };
+        let lonely = ClusterView { community: Some(community), members: vec![member(true), member(false)], joining: None, ..view };
+        let checks = examine(&status, Some(&lonely));
+        assert!(checks.iter().any(|c| c.check == "community" && c.verdict == Verdict::Ill && !c.mend.is_empty()), "{checks:?}");
+    }
+
+    #[test]
+    fn a_sentence_of_the_network_part_is_said_once_with_its_mend() {
+        let checks = examine(&sick(), Some(&stuck()));
+        let of = |name: &str| checks.iter().filter(|c| c.check == name).map(|c| (c.seen.as_str(), c.mend.as_str())).collect::<Vec<_>>();
+        assert_eq!(of("lan"), [("no multicast route", "check the cable")]);
+        let network = of("network");
+        assert_eq!((network.len(), network[0]), (2, ("a file is damaged", "join again")));
+        assert!(network[1].0 == "nobody knows" && network[1].1.contains("journalctl"), "{network:?}");
+        assert_eq!(of("join").len(), 3);
     }
 }

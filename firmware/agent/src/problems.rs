@@ -5,6 +5,14 @@ use crate::status::{Docker, Problem, Services, Severity, Status};
 use crate::text::Lang;
 use contract::report::DataState;
 
+/// What to do about a sentence of the network part that names no mend.
+const SEE_LOG: &str = "See the agent's log: `journalctl -u cloudy`, or its stderr.";
+
+/// A sentence of the network part: what is wrong, and the mend.
+pub fn of_network(sentence: &str) -> (&str, &str) {
+    sentence.rsplit_once("; ").unwrap_or((sentence, SEE_LOG))
+}
+
 /// Everything that is wrong in `status`, the worst first. `network` are sentences from the network part.
 pub fn find(status: &Status, network: &[String], lang: Lang) -> Vec<Problem> {
     let mut found = Vec::new();
@@ -14,7 +22,8 @@ pub fn find(status: &Status, network: &[String], lang: Lang) -> Vec<Problem> {
     services(status, lang, &mut found);
     docker(status, lang, &mut found);
     for sentence in network {
-        found.push(problem("network", Severity::Warning, sentence.clone(), String::new()));
+        let (what, mend) = of_network(sentence);
+        found.push(problem("network", Severity::Warning, what, mend));
     }
     found.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
     found
@@ -101,7 +110,11 @@ fn boot(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
             "boot",
             Severity::Warning,
             lang.pick(format!("At boot: {line}"), format!("Al arrancar: {line}"), format!("En arrencar: {line}")),
-            String::new(),
+            lang.pick(
+                "Restart the node. If it says so again, copy this line into a report.",
+                "Reinicie el nodo. Si vuelve a decirlo, copie esta línea en un informe.",
+                "Reinicieu el node. Si ho torna a dir, copieu aquesta línia en un informe.",
+            ),
         ));
     }
 }

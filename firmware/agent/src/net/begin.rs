@@ -37,7 +37,10 @@ impl State {
                 if let Some(found) = join.found {
                     match self.found(&found.name, found.kit.as_deref()) {
                         Ok(_) => {}
-                        Err(why) => self.problems.push(format!("the community `{}` could not be founded: {why}", found.name)),
+                        Err(why) => self.problems.push(format!(
+                            "the community `{}` could not be founded: {why}; mend `found` or `kit` in cloudy.toml and restart the node",
+                            found.name
+                        )),
                     }
                 } else if let Some(text) = join.token {
                     self.joining = Some(match join::read_token(&text, &clock::now()) {
@@ -62,7 +65,7 @@ impl State {
             && token.community().id() != roster.founding().id()
         {
             self.problems.push(format!(
-                "`cloudy.toml` has a token for `{}`, but this node belongs to `{}`: leave that first (`cloudy leave`), or remove the token",
+                "`cloudy.toml` has a token for `{}`, but this node belongs to `{}`; leave that first (`cloudy leave`), or remove the token",
                 token.community().name(),
                 roster.founding().name()
             ));
@@ -79,7 +82,7 @@ impl State {
         });
         if door != DoorConfig::Closed && node.admin().is_none() {
             self.problems
-                .push("the door is set open, but this node holds no key that can invite: open it on the node that does".to_owned());
+                .push("the door is set open, but this node holds no key that can invite; open it on the node that does".to_owned());
         }
     }
 

@@ -27,7 +27,10 @@ pub struct Kept {
     pub reached: BTreeMap<NodeId, SocketAddr>,
 }
 
-/// Reads what was kept; none if this node belongs to no community. `problems` gets a sentence for each damaged file.
+/// What to do about a damaged file.
+const DAMAGED_MEND: &str = "what members know comes back by itself; if this node now belongs to no community, join with a new invite";
+
+/// Reads what was kept; none if this node belongs to no community. `problems` gets a sentence with its mend for each damaged file.
 ///
 /// # Errors
 /// A file is there and can't be read.
@@ -58,7 +61,7 @@ fn body(store: &Store, name: &str, problems: &mut Vec<String>) -> Result<Option<
         Stored::Absent => None,
         Stored::Body(body) => Some(body),
         Stored::Corrupt(aside) => {
-            problems.push(format!("the file `{name}` was damaged and lies aside as `{}`", aside.display()));
+            problems.push(format!("the file `{name}` was damaged and lies aside as `{}`; {DAMAGED_MEND}", aside.display()));
             None
         }
     })
@@ -71,7 +74,7 @@ fn small<T: serde::de::DeserializeOwned>(store: &Store, name: &str, problems: &m
     match wire::decode(&bytes, MAX_SMALL_BYTES) {
         Ok(value) => Ok(Some(value)),
         Err(error) => {
-            problems.push(format!("the file `{name}` can't be used: {error}"));
+            problems.push(format!("the file `{name}` can't be used ({error}); {DAMAGED_MEND}"));
             Ok(None)
         }
     }

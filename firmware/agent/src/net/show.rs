@@ -86,7 +86,12 @@ impl State {
         problems.extend(self.storage_problem.clone());
         problems.extend(self.lan_problem.clone());
         let refusals = self.refusals.iter();
-        problems.extend(refusals.map(|(node, words)| format!("the member {} does not let this node in: {words}", node.short())));
+        problems.extend(refusals.map(|(node, words)| {
+            format!(
+                "the member {} does not let this node in: {words}; ask an admin, and join with a new invite if this node was removed",
+                node.short()
+            )
+        }));
         problems
     }
 }

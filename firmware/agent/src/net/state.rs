@@ -96,7 +96,7 @@ impl State {
     pub(super) fn note_storage(&mut self, saved: Result<()>) {
         self.storage_problem = saved.err().map(|error| {
             log::error!(error:% = format!("{error:#}"); "the network part can't write its data");
-            format!("{error:#}")
+            format!("{error:#}; make room on the data partition, or look whether it can be written (`cloudy doctor`, check `storage`)")
         });
     }
 }

@@ -17,7 +17,7 @@ pub struct ClusterView {
     pub joining: Option<JoinState>,
     /// What is seen on the local network.
     pub lan: LanView,
-    /// What is wrong, each a sentence with its mend. Empty when all is well.
+    /// What is wrong, each a sentence `WHAT; MEND`. Empty when all is well.
     pub problems: Vec<String>,
 }
 
@@ -190,7 +190,7 @@ pub enum JoinProblem {
 pub struct LanView {
     /// Whether this node looks and shows itself on the local network.
     pub enabled: bool,
-    /// Why it can't, with the mend.
+    /// Why it can't: `WHAT; MEND`.
     pub problem: Option<String>,
     /// Cloudy nodes seen.
     pub seen: Vec<LanNode>,

@@ -1,0 +1,90 @@
+//! A newcomer beside an open door goes in by itself only where its cloudy.toml says `lan = true`. Two real agents in
+//! network namespaces of an ordinary user.
+
+#![expect(clippy::unwrap_used, reason = "a test may end so")]
+
+mod support;
+
+use serde_json::Value;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use support::{
+    cloudy,
+    namespaces::{self, Script},
+};
+
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(200);
+
+/// `$2` and `$3` are the data folders. Lines on its input are run; `start` and `stop` are the newcomer's.
+const SCRIPT: &str = r#"
+set -e
+program=$1 newcomer=$3
+unshare --net sh -c 'echo $$; exec sleep infinity' > "$newcomer/pid" &
+while [ ! -s "$newcomer/pid" ]; do sleep 0.05; done
+there=$(cat "$newcomer/pid")
+inside() { nsenter --target "$there" --net -- "$@"; }
+ip link add one type veth peer name two netns "$there"
+ip link set lo up
+inside ip link set lo up
+ip link set one up
+inside ip link set two up
+ip address add 10.9.0.1/24 dev one
+ip route add default via 10.9.0.254
+inside ip address add 10.9.0.2/24 dev two
+inside ip route add default via 10.9.0.254
+agent="agent --http 127.0.0.1:0 --broker /nonexistent/broker.sock --data"
+"$program" $agent "$2" &
+start() { nsenter --target "$there" --net -- "$program" $agent "$newcomer" & agent_pid=$!; }
+stop() { kill "$agent_pid"; wait "$agent_pid"; }
+start
+echo started
+while read -r line; do eval "$line"; echo done; done
+"#;
+
+/// What `cloudy nodes` says, once it answers.
+fn nodes(data: &Path) -> Option<Value> {
+    let output = cloudy().args(["nodes", "--json", "--data"]).arg(data).output().unwrap();
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+fn wait(what: &str, mut look: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !look() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
+        std::thread::sleep(POLL);
+    }
+}
+
+fn write(data: &Path, toml: &str) {
+    std::fs::write(data.join("cloudy.toml"), toml).unwrap();
+}
+
+#[test]
+fn a_newcomer_goes_through_an_open_door_only_where_its_settings_allow_it() {
+    if !namespaces::are_there() {
+        return;
+    }
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(one.path(), "hostname = \"one\"\n[join]\nfound = \"Home\"\ndoor = \"open\"\nmdns = true\n");
+    write(two.path(), "hostname = \"two\"\n[join]\nmdns = true\n");
+    let mut script = Script::start(SCRIPT, &[one.path(), two.path()]);
+    let open = |nodes: &Value| nodes["lan"]["seen"].as_array().is_some_and(|seen| seen.iter().any(|node| node["door-open"] == true));
+    wait("two sees the open door", || nodes(two.path()).is_some_and(|nodes| open(&nodes)));
+    // It has seen it, and neither is in nor tries to be.
+    let seen = nodes(two.path()).unwrap();
+    assert!(open(&seen) && seen["community"].is_null() && seen["joining"].is_null(), "{seen}");
+    // The other side has seen it too, and has nobody new.
+    wait("one sees two", || nodes(one.path()).is_some_and(|nodes| nodes["lan"]["seen"].as_array().is_some_and(|seen| !seen.is_empty())));
+    assert_eq!(nodes(one.path()).unwrap()["members"].as_array().unwrap().len(), 1);
+
+    // The same node goes in once it may: the door was no wall.
+    script.tell("stop");
+    assert!(nodes(two.path()).is_none(), "the newcomer was stopped");
+    write(two.path(), "hostname = \"two\"\n[join]\nlan = true\nmdns = true\n");
+    script.tell("start");
+    wait("two is in", || nodes(two.path()).is_some_and(|nodes| nodes["community"]["name"] == "Home"));
+    wait("one has it as a member", || nodes(one.path()).is_some_and(|nodes| nodes["members"].as_array().is_some_and(|all| all.len() == 2)));
+}
