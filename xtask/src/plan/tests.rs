@@ -58,8 +58,8 @@ fn lock() -> Lock {
 }
 
 fn make(lock: &Lock) -> Result<Plan, PlanError> {
-    let (board, flavour) = facts();
-    Plan::make(&board, &flavour, lock, lock, Profile::Dev, Inputs::new())
+    let (board, flavour) = known();
+    Plan::make(board, flavour, lock, lock, Profile::Dev, Inputs::new())
 }
 
 #[test]
