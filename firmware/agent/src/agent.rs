@@ -2,10 +2,11 @@
 
 use crate::http::{self, Listener};
 use crate::limits::{AGENT_SOCKET, DATA_DIR};
-use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, NetConfig, NetHandle};
+use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, Machine, NetConfig, NetHandle};
 use crate::state::App;
 use crate::{host, kept, notify, settings};
 use anyhow::{Context, Result};
+use contract::report::Report;
 use contract::settings::{Door, Settings};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -69,7 +70,7 @@ pub async fn run(options: Options) -> Result<()> {
         log::error!("this node's data is not kept in this run: no identity is made, and no microcloud is joined");
         None
     } else {
-        start_net(data, options.bind, &name, &stored.values).await
+        start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref())).await
     };
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot));
@@ -125,15 +126,27 @@ fn listen_locally(path: &Path) -> Result<UnixListener> {
 }
 
 /// Starts the network part. A node without it still has a page that says so.
-async fn start_net(data: &Path, bind: Vec<SocketAddr>, name: &str, values: &Settings) -> Option<NetHandle> {
+async fn start_net(data: &Path, bind: Vec<SocketAddr>, name: &str, values: &Settings, machine: Machine) -> Option<NetHandle> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let config = NetConfig { data: data.to_owned(), bind, name: name.to_owned(), version, join: join_config(values) };
+    let config = NetConfig { data: data.to_owned(), bind, name: name.to_owned(), version, machine, join: join_config(values) };
     match net::start(config).await {
         Ok(handle) => Some(handle),
         Err(error) => {
             log::error!("the network part could not start: {error:#}");
             None
         }
+    }
+}
+
+/// What all members are told of this machine.
+fn machine(data: &Path, boot: Option<&Report>) -> Machine {
+    let sample = host::Sampler::new().sample(data);
+    Machine {
+        board: host::model(),
+        build: boot.map(|report| report.build.to_string()).unwrap_or_default(),
+        architecture: std::env::consts::ARCH.to_owned(),
+        cpus: u32::try_from(sample.cpus).unwrap_or_default(),
+        memory_mb: sample.memory_total_bytes / 1_000_000,
     }
 }
 

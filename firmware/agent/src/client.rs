@@ -36,6 +36,22 @@ impl Client {
         self.ask(Method::POST, path, Some(serde_json::to_vec(body)?)).await
     }
 
+    /// `PUT path` with a JSON body; the answer's JSON.
+    ///
+    /// # Errors
+    /// When no agent answers, or it refuses.
+    pub async fn put(&self, path: &str, body: &impl serde::Serialize) -> Result<Value> {
+        self.ask(Method::PUT, path, Some(serde_json::to_vec(body)?)).await
+    }
+
+    /// `DELETE path`; the answer's JSON.
+    ///
+    /// # Errors
+    /// When no agent answers, or it refuses.
+    pub async fn delete(&self, path: &str) -> Result<Value> {
+        self.ask(Method::DELETE, path, None).await
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Value> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
             let mend = match error.kind() {

@@ -43,7 +43,7 @@ impl Sampler {
 }
 
 /// Blocks as bytes: the system's counters have 32 bits on some processors and 64 on others.
-fn bytes(blocks: impl Into<u64>, unit: impl Into<u64>) -> u64 {
+pub fn bytes(blocks: impl Into<u64>, unit: impl Into<u64>) -> u64 {
     blocks.into().saturating_mul(unit.into())
 }
 
@@ -81,6 +81,17 @@ fn shown(interface: &str, ip: IpAddr) -> bool {
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
     };
     !containers && !local
+}
+
+/// The machine's model, as its device tree or its firmware says; empty where neither does.
+pub fn model() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim_matches(['\0', '\n', ' ']).to_owned());
+    let dmi = || {
+        let words = [read("/sys/class/dmi/id/sys_vendor"), read("/sys/class/dmi/id/product_name")];
+        words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    let model = read("/proc/device-tree/model").filter(|model| !model.is_empty()).unwrap_or_else(dmi);
+    model.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
 /// The machine's name, `localhost` where it has none.

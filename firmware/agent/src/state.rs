@@ -2,8 +2,8 @@
 
 use crate::broker::{self, Request};
 use crate::host::{self, Sampler};
-use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE};
-use crate::net::{ClusterView, NetHandle};
+use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE, WATCHERS};
+use crate::net::{ClusterView, NetHandle, Registry};
 use crate::problems;
 use crate::status::{Boot, Clock, Docker, Host, Services, Status};
 use crate::text::Lang;
@@ -11,8 +11,9 @@ use crate::units::Systemd;
 use contract::report::Report;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 /// A value that is taken again when it is asked for and too old. One asks at a time, the others wait for its answer.
 struct Sampled<T> {
@@ -54,6 +55,7 @@ pub struct App {
     sampler: Mutex<Sampler>,
     host: Sampled<Host>,
     machine: Sampled<(Services, Docker)>,
+    watchers: Arc<Semaphore>,
 }
 
 impl App {
@@ -71,6 +73,7 @@ impl App {
             sampler: Mutex::new(Sampler::new()),
             host: Sampled::new(HOST_MAX_AGE),
             machine: Sampled::new(UNITS_MAX_AGE),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
         }
     }
 
@@ -82,6 +85,16 @@ impl App {
     /// The network part, if it runs.
     pub fn net(&self) -> Option<&NetHandle> {
         self.net.as_ref()
+    }
+
+    /// The replicated registry, while this node belongs to a community.
+    pub fn registry(&self) -> Option<Registry> {
+        self.net.as_ref().and_then(|net| net.registry.borrow().clone())
+    }
+
+    /// Room for those who watch changes.
+    pub fn watchers(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.watchers)
     }
 
     /// The newest view of the microcloud, if the network part runs.

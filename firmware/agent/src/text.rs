@@ -111,6 +111,11 @@ pub struct Words {
     pub done: &'static str,
     pub failed: &'static str,
     pub stopped: &'static str,
+    pub of: &'static str,
+    pub hold_this_view: &'static str,
+    pub shared: &'static str,
+    pub nothing_shared: &'static str,
+    pub more_shared: &'static str,
 }
 
 static EN: Words = Words {
@@ -160,6 +165,11 @@ static EN: Words = Words {
     done: "done",
     failed: "has failed",
     stopped: "stopped",
+    of: "of",
+    hold_this_view: "nodes hold this view.",
+    shared: "Shared by the neighbours",
+    nothing_shared: "Nothing yet. `cloudy publish` on a node shares something.",
+    more_shared: "There is more: `cloudy search` finds it.",
 };
 
 static ES: Words = Words {
@@ -209,6 +219,11 @@ static ES: Words = Words {
     done: "hecho",
     failed: "ha fallado",
     stopped: "parado",
+    of: "de",
+    hold_this_view: "nodos tienen esta misma vista.",
+    shared: "Lo que comparten los vecinos",
+    nothing_shared: "Todavía nada. Con `cloudy publish` un nodo comparte algo.",
+    more_shared: "Hay más: `cloudy search` lo encuentra.",
 };
 
 static CA: Words = Words {
@@ -258,6 +273,11 @@ static CA: Words = Words {
     done: "fet",
     failed: "ha fallat",
     stopped: "aturat",
+    of: "de",
+    hold_this_view: "nodes tenen aquesta mateixa vista.",
+    shared: "El que comparteixen els veïns",
+    nothing_shared: "Encara res. Amb `cloudy publish` un node comparteix alguna cosa.",
+    more_shared: "N'hi ha més: `cloudy search` ho troba.",
 };
 
 #[cfg(test)]

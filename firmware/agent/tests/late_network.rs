@@ -3,11 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end so")]
 
+mod support;
+
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use support::{
+    cloudy,
+    namespaces::{self, Script},
+};
 
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -37,21 +41,13 @@ echo started
 read -r line
 inside ip address add 10.9.0.2/24 dev two
 inside ip route add default via 10.9.0.254
-echo connected
+echo done
 read -r line || true
 "#;
 
-/// What `unshare` is told.
-const NAMESPACES: [&str; 7] = ["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
-
-#[expect(clippy::disallowed_methods, reason = "the test runs programs itself")]
-fn command(program: &str) -> Command {
-    Command::new(program)
-}
-
 /// What `cloudy nodes` says, once it answers.
 fn nodes(data: &Path) -> Option<Value> {
-    let output = command(env!("CARGO_BIN_EXE_cloudy")).args(["nodes", "--json", "--data"]).arg(data).output().unwrap();
+    let output = cloudy().args(["nodes", "--json", "--data"]).arg(data).output().unwrap();
     serde_json::from_slice(&output.stdout).ok()
 }
 
@@ -63,43 +59,16 @@ fn wait(what: &str, mut look: impl FnMut() -> bool) {
     }
 }
 
-/// Why namespaces can't be had here, if so.
-fn lacking() -> Option<&'static str> {
-    let works = |words: &[&str]| {
-        let (program, words) = words.split_first().unwrap();
-        command(program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-    };
-    if !works(&["ip", "-V"]) {
-        return Some("there is no `ip` (package iproute2)");
-    }
-    let unshare: Vec<&str> = ["unshare"].into_iter().chain(NAMESPACES).chain(["true"]).collect();
-    (!works(&unshare)).then_some("user namespaces are refused")
-}
-
 #[test]
 fn a_node_that_starts_before_its_network_finds_its_neighbours() {
-    if let Some(why) = lacking() {
-        assert!(std::env::var_os("CI").is_none(), "in CI this runs: {why}");
-        println!("skipped: {why}");
+    if !namespaces::are_there() {
         return;
     }
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(one.path().join("cloudy.toml"), "hostname = \"one\"\n[join]\nfound = \"Home\"\nmdns = true\n").unwrap();
     std::fs::write(two.path().join("cloudy.toml"), "hostname = \"two\"\n[join]\nlan = true\n").unwrap();
-    let mut script = command("unshare")
-        .args(NAMESPACES)
-        .args(["sh", "-c", SCRIPT, "sh", env!("CARGO_BIN_EXE_cloudy")])
-        .args([one.path(), two.path()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(script.stdout.take().unwrap()).lines().map_while(Result::ok);
-    assert!(said.any(|line| line == "started"), "the namespaces could not be made");
+    let mut script = Script::start(SCRIPT, &[one.path(), two.path()]);
     wait("two says that it is on no network", || nodes(two.path()).is_some_and(|nodes| nodes.to_string().contains("no multicast route")));
-    writeln!(script.stdin.as_mut().unwrap(), "connect").unwrap();
-    assert!(said.any(|line| line == "connected"), "the address could not be added");
+    script.tell("connect");
     wait("two sees one", || nodes(two.path()).is_some_and(|nodes| nodes["lan"]["seen"].as_array().is_some_and(|seen| !seen.is_empty())));
-    drop(script.stdin.take());
-    script.wait().unwrap();
 }

@@ -1,6 +1,7 @@
 //! The command line: what each word does. Long-running parts live in their own modules; here is parsing and printing.
 
 mod print;
+mod share;
 
 use crate::client::Client;
 use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest};
@@ -113,6 +114,12 @@ enum Verb {
         #[command(flatten)]
         local: Local,
     },
+    /// Publish a service of this node to the microcloud, or say something else of it.
+    Publish(share::Publish),
+    /// Take a service of this node back.
+    Withdraw(share::Withdraw),
+    /// Search what the nodes of the microcloud publish.
+    Search(share::Find),
     /// Start, stop or restart a unit, and wait for the result.
     Unit {
         /// What to do.
@@ -235,6 +242,9 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
             let said = if minutes == 0 { "The door is closed.".to_owned() } else { format!("The door is open for {minutes} minutes.") };
             local.show(&answer, |_| Ok(said))?;
         }
+        Verb::Publish(publish) => publish.run().await?,
+        Verb::Withdraw(withdraw) => withdraw.run().await?,
+        Verb::Search(find) => find.run().await?,
         Verb::Unit { action, unit, local } => {
             let answer = local.client().post("/api/v1/unit", &UnitRequest { unit, action }).await?;
             local.show(&answer, |_| Ok("Done.".to_owned()))?;

@@ -60,6 +60,11 @@ pub fn nodes(answer: &Value) -> Result<String> {
         let short = id.get(..8).unwrap_or(&id);
         writeln!(out, "{:<24} {:<8} {short}  {heard}", text(member, "name"), text(member, "state"))?;
     }
+    if let Some(records) = answer.get("records").filter(|r| !r.is_null()) {
+        let count = |key: &str| records.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let (root, plural) = (text(records, "root"), if count("members") == 1 { "node holds" } else { "nodes hold" });
+        writeln!(out, "{} of {} {plural} this view ({})", count("holders"), count("members"), root.get(..8).unwrap_or("not open yet"))?;
+    }
     if let Some(joining) = answer.get("joining").filter(|j| !j.is_null()) {
         writeln!(out, "joining {}", text(joining, "what"))?;
         for failure in joining.get("failures").and_then(Value::as_array).into_iter().flatten() {

@@ -72,6 +72,7 @@ pub struct UnitRequest {
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(api())
+        .merge(super::services::changing())
         .route("/api/v1/doctor", get(doctor))
         .route("/api/v1/found", post(found))
         .route("/api/v1/invite", post(invite))

@@ -4,12 +4,15 @@ mod changes;
 mod guard;
 mod page;
 mod serve;
+mod services;
 
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change, router as changes};
 pub use serve::{Listener, serve};
 
 use crate::limits::HTTP_BODY_BYTES;
+use crate::net::{ClusterView, Page, Search};
 use crate::state::App;
+use crate::status::Status;
 use crate::text::Lang;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -36,7 +39,7 @@ pub fn reading(app: Arc<App>) -> Router {
 
 /// The reading half of the API.
 fn api() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/status", get(show_status)).route("/api/v1/nodes", get(show_nodes))
+    Router::new().route("/api/v1/status", get(show_status)).route("/api/v1/nodes", get(show_nodes)).merge(services::reading())
 }
 
 fn lang(headers: &HeaderMap) -> Lang {
@@ -45,14 +48,20 @@ fn lang(headers: &HeaderMap) -> Lang {
 
 async fn show_page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let lang = lang(&headers);
-    let (status, view) = (app.status(lang).await, app.view());
-    html(page::page(&status, view.as_ref(), lang).into_string())
+    let (status, view, services) = shown(&app, lang).await;
+    html(page::page(&status, view.as_ref(), &services, lang).into_string())
 }
 
 async fn show_body(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let lang = lang(&headers);
-    let (status, view) = (app.status(lang).await, app.view());
-    html(page::body(&status, view.as_ref(), lang).into_string())
+    let (status, view, services) = shown(&app, lang).await;
+    html(page::body(&status, view.as_ref(), &services, lang).into_string())
+}
+
+/// What the page shows.
+async fn shown(app: &App, lang: Lang) -> (Status, Option<ClusterView>, Page) {
+    let services = services::find(app, &Search::default()).await.unwrap_or_default();
+    (app.status(lang).await, app.view(), services)
 }
 
 async fn show_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {

@@ -1,13 +1,13 @@
 //! The first page: this node, its neighbours, what is wrong. Rendered here, refreshed by a small script.
 
-use crate::net::{ClusterView, Liveness, MemberView};
+use crate::net::{ClusterView, Liveness, MemberView, Page};
 use crate::status::{Docker, Services, Severity, Status, Unit};
 use crate::text::{Lang, Words};
 use maud::{DOCTYPE, Markup, html};
 use std::net::SocketAddr;
 
 /// The whole page.
-pub fn page(status: &Status, view: Option<&ClusterView>, lang: Lang) -> Markup {
+pub fn page(status: &Status, view: Option<&ClusterView>, published: &Page, lang: Lang) -> Markup {
     html! {
         (DOCTYPE)
         html lang=(lang.tag()) {
@@ -26,7 +26,7 @@ pub fn page(status: &Status, view: Option<&ClusterView>, lang: Lang) -> Markup {
                     h1 { (status.name) }
                 }
                 p #lost hidden role="alert" { (lang.words().lost_touch) }
-                main #main { (body(status, view, lang)) }
+                main #main { (body(status, view, published, lang)) }
                 footer { p { (lang.words().not_encrypted) } }
             }
         }
@@ -34,11 +34,12 @@ pub fn page(status: &Status, view: Option<&ClusterView>, lang: Lang) -> Markup {
 }
 
 /// What the script fetches again: all that changes.
-pub fn body(status: &Status, view: Option<&ClusterView>, lang: Lang) -> Markup {
+pub fn body(status: &Status, view: Option<&ClusterView>, published: &Page, lang: Lang) -> Markup {
     let words = lang.words();
     html! {
         (problems(status, words))
         (neighbours(status, view, words))
+        @if view.is_some_and(|view| view.community.is_some()) { (shared(published, words)) }
         (this_node(status, words))
         (services(status, words))
     }
@@ -79,7 +80,12 @@ fn neighbours(status: &Status, view: Option<&ClusterView>, words: &Words) -> Mar
         section {
             h2 { (words.neighbours) }
             @match community {
-                Some(community) => p { (words.community) ": " strong { (community.name) } },
+                Some(community) => {
+                    p { (words.community) ": " strong { (community.name) } }
+                    @if let Some(records) = view.and_then(|view| view.records.as_ref()) {
+                        p.quiet { (records.holders) " " (words.of) " " (records.members) " " (words.hold_this_view) }
+                    }
+                },
                 None if status.keeps_data() => p { (words.no_community) },
                 None => p { (words.stays_outside) },
             }
@@ -139,6 +145,34 @@ fn page_of(member: &MemberView) -> Option<String> {
         std::net::IpAddr::V4(v4) => format!("http://{v4}/"),
         std::net::IpAddr::V6(v6) => format!("http://[{v6}]/"),
     })
+}
+
+/// What the members share.
+fn shared(published: &Page, words: &Words) -> Markup {
+    html! {
+        section {
+            h2 { (words.shared) }
+            @if published.services.is_empty() { p { (words.nothing_shared) } }
+            ul.nodes {
+                @for found in &published.services {
+                    @let class = match found.state { Some(Liveness::Alive) => "ok", Some(Liveness::Suspect) => "warn", _ => "bad" };
+                    li {
+                        span.dot.(class) {}
+                        div {
+                            // Others write this: no scheme but these may become a link.
+                            @match found.address.as_ref().filter(|at| at.starts_with("http://") || at.starts_with("https://")) {
+                                Some(at) => a href=(at) rel="noreferrer" { strong { (found.service.title) } },
+                                None => strong { (found.service.title) },
+                            }
+                            " " span.quiet { (found.node_name) @if !found.service.category.is_empty() { " · " (found.service.category) } }
+                            @if !found.service.description.is_empty() { div.quiet { (found.service.description) } }
+                        }
+                    }
+                }
+            }
+            @if published.next.is_some() { p.quiet { (words.more_shared) } }
+        }
+    }
 }
 
 fn this_node(status: &Status, words: &Words) -> Markup {
@@ -257,7 +291,7 @@ mod tests {
     fn what_others_say_is_escaped() {
         let mut status = well();
         status.name = "<script>alert(1)</script>".to_owned();
-        let html = page(&status, None, Lang::En).into_string();
+        let html = page(&status, None, &Page::default(), Lang::En).into_string();
         assert!(!html.contains("<script>alert"));
         assert!(html.contains("&lt;script&gt;"));
     }
@@ -265,10 +299,10 @@ mod tests {
     #[test]
     fn the_page_names_what_is_wrong_in_the_readers_language() {
         let mut status = well();
-        assert!(page(&status, None, Lang::Ca).into_string().contains("Tot va bé."));
+        assert!(page(&status, None, &Page::default(), Lang::Ca).into_string().contains("Tot va bé."));
         status.addresses.clear();
         status.problems = find(&status, &[], Lang::Es);
-        let html = page(&status, None, Lang::Es).into_string();
+        let html = page(&status, None, &Page::default(), Lang::Es).into_string();
         assert!(html.contains("lang=\"es\"") && html.contains("Esta máquina no tiene dirección de red."));
     }
 

@@ -85,6 +85,7 @@ impl State {
         };
         files::forget(&self.store, node.admin()).map_err(|error| format!("{error:#}"))?;
         self.goodbye().await;
+        self.close_registry(true).await;
         self.node = None;
         self.refusals.clear();
         self.say();
@@ -114,6 +115,7 @@ impl State {
     /// The last thing: say goodbye, keep the roster, close the endpoint.
     pub(super) async fn shut_down(&mut self) {
         self.goodbye().await;
+        self.close_registry(false).await;
         self.save_roster();
         if tokio::time::timeout(CLOSE_TIMEOUT, self.endpoint.close()).await.is_err() {
             log::warn!("closing the network took too long");

@@ -2,7 +2,7 @@
 
 use super::{
     ClusterView, Command, NetConfig, NetHandle, endpoint, event::Event, files, gate::Gate, identity::Identity, ids::node_id, join::Joining,
-    links::Links, state::State, store::Store,
+    links::Links, records::SaidFacts, registry, state::State, store::Store,
 };
 use anyhow::Result;
 use rand::{SeedableRng, rngs::StdRng};
@@ -35,6 +35,8 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
     tokio::spawn(endpoint::accept(endpoint.clone(), events_sender.clone()));
     let me = node_id(&identity.key.public());
+    let (registry_outputs, wanted) = registry::outputs();
+    let (registry_sender, registry) = watch::channel(None);
     let mut state = State {
         me,
         links: Links::new(me, endpoint.clone(), events_sender.clone()),
@@ -48,6 +50,11 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         rng: StdRng::from_rng(&mut rand::rng()),
         node: None,
         joining: None,
+        registry: registry_sender,
+        registry_outputs,
+        peers_stale: true,
+        members_stale: true,
+        said_facts: SaidFacts::default(),
         seen: BTreeMap::new(),
         reached: BTreeMap::new(),
         hints: BTreeMap::new(),
@@ -64,11 +71,17 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     state.begin(kept).await?;
     let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (view_sender, view) = watch::channel(state.view());
-    tokio::spawn(run(state, commands, events, view_sender));
-    Ok(NetHandle { view, commands: command_sender })
+    tokio::spawn(run(state, commands, events, wanted, view_sender));
+    Ok(NetHandle { view, commands: command_sender, registry })
 }
 
-async fn run(mut state: State, mut commands: mpsc::Receiver<Command>, mut events: mpsc::Receiver<Event>, view: watch::Sender<ClusterView>) {
+async fn run(
+    mut state: State,
+    mut commands: mpsc::Receiver<Command>,
+    mut events: mpsc::Receiver<Event>,
+    mut wanted: mpsc::Receiver<registry::Output>,
+    view: watch::Sender<ClusterView>,
+) {
     let mut housekeeping = Instant::now() + HOUSEKEEPING;
     loop {
         let due = due(&state).unwrap_or(housekeeping).min(housekeeping);
@@ -86,6 +99,7 @@ async fn run(mut state: State, mut commands: mpsc::Receiver<Command>, mut events
                 }
             },
             Some(event) = events.recv() => state.event(event),
+            Some(output) = wanted.recv() => state.registry_wants(output),
             () = tokio::time::sleep_until(due.into()) => {}
         }
         let now = state.now();
@@ -95,6 +109,7 @@ async fn run(mut state: State, mut commands: mpsc::Receiver<Command>, mut events
             node.tick(now);
         }
         state.perform();
+        state.tell_registry();
         state.try_to_join();
         if state.roster_unsaved.is_some_and(|since| since.elapsed() >= ROSTER_DELAY) {
             state.save_roster();

@@ -31,6 +31,8 @@ pub enum Event {
     Marks { marks: Vec<Mark>, reply: oneshot::Sender<Give> },
     /// Items came for it.
     Items { node: NodeId, items: Items },
+    /// A member asks about records.
+    Question { node: NodeId, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
     /// How a confirming dial went.
     Confirmed { node: NodeId, reached: bool },
     /// Somebody on the local network.

@@ -1,4 +1,8 @@
-//! Comparing rosters with a member over a stream: frames of a 4-byte length and a body.
+//! What members tell each other over streams: a byte that says what it is about, then frames of a 4-byte length and a
+//! body. Rosters are compared in two rounds; of records, one frame asks and one answers.
+//!
+//! Records have no protocol (ALPN) of their own: that would be a second connection to each member, with its handshake
+//! and keep-alives. The gate has admitted the member before any stream of the connection is served.
 
 use super::event::Event;
 use anyhow::{Context, Result, bail};
@@ -15,6 +19,8 @@ use tokio::{
 
 /// First byte of a stream: compare rosters. Further kinds follow with later versions.
 const KIND_COMPARE: u8 = 1;
+/// First byte of a stream: a question about records.
+const KIND_RECORDS: u8 = 2;
 /// How long an exchange may take.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -49,8 +55,16 @@ pub async fn serve(mut send: SendStream, mut recv: RecvStream, node: NodeId, eve
     let exchange = async {
         let mut kind = [0];
         recv.read_exact(&mut kind).await?;
-        if kind != [KIND_COMPARE] {
-            bail!("a stream of the unknown kind {}", kind[0]);
+        match kind[0] {
+            KIND_COMPARE => {}
+            KIND_RECORDS => {
+                let (reply, answer) = oneshot::channel();
+                events.send(Event::Question { node, frame: read(&mut recv).await?, reply }).await?;
+                write(&mut send, &answer.await.context("this node's records are not open")?).await?;
+                send.finish()?;
+                return Ok(());
+            }
+            other => bail!("a stream of the unknown kind {other}"),
         }
         let open: Open = sync::read(&read(&mut recv).await?)?;
         let (reply, answer) = oneshot::channel();
@@ -65,6 +79,21 @@ pub async fn serve(mut send: SendStream, mut recv: RecvStream, node: NodeId, eve
         }
         send.finish()?;
         Ok(())
+    };
+    timeout(EXCHANGE_TIMEOUT, exchange).await.context("took too long")?
+}
+
+/// Asks a member about records.
+///
+/// # Errors
+/// The stream ends early, takes too long, or carries something else.
+pub async fn ask(conn: &Connection, frame: &[u8]) -> Result<Vec<u8>> {
+    let exchange = async {
+        let (mut send, mut recv) = conn.open_bi().await.context("failed to open a stream")?;
+        send.write_all(&[KIND_RECORDS]).await?;
+        write(&mut send, frame).await?;
+        send.finish()?;
+        read(&mut recv).await
     };
     timeout(EXCHANGE_TIMEOUT, exchange).await.context("took too long")?
 }

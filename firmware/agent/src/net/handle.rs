@@ -35,6 +35,7 @@ impl State {
         match event {
             Event::Linked { node, conn, dialled } => {
                 self.links.linked(node, conn, dialled);
+                self.peers_stale = true;
                 self.refusals.remove(&node);
                 if let Some(address) = self.links.view(&node).and_then(|link| link.address)
                     && dialled
@@ -55,16 +56,20 @@ impl State {
             }
             Event::LinkLost { node, id, rejected } => {
                 self.links.lost(&node, id);
+                self.peers_stale = true;
                 if rejected {
                     self.introduce(node);
                 }
             }
             Event::Datagram { node, bytes } => {
                 self.links.used(&node);
-                if let Some(own) = &mut self.node {
+                if bytes.first() == Some(&cluster::records::summary::DATAGRAM) {
+                    self.with_registry(|registry| registry.datagram(node, bytes));
+                } else if let Some(own) = &mut self.node {
                     own.datagram(now, node, &bytes);
                 }
             }
+            Event::Question { node, frame, reply } => self.with_registry(|registry| registry.question(node, frame, reply)),
             Event::Hello { from, request, reply } => {
                 let answer = self.hello(from, &request);
                 let _gone = reply.send(answer);
@@ -184,6 +189,9 @@ impl State {
             }
             self.hints.insert(seed.node, seed.addresses);
         }
+        // A node that is cut off before cards came knows where to go on.
+        let saved = files::save_reached(&self.store, &self.reached);
+        self.note_storage(saved);
         if let Some(node) = &mut self.node {
             log::info!(community = node.founding().name().as_str(), member = member.short(); "joined");
             node.compare(now, member);

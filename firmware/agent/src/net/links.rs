@@ -17,14 +17,19 @@ use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 /// Most connections kept open.
 const MAX_LINKS: usize = 12;
 /// How long a dial may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
-/// Datagrams kept for a member that is being dialled; older ones are dropped, as a network would.
+/// Datagrams kept for a member that is being dialled; older ones are dropped, as a network would. Streams that wait.
 const MAX_WAITING: usize = 8;
+/// Two connections to one member that came up within so long were dialled from both ends at once.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// How long the worse of two connections to one member stays open, so that what is under way ends.
 const DUPLICATE_GRACE: Duration = Duration::from_secs(3);
 /// Streams of one member served at once.
@@ -33,13 +38,21 @@ const MAX_STREAMS: u32 = 4;
 struct Link {
     conn: Connection,
     dialled: bool,
+    since: Instant,
     used: Instant,
+}
+
+impl Link {
+    fn is_open(&self) -> bool {
+        self.conn.close_reason().is_none()
+    }
 }
 
 /// What waits for a dial.
 #[derive(Default)]
 struct Dial {
     datagrams: Vec<Vec<u8>>,
+    streams: Vec<oneshot::Sender<Connection>>,
 }
 
 /// The open connections.
@@ -77,7 +90,27 @@ impl Links {
 
     /// The open connection to a member.
     pub fn get(&self, node: &NodeId) -> Option<Connection> {
-        self.open.get(node).filter(|link| link.conn.close_reason().is_none()).map(|link| link.conn.clone())
+        self.open.get(node).filter(|link| link.is_open()).map(|link| link.conn.clone())
+    }
+
+    /// The connection to a member, now or once it is dialled; an error at the other end if it can't be had.
+    pub fn connection(&mut self, to: NodeId, addresses: impl FnOnce() -> Vec<SocketAddr>) -> oneshot::Receiver<Connection> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(conn) = self.get(&to) {
+            self.used(&to);
+            let _gone = sender.send(conn);
+            return receiver;
+        }
+        self.dial(to, addresses);
+        if let Some(dial) = self.dials.get_mut(&to).filter(|dial| dial.streams.len() < MAX_WAITING) {
+            dial.streams.push(sender);
+        }
+        receiver
+    }
+
+    /// Who is linked.
+    pub fn linked_nodes(&self) -> Vec<NodeId> {
+        self.open.keys().copied().collect()
     }
 
     /// Dials a member unless there is a connection or a dial under way. Ends in [`Event::Linked`] or [`Event::DialFailed`].
@@ -105,21 +138,28 @@ impl Links {
         self.dials.remove(node);
     }
 
-    /// Takes a new connection, and gives it what waited for it. Of two connections to one member, the one that the
-    /// node with the smaller id dialled is kept by both; the other is closed by the side that dialled it.
+    /// Takes a new connection, and gives it what waited for it. It takes the place of an older one: whoever dials has
+    /// none, so the older is of an earlier life. Of two that were dialled at once, the one that the node with the smaller
+    /// id dialled is kept by both. The other is closed by the side that dialled it.
     pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
         conn.set_max_concurrent_bi_streams(MAX_STREAMS.into());
         tokio::spawn(serve(conn.clone(), node, self.events.clone()));
-        let waiting = self.dials.remove(&node).map(|dial| dial.datagrams).unwrap_or_default();
-        for bytes in waiting {
+        let waiting = self.dials.remove(&node).unwrap_or_default();
+        for stream in waiting.streams {
+            let _gone = stream.send(conn.clone());
+        }
+        for bytes in waiting.datagrams {
             if let Err(error) = conn.send_datagram(bytes.into()) {
                 log::debug!(node = node.short(), error:% = error; "a datagram was not sent");
             }
         }
-        let new = Link { conn, dialled, used: Instant::now() };
+        let now = Instant::now();
+        let new = Link { conn, dialled, since: now, used: now };
         let kept_direction = self.me < node;
         let worse = match self.open.remove(&node) {
-            Some(old) if old.conn.close_reason().is_none() && old.dialled == kept_direction && new.dialled != kept_direction => {
+            Some(old)
+                if old.is_open() && old.since.elapsed() < AT_ONCE && old.dialled == kept_direction && new.dialled != kept_direction =>
+            {
                 self.open.insert(node, old);
                 Some(new)
             }

@@ -20,6 +20,8 @@ mod join;
 mod lan;
 mod links;
 mod perform;
+mod records;
+mod registry;
 mod show;
 mod state;
 mod store;
@@ -27,6 +29,7 @@ mod store;
 mod tests;
 mod view;
 
+pub use registry::{Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search};
 pub use view::*;
 
 use anyhow::Result;
@@ -47,6 +50,8 @@ pub struct NetConfig {
     pub name: String,
     /// The agent's version.
     pub version: String,
+    /// What the machine is.
+    pub machine: Machine,
     /// How to found or join.
     pub join: JoinConfig,
 }
@@ -154,6 +159,8 @@ pub struct NetHandle {
     pub view: watch::Receiver<ClusterView>,
     /// Where wishes go.
     pub commands: mpsc::Sender<Command>,
+    /// The replicated registry; none while this node belongs to no community.
+    pub registry: watch::Receiver<Option<Registry>>,
 }
 
 /// Starts the network part.

@@ -52,10 +52,11 @@ impl State {
                             let admitted = node.admitted();
                             self.links.keep(&admitted);
                             self.gate.set(admitted);
+                            self.members_stale = true;
                             self.roster_unsaved.get_or_insert_with(Instant::now);
                         }
                     }
-                    Output::Changed => {}
+                    Output::Changed => self.peers_stale = true,
                 }
             }
         }
@@ -112,6 +113,7 @@ impl State {
         }
         self.say();
         self.perform();
+        self.say_facts();
     }
 
     /// Says on the local network what this node is.

@@ -1,6 +1,6 @@
 //! The view, made from the state.
 
-use super::{ClusterView, CommunityView, Door, LanView, Liveness, Me, MemberView, join::Joining, lan, state::State};
+use super::{ClusterView, CommunityView, Door, LanView, Liveness, Me, MemberView, join::Joining, lan, registry::Registry, state::State};
 use cluster::{NodeId, membership, node, roster::Standing};
 
 impl State {
@@ -42,6 +42,7 @@ impl State {
                 problem: self.lan_problem.clone(),
                 seen: self.seen.iter().map(|(node, (addresses, says))| lan::view(node, addresses, says)).collect(),
             },
+            records: self.registry.borrow().as_ref().map(Registry::view),
             problems: self.problems_now(),
         }
     }
@@ -85,6 +86,7 @@ impl State {
         let mut problems = self.problems.clone();
         problems.extend(self.storage_problem.clone());
         problems.extend(self.lan_problem.clone());
+        problems.extend(self.registry.borrow().as_ref().map(|registry| registry.view().problems()).unwrap_or_default());
         let refusals = self.refusals.iter();
         problems.extend(refusals.map(|(node, words)| format!("the member {} does not let this node in: {words}", node.short())));
         problems

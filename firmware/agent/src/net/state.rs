@@ -8,6 +8,8 @@ use super::{
     identity::Identity,
     join::Joining,
     links::Links,
+    records::SaidFacts,
+    registry::{self, Registry},
     store::Store,
 };
 use anyhow::Result;
@@ -19,7 +21,7 @@ use std::{
     net::SocketAddr,
     time::Instant,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// The state of the network part.
 pub(super) struct State {
@@ -36,6 +38,14 @@ pub(super) struct State {
     /// The member, once this node is one.
     pub(super) node: Option<Node>,
     pub(super) joining: Option<Joining>,
+    /// The records of all, while this node is a member; shared with those who read and publish.
+    pub(super) registry: watch::Sender<Option<Registry>>,
+    pub(super) registry_outputs: registry::Outputs,
+    /// Who is there has changed since the registry was told.
+    pub(super) peers_stale: bool,
+    /// Who is a member has changed since the registry was told.
+    pub(super) members_stale: bool,
+    pub(super) said_facts: SaidFacts,
     pub(super) seen: BTreeMap<NodeId, (Vec<SocketAddr>, Says)>,
     pub(super) reached: BTreeMap<NodeId, SocketAddr>,
     /// Addresses that came with joining, until cards are known.

@@ -51,6 +51,11 @@ impl Store {
         Ok(Self { folder })
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Reads a file's body.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub struct ClusterView {
     pub joining: Option<JoinState>,
     /// What is seen on the local network.
     pub lan: LanView,
+    /// How far the community holds the same records; none while this node belongs to none.
+    pub records: Option<super::RegistryView>,
     /// What is wrong, each a sentence with its mend. Empty when all is well.
     pub problems: Vec<String>,
 }

@@ -19,6 +19,7 @@ fn config(data: &Path, name: &str, join: JoinConfig) -> NetConfig {
         bind: vec!["127.0.0.1:0".parse().unwrap()],
         name: name.to_owned(),
         version: "0.1.0".to_owned(),
+        machine: super::Machine::default(),
         join,
     }
 }

@@ -105,22 +105,39 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// The store can't be read.
     pub fn each(&self, kind: Kind, prefix: &str, visit: &mut dyn FnMut(Found) -> ControlFlow<()>) -> Result<(), StoreError> {
-        let mut stopped = false;
-        let members = self.view.members().iter().filter(|node| self.shows(node)).copied();
-        for node in members {
-            let owner = self.view.head(&node).map_or(node, super::Head::owner);
-            let start = record_key(&node, &Slot { kind, key: prefix.to_owned() });
-            self.store.scan(Table::Records, &start, &mut |_, value| {
-                if let Ok(record) = Record::from_bytes(value) {
-                    stopped = visit(Found { node, owner, record }).is_break();
-                }
-                if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
-            if stopped {
+        for node in self.view.members() {
+            if self.each_of(node, kind, prefix, visit)?.is_break() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// The same of one member, in the order of keys; tells whether `visit` broke.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn each_of(
+        &self,
+        node: &NodeId,
+        kind: Kind,
+        prefix: &str,
+        visit: &mut dyn FnMut(Found) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        if !self.shows(node) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let node = *node;
+        let owner = self.view.head(&node).map_or(node, super::Head::owner);
+        let start = record_key(&node, &Slot { kind, key: prefix.to_owned() });
+        let mut flow = ControlFlow::Continue(());
+        self.store.scan(Table::Records, &start, &mut |_, value| {
+            if let Ok(record) = Record::from_bytes(value) {
+                flow = visit(Found { node, owner, record });
+            }
+            flow
+        })?;
+        Ok(flow)
     }
 
     /// Own records are shown at once, those of others with the head that lists them.

@@ -1,0 +1,157 @@
+//! The registry in the API: searching and watching for everybody, publishing over the local socket.
+
+use super::changes::Refusal;
+use crate::net::{ClusterView, Draft, Listed, Page, Refused, Registry, RegistryView, Search};
+use crate::state::App;
+use axum::extract::{Path, Query, State, rejection::QueryRejection};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use cluster::records::{Order, WriteError};
+use cluster::store::StoreError;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
+
+/// `POST /api/v1/services`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NewService {
+    /// The key.
+    pub key: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub draft: Draft,
+}
+
+/// How far the community agrees: `GET /api/v1/view`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Agreement {
+    /// In words: `11 of 12 nodes hold this view`.
+    words: String,
+    #[serde(flatten)]
+    view: RegistryView,
+    /// Who was heard to hold this view: node ids.
+    holder_ids: Vec<String>,
+}
+
+/// What a change that was made answers.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Kept {
+    key: String,
+    epoch: u32,
+    sequence: u64,
+    /// Whether it is told to others already; if not, it is once neighbours were asked for this node's newest head.
+    published: bool,
+}
+
+/// For everybody.
+pub fn reading() -> Router<Arc<App>> {
+    Router::new().route("/api/v1/services", get(search)).route("/api/v1/view", get(agreement)).route("/api/v1/watch", get(watch))
+}
+
+/// For the local socket.
+pub fn changing() -> Router<Arc<App>> {
+    Router::new().route("/api/v1/services", post(publish_new)).route("/api/v1/services/{key}", put(publish).delete(withdraw))
+}
+
+type Answer<T> = Result<Json<T>, Response>;
+
+fn refuse(status: StatusCode, error: impl ToString) -> Response {
+    (status, Json(Refusal { error: error.to_string() })).into_response()
+}
+
+fn refused(refused: &Refused) -> Response {
+    let status = match refused {
+        Refused::Closed(_) | Refused::Gone => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Write(WriteError::Copied) => StatusCode::CONFLICT,
+        Refused::Write(WriteError::Store(StoreError::Full(_)) | WriteError::TooMuch { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+        Refused::Write(WriteError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Write(WriteError::Key(_) | WriteError::Value { .. }) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    refuse(status, refused)
+}
+
+fn no_community() -> Response {
+    refuse(
+        StatusCode::CONFLICT,
+        "this node belongs to no microcloud, so there are no records: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)",
+    )
+}
+
+/// A page of services, with how their nodes are.
+pub async fn find(app: &App, query: &Search) -> Result<Page, Response> {
+    let found = app.registry().ok_or_else(no_community)?.search(query).await.map_err(|error| refused(&error))?;
+    let mut page = found.map_err(|words| refuse(StatusCode::BAD_REQUEST, words))?;
+    if let Some(view) = app.view() {
+        page.services.iter_mut().for_each(|service| say_state(service, &view));
+    }
+    Ok(page)
+}
+
+fn say_state(service: &mut Listed, view: &ClusterView) {
+    let member = view.members.iter().find(|member| member.id == service.node);
+    service.state = member.map(|member| member.state);
+}
+
+async fn search(State(app): State<Arc<App>>, query: Result<Query<Search>, QueryRejection>) -> Answer<Page> {
+    let Query(query) = query.map_err(|error| refuse(StatusCode::BAD_REQUEST, error.body_text()))?;
+    find(&app, &query).await.map(Json)
+}
+
+async fn agreement(State(app): State<Arc<App>>) -> Answer<Agreement> {
+    let registry = app.registry().ok_or_else(no_community)?;
+    let holder_ids = registry.holders().await.map_err(|error| refused(&error))?;
+    let view = registry.view();
+    Ok(Json(Agreement { words: view.words(), view, holder_ids }))
+}
+
+/// Changes as they come, as server-sent events: `changed` with node and records, `missed` when the watcher was too slow.
+async fn watch(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Response> {
+    let registry = app.registry().ok_or_else(no_community)?;
+    let Ok(permit) = app.watchers().try_acquire_owned() else {
+        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "too many watch already: try again later"));
+    };
+    let changes = registry.watch();
+    let events = futures_util::stream::unfold((changes, permit), |(mut changes, permit)| async move {
+        let event = match changes.recv().await {
+            Ok(changed) => Event::default().event("changed").json_data(&changed),
+            Err(RecvError::Lagged(missed)) => Event::default().event("missed").json_data(missed),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((event, (changes, permit)))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+async fn publish_new(State(app): State<Arc<App>>, Json(request): Json<NewService>) -> Answer<Kept> {
+    keep(&app, request.key, request.draft, true).await
+}
+
+async fn publish(State(app): State<Arc<App>>, Path(key): Path<String>, Json(draft): Json<Draft>) -> Answer<Kept> {
+    keep(&app, key, draft, false).await
+}
+
+async fn keep(app: &App, key: String, draft: Draft, new: bool) -> Answer<Kept> {
+    let service = draft.service(&key).map_err(|words| refuse(StatusCode::UNPROCESSABLE_ENTITY, words))?;
+    let registry = app.registry().ok_or_else(no_community)?;
+    let order = registry.publish(&key, &service, new).await.map_err(|error| refused(&error))?;
+    let order = order.ok_or_else(|| refuse(StatusCode::CONFLICT, format!("`{key}` is published here already: PUT changes it")))?;
+    Ok(Json(kept(&registry, key, order)))
+}
+
+async fn withdraw(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answer<Kept> {
+    let registry = app.registry().ok_or_else(no_community)?;
+    let order = registry.withdraw(&key).await.map_err(|error| refused(&error))?;
+    let order = order.ok_or_else(|| refuse(StatusCode::NOT_FOUND, format!("this node publishes no `{key}`")))?;
+    Ok(Json(kept(&registry, key, order)))
+}
+
+fn kept(registry: &Registry, key: String, order: Order) -> Kept {
+    let published = registry.view().phase == crate::net::OwnPhase::Open;
+    Kept { key, epoch: order.epoch, sequence: order.sequence, published }
+}

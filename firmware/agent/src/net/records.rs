@@ -1,0 +1,128 @@
+//! The driver's side of the registry: opening and closing it, telling it who is there, doing what it wants, and saying
+//! what this node is.
+
+use super::{
+    exchange,
+    registry::{Config, Facts, Output, Refused, Registry},
+    state::State,
+};
+use anyhow::{Context, Result};
+use cluster::{CommunityId, membership::Liveness, records::Order};
+use rand::RngExt;
+use tokio::sync::oneshot::{self, error::TryRecvError};
+
+/// What this node said of itself.
+#[derive(Default)]
+pub(super) struct SaidFacts {
+    said: Option<Facts>,
+    /// What is being written.
+    writing: Option<(Facts, oneshot::Receiver<Result<Order, Refused>>)>,
+}
+
+impl SaidFacts {
+    fn is_silent(&self) -> bool {
+        self.said.is_none() && self.writing.is_none()
+    }
+}
+
+impl State {
+    /// Opens the records of the community.
+    pub(super) fn open_registry(&mut self, community: CommunityId) -> Result<()> {
+        let config =
+            Config { folder: self.store.folder().to_owned(), seed: self.identity.key.to_bytes(), community, random: self.rng.random() };
+        let registry = Registry::start(config, self.registry_outputs.clone()).context("the thread of the records could not begin")?;
+        (self.members_stale, self.peers_stale, self.said_facts) = (true, true, SaidFacts::default());
+        self.registry.send_replace(Some(registry));
+        Ok(())
+    }
+
+    /// Closes the records; `forget` removes them.
+    pub(super) async fn close_registry(&mut self, forget: bool) {
+        if let Some(registry) = self.registry.send_replace(None) {
+            registry.stop(forget).await;
+        }
+    }
+
+    pub(super) fn with_registry(&self, work: impl FnOnce(&Registry)) {
+        if let Some(registry) = self.registry.borrow().as_ref() {
+            work(registry);
+        }
+    }
+
+    /// Tells the registry who is a member and who is there, if that has changed. A full queue is tried again.
+    pub(super) fn tell_registry(&mut self) {
+        let new_here = self.members_stale && self.said_facts.is_silent();
+        self.tell_members_and_peers();
+        if new_here {
+            self.say_facts();
+        }
+    }
+
+    fn tell_members_and_peers(&mut self) {
+        let registry = self.registry.borrow();
+        let (Some(registry), Some(node)) = (registry.as_ref(), &self.node) else { return };
+        if self.members_stale {
+            self.members_stale = !registry.set_members(node.admitted(), node.roster().digest());
+        }
+        if self.peers_stale {
+            let alive = node.beliefs().into_iter().filter(|(_, belief)| belief.state == Liveness::Alive).map(|(node, _)| node);
+            self.peers_stale = !registry.set_peers(alive.collect(), self.links.linked_nodes());
+        }
+    }
+
+    /// Does what the registry wants.
+    pub(super) fn registry_wants(&mut self, output: Output) {
+        match output {
+            // The view is made anew after every event.
+            Output::Shown => {}
+            Output::Datagram { to, bytes } => {
+                let addresses = self.addresses(&to);
+                self.links.send(to, bytes, || addresses);
+            }
+            Output::Ask { to, id, frame } => {
+                let addresses = self.addresses(&to);
+                let conn = self.links.connection(to, || addresses);
+                let Some(registry) = self.registry.borrow().clone() else { return };
+                tokio::spawn(async move {
+                    let answer = match conn.await {
+                        Ok(conn) => exchange::ask(&conn, &frame).await,
+                        Err(_) => Err(anyhow::anyhow!("it was not reached")),
+                    };
+                    if let Err(error) = &answer {
+                        log::debug!(node = to.short(), error:% = error; "asking a member about records failed");
+                    }
+                    registry.answered(id, answer.ok()).await;
+                });
+            }
+        }
+    }
+
+    /// Says what this node is, where that is not what it said last.
+    pub(super) fn say_facts(&mut self) {
+        if let Some((facts, mut writing)) = self.said_facts.writing.take() {
+            match writing.try_recv() {
+                Ok(Ok(_)) => self.said_facts.said = Some(facts),
+                Ok(Err(error)) => log::debug!(error:%; "what this node is could not be said"),
+                Err(TryRecvError::Empty) => {
+                    self.said_facts.writing = Some((facts, writing));
+                    return;
+                }
+                Err(TryRecvError::Closed) => {}
+            }
+        }
+        let card = self.facts();
+        let facts = Facts {
+            name: card.name.to_string(),
+            version: card.version.to_string(),
+            addresses: card.addresses,
+            machine: self.config.machine.clone(),
+        };
+        let Some(registry) = self.registry.borrow().clone() else { return };
+        if self.said_facts.said.as_ref() != Some(&facts) {
+            let (reply, answer) = oneshot::channel();
+            let change = facts.put();
+            self.said_facts.writing = Some((facts, answer));
+            tokio::spawn(async move { drop(reply.send(registry.write(vec![change]).await)) });
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What is shown of the registry: plain values for API, page and command line.
+
+use cluster::records::{Phase, Slot};
+use serde::Serialize;
+
+/// How far the community agrees, and how this node's records are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RegistryView {
+    /// The hash over the whole view in hexadecimal; empty while the database is not open.
+    pub root: String,
+    /// Members of the community.
+    pub members: usize,
+    /// Members that were heard to hold this view, this node among them.
+    pub holders: usize,
+    /// How this node stands to its own records.
+    pub phase: OwnPhase,
+    /// The newest own head's epoch: one for each start.
+    pub epoch: u32,
+    /// The newest own head's sequence.
+    pub sequence: u64,
+    /// What is wrong with the database, with its mend.
+    pub problem: Option<String>,
+    /// Where a damaged database was put aside at this start, and what was wrong with it.
+    pub put_aside: Option<String>,
+}
+
+/// How this node stands to its own records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnPhase {
+    /// The database is being opened.
+    #[default]
+    Opening,
+    /// Neighbours are asked for this node's own newest head; writes are kept, and published after that.
+    Asking,
+    /// Neighbours hold a later life of this node: its data is an old copy, and that is taken over.
+    Adopting,
+    /// Writes are kept and published.
+    Open,
+    /// This node's card runs twice: writes are refused.
+    Copied,
+}
+
+impl From<Phase> for OwnPhase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Asking => Self::Asking,
+            Phase::Adopting => Self::Adopting,
+            Phase::Open => Self::Open,
+            Phase::Copied => Self::Copied,
+        }
+    }
+}
+
+impl RegistryView {
+    /// How far the community agrees, in words.
+    pub fn words(&self) -> String {
+        let Self { holders, members, .. } = self;
+        format!("{holders} of {members} {} this view", if *members == 1 { "node holds" } else { "nodes hold" })
+    }
+
+    /// What people should know, each a sentence with its mend.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        problems.extend(self.problem.as_ref().map(|why| format!("this node can't keep records: {why}; what it holds can still be read")));
+        problems.extend(
+            self.put_aside.as_ref().map(|place| {
+                format!("this node's records were damaged and lie aside as {place}; they are fetched again from its neighbours")
+            }),
+        );
+        if self.phase == OwnPhase::Copied {
+            problems.push(
+                "this node's card was copied, and the copy is running too: take one of the two out, remove `net` from its data folder, and let it join anew"
+                    .to_owned(),
+            );
+        }
+        problems
+    }
+}
+
+/// Records of a node have changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Changed {
+    /// The node's id in hexadecimal.
+    pub node: String,
+    /// Which of its records.
+    pub records: Vec<ChangedRecord>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ChangedRecord {
+    /// The kind in a word.
+    pub kind: &'static str,
+    /// The key.
+    pub key: String,
+}
+
+impl From<Slot> for ChangedRecord {
+    fn from(slot: Slot) -> Self {
+        Self { kind: slot.kind.word(), key: slot.key }
+    }
+}
