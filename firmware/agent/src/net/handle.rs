@@ -189,6 +189,9 @@ impl State {
             }
             self.hints.insert(seed.node, seed.addresses);
         }
+        // A node that is cut off before cards came knows where to go on.
+        let saved = files::save_reached(&self.store, &self.reached);
+        self.note_storage(saved);
         if let Some(node) = &mut self.node {
             log::info!(community = node.founding().name().as_str(), member = member.short(); "joined");
             node.compare(now, member);
