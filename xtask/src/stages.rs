@@ -9,6 +9,7 @@ use contract::partitions::{Layout, Role};
 
 use crate::board::{Arch, Compression};
 use crate::boot;
+use crate::brought;
 use crate::compile::{self, Programs};
 use crate::devicetree::drivers::Drivers;
 use crate::devicetree::found;
@@ -74,18 +75,42 @@ pub fn unpacked(plan: &Plan, packages: &[LockedPackage]) -> Vec<LockedPackage> {
     packages.iter().chain(twin).cloned().collect()
 }
 
-/// The drivers that the board's device trees ask for, from the payload's packages alone: so that a board which lacks one is
-/// refused before anything else is done.
+/// What the payload's packages have for a board.
+pub struct Brought {
+    /// The drivers that its device trees ask for.
+    pub drivers: Drivers,
+    /// Modules that stay and have no firmware.
+    pub without_firmware: Vec<brought::Dead>,
+}
+
+/// The drivers that the board's device trees ask for, from the payload's packages alone: so that a board which lacks one, or
+/// any module, firmware or boot file that it names, is refused before anything else is done.
 pub fn drivers(shop: &Workshop, plan: &Plan) -> Result<Drivers> {
-    if plan.device_trees.files.is_empty() {
-        return Ok(Drivers::default());
-    }
-    let _stage = ui::stage("drivers", "looking for the drivers that the device trees ask for");
+    Ok(brought(shop, plan)?.drivers)
+}
+
+/// The same with what else is worth to be seen.
+pub fn brought(shop: &Workshop, plan: &Plan) -> Result<Brought> {
+    let _stage = ui::stage("drivers", "looking whether the packages bring all that the board asks for");
     let payload: Vec<LockedPackage> = plan.packages.iter().filter(|package| package.payload).cloned().collect();
-    fetch::fetch(&payload, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
-    data::prepare_in(&shop.tools.sandbox(), &payload, &shop.cache)?;
-    let tree = layout::shipped(&shop.cache, &payload)?;
-    found::drivers(shop.cache.root(), &tree, &plan.kernel_release, &plan.device_trees)
+    let tree = shipped(shop, &payload)?;
+    let drivers = found::drivers(shop.cache.root(), &tree, &plan.kernel_release, &plan.device_trees)?;
+    // Kept in the cache: the root's stage takes the same.
+    let (modules, _) = selection(shop, &plan.kernel_release, &tree, &wanted(plan, &drivers))?;
+    let rest: Vec<LockedPackage> = plan.packages.iter().filter(|package| !package.payload).cloned().collect();
+    let without_firmware = brought::check(plan, &tree, &shipped(shop, &rest)?, &modules)?;
+    Ok(Brought { drivers, without_firmware })
+}
+
+/// What packages ship, laid over each other; they are fetched and unpacked if they were not.
+fn shipped(shop: &Workshop, packages: &[LockedPackage]) -> Result<Tree> {
+    fetch::fetch(packages, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
+    data::prepare_in(&shop.tools.sandbox(), packages, &shop.cache)?;
+    layout::shipped(&shop.cache, packages)
+}
+
+fn wanted<'a>(plan: &'a Plan, devices: &'a Drivers) -> Wanted<'a> {
+    Wanted { rules: &plan.modules, also: &plan.initramfs.modules, always: &plan.initramfs.load, devices }
 }
 
 /// Compiles the node's programs.
@@ -199,8 +224,7 @@ pub struct Root {
 /// Selects modules (with those that [`drivers`] found) and firmware, leaves out what is pruned, puts the agent in.
 pub fn root(shop: &Workshop, plan: &Plan, whole: &Tree, programs: &Programs, devices: Drivers) -> Result<Root> {
     let _stage = ui::stage("modules", "choosing kernel modules and firmware");
-    let wanted = Wanted { rules: &plan.modules, also: &plan.initramfs.modules, always: &plan.initramfs.load, devices: &devices };
-    let (modules, indexes) = selection(shop, &plan.kernel_release, whole, &wanted)?;
+    let (modules, indexes) = selection(shop, &plan.kernel_release, whole, &wanted(plan, &devices))?;
     let tree = modules.lay(whole.clone(), &indexes);
     let (tree, kept) = firmware::select(tree, modules.firmware(), &plan.firmware);
     let (mut tree, pruned) = prune::prune(tree, &plan.prune);

@@ -215,6 +215,8 @@ pub struct Plan {
 /// What init itself needs, whatever the board: the root (crc32c_generic before libcrc32c before erofs, on 6.12), data,
 /// the overlay on /etc, the config partition, and the boot loader's variables.
 const INIT_LOAD: [&str; 9] = ["crc32c_generic", "libcrc32c", "erofs", "ext4", "overlay", "nls_cp437", "nls_ascii", "vfat", "efivarfs"];
+/// Of [`INIT_LOAD`], what only kernels have that bring the last of these: in later ones (7) CRC-32C is a part of the kernel itself.
+pub const CRC32C_MODULES: [&str; 2] = ["crc32c_generic", "libcrc32c"];
 /// As [`INIT_LOAD`], where no EFI variables exist.
 const INIT_LOAD_UBOOT: usize = INIT_LOAD.len() - 1;
 

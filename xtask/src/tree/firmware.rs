@@ -28,19 +28,45 @@ pub struct FirmwareReport {
     pub kept_bytes: u64,
     /// What went.
     pub pruned: Pruned,
-    /// Names that modules ask for and no package of the image brings.
-    pub absent: Vec<String>,
+}
+
+/// The firmware of a tree.
+pub struct Present<'a> {
+    tree: &'a Tree,
+    names: BTreeSet<String>,
+}
+
+impl<'a> Present<'a> {
+    /// What packages brought.
+    pub fn of(tree: &'a Tree) -> Self {
+        Self { tree, names: names(tree) }
+    }
+
+    /// Whether the kernel would find something under that name or glob.
+    pub fn has(&self, name: &str) -> bool {
+        // The second: perhaps below a folder that is a link.
+        !find(name, &self.names).is_empty() || self.tree.resolve(&format!("{FOLDER}/{name}")).is_ok()
+    }
+
+    /// All names, below [`FOLDER`].
+    pub fn names(&self) -> Vec<&str> {
+        self.names.iter().map(String::as_str).collect()
+    }
+}
+
+/// Files and links below [`FOLDER`].
+fn names(tree: &Tree) -> BTreeSet<String> {
+    tree.below(FOLDER)
+        .filter(|(_, entry)| !matches!(entry.kind, Kind::Directory))
+        .filter_map(|(path, _)| path.strip_prefix(FOLDER)?.strip_prefix('/').map(str::to_owned))
+        .collect()
 }
 
 /// The tree with the firmware that `asked` (names or globs below [`FOLDER`], from the modules) and `rules` keep.
 /// `rules.keep` is read as if a module named it, `rules.drop` goes even if asked for.
 pub fn select<'a>(mut tree: Tree, asked: impl IntoIterator<Item = &'a str>, rules: &'a Select) -> (Tree, FirmwareReport) {
     let mut report = FirmwareReport::default();
-    let present: BTreeSet<String> = tree
-        .below(FOLDER)
-        .filter(|(_, entry)| !matches!(entry.kind, Kind::Directory))
-        .filter_map(|(path, _)| path.strip_prefix(FOLDER)?.strip_prefix('/').map(str::to_owned))
-        .collect();
+    let present = names(&tree);
     let mut wanted = BTreeSet::<&str>::new();
     let mut through_links = BTreeSet::new();
     for name in asked.into_iter().chain(rules.keep.patterns().iter().map(String::as_str)) {
@@ -49,8 +75,6 @@ pub fn select<'a>(mut tree: Tree, asked: impl IntoIterator<Item = &'a str>, rule
             // Perhaps below a folder that is a link.
             if tree.resolve(&format!("{FOLDER}/{name}")).is_ok() {
                 through_links.insert(name.to_owned());
-            } else {
-                report.absent.push(name.to_owned());
             }
         }
         wanted.extend(found);
@@ -167,8 +191,9 @@ mod tests {
         assert_eq!((report.kept, report.kept_bytes), (2, 1));
         let (after, _) = select(before.clone(), ["dir/d"], &rules(&[], &[]));
         assert_eq!(paths(&after), ["usr/lib/firmware", "usr/lib/firmware/b", "usr/lib/firmware/b/d", "usr/lib/firmware/dir"]);
-        let (after, report) = select(before, ["h", "nowhere"], &rules(&[], &[]));
+        let there = Present::of(&before);
+        assert!(there.has("h") && there.has("dir/d") && there.has("b/*") && !there.has("nowhere") && !there.has("z/*"));
+        let (after, _) = select(before, ["h", "nowhere"], &rules(&[], &[]));
         assert_eq!(paths(&after), ["usr/lib/firmware", "usr/lib/firmware/e", "usr/lib/firmware/e/f", "usr/lib/firmware/h"]);
-        assert_eq!(report.absent, ["nowhere"]);
     }
 }

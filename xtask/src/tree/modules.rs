@@ -12,6 +12,8 @@ use super::modinfo::{self, ModInfo, normal};
 use super::{Content, Entry, Kind, Origin, Tree};
 use crate::board::{Globs, Select};
 use crate::devicetree::drivers::Drivers;
+use crate::near;
+use crate::plan::CRC32C_MODULES;
 
 /// Where the modules of a kernel lie in the tree.
 pub fn folder(release: &str) -> String {
@@ -60,11 +62,11 @@ pub enum ModulesError {
         wanted_by: String,
     },
     /// Globs match nothing: a slip of the finger, or the kernel changed.
-    #[error("no module of kernel {release} matches {globs}; mend the board or family file")]
+    #[error("kernel {release} has no module for these globs of the board or family file:{globs}")]
     IdleGlobs {
         /// `uname -r`.
         release: String,
-        /// Each glob and where it stands.
+        /// Each glob with where it stands and what there is.
         globs: String,
     },
     /// The index can't be made.
@@ -224,7 +226,9 @@ impl Modules {
         for name in &wanted.devices.root {
             modules.want(&candidates, name, "a device tree", &mut next)?;
         }
-        for name in wanted.always {
+        let [_, of_older] = CRC32C_MODULES;
+        let older = candidates.contains_key(of_older);
+        for name in wanted.always.iter().filter(|name| older || !CRC32C_MODULES.contains(name)) {
             modules.want(&candidates, name, "init", &mut next)?;
         }
         while !next.is_empty() {
@@ -388,7 +392,8 @@ fn built_in(tree: &Tree, release: &str) -> Result<BTreeSet<String>, ModulesError
 /// Every glob must match something, so that a list never lies about what it does.
 fn refuse_idle_globs(candidates: &BTreeMap<String, Candidate<'_>>, release: &str, wanted: &Wanted<'_>) -> Result<(), ModulesError> {
     let lists = [("modules.keep", &wanted.rules.keep), ("modules.drop", &wanted.rules.drop), ("initramfs.modules", wanted.also)];
-    let mut idle = Vec::new();
+    let mut idle = String::new();
+    let there: Vec<&str> = candidates.values().map(|candidate| candidate.stem).collect();
     for (list, globs) in lists {
         let mut used = vec![false; globs.patterns().len()];
         for index in candidates.values().flat_map(|candidate| globs.matching(candidate.stem)) {
@@ -397,10 +402,10 @@ fn refuse_idle_globs(candidates: &BTreeMap<String, Candidate<'_>>, release: &str
             }
         }
         let of_list = globs.patterns().iter().zip(used).filter(|(_, used)| !used);
-        idle.extend(of_list.map(|(glob, _)| format!("`{glob}` ({list})")));
+        idle.extend(of_list.map(|(glob, _)| format!("\n  {list}: nothing matches `{glob}`{}", near::words(glob, &there))));
     }
     if !idle.is_empty() {
-        return Err(ModulesError::IdleGlobs { release: release.to_owned(), globs: idle.join(", ") });
+        return Err(ModulesError::IdleGlobs { release: release.to_owned(), globs: idle });
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::board::Arch;
+use crate::boot;
 use crate::packages::lock::Lock;
 use crate::plan::inputs::{self, Inputs};
 use crate::plan::{Plan, Profile};
@@ -39,7 +40,8 @@ impl PlanVerb {
             println!("{}", serde_json::to_string_pretty(&plan)?);
         } else {
             print!("{plan}");
-            println!("\nNext: cargo xtask image {}", plan.board);
+            println!("\nNext: cargo xtask drivers {}  (whether the packages bring all that it asks for)", plan.board);
+            println!("      cargo xtask image {}", plan.board);
         }
         Ok(())
     }
@@ -64,6 +66,7 @@ pub fn make_with(root: &Path, board: &str, flavour: &str, profile: Profile, chan
     let mut inputs = inputs::hash(&trees, board)?;
     change(&mut inputs);
     let plan = Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))?;
+    boot::check_models(&plan.boot).with_context(|| format!("cannot plan {}", plan.board))?;
     if profile == Profile::Release {
         plan.releasable()?;
     }

@@ -4,6 +4,7 @@ mod accounts;
 mod elf;
 mod files;
 mod kernel;
+mod radio;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -76,6 +77,11 @@ pub static LINTS: &[Lint] = &[
     },
     Lint { name: "elf-architecture", description: "every program is for the board's processor", check: elf::architecture },
     Lint { name: "elf-libraries", description: "every library that a program needs is there", check: elf::libraries },
+    Lint {
+        name: "radio",
+        description: "a Pi's own Wi-Fi has its firmware, its settings and the rules of the air",
+        check: radio::radio_files,
+    },
     Lint { name: "docker-kernel", description: "the kernel has what Docker needs, built in or as a module", check: kernel::docker },
 ];
 

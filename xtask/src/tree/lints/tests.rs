@@ -190,9 +190,31 @@ fn docker_has_its_kernel() {
 }
 
 #[test]
+fn a_pi_s_radio_has_all_that_it_loads() {
+    use crate::board::pi::Model;
+    let firmware = [
+        "brcm/brcmfmac43430-sdio.bin",
+        "brcm/brcmfmac43430-sdio.clm_blob",
+        "brcm/brcmfmac43430-sdio.raspberrypi,3-model-b.txt",
+        "regulatory.db",
+        "regulatory.db.p7s",
+    ];
+    let paths = firmware.map(|name| &*format!("usr/lib/firmware/{name}").leak());
+    let entries = paths.map(|path| (path, file("x")));
+    assert_eq!(findings(&entries, |plan, _, _| plan.boot.pi_models = vec![Model::Three, Model::Two]), BTreeMap::new());
+    for missing in 0..firmware.len() {
+        let rest: Vec<_> = entries.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, entry)| entry.clone()).collect();
+        let found = findings(&rest, |plan, _, _| plan.boot.pi_models = vec![Model::Three]);
+        assert_eq!(found["radio"], [format!("the Wi-Fi of Three needs /usr/lib/firmware/{}", firmware[missing])]);
+    }
+    let found = findings(&entries, |plan, _, _| plan.boot.pi_models = vec![Model::FourHundred]);
+    assert_eq!(found["radio"].len(), 3, "{found:?}");
+}
+
+#[test]
 fn findings_are_shown_with_their_rule() {
     let findings = Findings(vec![(&LINTS[1], (0..30).map(|n| format!("/k{n}")).collect())]);
     let text = findings.to_string();
-    assert!(text.starts_with("the image breaks 1 of 14 rules\nhost-keys: no SSH host key"), "{text}");
+    assert!(text.starts_with("the image breaks 1 of 15 rules\nhost-keys: no SSH host key"), "{text}");
     assert!(text.ends_with("  /k19\n  and 10 more"), "{text}");
 }

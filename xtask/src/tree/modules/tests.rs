@@ -78,6 +78,18 @@ fn what_a_kept_module_needs_is_kept_and_a_softdep_only_where_the_rules_allow() {
 }
 
 #[test]
+fn what_newer_kernels_have_built_into_their_core_is_asked_only_of_older_ones() {
+    let always = &["crc32c_generic", "libcrc32c", "lib-a"];
+    assert_eq!(names(&select(&kernel(), &["fs/**"], &["drivers/gpu/**"], &[], always).unwrap()), ["a_fs", "lib_a", "soft"]);
+    let mut older = kernel();
+    older.insert(format!("usr/lib/modules/{RELEASE}/kernel/lib/libcrc32c.ko.xz"), file(packed("softdep=pre: crc32c")));
+    let error = select(&older, &["fs/**"], &["drivers/gpu/**"], &[], always).unwrap_err().to_string();
+    assert_eq!(error, "kernel 6.1-test has no module `crc32c_generic`, which init needs, and it is not built in");
+    older.insert(format!("usr/lib/modules/{RELEASE}/kernel/crypto/crc32c_generic.ko.xz"), file(packed("alias=crc32c")));
+    assert!(select(&older, &["fs/**"], &["drivers/gpu/**"], &[], always).unwrap().has("crc32c_generic"));
+}
+
+#[test]
 fn modules_are_laid_plain_in_the_place_of_all_others() {
     let before = kernel();
     let modules = select(&before, &["fs/**"], &["drivers/gpu/**"], &[], &[]).unwrap();
@@ -108,7 +120,12 @@ fn the_index_is_what_depmod_wrote() {
 fn what_is_wrong_is_named() {
     let error = |result: Result<Modules, ModulesError>| result.unwrap_err().to_string();
     let idle = error(select(&kernel(), &["fs/**", "fss/**"], &["x"], &[], &[]));
-    assert_eq!(idle, "no module of kernel 6.1-test matches `fss/**` (modules.keep), `x` (modules.drop); mend the board or family file");
+    assert_eq!(
+        idle,
+        "kernel 6.1-test has no module for these globs of the board or family file:\n  \
+         modules.keep: nothing matches `fss/**`; there is `fs`, `lib`, `drivers`\n  \
+         modules.drop: nothing matches `x`; there is `fs`, `lib`, `drivers`"
+    );
     let missing = error(select(&kernel(), &["fs/**"], &[], &[], &["erofs"]));
     assert_eq!(missing, "kernel 6.1-test has no module `erofs`, which init needs, and it is not built in");
     assert!(
