@@ -90,38 +90,83 @@ impl Arm {
 
     fn report(&self, rows: &[Row]) -> Result<()> {
         let pc = rows.first().context("no board was timed")?.median();
+        let figures: Vec<(&Row, Vec<Figure>)> = rows.iter().map(|row| (row, figures(row.median(), pc, row.emulated))).collect();
         if self.json {
-            let list: Vec<_> = rows
+            let list: Vec<_> = figures
                 .iter()
-                .map(|row| {
+                .map(|(row, figures)| {
                     let (cold, unpacked, warm) = row.median();
                     serde_json::json!({ "board": row.plan.board, "arch": row.plan.arch, "packages": row.packages.len(),
-                        "seconds": { "cold": cold, "unpacked": unpacked, "warm": warm, "emulated": row.emulated }, "of-native": { "cold": cold / pc.0, "unpacked": unpacked / pc.1, "warm": warm / pc.2 },
-                        "of-emulated": row.emulated.map(|emulated| serde_json::json!({ "cold": cold / emulated, "warm": warm / emulated })) })
+                        "seconds": { "cold": cold, "unpacked": unpacked, "warm": warm, "emulated": row.emulated }, "figures": figures })
                 })
                 .collect();
             println!("{}", serde_json::json!({ "runs": self.runs, "boards": list }));
-            return Ok(());
-        }
-        println!("the tree stage, .debs on disk, median of {}:", self.runs);
-        for row in rows {
-            let (cold, unpacked, warm) = row.median();
-            println!("{} ({}, {} packages)", row.plan.board, row.plan.arch, row.packages.len());
-            let emulated = |seconds: f64, most: f64| {
-                row.emulated.map_or_else(String::new, |emulated| format!("  {} of emulation", verdict(seconds / emulated, most)))
-            };
-            let native = |seconds: f64, native: f64| format!("  {} times the PC's", verdict(seconds / native, BESIDE_NATIVE_MAX));
-            println!("  {:32} {cold:7.1} s{}", "nothing cached but .debs", emulated(cold, COLD_OF_EMULATED_MAX));
-            println!("  {:32} {unpacked:7.1} s{}", "packages cached, delta not", native(unpacked, pc.1));
-            println!("  {:32} {warm:7.1} s{}{}", "delta cached too", native(warm, pc.2), emulated(warm, WARM_OF_EMULATED_MAX));
-            if let Some(emulated) = row.emulated {
-                println!("  {:32} {emulated:7.1} s", "mmdebstrap, qemu-user");
+        } else {
+            println!("the tree stage, .debs on disk, median of {}:", self.runs);
+            for (row, figures) in &figures {
+                let (cold, unpacked, warm) = row.median();
+                println!("{} ({}, {} packages)", row.plan.board, row.plan.arch, row.packages.len());
+                println!("  nothing cached but .debs {cold:.1} s, packages cached {unpacked:.1} s, delta cached too {warm:.1} s");
+                row.emulated.iter().for_each(|seconds| println!("  mmdebstrap with qemu-user {seconds:.1} s"));
+                figures.iter().for_each(|figure| println!("  {figure}"));
             }
         }
+        let lost: Vec<String> = figures
+            .iter()
+            .flat_map(|(row, figures)| {
+                figures.iter().filter(|figure| !figure.won).map(move |figure| format!("{}: {figure}", row.plan.board))
+            })
+            .collect();
+        ensure!(lost.is_empty(), "{} figures are lost:\n  {}", lost.len(), lost.join("\n  "));
         Ok(())
     }
 }
 
-fn verdict(ratio: f64, most: f64) -> String {
-    format!("{ratio:.2} (at most {most}: {})", if ratio <= most { "won" } else { "LOST" })
+/// A ratio beside what it may be.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Figure {
+    what: &'static str,
+    ratio: f64,
+    at_most: f64,
+    won: bool,
+}
+
+impl std::fmt::Display for Figure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verdict = if self.won { "won" } else { "LOST" };
+        write!(f, "{verdict}: {:.2} of {}, at most {}", self.ratio, self.what, self.at_most)
+    }
+}
+
+/// What is asked of one board: `own` and `pc` are seconds with nothing cached but .debs, with packages cached, and with the
+/// delta cached too.
+fn figures(own: (f64, f64, f64), pc: (f64, f64, f64), emulated: Option<f64>) -> Vec<Figure> {
+    // What can't be told is not won.
+    let figure = |what, ratio: f64, at_most| Figure { what, ratio, at_most, won: ratio <= at_most };
+    let mut figures = vec![
+        figure("the PC's time with packages cached", own.1 / pc.1, BESIDE_NATIVE_MAX),
+        figure("the PC's time with the delta cached too", own.2 / pc.2, BESIDE_NATIVE_MAX),
+    ];
+    if let Some(emulated) = emulated {
+        figures.push(figure("emulation's time with nothing cached but .debs", own.0 / emulated, COLD_OF_EMULATED_MAX));
+        figures.push(figure("emulation's time with the delta cached", own.2 / emulated, WARM_OF_EMULATED_MAX));
+    }
+    figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_slow_or_was_not_measured_is_lost() {
+        let won = |own, pc, emulated| figures(own, pc, emulated).into_iter().map(|figure| figure.won).collect::<Vec<_>>();
+        assert_eq!(won((10.0, 9.0, 1.0), (9.0, 8.0, 1.0), None), [true, true]);
+        assert_eq!(won((10.0, 9.0, 1.0), (9.0, 8.0, 0.5), Some(100.0)), [true, false, true, true]);
+        assert_eq!(won((10.0, 9.0, 1.0), (9.0, 5.0, 1.0), Some(10.0)), [false, true, false, false]);
+        assert_eq!(won((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), None), [false, false]);
+        let shown: Vec<String> = figures((10.0, 9.0, 1.0), (9.0, 5.0, 1.0), None).iter().map(ToString::to_string).collect();
+        assert_eq!(shown[0], "LOST: 1.80 of the PC's time with packages cached, at most 1.5");
+    }
 }
