@@ -54,6 +54,10 @@ impl Boards {
         for board in &catalog.boards {
             println!("  {:width$}  {:5}  {}", board.name, board.arch, board.title);
         }
+        println!("machines of QEMU's that their images are tried on");
+        for (board, machine) in catalog.boards.iter().filter_map(|board| Some((board, board.qemu?))) {
+            println!("  {:width$}  {machine} {}", board.name, machine.changes_in_words());
+        }
         println!("flavours");
         for flavour in &catalog.flavours {
             println!("  {:width$}  {:5}  {}", flavour.name, "", flavour.title);

@@ -80,6 +80,12 @@ const PARTS: &[Part] = &[
         slow: true,
     },
     Part {
+        name: "u-boot-kills",
+        what: "keys at U-Boot, another card slot, QEMU killed between any two writes of the boot state",
+        command: &["xtask", "vm", PI, "--boot-kills"],
+        slow: true,
+    },
+    Part {
         name: "vm-pi-full",
         what: "every scenario on emulated Pis",
         command: &["xtask", "vm", PI, "--all-scenarios", "--full"],

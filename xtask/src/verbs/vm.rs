@@ -53,6 +53,9 @@ pub struct VmVerb {
     /// Try the boot script of the image on the real U-Boot, in many cases.
     #[arg(long, conflicts_with_all = ["scenario", "all_scenarios"])]
     boot_cases: bool,
+    /// Kill QEMU between any two writes of the boot state, and start the card that is left.
+    #[arg(long, conflicts_with_all = ["scenario", "all_scenarios", "boot_cases"])]
+    boot_kills: bool,
 }
 
 impl VmVerb {
@@ -85,6 +88,11 @@ impl VmVerb {
         let emulator = Emulator::new(tools)?;
         ui::say(&format!("virtual machines run on {}", emulator.accelerator()));
         let work = repo.join("target").join("vm");
+        if self.boot_kills {
+            let count = vm::boot_cases::kills(&emulator, &image, own, &work.join(format!("{}-boot-kills", self.board)))?;
+            println!("{}: QEMU was killed {count} times at the boot state, and the right slot was started each time", self.board);
+            return Ok(());
+        }
         if self.boot_cases {
             let count = vm::boot_cases::run(&emulator, &image, own, &work.join(format!("{}-boot-cases", self.board)))?;
             println!("{count} cases of the boot script of {}: all as they should be", self.board);

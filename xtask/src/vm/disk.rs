@@ -196,6 +196,11 @@ impl Disk {
         Ok(bytes)
     }
 
+    /// Overwrites one sector of the disk.
+    pub fn put_sector(&self, number: u64, bytes: &[u8; SECTOR_BYTES]) -> Result<()> {
+        Ok(self.file.write_all_at(bytes, number * SECTOR_BYTES as u64)?)
+    }
+
     /// A partition's GUID.
     pub fn guid(&self, label: &str) -> Result<contract::guid::Guid> {
         Ok(self.partition(label)?.guid)

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use super::disk::{self, Disk};
 use super::emulator::Emulator;
 use super::hub::Hub;
-use super::machine::{DiskBus, Forward, MachinePlan, Model, PAGE_PORT, SSH_PORT};
+use super::machine::{DiskBus, Forward, MachinePlan, Model, Oddities, PAGE_PORT, SSH_PORT};
 use super::node::Node;
 
 /// Size of a node's disk unless said otherwise: what the cheapest sticks have.
@@ -220,6 +220,7 @@ fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result
         link_local,
         link_hub,
         forwards,
+        oddities: Oddities::default(),
     })
 }
 

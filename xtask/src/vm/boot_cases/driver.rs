@@ -45,7 +45,8 @@ pub fn prepare(disk: &Disk, cases: &[Case]) -> Result<()> {
         for (sector, bytes) in &case.sectors {
             put(&mut text, *sector, bytes);
         }
-        let _ = writeln!(text, "load mmc 0:1 {SCRIPT_ADDRESS:#x} {SCRIPT_FILE}\nsource {SCRIPT_ADDRESS:#x}");
+        let _ = writeln!(text, "load mmc 0:1 {SCRIPT_ADDRESS:#x} {SCRIPT_FILE}\n{}\nsource {SCRIPT_ADDRESS:#x}", case.before);
+        text.push_str("setenv devtype mmc\nsetenv devnum 0\nmmc dev 0\n");
         for (index, sector) in [Place::Record(0), Place::Record(1)].map(Place::sector).into_iter().enumerate() {
             let kept = state + KEPT_AT + 2 * number as u64 + index as u64;
             let _ = writeln!(text, "mmc read {SCRATCH:x} {:x} 1\nmmc write {SCRATCH:x} {kept:x} 1", state + sector);
@@ -59,8 +60,23 @@ pub fn prepare(disk: &Disk, cases: &[Case]) -> Result<()> {
         }
     }
     let _ = writeln!(text, "echo \"{DONE}\"");
-    disk.put("config", DRIVER.0, &uimage::script(&text, uimage::Processor::Arm64, "cases"))?;
-    disk.put("config", SECTORS.0, &sectors)?;
+    put_driver(disk, &text, &sectors)
+}
+
+/// Has U-Boot write these sectors, one after the other, say [`DONE`], and wait.
+pub fn prepare_writes(disk: &Disk, writes: &[(u64, [u8; RECORD_BYTES])]) -> Result<()> {
+    let mut text = format!("mmc dev 0\nload mmc 0:1 {:#x} {}\n", SECTORS.1, SECTORS.0);
+    for ((sector, _), address) in writes.iter().zip((SECTORS.1..).step_by(RECORD_BYTES)) {
+        let _ = writeln!(text, "mmc write {address:x} {sector:x} 1");
+    }
+    let _ = writeln!(text, "echo \"{DONE}\"");
+    put_driver(disk, &text, &writes.iter().flat_map(|(_, bytes)| *bytes).collect::<Vec<_>>())
+}
+
+/// Puts a script of ours and its sectors on the card, to be run in the stead of the shipped one.
+fn put_driver(disk: &Disk, text: &str, sectors: &[u8]) -> Result<()> {
+    disk.put("config", DRIVER.0, &uimage::script(text, uimage::Processor::Arm64, "cases"))?;
+    disk.put("config", SECTORS.0, sectors)?;
     let mut variables = environment::variables();
     for (name, value) in &mut variables {
         if *name == "bootcmd" {

@@ -42,8 +42,9 @@ pub fn prepare(disk: &Disk) -> Result<Words> {
     Ok(Words { from: disk.guid("config")?.to_string().to_lowercase(), trees: names })
 }
 
-/// All cases, for the card at `path`, which is as [`prepare`] left it.
-pub fn cases(path: &Path, words: &Words) -> Result<Vec<Case>> {
+/// All cases, for the card at `path`, which is as [`prepare`] left it; `own_tree` is the device tree of the machine that it is
+/// tried on.
+pub fn cases(path: &Path, words: &Words, own_tree: &str) -> Result<Vec<Case>> {
     let mut cases = vec![Case {
         name: "all is well".to_owned(),
         sectors: Vec::new(),
@@ -55,6 +56,7 @@ pub fn cases(path: &Path, words: &Words) -> Result<Vec<Case>> {
         ],
         never: vec!["no device tree".to_owned()],
         after: Some(State::SHIPPED),
+        ..Case::default()
     }];
     let mut all: Vec<(&str, &str)> = vec![(KERNEL_FILE, "kernel"), (INITRAMFS_FILE, "initramfs"), (COMMAND_LINE_FILE, "command-line")];
     all.extend(words.trees.iter().map(|tree| (tree.as_str(), "device-tree")));
@@ -70,8 +72,8 @@ pub fn cases(path: &Path, words: &Words) -> Result<Vec<Case>> {
     for (file, damage, why) in wanted {
         let sectors = difference(path, |disk| damage_file(disk, "boot-a", file, damage))?;
         // Of several trees, U-Boot takes this model's; whichever other is damaged does not matter.
-        let says = if why == "device-tree" {
-            vec!["cloudy: starting slot ".to_owned()]
+        let says = if why == "device-tree" && !file.ends_with(&format!("/{own_tree}")) {
+            vec!["cloudy: starting slot a: before".to_owned()]
         } else {
             vec![
                 format!("cloudy: slot a cannot be started: its {why} is missing or damaged"),
@@ -79,7 +81,7 @@ pub fn cases(path: &Path, words: &Words) -> Result<Vec<Case>> {
                 format!("cloudy.slot=b cloudy.skipped=a:{why}"),
             ]
         };
-        cases.push(Case { name: format!("{file} of slot a: {damage:?}"), sectors, says, never: Vec::new(), after: Some(State::SHIPPED) });
+        cases.push(Case { name: format!("{file} of slot a: {damage:?}"), sectors, says, after: Some(State::SHIPPED), ..Case::default() });
     }
     cases.extend(whole_slots(path)?);
     Ok(cases)
@@ -106,7 +108,7 @@ fn whole_slots(path: &Path) -> Result<Vec<Case>> {
     })?;
     let (_, counted) = on_trial.next_start();
     let skipped = |why: &str| vec![format!("cloudy: slot a cannot be started: its {why}"), format!("cloudy.slot=b cloudy.skipped=a:{why}")];
-    let case = |name: &str, sectors, says, after| Case { name: name.to_owned(), sectors, says, never: Vec::new(), after };
+    let case = |name: &str, sectors, says, after| Case { name: name.to_owned(), sectors, says, after, ..Case::default() };
     Ok(vec![
         case("every device tree of slot a is damaged", damaged_trees, skipped("device-tree"), Some(State::SHIPPED)),
         case(

@@ -24,6 +24,11 @@ impl Places {
     fn seen(&self) -> Seen {
         Seen::read(|place| Place::ALL.iter().position(|other| *other == place).map(|at| self.0[at]))
     }
+
+    /// As sectors of a disk: number, content.
+    fn sectors(&self, disk: &Disk) -> Result<Vec<(u64, Sector)>> {
+        Place::ALL.iter().zip(self.0).map(|(place, bytes)| Ok((disk.first_sector(place.label())? + place.sector(), bytes))).collect()
+    }
 }
 
 /// Sectors that are no records.
@@ -100,44 +105,68 @@ fn pairs() -> Result<Vec<(String, Sector, Sector)>> {
     Ok(pairs)
 }
 
-/// What a power cut leaves at every write of what node and script do with the records.
-fn cuts() -> Vec<(String, Places)> {
+/// Something that node or script do with the records: what lies there before, and the writes in order.
+pub struct Work {
+    /// What it is.
+    pub name: &'static str,
+    start: Places,
+    /// Each is synced before the next is begun.
+    pub writes: Vec<Write>,
+}
+
+impl Work {
+    /// What is on the card after the first `count` writes, as sectors of the disk.
+    pub fn sectors_after(&self, count: usize, disk: &Disk) -> Result<Vec<(u64, Sector)>> {
+        self.after(count).sectors(disk)
+    }
+
+    /// What the script must do then.
+    pub fn case_after(&self, count: usize, disk: &Disk) -> Result<Case> {
+        case(format!("{}: {count} of {} writes done", self.name, self.writes.len()), &self.after(count), disk)
+    }
+
+    fn after(&self, count: usize) -> Places {
+        self.writes.iter().take(count).fold(self.start, |places, write| places.put(write))
+    }
+}
+
+/// All that node and script ever do with the records.
+pub fn work() -> [Work; 5] {
     let none = [0; RECORD_BYTES];
-    let shipped = {
-        let empty = Places([none; 4]);
-        let all = empty.seen().confirm(Slot::A);
-        all.iter().fold(empty, |places, write| places.put(write))
-    };
-    let trial = |places: Places| {
-        let state = places.seen().state().with_trial(Slot::B, contract::state::TRIES);
-        places.seen().store(state).to_vec()
-    };
-    let on_trial = trial(shipped).iter().fold(shipped, |places, write| places.put(write));
-    let started = {
+    let done = |start: Places, writes: &[Write]| writes.iter().fold(start, |places, write| places.put(write));
+    let empty = Places([none; 4]);
+    let shipped = done(empty, &empty.seen().confirm(Slot::A));
+    let store = |places: Places, slot, tries| places.seen().store(places.seen().state().with_trial(slot, tries)).to_vec();
+    let put_on_trial = store(shipped, Slot::B, contract::state::TRIES);
+    let on_trial = done(shipped, &put_on_trial);
+    let started: Vec<Write> = {
         let seen = on_trial.seen();
         let (_, next) = seen.state().next_start();
-        next.map(|state| Write { place: seen.next(), bytes: state.encode() }).into_iter().collect::<Vec<_>>()
+        next.map(|state| Write { place: seen.next(), bytes: state.encode() }).into_iter().collect()
     };
-    let running = started.iter().fold(on_trial, |places, write| places.put(write));
-    let work: [(&str, Places, Vec<Write>); 5] = [
-        ("an update is put on trial", shipped, trial(shipped)),
-        ("the script counts a try", on_trial, started),
-        ("the new slot is confirmed", running, running.seen().confirm(Slot::B).to_vec()),
-        ("a failing slot is put on trial", shipped, shipped.seen().store(shipped.seen().state().with_trial(Slot::A, 1)).to_vec()),
-        ("both records are mended", Places([DAMAGED[1], DAMAGED[2], none, encode_mark(5)]), {
-            Places([DAMAGED[1], DAMAGED[2], none, encode_mark(5)]).seen().heal(Slot::B)
-        }),
-    ];
+    let running = done(on_trial, &started);
+    let damaged = Places([DAMAGED[1], DAMAGED[2], none, encode_mark(5)]);
+    let work = |name, start, writes| Work { name, start, writes };
+    [
+        work("an update is put on trial", shipped, put_on_trial),
+        work("the script counts a try", on_trial, started),
+        work("the new slot is confirmed", running, running.seen().confirm(Slot::B).to_vec()),
+        work("a failing slot is put on trial", shipped, store(shipped, Slot::A, 1)),
+        work("both records are mended", damaged, damaged.seen().heal(Slot::B)),
+    ]
+}
+
+/// What a power cut leaves at every write of it. That QEMU is killed there is [`super::kills`].
+fn cuts() -> Vec<(String, Places)> {
     let mut cuts = Vec::new();
-    for (name, start, writes) in work {
-        let mut places = start;
-        for (index, write) in writes.iter().enumerate() {
-            cuts.push((format!("{name}: cut before write {index}"), places));
+    for work in work() {
+        for (index, write) in work.writes.iter().enumerate() {
+            let before = work.after(index);
+            cuts.push((format!("{}: cut before write {index}", work.name), before));
             // A sector that was being written may be anything.
-            cuts.push((format!("{name}: cut within write {index}"), places.put(&Write { bytes: DAMAGED[2], ..*write })));
-            places = places.put(write);
+            cuts.push((format!("{}: cut within write {index}", work.name), before.put(&Write { bytes: DAMAGED[2], ..*write })));
         }
-        cuts.push((format!("{name}: done"), places));
+        cuts.push((format!("{}: done", work.name), work.after(work.writes.len())));
     }
     cuts
 }
@@ -150,12 +179,9 @@ fn case(name: String, places: &Places, disk: &Disk) -> Result<Case> {
         Some(Tries { left, .. }) => format!("cloudy: slot {slot}, on trial, {left:x} tries left (records"),
         None => format!("cloudy: slot {slot} (records"),
     };
-    let mut sectors = Vec::new();
-    for (place, bytes) in Place::ALL.iter().zip(places.0) {
-        sectors.push((disk.first_sector(place.label())? + place.sector(), bytes));
-    }
+    let sectors = places.sectors(disk)?;
     // The other slot is tried when the first can't be started; here neither has a kernel.
     let says = vec![said, format!("cloudy: starting slot {slot}: "), format!("cloudy: starting slot {}: ", slot.other())];
     let after = if seen.is_damaged() { None } else { Some(next.unwrap_or(before)) };
-    Ok(Case { name, sectors, says, never: Vec::new(), after })
+    Ok(Case { name, sectors, says, after, ..Case::default() })
 }

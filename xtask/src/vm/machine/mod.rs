@@ -114,6 +114,17 @@ pub struct MachinePlan {
     pub link_hub: u16,
     /// Loopback ports of the host that lead to ports of the node.
     pub forwards: Vec<Forward>,
+    /// What only the cases of a boot chain ask for.
+    pub oddities: Oddities,
+}
+
+/// How a machine differs from its like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// Its serial port is a socket too, at which can be typed ([`MachinePlan::typing`]). Only a Pi's.
+    pub typed_at: bool,
+    /// U-Boot finds its card under this number. Only a Pi's.
+    pub card_number: Option<u8>,
 }
 
 /// A loopback port that leads into a node.
@@ -129,6 +140,11 @@ impl MachinePlan {
     /// The serial console's log, in the lab's folder.
     pub fn serial_log(&self) -> String {
         format!("{}.serial.log", self.name)
+    }
+
+    /// The socket at which can be typed on the serial console, in the lab's folder.
+    pub fn typing(&self) -> String {
+        format!("{}.serial.socket", self.name)
     }
 
     /// The firmware's variables, in the lab's folder.
@@ -313,6 +329,7 @@ mod tests {
             link_local: 5001,
             link_hub: 5002,
             forwards: vec![Forward { host: 5003, node: PAGE_PORT }, Forward { host: 5004, node: SSH_PORT }],
+            oddities: Oddities::default(),
         }
     }
 

@@ -29,6 +29,8 @@ struct Facts {
     tree: &'static str,
     /// Whether the first serial port is the one that matters, or the second, or U-Boot speaks on one and Linux on the other.
     serial: [bool; 2],
+    /// The controller that QEMU has the card on.
+    card: &'static str,
     /// Nodes that are off in QEMU: path, `status`. In the tree that U-Boot gets, and by its script in the slot's.
     status: &'static [(&'static str, &'static str)],
     /// Nodes that Linux finds no device for: QEMU leaves them out of the tree that U-Boot gets.
@@ -44,6 +46,7 @@ impl Model {
             memory_mb: 1024,
             tree: "bcm2837-rpi-3-b.dtb",
             serial: [false, true],
+            card: "/soc/mmc@7e202000",
             status: &[],
             missing: &[],
             without: &[],
@@ -57,6 +60,7 @@ impl Model {
                 arch: Arch::Armhf,
                 tree: "bcm2836-rpi-2-b.dtb",
                 serial: [true, false],
+                card: "/soc/mmc@7e300000",
                 status: &[("/soc/mmc@7e202000", "disabled"), ("/soc/mmc@7e300000", "okay")],
                 ..plain
             }),
@@ -65,6 +69,7 @@ impl Model {
                 memory_mb: 2048,
                 tree: "bcm2711-rpi-4-b.dtb",
                 serial: [true, true],
+                card: "/soc/mmc@7e300000",
                 missing: &[
                     "/soc/interrupt-controller@7ef00100",
                     "/soc/clock@7ef00000",
@@ -76,6 +81,23 @@ impl Model {
                 ..plain
             }),
         }
+    }
+}
+
+impl Model {
+    /// The name of the device tree that the Pi's firmware would choose; none for a machine that is no Pi.
+    pub fn device_tree(self) -> Option<&'static str> {
+        self.facts().map(|facts| facts.tree)
+    }
+
+    /// How the device tree that boots in QEMU differs from the stock one of that model, in words.
+    pub fn changes_in_words(self) -> String {
+        let Some(facts) = self.facts() else { return "QEMU's own firmware describes the machine".to_owned() };
+        let changes = changes(&facts);
+        if changes.is_empty() {
+            return format!("boots with its stock device tree {}", facts.tree);
+        }
+        format!("boots with {} changes to its stock device tree {}: {}", changes.len(), facts.tree, changes.join("; "))
     }
 }
 
@@ -107,16 +129,21 @@ pub fn firmware(plan: &MachinePlan, files: &[(String, Vec<u8>)]) -> Result<Optio
     if plan.memory_mb < facts.memory_mb {
         words.push(format!("mem={}M", plan.memory_mb));
     }
-    let tree = handed_tree(file(facts.tree)?, &facts, &words.join(" ")).with_context(|| format!("in `{}`", facts.tree))?;
+    let tree = handed_tree(file(facts.tree)?, &facts, &words.join(" "), plan.oddities.card_number)
+        .with_context(|| format!("in `{}`", facts.tree))?;
     Ok(Some(Firmware { program, tree }))
 }
 
-fn handed_tree(blob: &[u8], facts: &Facts, words: &str) -> Result<Vec<u8>> {
+fn handed_tree(blob: &[u8], facts: &Facts, words: &str, card_number: Option<u8>) -> Result<Vec<u8>> {
     let fdt = Fdt::new(blob).map_err(|error| anyhow::anyhow!("it is no device tree: {error}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
     for (path, status) in facts.status {
         let node = tree.find_node_mut(path).with_context(|| format!("it has no node {path}"))?;
         set(node, "status", status)?;
+    }
+    if let Some(number) = card_number {
+        let aliases = tree.find_node_mut("/aliases").context("it has no node /aliases")?;
+        set(aliases, &format!("mmc{number}"), facts.card)?;
     }
     let chosen = tree.find_node_mut("/chosen").context("it has no node /chosen")?;
     set(chosen, EMULATOR_FIXES, &fixes(facts))?;
@@ -124,14 +151,19 @@ fn handed_tree(blob: &[u8], facts: &Facts, words: &str) -> Result<Vec<u8>> {
     Ok(tree.to_dtb())
 }
 
-/// The same changes as U-Boot's commands.
+/// The changes as U-Boot's commands, which its script gives once it has the slot's tree.
 fn fixes(facts: &Facts) -> String {
-    let mut commands: Vec<String> = facts.status.iter().map(|(path, status)| format!("fdt set {path} status {status}")).collect();
-    commands.extend(facts.missing.iter().map(|path| format!("fdt set {path} status disabled")));
-    commands.extend(facts.without.iter().map(|(path, name)| format!("fdt rm {path} {name}")));
+    let mut commands = changes(facts);
     // Never empty: that there is something says that this is an emulator.
     commands.push("true".to_owned());
     commands.join("; ")
+}
+
+fn changes(facts: &Facts) -> Vec<String> {
+    let mut commands: Vec<String> = facts.status.iter().map(|(path, status)| format!("fdt set {path} status {status}")).collect();
+    commands.extend(facts.missing.iter().map(|path| format!("fdt set {path} status disabled")));
+    commands.extend(facts.without.iter().map(|(path, name)| format!("fdt rm {path} {name}")));
+    commands
 }
 
 fn set(node: &mut DeviceTreeNode, name: &str, text: &str) -> Result<()> {
@@ -161,8 +193,12 @@ pub fn arguments(plan: &MachinePlan) -> Option<Vec<String>> {
     way_in(plan, &mut add);
     add("-device", format!("usb-net,netdev=host,mac={}", plan.mac("78")));
     for (index, used) in facts.serial.iter().enumerate() {
-        if *used {
-            add("-chardev", format!("file,id=serial{index},append=on,path={LAB_INSIDE}/{}", plan.serial_log()));
+        let log = format!("{LAB_INSIDE}/{}", plan.serial_log());
+        if *used && plan.oddities.typed_at {
+            let socket = format!("path={LAB_INSIDE}/{},server=on,wait=off", plan.typing());
+            add("-chardev", format!("socket,id=serial{index},{socket},logfile={log},logappend=on"));
+        } else if *used {
+            add("-chardev", format!("file,id=serial{index},append=on,path={log}"));
         }
         add("-serial", if *used { format!("chardev:serial{index}") } else { "null".to_owned() });
     }
@@ -172,6 +208,7 @@ pub fn arguments(plan: &MachinePlan) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Oddities;
     use super::super::tests::plan;
     use super::*;
     use expect_test::expect;
@@ -207,12 +244,25 @@ mod tests {
         assert!(shown(Model::Raspi2b).starts_with("qemu-system-arm\n"));
         assert!(shown(Model::Raspi4b).contains("-m 2048M"));
         assert!(arguments(&plan()).is_none());
+        let typed = MachinePlan { oddities: Oddities { typed_at: true, ..Oddities::default() }, ..pi(Model::Raspi3b) };
+        let typed = arguments(&typed).unwrap().join(" ");
+        let socket = "path=/lab/two.serial.socket,server=on,wait=off,logfile=/lab/two.serial.log,logappend=on";
+        assert!(typed.contains(&format!("-serial null -chardev socket,id=serial1,{socket} -serial chardev:serial1")), "{typed}");
+    }
+
+    #[test]
+    fn how_far_each_machine_is_from_its_stock_device_tree_is_said() {
+        assert_eq!(Model::Raspi3b.changes_in_words(), "boots with its stock device tree bcm2837-rpi-3-b.dtb");
+        assert!(
+            Model::Raspi2b.changes_in_words().starts_with("boots with 2 changes to its stock device tree bcm2836-rpi-2-b.dtb: fdt set ")
+        );
+        assert_eq!(Model::Virt.changes_in_words(), "QEMU's own firmware describes the machine");
     }
 
     /// A tree with the nodes that are changed.
     fn tree(facts: &Facts) -> Vec<u8> {
         let mut tree = DeviceTree::new();
-        let paths = facts.status.iter().map(|(path, _)| *path).chain(["/chosen"]);
+        let paths = facts.status.iter().map(|(path, _)| *path).chain(["/chosen", "/aliases"]);
         for path in paths {
             let mut node = &mut tree.root;
             for name in path.trim_start_matches('/').split('/') {
@@ -238,6 +288,11 @@ mod tests {
             let text = format!("{:?}", read.find_node("/chosen").unwrap());
             assert!(text.contains(EMULATOR_FIXES) && text.contains(EMULATOR_WORDS), "{text}");
             assert!(firmware(&plan, &files[..1]).is_err());
+            assert!(!format!("{:?}", read.find_node("/aliases").unwrap()).contains("mmc1"));
+            let plan = MachinePlan { oddities: Oddities { card_number: Some(1), ..Oddities::default() }, ..plan };
+            let made = firmware(&plan, &files).unwrap().unwrap();
+            let tree = DeviceTree::from_fdt(&Fdt::new(&made.tree).unwrap());
+            assert!(format!("{:?}", tree.find_node("/aliases").unwrap()).contains("mmc1"));
         }
         assert_eq!(fixes(&Model::Raspi3b.facts().unwrap()), "true");
         let four = fixes(&Model::Raspi4b.facts().unwrap());
