@@ -9,6 +9,7 @@ use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 
 use super::{Arch, LAB_INSIDE, MachinePlan, Model, disk_drive, link, qmp, way_in};
+use crate::boot::uboot::TREE_CONSOLE;
 use crate::boot::uboot::script::{EMULATOR_FIXES, EMULATOR_WORDS};
 use crate::boot::uboot::uimage::{Kind, Processor, wrap};
 
@@ -33,8 +34,10 @@ struct Facts {
     status: &'static [(&'static str, &'static str)],
     /// Nodes that Linux finds no device for: QEMU leaves them out of the tree that U-Boot gets.
     missing: &'static [&'static str],
-    /// Properties that lead Linux to something that is not there: path, name.
-    without: &'static [(&'static str, &'static str)],
+    /// Properties and nodes that lead Linux to something that is not there: path, or path and name.
+    without: &'static [&'static str],
+    /// The serial port that Linux speaks on, where that is not the one of the slot's tree: a word of the kernel's command line.
+    console: Option<&'static str>,
 }
 
 impl Model {
@@ -47,6 +50,7 @@ impl Model {
             status: &[],
             missing: &[],
             without: &[],
+            console: None,
         };
         match self {
             Self::Pc | Self::Virt => None,
@@ -72,7 +76,8 @@ impl Model {
                     "/soc/i2c@7ef09500",
                     "/scb/pcie@7d500000",
                 ],
-                without: &[("/soc/mmc@7e300000", "mmc-pwrseq")],
+                without: &["/soc/mmc@7e300000 mmc-pwrseq", "/soc/serial@7e201000/bluetooth"],
+                console: Some("console=ttyAMA0,115200"),
                 ..plain
             }),
         }
@@ -128,7 +133,8 @@ fn handed_tree(blob: &[u8], facts: &Facts, words: &str) -> Result<Vec<u8>> {
 fn fixes(facts: &Facts) -> String {
     let mut commands: Vec<String> = facts.status.iter().map(|(path, status)| format!("fdt set {path} status {status}")).collect();
     commands.extend(facts.missing.iter().map(|path| format!("fdt set {path} status disabled")));
-    commands.extend(facts.without.iter().map(|(path, name)| format!("fdt rm {path} {name}")));
+    commands.extend(facts.without.iter().map(|what| format!("fdt rm {what}")));
+    commands.extend(facts.console.iter().map(|word| format!("fdt set /chosen {TREE_CONSOLE} {word}")));
     // Never empty: that there is something says that this is an emulator.
     commands.push("true".to_owned());
     commands.join("; ")
