@@ -1,7 +1,8 @@
-//! `cargo xtask vm BOARD`: nodes in virtual machines, to look at or to run scenarios on.
+//! `cargo xtask vm BOARD…`: nodes in virtual machines, to look at or to run scenarios on.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -10,9 +11,11 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use super::plan::DEFAULT_FLAVOUR;
 use crate::board::Catalog;
 use crate::packages::cache::Cache;
+use crate::parallel;
 use crate::tools::{self, Tools};
 use crate::trees::Trees;
 use crate::ui;
+use crate::vm::scenario::Scenario;
 use crate::vm::{self, Emulator, Lab, NodeSpec, scenario};
 
 /// The name of the community that the nodes form.
@@ -21,8 +24,9 @@ const COMMUNITY: &str = "Virtual";
 /// Boots nodes from a board's image in virtual machines, joined by a private link, and waits for Ctrl-C.
 #[derive(Args)]
 pub struct VmVerb {
-    /// The board, as `cargo xtask boards` lists it.
-    board: String,
+    /// The board, as `cargo xtask boards` lists it; more than one to run scenarios of each.
+    #[arg(required = true, value_name = "BOARD")]
+    boards: Vec<String>,
     /// How many nodes.
     #[arg(long, default_value_t = 1)]
     nodes: u8,
@@ -50,9 +54,19 @@ pub struct VmVerb {
     /// Run the slower proofs too.
     #[arg(long, requires = "all_scenarios")]
     full: bool,
+    /// Run so many scenarios at a time.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    at_once: usize,
     /// Try the boot script of the image on the real U-Boot, in many cases.
     #[arg(long, conflicts_with_all = ["scenario", "all_scenarios"])]
     boot_cases: bool,
+}
+
+/// A scenario, and the board that it is run for.
+struct Job {
+    board: String,
+    image: PathBuf,
+    scenario: Scenario,
 }
 
 impl VmVerb {
@@ -60,23 +74,14 @@ impl VmVerb {
     pub fn run(self) -> Result<()> {
         let repo = super::root()?;
         let catalog = Trees::of(&repo).catalog()?;
-        let paths = if self.all_scenarios { scenario::list(&repo)? } else { self.scenario_paths(&repo) };
         // All are read, and all images are there, before one is run.
-        let mut scenarios = paths.iter().map(|path| scenario::read(path)).collect::<Result<Vec<_>>>()?;
-        if self.all_scenarios {
-            scenarios.retain(|scenario| (self.full || !scenario.full) && scenario.boards.contains(&self.board));
-        }
-        let mut boards = BTreeSet::from([self.board.clone()]);
-        for (spec, _) in scenarios.iter_mut().flat_map(|scenario| &mut scenario.nodes) {
-            let board = spec.board.clone().unwrap_or_else(|| self.board.clone());
-            (spec.image, spec.model) = (Some(self.image(&repo, &board)?), model(&catalog, &board)?);
-            boards.insert(board);
-        }
-        let (image, own) = (self.image(&repo, &self.board)?, model(&catalog, &self.board)?);
+        let jobs = self.jobs(&repo, &catalog)?;
+        let others = jobs.iter().flat_map(|job| &job.scenario.nodes).filter_map(|(spec, _)| spec.board.as_ref());
+        let boards: BTreeSet<&String> = self.boards.iter().chain(others).collect();
         let cache = Cache::open()?;
         let mut tools = Tools::prepare(&repo, tools::LOCK, &cache, None)?;
         let mut layers = BTreeSet::new();
-        for board in &boards {
+        for board in boards {
             layers.extend(tools::machine_layer(catalog.board(board)?.arch));
         }
         for layer in layers {
@@ -85,36 +90,67 @@ impl VmVerb {
         let emulator = Emulator::new(tools)?;
         ui::say(&format!("virtual machines run on {}", emulator.accelerator()));
         let work = repo.join("target").join("vm");
+        if !self.scenario.is_empty() || self.all_scenarios {
+            return self.run_all(&emulator, &repo, &work, &jobs);
+        }
+        let [board] = self.boards.as_slice() else { bail!("name one board; more than one are for --scenario and --all-scenarios") };
+        let (image, own) = (self.image(&repo, board)?, model(&catalog, board)?);
         if self.boot_cases {
-            let count = vm::boot_cases::run(&emulator, &image, own, &work.join(format!("{}-boot-cases", self.board)))?;
-            println!("{count} cases of the boot script of {}: all as they should be", self.board);
-            println!("\nNext: cargo xtask vm {} --all-scenarios", self.board);
+            let count = vm::boot_cases::run(&emulator, &image, own, &work.join(format!("{board}-boot-cases")))?;
+            println!("{count} cases of the boot script of {board}: all as they should be");
+            println!("\nNext: cargo xtask vm {board} --all-scenarios");
             return Ok(());
         }
-        if self.scenario.is_empty() && !self.all_scenarios {
-            return self.show(&emulator, &image, own, &work.join("nodes"));
-        }
-        let mut failed = Vec::new();
-        for scenario in scenarios {
-            match scenario::run(&emulator, &repo, &image, &work.join(format!("{}-{}", self.board, scenario.name)), &scenario) {
-                Ok(outcome) => println!("ok      {:5.0} s  {}", outcome.seconds, outcome.name),
-                Err(error) => {
-                    println!("FAILED           {}: {error:#}", scenario.name);
-                    failed.push(scenario.name);
+        self.show(&emulator, board, &image, own, &work.join("nodes"))
+    }
+
+    /// The scenarios of each board in turn, their nodes' images found.
+    fn jobs(&self, repo: &Path, catalog: &Catalog) -> Result<Vec<Job>> {
+        let paths = if self.all_scenarios { scenario::list(repo)? } else { self.scenario_paths(repo) };
+        let mut jobs = Vec::new();
+        for board in &self.boards {
+            ensure!(self.image.is_none() || self.boards.len() == 1, "--image is one board's; name one");
+            for path in &paths {
+                let mut scenario = scenario::read(path)?;
+                if self.all_scenarios && !((self.full || !scenario.full) && scenario.boards.contains(board)) {
+                    continue;
                 }
+                for (spec, _) in &mut scenario.nodes {
+                    let own = spec.board.as_ref().unwrap_or(board);
+                    (spec.image, spec.model) = (Some(self.image(repo, own)?), model(catalog, own)?);
+                }
+                jobs.push(Job { board: board.clone(), image: self.image(repo, board)?, scenario });
             }
         }
+        Ok(jobs)
+    }
+
+    fn run_all(&self, emulator: &Emulator, repo: &Path, work: &Path, jobs: &[Job]) -> Result<()> {
+        let failed = Mutex::new(Vec::new());
+        parallel::for_each(jobs, self.at_once, |job| {
+            let (board, name) = (&job.board, &job.scenario.name);
+            let told_as = if self.at_once > 1 { format!("{board} {name}: ") } else { String::new() };
+            match scenario::run(emulator, repo, &job.image, &work.join(format!("{board}-{name}")), &job.scenario, &told_as) {
+                Ok(outcome) => println!("ok      {:5.0} s  {board} {}", outcome.seconds, outcome.name),
+                Err(error) => {
+                    println!("FAILED           {board} {name}: {error:#}");
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{board} --scenario {name}"));
+                }
+            }
+            Ok(())
+        })?;
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !failed.is_empty() {
-            bail!("failed: {}; again: cargo xtask vm {} --scenario {}", failed.join(", "), self.board, failed[0]);
+            bail!("{} failed; again: cargo xtask vm {}", failed.len(), failed.join("; cargo xtask vm "));
         }
-        println!("\nNext: cargo xtask vm {} --nodes 2", self.board);
+        println!("\nNext: cargo xtask vm {} --nodes 2", self.boards.first().map_or("BOARD", String::as_str));
         Ok(())
     }
 
     /// A board's newest image, or the one that was named for the board that was asked for.
     fn image(&self, repo: &Path, board: &str) -> Result<PathBuf> {
         let image = match &self.image {
-            Some(path) if board == self.board => path.clone(),
+            Some(path) if self.boards.iter().any(|own| own == board) => path.clone(),
             _ => repo.join("out").join(format!("cloudy-{board}-{}.img", self.flavour)),
         };
         ensure!(image.is_file(), "there is no image `{}`: build it with `cargo xtask image {board}`", image.display());
@@ -130,7 +166,7 @@ impl VmVerb {
     }
 
     /// Boots the nodes and waits until the user has seen enough.
-    fn show(&self, emulator: &Emulator, image: &Path, model: vm::Model, folder: &Path) -> Result<()> {
+    fn show(&self, emulator: &Emulator, board: &str, image: &Path, model: vm::Model, folder: &Path) -> Result<()> {
         // Held back from here on, also from QEMU, so that Ctrl-C ends all in order.
         let mut ends = SigSet::empty();
         ends.add(Signal::SIGINT);
@@ -167,7 +203,7 @@ impl VmVerb {
         }
         lab.remove_disks();
         println!("\nThe nodes are off; their logs stay in {}", folder.display());
-        println!("Next: cargo xtask vm {} --scenario two-nodes", self.board);
+        println!("Next: cargo xtask vm {board} --scenario two-nodes");
         Ok(())
     }
 }

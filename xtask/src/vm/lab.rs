@@ -1,9 +1,10 @@
 //! A lab: some nodes from one image, on one private link, with their disks and logs in one folder.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 
@@ -204,14 +205,30 @@ fn disk_name(node: &str, number: usize) -> String {
     if number == 1 { format!("{node}.img") } else { format!("{node}.{number}.img") }
 }
 
+/// Ports that a lab of this program was given: another one that is made beside it gets others.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
 /// Loopback ports that are free now: QEMU, which can't be handed an open one through the sandbox, takes them a
 /// moment later.
 fn free_udp_ports(count: usize) -> Result<Vec<u16>> {
-    let sockets: Vec<_> = (0..count).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
-    Ok(sockets.iter().map(|socket| socket.local_addr().map(|at| at.port())).collect::<std::io::Result<_>>()?)
+    free_ports(count, || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)), UdpSocket::local_addr)
 }
 
 fn free_tcp_ports(count: usize) -> Result<Vec<u16>> {
-    let sockets: Vec<_> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
-    Ok(sockets.iter().map(|socket| socket.local_addr().map(|at| at.port())).collect::<std::io::Result<_>>()?)
+    free_ports(count, || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)), TcpListener::local_addr)
+}
+
+fn free_ports<S>(count: usize, bind: impl Fn() -> io::Result<S>, address: impl Fn(&S) -> io::Result<SocketAddr>) -> Result<Vec<u16>> {
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut held, mut ports) = (Vec::new(), Vec::new());
+    // Sockets are held until enough are found, so that no port comes twice.
+    while ports.len() < count {
+        let socket = bind().context("no loopback port is free")?;
+        let port = address(&socket)?.port();
+        held.push(socket);
+        if given.insert(port) {
+            ports.push(port);
+        }
+    }
+    Ok(ports)
 }

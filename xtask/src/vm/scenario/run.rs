@@ -34,13 +34,14 @@ pub struct Outcome {
 }
 
 /// Runs one scenario with nodes from `image`; disks and logs lie in `folder`, which is emptied. `repo` is where inputs
-/// of commands are.
+/// of commands are. Each line that it says begins with `told_as`, so that scenarios that run beside each other are told apart.
 ///
 /// # Errors
 /// When a step does not come true: with the step, and the tails of all serial logs on stderr.
-pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenario: &Scenario) -> Result<Outcome> {
+pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenario: &Scenario, told_as: &str) -> Result<Outcome> {
     let begun = Instant::now();
-    ui::say(&format!("» scenario {}: {}", scenario.name, scenario.title));
+    let say = |line: &str| ui::say(&format!("{told_as}{line}"));
+    say(&format!("» scenario {}: {}", scenario.name, scenario.title));
     prepare_folder(folder)?;
     let key = visit::make_key(emulator, folder)?;
     let people = People::new(&key, scenario.community.as_deref())?;
@@ -50,12 +51,12 @@ pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenar
         .map(|(spec, _)| NodeSpec { cloudy_toml: spec.cloudy_toml.as_deref().map(|text| people.fill(text)), ..spec.clone() })
         .collect();
     let lab = Lab::new(emulator, image, folder, &specs)?;
-    let mut stage = Stage { emulator, repo, lab, people, saved: BTreeMap::new(), begun };
+    let mut stage = Stage { emulator, repo, lab, people, saved: BTreeMap::new(), begun, told_as };
     let result = stage.play(scenario);
     if let Err(error) = &result {
         stage.show_tails();
-        ui::say(&format!("  failed: {error:#}"));
-        ui::say(&format!("  all logs: {}", folder.display()));
+        say(&format!("  failed: {error:#}"));
+        say(&format!("  all logs: {}", folder.display()));
     }
     for node in &mut stage.lab.nodes {
         node.kill()?;
@@ -63,7 +64,7 @@ pub fn run(emulator: &Emulator, repo: &Path, image: &Path, folder: &Path, scenar
     stage.lab.remove_disks();
     result.with_context(|| format!("scenario {} failed", scenario.name))?;
     let seconds = begun.elapsed().as_secs_f64();
-    ui::say(&format!("  scenario {}: {seconds:.0} s", scenario.name));
+    say(&format!("  scenario {}: {seconds:.0} s", scenario.name));
     Ok(Outcome { name: scenario.name.clone(), seconds })
 }
 
@@ -75,9 +76,14 @@ struct Stage<'a> {
     /// What commands printed, by the name under which it was kept.
     saved: BTreeMap<String, String>,
     begun: Instant,
+    told_as: &'a str,
 }
 
 impl Stage<'_> {
+    fn say(&self, line: &str) {
+        ui::say(&format!("{}{line}", self.told_as));
+    }
+
     fn play(&mut self, scenario: &Scenario) -> Result<()> {
         for (spec, start) in &scenario.nodes {
             if *start {
@@ -86,7 +92,7 @@ impl Stage<'_> {
         }
         for (number, step) in (1..).zip(&scenario.steps) {
             self.step(step).with_context(|| format!("step {number} ({})", step.shown()))?;
-            ui::say(&format!("  {:6.1} s  {}", self.begun.elapsed().as_secs_f64(), step.shown()));
+            self.say(&format!("  {:6.1} s  {}", self.begun.elapsed().as_secs_f64(), step.shown()));
         }
         Ok(())
     }
@@ -169,7 +175,7 @@ impl Stage<'_> {
             let (_, node) = self.lab.node(&step.node)?;
             let lost = node.cut_power()?;
             let last = node.said().lines().last().unwrap_or_default().trim().to_owned();
-            ui::say(&format!("            cut {milliseconds} ms later, {} of {} writes lost, after `{last}`", lost.lost, lost.writes));
+            self.say(&format!("            cut {milliseconds} ms later, {} of {} writes lost, after `{last}`", lost.lost, lost.writes));
         }
         Ok(())
     }
@@ -251,12 +257,12 @@ impl Stage<'_> {
 
     fn show_tails(&self) {
         for node in &self.lab.nodes {
-            ui::say(&format!("  the last that {} said:", node.plan.name));
+            self.say(&format!("  the last that {} said:", node.plan.name));
             let said = node.said();
             // systemd's animation of what it waits for would fill it all.
             let lines: Vec<_> = said.lines().filter(|line| !line.contains(" running (")).collect();
             for line in lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)) {
-                ui::say(&format!("    {line}"));
+                self.say(&format!("    {line}"));
             }
         }
     }
