@@ -1,28 +1,34 @@
-//! Whether this host would run another processor's programs (binfmt_misc): a build needs no such thing, and can be told to prove it.
+//! Whether another processor's programs would run in a build (binfmt_misc): none needs that. In a user namespace a sandbox has a list of
+//! handlers of its own, which is empty; where it has none, the host's counts.
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use super::{Sandbox, inner};
 use crate::board::Arch;
 
-/// Where the kernel lists its handlers; empty or absent where binfmt_misc is not mounted.
-const LIST: &str = "/proc/sys/fs/binfmt_misc";
 /// Where `e_machine` stands in an ELF file, in hexadecimal digits of the file's start.
 const MACHINE_DIGITS: std::ops::Range<usize> = 36..40;
 
-/// Refuses where a handler could run a target's programs, so that what is built afterwards was built without.
+/// Refuses where a handler could run a target's programs in `sandbox`, so that what is built afterwards was built without.
 ///
 /// # Errors
 /// The handlers' names, and how they are taken away.
-pub fn refuse_emulation() -> Result<()> {
-    let found = handlers(Path::new(LIST));
+pub fn refuse_emulation(sandbox: &Sandbox) -> Result<()> {
+    let list = Path::new("/").join(inner::HANDLERS);
+    let own = list.join("status");
+    if sandbox.command(["test", "-e", &own.to_string_lossy()]).run().is_ok() {
+        return Ok(());
+    }
+    let found = handlers(&list);
     if found.is_empty() {
         return Ok(());
     }
     bail!(
-        "this host runs other processors' programs ({}), so that a build here would prove nothing; take the handlers away as root: echo -1 > {LIST}/NAME",
-        found.join(", ")
+        "this host runs other processors' programs ({}), so that a build here would prove nothing; take the handlers away as root: echo -1 > {}/NAME",
+        found.join(", "),
+        list.display()
     )
 }
 

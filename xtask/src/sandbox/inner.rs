@@ -22,6 +22,9 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Devices that are shown when the host has them and the caller may use them.
 const OPTIONAL_DEVICES: [&str; 1] = ["kvm"];
 
+/// Where the kernel lists what runs other processors' programs, below the root.
+pub(super) const HANDLERS: &str = "proc/sys/fs/binfmt_misc";
+
 const NONE: Option<&str> = None;
 
 /// Becomes PID 1 of the sandbox that `json` describes; returns the command's status.
@@ -73,6 +76,10 @@ fn mount_api(root: &Path) -> Result<()> {
     }
     mount(Some("proc"), &root.join("proc"), Some("proc"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC, NONE)
         .context("failed to mount /proc in the sandbox")?;
+    if !is_initial_user_namespace() {
+        // From Linux 6.7 on a user namespace may have a list of its own of what runs other processors' programs: an empty one.
+        let _ = mount(Some("binfmt_misc"), &root.join(HANDLERS), Some("binfmt_misc"), MsFlags::empty(), NONE);
+    }
     let dev = root.join("dev");
     mount(Some("tmpfs"), &dev, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=755")).context("failed to mount /dev in the sandbox")?;
     for name in DEVICES {

@@ -29,7 +29,7 @@ pub struct ImageVerb {
     /// Build what is shipped: small, with .xz and SHA256SUMS.
     #[arg(long)]
     release: bool,
-    /// Refuse where the host would run other processors' programs (binfmt_misc): to prove that a build needs no emulation.
+    /// Refuse where other processors' programs would run in the build (binfmt_misc): to prove that it needs no emulation.
     #[arg(long)]
     without_emulation: bool,
     /// Print one JSON object at the end.
@@ -43,33 +43,14 @@ pub struct ImageVerb {
 impl ImageVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
-        if self.without_emulation {
-            sandbox::refuse_emulation()?;
-        }
         let profile = if self.release { Profile::Release } else { Profile::Dev };
         let repo = super::root()?;
         let plan = super::plan::make(&repo, &self.board, &self.flavour, profile)?;
         let shop = Workshop::open(repo, self.deb_mirror.clone())?;
-        let out = shop.repo.join(OUT);
-        std::fs::create_dir_all(&out).with_context(|| format!("failed to make `{}`", out.display()))?;
-        let work = Aside::begin(&out)?;
-
-        let full = |folder: &Path, mend| {
-            let folder = folder.to_owned();
-            move |error| full_disk::explain(error, &folder, mend)
-        };
-        let of_cache = full(shop.cache.root(), full_disk::OF_CACHE);
-        let of_images = full(&out, full_disk::OF_IMAGES);
-        let devices = stages::drivers(&shop, &plan)?;
-        let packages = stages::packages(&shop, &plan)?;
-        let programs = stages::programs(&shop, &plan).map_err(full(&shop.repo, full_disk::OF_CHECKOUT))?;
-        let delta = stages::delta(&shop, &plan).map_err(&of_cache)?;
-        let whole = stages::whole_tree(&shop, &plan, &packages, &delta)?;
-        let root = stages::root(&shop, &plan, &whole, &programs, devices).map_err(&of_cache)?;
-
-        let partitions = stages::partitions(&shop, &plan, &whole, &root, &programs, work.path()).map_err(&of_images)?;
-        let image = stages::image(&plan, partitions, &out, self.release || self.json)?;
-        let packed = self.release.then(|| release::make(&shop, &plan, &image, work.path())).transpose().map_err(&of_images)?;
+        if self.without_emulation {
+            sandbox::refuse_emulation(&shop.tools.sandbox())?;
+        }
+        let (image, packed) = build(&shop, &plan, &shop.repo.join(OUT), self.release || self.json)?;
         self.report(&plan, &image, packed.as_ref())
     }
 
@@ -97,4 +78,28 @@ impl ImageVerb {
         println!("      or try it: cargo xtask vm {} --nodes 2", self.board);
         Ok(())
     }
+}
+
+/// Builds a plan's image in `out`, and its download where the plan has one; `summed` says whether checksums are taken.
+pub fn build(shop: &Workshop, plan: &Plan, out: &Path, summed: bool) -> Result<(Image, Option<Download>)> {
+    std::fs::create_dir_all(out).with_context(|| format!("failed to make `{}`", out.display()))?;
+    let work = Aside::begin(out)?;
+
+    let full = |folder: &Path, mend| {
+        let folder = folder.to_owned();
+        move |error| full_disk::explain(error, &folder, mend)
+    };
+    let of_cache = full(shop.cache.root(), full_disk::OF_CACHE);
+    let of_images = full(out, full_disk::OF_IMAGES);
+    let devices = stages::drivers(shop, plan)?;
+    let packages = stages::packages(shop, plan)?;
+    let programs = stages::programs(shop, plan).map_err(full(&shop.repo, full_disk::OF_CHECKOUT))?;
+    let delta = stages::delta(shop, plan).map_err(&of_cache)?;
+    let whole = stages::whole_tree(shop, plan, &packages, &delta)?;
+    let root = stages::root(shop, plan, &whole, &programs, devices).map_err(&of_cache)?;
+
+    let partitions = stages::partitions(shop, plan, &whole, &root, &programs, work.path()).map_err(&of_images)?;
+    let image = stages::image(plan, partitions, out, summed)?;
+    let packed = plan.xz_preset.is_some().then(|| release::make(shop, plan, &image, work.path())).transpose().map_err(&of_images)?;
+    Ok((image, packed))
 }
