@@ -4,6 +4,7 @@ mod archive;
 mod arm;
 mod boot;
 mod double;
+mod downloads;
 mod emulated;
 mod image;
 mod whole;
@@ -27,6 +28,7 @@ enum What {
     Arm(arm::Arm),
     Boot(boot::Boot),
     Double(double::Double),
+    Downloads(downloads::Downloads),
     Image(image::Image),
     Whole(whole::Whole),
 }
@@ -38,6 +40,7 @@ impl BenchVerb {
             What::Arm(arm) => arm.run(),
             What::Boot(boot) => boot.run(),
             What::Double(double) => double.run(),
+            What::Downloads(downloads) => downloads.run(),
             What::Image(image) => image.run(),
             What::Whole(whole) => whole.run(),
         }

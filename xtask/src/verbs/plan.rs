@@ -52,6 +52,15 @@ pub fn make(root: &Path, board: &str, flavour: &str, profile: Profile) -> Result
 
 /// The same, with the hashes of the files that are inputs changed by `change`: as if those files were others.
 pub fn make_with(root: &Path, board: &str, flavour: &str, profile: Profile, change: impl FnOnce(&mut Inputs)) -> Result<Plan> {
+    let plan = to_look_at(root, board, flavour, profile, change)?;
+    if profile == Profile::Release {
+        plan.releasable()?;
+    }
+    Ok(plan)
+}
+
+/// The same for what is only measured: a plan of a release may be one that must not be shipped.
+pub fn to_look_at(root: &Path, board: &str, flavour: &str, profile: Profile, change: impl FnOnce(&mut Inputs)) -> Result<Plan> {
     let trees = Trees::of(root);
     let catalog = trees.catalog()?;
     let board = catalog.board(board)?;
@@ -63,9 +72,5 @@ pub fn make_with(root: &Path, board: &str, flavour: &str, profile: Profile, chan
     let twin = if board.arch == Arch::Amd64 { target.clone() } else { read(Arch::Amd64)? };
     let mut inputs = inputs::hash(&trees, board)?;
     change(&mut inputs);
-    let plan = Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))?;
-    if profile == Profile::Release {
-        plan.releasable()?;
-    }
-    Ok(plan)
+    Plan::make(board, flavour, &target, &twin, profile, inputs).with_context(|| format!("cannot plan {}", board.name))
 }

@@ -71,32 +71,50 @@ const PARTS: &[Part] = &[
         command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--ignored", "--skip", DISTURBED],
         slow: true,
     },
-    Part { name: "vm-full", what: "every scenario", command: &["xtask", "vm", BOARD, "--all-scenarios", "--full"], slow: true },
-    Part { name: "image-pi", what: "a Pi's image", command: &["xtask", "image", PI], slow: true },
+    // The three boards share what is compiled, which takes longest.
+    Part {
+        name: "image-pi",
+        what: "a Pi's image, with nothing that could run its programs",
+        command: &["xtask", "image", PI, "--without-emulation"],
+        slow: true,
+    },
     Part {
         name: "u-boot",
         what: "its boot script on the real U-Boot, in many cases",
         command: &["xtask", "vm", PI, "--boot-cases"],
         slow: true,
     },
-    Part {
-        name: "vm-pi-full",
-        what: "every scenario on emulated Pis",
-        command: &["xtask", "vm", PI, "--all-scenarios", "--full"],
-        slow: true,
-    },
-    Part { name: "image-rpi2", what: "the image of a 32-bit Pi", command: &["xtask", "image", "rpi2"], slow: true },
-    Part { name: "vm-rpi2", what: "it joins another node", command: &["xtask", "vm", "rpi2", "--all-scenarios"], slow: true },
     Part { name: "image-rpi4", what: "the image of a Pi 4", command: &["xtask", "image", "rpi4"], slow: true },
-    Part { name: "vm-rpi4", what: "it joins another node", command: &["xtask", "vm", "rpi4", "--all-scenarios"], slow: true },
     Part {
         name: "image-arm64",
         what: "the image of 64-bit ARM machines with UEFI",
         command: &["xtask", "image", "arm64-uefi"],
         slow: true,
     },
-    Part { name: "vm-arm64", what: "it joins another node", command: &["xtask", "vm", "arm64-uefi", "--all-scenarios"], slow: true },
-    Part { name: "double", what: "the same image built twice, far apart", command: &["xtask", "bench", "double", BOARD], slow: true },
+    Part {
+        name: "vm-arm",
+        what: "each of them joins another node",
+        command: &["xtask", "vm", PI, "rpi4", "arm64-uefi", "--all-scenarios", "--at-once", "2"],
+        slow: true,
+    },
+    Part { name: "image-rpi2", what: "the image of a 32-bit Pi", command: &["xtask", "image", "rpi2"], slow: true },
+    Part { name: "u-boot-32", what: "its boot script on the real U-Boot", command: &["xtask", "vm", "rpi2", "--boot-cases"], slow: true },
+    Part { name: "image-rpi5", what: "the image of a Pi 5, which QEMU lacks", command: &["xtask", "image", "rpi5"], slow: true },
+    Part {
+        name: "vm-full",
+        what: "the slower scenarios too, and the 32-bit Pi",
+        command: &["xtask", "vm", BOARD, PI, "rpi2", "--all-scenarios", "--full", "--at-once", "2"],
+        slow: true,
+    },
+    Part { name: "downloads", what: "the size of what is downloaded", command: &["xtask", "bench", "downloads"], slow: true },
+    Part { name: "twin-arm64", what: "configured as an ARM processor would", command: &["xtask", "verify-twin", PI], slow: true },
+    Part { name: "twin-armhf", what: "the same in 32 bit", command: &["xtask", "verify-twin", "rpi2"], slow: true },
+    Part {
+        name: "double",
+        what: "each board's image built twice, far apart",
+        command: &["xtask", "bench", "double", BOARD, PI, "rpi2", "rpi4", "rpi5", "arm64-uefi"],
+        slow: true,
+    },
 ];
 
 impl TestVerb {
@@ -127,7 +145,7 @@ impl TestVerb {
         }
         println!();
         for (part, ok, seconds) in &results {
-            println!("{:9} {:7} {seconds:5} s  {}", part.name, if *ok { "passed" } else { "FAILED" }, part.what);
+            println!("{:12} {:7} {seconds:5} s  {}", part.name, if *ok { "passed" } else { "FAILED" }, part.what);
         }
         let failed = results.iter().filter(|(_, ok, _)| !ok).count();
         let seconds: u64 = results.iter().map(|(_, _, seconds)| seconds).sum();

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use serde::Deserialize;
 use xshell::{Shell, cmd};
@@ -23,12 +23,12 @@ const FAKETIME: &str = "usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// What of the checkout is copied: all that a build reads.
 const SOURCES: [&str; 8] = ["Cargo.toml", "Cargo.lock", "clippy.toml", "firmware", "xtask", "images", "board-configs", "overlay"];
 
-/// Builds an image twice under different circumstances and compares.
+/// Builds images twice under different circumstances and compares.
 #[derive(Args)]
 pub struct Double {
-    /// The board.
+    /// The boards.
     #[arg(default_value = "x86-minipc")]
-    board: String,
+    boards: Vec<String>,
     /// The flavour.
     #[arg(long, default_value = DEFAULT_FLAVOUR)]
     flavour: String,
@@ -78,8 +78,8 @@ impl Double {
         let peers = Tools::prepare(&repo, tools::BENCH_LOCK, &cache, None)?;
         let faketime = peers.root().join(FAKETIME);
         let folder = tempfile::Builder::new().prefix("double-").tempdir_in(cache.root()).context("failed to make a working folder")?;
-        let mut reports = Vec::new();
-        for build in &BUILDS {
+        let mut reports: [Vec<Report>; 2] = Default::default();
+        for (build, reports) in BUILDS.iter().zip(&mut reports) {
             ui::say(&format!(
                 "the {} build: {}, {}, umask {}, processors {}, clock {}",
                 build.name,
@@ -89,9 +89,21 @@ impl Double {
                 build.processors.unwrap_or("all"),
                 build.clock.unwrap_or("as it is")
             ));
-            reports.push(self.build(build, &repo, &cache, &faketime, &folder.path().join(build.folder))?);
+            let place = folder.path().join(build.folder);
+            copy_checkout(&repo, &place)?;
+            // One after the other in the same place, so that boards of one architecture share what is compiled.
+            for board in &self.boards {
+                reports.push(self.build(build, board, &cache, &faketime, &place)?);
+            }
         }
-        let result = compare(&reports);
+        let [first, second] = &reports;
+        let differ: Vec<String> = self
+            .boards
+            .iter()
+            .zip(first.iter().zip(second))
+            .filter_map(|(board, (first, second))| Some(format!("{board}: {:#}", compare(board, first, second).err()?)))
+            .collect();
+        let result = if differ.is_empty() { Ok(()) } else { Err(anyhow!("{}", differ.join("; "))) };
         let folder = folder.keep();
         if result.is_err() {
             // A build of half an hour should not have to be made again to be looked at.
@@ -102,14 +114,9 @@ impl Double {
         crate::sandbox::remove_tree(peers.root(), &folder)
     }
 
-    fn build(&self, build: &Circumstance, repo: &Path, cache: &Cache, faketime: &Path, place: &Path) -> Result<Report> {
+    fn build(&self, build: &Circumstance, board: &str, cache: &Cache, faketime: &Path, place: &Path) -> Result<Report> {
         let checkout = place.join("checkout");
-        std::fs::create_dir_all(&checkout)?;
         let shell = Shell::new()?;
-        for name in SOURCES {
-            let from = repo.join(name);
-            crate::cmd::read(cmd!(shell, "cp --recursive {from} {checkout}")).context("failed to copy the checkout")?;
-        }
         shell.change_dir(&checkout);
         let own = place.join("cache");
         let _env = [
@@ -121,7 +128,7 @@ impl Double {
         let _clock = build.clock.map(|clock| shell.push_env(FAKE_CLOCK, format!("{clock}:{}", faketime.display())));
         let program = std::env::current_exe()?;
         let debs = cache.root();
-        let (board, flavour, umask) = (&self.board, &self.flavour, build.umask);
+        let (flavour, umask) = (&self.flavour, build.umask);
         let script = r#"umask "$1"; shift; exec "$@""#;
         let processors: &[&str] = match build.processors {
             Some(list) => &["taskset", "--cpu-list", list],
@@ -136,12 +143,23 @@ impl Double {
     }
 }
 
-fn compare(reports: &[Report]) -> Result<()> {
-    let [first, second] = reports else { bail!("two builds were wanted") };
-    println!("first  {} build {} {} bytes", first.sha256, first.build_id, first.bytes);
-    println!("second {} build {} {} bytes", second.sha256, second.build_id, second.bytes);
+fn copy_checkout(repo: &Path, place: &Path) -> Result<()> {
+    let checkout = place.join("checkout");
+    std::fs::create_dir_all(&checkout)?;
+    let shell = Shell::new()?;
+    for name in SOURCES {
+        let from = repo.join(name);
+        crate::cmd::read(cmd!(shell, "cp --recursive {from} {checkout}")).context("failed to copy the checkout")?;
+    }
+    Ok(())
+}
+
+fn compare(board: &str, first: &Report, second: &Report) -> Result<()> {
+    for (name, report) in [("first", first), ("second", second)] {
+        println!("{board} {name:6} {} build {} {} bytes", report.sha256, report.build_id, report.bytes);
+    }
     if first.sha256 == second.sha256 {
-        println!("identical");
+        println!("{board} identical");
         return Ok(());
     }
     bail!("the builds differ{}", difference(&first.image, &second.image)?)
