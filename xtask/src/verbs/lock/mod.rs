@@ -245,7 +245,9 @@ mod tests {
         let catalog = Trees::new(&repo, &[]).catalog().unwrap();
         let jobs = verb.jobs(&repo, &catalog).unwrap();
         assert!(jobs.len() > tools::TREES.len());
-        let stale = jobs.iter().filter(|job| Lock::read(&job.path).unwrap().asked != Some(job.asked()));
+        // One that was not made yet says so itself when it is read.
+        let made = jobs.iter().filter(|job| job.path.exists());
+        let stale = made.filter(|job| Lock::read(&job.path).unwrap().asked != Some(job.asked()));
         let stale: Vec<String> = stale.map(|job| format!("{} {}", job.path.display(), job.asked())).collect();
         assert!(stale.is_empty(), "stale: run `cargo xtask lock`\n{}", stale.join("\n"));
     }
