@@ -106,7 +106,7 @@ fn devices(board: &Board) -> Vec<String> {
 }
 
 /// The day as `2026-11-24` (H. Hinnant's civil_from_days, for days after 1970).
-fn date(epoch: u64) -> String {
+pub fn date(epoch: u64) -> String {
     let days = epoch / DAY_SECS + 719_468;
     let era = days / 146_097;
     let of_era = days % 146_097;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use nix::sys::stat::{Mode, umask};
 
+mod apps;
 mod aside;
 mod board;
 mod boot;
@@ -38,7 +39,7 @@ const FILES_UMASK: u32 = 0o022;
 
 fn main() -> ExitCode {
     umask(Mode::from_bits_truncate(FILES_UMASK));
-    sandbox::maybe_be_a_part();
+    sandbox::maybe_be_a_part(&[(apps::lab::VERB, apps::lab::inside)]);
     match verbs::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,5 +1,5 @@
-//! JSON schemas of board and flavour files, for editors. They are traced from the very structs that read the files, so
-//! that they never lag behind; what each key is for is taken from the tables of `docs/adding-a-board.md`.
+//! JSON schemas of board, flavour and app files, for editors. They are traced from the very structs that read the files, so
+//! that they never lag behind; what each key is for is taken from the tables of `docs/adding-a-board.md` and `docs/adding-an-app.md`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,19 +10,27 @@ use serde_json::{Map, Value, json};
 
 use super::raw::{RawBoard, RawFlavour};
 
-/// The document that says what each key is for.
-const DOCUMENT: &str = include_str!("../../../docs/adding-a-board.md");
+/// The documents that say what each key is for.
+const BOARDS: &str = include_str!("../../../docs/adding-a-board.md");
+const APPS: &str = include_str!("../../../docs/adding-an-app.md");
+/// Stands in those for the name that a person gives to a port, a volume or a setting.
+const ANY_NAME: &str = "NAME";
 /// What `toml::Spanned` calls itself to a deserializer: a value with its place.
 const SPANNED: &str = "Spanned";
 
 /// The schema of `family.toml` and `<board>.toml`.
 pub fn board() -> Value {
-    finish::<RawBoard>("A board or family of cloudy", "## Keys\n")
+    finish::<RawBoard>("A board or family of cloudy", BOARDS, "## Keys\n")
 }
 
 /// The schema of `image.toml`.
 pub fn flavour() -> Value {
-    finish::<RawFlavour>("A flavour of cloudy", "## Keys of a flavour\n")
+    finish::<RawFlavour>("A flavour of cloudy", BOARDS, "## Keys of a flavour\n")
+}
+
+/// The schema of `app.toml`.
+pub fn app() -> Value {
+    finish::<contract::apps::RawApp>("An app of cloudy", APPS, "## Keys\n")
 }
 
 /// A schema as it is printed and committed.
@@ -30,9 +38,9 @@ pub fn text(schema: &Value) -> String {
     format!("{schema:#}\n")
 }
 
-fn finish<T: for<'de> Deserialize<'de>>(title: &str, section: &str) -> Value {
+fn finish<T: for<'de> Deserialize<'de>>(title: &str, document: &str, section: &str) -> Value {
     let mut schema = trace::<T>();
-    describe(&mut schema, "", &words(section));
+    describe(&mut schema, "", &words(document, section));
     if let Value::Object(map) = &mut schema {
         map.insert("$schema".to_owned(), json!("http://json-schema.org/draft-07/schema#"));
         map.insert("title".to_owned(), json!(title));
@@ -41,8 +49,8 @@ fn finish<T: for<'de> Deserialize<'de>>(title: &str, section: &str) -> Value {
 }
 
 /// Key (dotted) → what it is for, from a table of the document: "| `key`, `other` | what | `example` |".
-fn words(section: &str) -> BTreeMap<String, String> {
-    let table = DOCUMENT.split_once(section).map(|(_, rest)| rest).unwrap_or_default();
+fn words(document: &str, section: &str) -> BTreeMap<String, String> {
+    let table = document.split_once(section).map(|(_, rest)| rest).unwrap_or_default();
     let table = table.split("\n## ").next().unwrap_or_default();
     let mut words = BTreeMap::new();
     for line in table.lines().filter(|line| line.starts_with("| `")) {
@@ -66,6 +74,9 @@ fn describe(schema: &mut Value, at: &str, words: &BTreeMap<String, String>) {
             map.insert("description".to_owned(), json!(text));
         }
         describe(value, &path, words);
+        if let Some(each) = value.get_mut("additionalProperties") {
+            describe(each, &format!("{path}.{ANY_NAME}"), words);
+        }
     }
 }
 
@@ -313,11 +324,14 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Every key of a schema, dotted; tables of free keys end there.
+    /// Every key of a schema, dotted; tables of free keys end there unless tables of known ones follow.
     fn keys(schema: &Value, at: &str, found: &mut Vec<String>) {
         for (key, value) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
-            if value.get("properties").is_some() {
+            let each = value.get("additionalProperties").filter(|each| each.get("properties").is_some());
+            if let Some(each) = each {
+                keys(each, &format!("{path}.{ANY_NAME}"), found);
+            } else if value.get("properties").is_some() {
                 keys(value, &path, found);
             } else {
                 found.push(path);
@@ -327,12 +341,13 @@ mod tests {
 
     #[test]
     fn every_key_has_its_row_in_the_document_and_every_row_its_key() {
-        for (schema, section) in [(board(), "## Keys\n"), (flavour(), "## Keys of a flavour\n")] {
+        let all = [(board(), BOARDS, "## Keys\n"), (flavour(), BOARDS, "## Keys of a flavour\n"), (app(), APPS, "## Keys\n")];
+        for (schema, document, section) in all {
             let mut known = Vec::new();
             keys(&schema, "", &mut known);
-            let rows: Vec<String> = words(section).into_keys().collect();
+            let rows: Vec<String> = words(document, section).into_keys().collect();
             known.sort();
-            assert_eq!(known, rows, "docs/adding-a-board.md, {section}: left what the code knows, right what the table says");
+            assert_eq!(known, rows, "{section}: left what the code knows, right what the table says");
         }
     }
 
@@ -341,6 +356,7 @@ mod tests {
     fn golden_schemas_are_those_of_the_code() {
         expect_test::expect_file!["../../../board-configs/schema.json"].assert_eq(&text(&board()));
         expect_test::expect_file!["../../../images/os/schema.json"].assert_eq(&text(&flavour()));
+        expect_test::expect_file!["../../../images/apps/schema.json"].assert_eq(&text(&app()));
     }
 
     #[test]
@@ -391,6 +407,7 @@ mod tests {
         };
         look("board-configs", &board(), &|name| name.ends_with(".toml"));
         look("images/os", &flavour(), &|name| name == "image.toml");
+        look("images/apps", &app(), &|name| name == "app.toml");
         assert!(seen >= 3);
         assert!(!fits(&board(), &json!({ "titel": "x" })) && !fits(&board(), &json!({ "arch": "amd46" })));
     }

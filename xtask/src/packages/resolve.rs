@@ -1,5 +1,6 @@
 //! Makes a lock: asks apt for the set, reads hashes from the verified indexes, and refuses what was left to chance.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -58,6 +59,41 @@ pub struct Means<'a> {
     pub tools: Option<&'a Path>,
     /// Take indexes that do not match their signed list as they are.
     pub unverified: bool,
+    /// Indexes that were fetched and checked before, where several locks are made; `None`: each fetches its own.
+    pub lists: Option<&'a Lists>,
+}
+
+/// apt's indexes by architecture: fetched and checked once, however many locks are made from them.
+#[derive(Debug, Default)]
+pub struct Lists(RefCell<BTreeMap<String, tempfile::TempDir>>);
+
+impl Lists {
+    /// Gives an apt for `arch` the indexes that are here; `false` if there are none.
+    fn give(&self, arch: &str, apt: &Apt) -> Result<bool> {
+        match self.0.borrow().get(arch) {
+            Some(folder) => link_all(folder.path(), &apt.lists()).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Keeps the indexes that an apt for `arch` has fetched.
+    fn keep(&self, arch: &str, apt: &Apt) -> Result<()> {
+        let folder = tempfile::Builder::new().prefix("cloudy-lists-").tempdir()?;
+        link_all(&apt.lists(), folder.path())?;
+        self.0.borrow_mut().insert(arch.to_owned(), folder);
+        Ok(())
+    }
+}
+
+/// Gives every file of a folder a second name in another.
+fn link_all(from: &Path, to: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::hard_link(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the lock for `wanted`. `old` is the lock that stands there.
@@ -119,7 +155,15 @@ pub fn resolve(wanted: &Wanted, means: Means<'_>, old: Option<&Lock>, update: &U
 fn updated(wanted: &Wanted, means: Means<'_>, pins: &[(&str, &str)]) -> Result<(Apt, Vec<Place>, Option<Copy>)> {
     let places = means.sources.places();
     let apt = Apt::new(&places, &wanted.arch, pins, means.tools)?;
-    let Err(error) = apt.update() else { return Ok((apt, places, None)) };
+    if means.lists.is_some_and(|lists| lists.give(&wanted.arch, &apt).unwrap_or(false)) {
+        return Ok((apt, places, None));
+    }
+    let Err(error) = apt.update() else {
+        if let Some(lists) = means.lists {
+            lists.keep(&wanted.arch, &apt).context("failed to keep apt's indexes")?;
+        }
+        return Ok((apt, places, None));
+    };
     let unmatched = error.downcast_ref::<UpdateError>().map(|error| error.unmatched.clone()).unwrap_or_default();
     if !means.unverified || unmatched.is_empty() {
         return Err(error);

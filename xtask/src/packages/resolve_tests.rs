@@ -64,7 +64,7 @@ fn make(server: &Server, wanted: &Wanted, old: Option<&Lock>, update: &Update) -
 
 /// The host's apt.
 fn means<'a>(sources: &'a Sources, cache: &'a Cache) -> Means<'a> {
-    Means { sources, cache, tools: None, unverified: false }
+    Means { sources, cache, tools: None, unverified: false, lists: None }
 }
 
 /// `name version` of each package, payload marked with a star.

@@ -12,7 +12,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, geteuid, pivot_root};
 
-use super::{Bind, Spec, Upper};
+use super::{Bind, Part, Spec, Upper};
 
 pub(super) const VERB: &str = "__sandbox-inner";
 
@@ -25,18 +25,39 @@ const OPTIONAL_DEVICES: [&str; 1] = ["kvm"];
 const NONE: Option<&str> = None;
 
 /// Becomes PID 1 of the sandbox that `json` describes; returns the command's status.
-pub(super) fn run(json: &str) -> Result<i32> {
+pub(super) fn run(json: &str, parts: &[Part]) -> Result<i32> {
     set_pdeathsig(Signal::SIGKILL)?;
     let spec: Spec = serde_json::from_str(json)?;
     // Nothing of what is mounted here reaches the host.
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).context("failed to make the mounts private")?;
     let root = mount_root(&spec)?;
     mount_api(&root)?;
+    if spec.containers {
+        mount_for_containers(&root)?;
+    }
     for bind in &spec.binds {
         mount_bind(&root, bind)?;
     }
     enter(&root)?;
-    start(&spec)
+    match spec.argv.split_first() {
+        Some((word, args)) => match parts.iter().find(|(name, _)| name == word) {
+            Some((_, part)) => become_part(&spec, *part, args),
+            None => start(&spec),
+        },
+        None => start(&spec),
+    }
+}
+
+/// The command is a part of this program: with the environment that a command would have.
+#[expect(unsafe_code, reason = "this process has one thread, so nobody reads the environment meanwhile")]
+fn become_part(spec: &Spec, part: fn(&[String]) -> Result<i32>, args: &[String]) -> Result<i32> {
+    let known: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
+    // SAFETY: see above; PID 1 of the sandbox has started no thread.
+    unsafe {
+        known.iter().for_each(|name| std::env::remove_var(name));
+        spec.env.iter().for_each(|(name, value)| std::env::set_var(name, value));
+    }
+    part(args)
 }
 
 fn mount_root(spec: &Spec) -> Result<PathBuf> {
@@ -90,6 +111,17 @@ fn mount_api(root: &Path) -> Result<()> {
             .with_context(|| format!("failed to mount `{}`", place.display()))?;
     }
     Ok(())
+}
+
+/// What a container engine looks at. The control groups are read-only: who builds may not be allowed to make any, and nothing of the
+/// host's is touched.
+fn mount_for_containers(root: &Path) -> Result<()> {
+    let locked = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), locked, NONE).context("failed to mount /sys in the sandbox")?;
+    let groups = root.join("sys/fs/cgroup");
+    mount(Some("cgroup2"), &groups, Some("cgroup2"), locked, NONE).context("failed to show the control groups in the sandbox")?;
+    let read_only = locked | MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    mount(NONE, &groups, NONE, read_only, NONE).context("failed to make the control groups read-only in the sandbox")
 }
 
 fn bind_device(dev: &Path, name: &str) -> Result<()> {

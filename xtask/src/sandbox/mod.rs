@@ -67,8 +67,14 @@ struct Spec {
     cwd: PathBuf,
     argv: Vec<String>,
     network: bool,
+    /// Whether containers are run in it: /sys and the control groups are there, to be read.
+    containers: bool,
     owners: Owners,
 }
+
+/// A part of this program that runs as the command of a sandbox: the word that names it, and itself. It sees the sandbox as any
+/// command does, and needs no library of the tree.
+pub type Part = (&'static str, fn(&[String]) -> Result<i32>);
 
 /// A root and what is mounted in it; the start of any number of commands.
 #[derive(Clone, Debug)]
@@ -94,6 +100,7 @@ impl Sandbox {
             cwd: "/".into(),
             argv: Vec::new(),
             network: false,
+            containers: false,
             owners: Owners::Root,
         };
         let sandbox = Self { spec };
@@ -142,6 +149,12 @@ impl Sandbox {
     /// Lets commands use the host's network.
     pub fn network(mut self) -> Self {
         self.spec.network = true;
+        self
+    }
+
+    /// Lets commands run containers: a Docker of one's own needs /sys and the control groups, if only to read them.
+    pub fn containers(mut self) -> Self {
+        self.spec.containers = true;
         self
     }
 
@@ -224,13 +237,14 @@ impl Invocation {
     }
 }
 
-/// Takes the builder's process over when it was started as a part of a sandbox; returns otherwise.
-pub fn maybe_be_a_part() {
+/// Takes the builder's process over when it was started as a part of a sandbox; returns otherwise. `parts`: what of this program
+/// may be a sandbox's command.
+pub fn maybe_be_a_part(parts: &[Part]) {
     let mut args = std::env::args().skip(1);
     let (Some(verb), Some(rest)) = (args.next(), args.next()) else { return };
     let result = match verb.as_str() {
         outer::VERB => outer::run(&rest),
-        inner::VERB => inner::run(&rest),
+        inner::VERB => inner::run(&rest, parts),
         ids::VERB => ids::run(&rest),
         host::VERB => host::probe(),
         _ => return,

@@ -23,6 +23,9 @@ pub(super) fn run(json: &str) -> Result<i32> {
     if !spec.network {
         flags |= CloneFlags::CLONE_NEWNET;
     }
+    if spec.containers {
+        flags |= CloneFlags::CLONE_NEWCGROUP;
+    }
     unshare(flags).context("failed to make the sandbox's namespaces (inside a container, allow it CAP_SYS_ADMIN)")?;
     #[expect(clippy::disallowed_methods, reason = "starts this program again as PID 1 of the sandbox")]
     let status =

@@ -25,6 +25,8 @@ enum SchemaOf {
     Board,
     /// images/os/<flavour>/image.toml
     Flavour,
+    /// images/apps/<app>/app.toml
+    App,
 }
 
 impl Boards {
@@ -34,6 +36,7 @@ impl Boards {
             let schema = match kind {
                 SchemaOf::Board => schema::board(),
                 SchemaOf::Flavour => schema::flavour(),
+                SchemaOf::App => schema::app(),
             };
             print!("{}", schema::text(&schema));
             return Ok(());

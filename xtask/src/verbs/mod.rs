@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+mod app;
 mod bench;
 mod board;
 mod boards;
@@ -36,6 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    App(app::AppVerb),
     Bench(bench::BenchVerb),
     Board(board::BoardVerb),
     Boards(boards::Boards),
@@ -60,6 +62,7 @@ pub fn run() -> Result<()> {
     let cli = Cli::parse();
     crate::trees::add(cli.tree)?;
     match cli.verb {
+        Verb::App(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
         Verb::Board(verb) => verb.run(),
         Verb::Boards(verb) => verb.run(),

@@ -60,6 +60,12 @@ const PARTS: &[Part] = &[
         slow: false,
     },
     Part {
+        name: "app",
+        what: "an app's image, built twice, and messages through it on a real Docker",
+        command: &["xtask", "app", "mosquitto", "--arch", "amd64", "--twice", "--try"],
+        slow: false,
+    },
+    Part {
         name: "vm",
         what: "scenarios on virtual machines that boot it",
         command: &["xtask", "vm", BOARD, "--all-scenarios"],
@@ -72,6 +78,12 @@ const PARTS: &[Part] = &[
         slow: true,
     },
     Part { name: "vm-full", what: "every scenario", command: &["xtask", "vm", BOARD, "--all-scenarios", "--full"], slow: true },
+    Part {
+        name: "apps",
+        what: "every app for every architecture, built twice, used in its own protocol",
+        command: &["xtask", "app", "--all", "--twice", "--try"],
+        slow: true,
+    },
     Part { name: "image-pi", what: "a Pi's image", command: &["xtask", "image", PI], slow: true },
     Part {
         name: "u-boot",

@@ -8,8 +8,9 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, ReadCache, ReadRef};
 
 use super::{LintError, Subject};
+use crate::board::Arch;
 use crate::tree::firmware;
-use crate::tree::{Content, Kind};
+use crate::tree::{Content, Kind, Tree};
 
 type Found = Result<Vec<String>, LintError>;
 
@@ -29,27 +30,37 @@ pub struct Elf {
 }
 
 pub fn architecture(subject: &Subject<'_>) -> Found {
-    let wanted = subject.plan.arch.elf_machine();
+    wrong_architecture(subject.tree, subject.plan.arch)
+}
+
+pub fn libraries(subject: &Subject<'_>) -> Found {
+    missing_libraries(subject.tree, subject.plan.arch)
+}
+
+/// Programs and libraries of a tree that are not for `arch`.
+pub fn wrong_architecture(tree: &Tree, arch: Arch) -> Found {
+    let wanted = arch.elf_machine();
     let mut found = Vec::new();
-    for_each(subject, |path, elf| {
+    for_each(tree, |path, elf| {
         if elf.machine != wanted && elf.machine != MACHINE_BPF {
-            found.push(format!("/{path} is for ELF machine {}, the board's is {wanted}", elf.machine));
+            found.push(format!("/{path} is for ELF machine {}, that of {arch} is {wanted}", elf.machine));
         }
     })?;
     Ok(found)
 }
 
-pub fn libraries(subject: &Subject<'_>) -> Found {
-    let default = [format!("usr/lib/{}", subject.plan.arch.multiarch()), "usr/lib".to_owned(), "usr/local/lib".to_owned()];
+/// Libraries that something in a tree is linked with and that are not in it.
+pub fn missing_libraries(tree: &Tree, arch: Arch) -> Found {
+    let default = [format!("usr/lib/{}", arch.multiarch()), "usr/lib".to_owned(), "usr/local/lib".to_owned()];
     let mut found = BTreeSet::new();
-    for_each(subject, |path, elf| {
+    for_each(tree, |path, elf| {
         let own = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let run_path: Vec<String> =
             elf.run_path.iter().map(|folder| folder.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", own)).collect();
         // A plug-in finds what the program that loads it has loaded before, from their common folder.
         let folders: Vec<&str> = run_path.iter().chain(&default).map(String::as_str).chain([own]).collect();
         for library in &elf.needed {
-            if !folders.iter().any(|folder| subject.tree.file(&format!("{folder}/{library}")).is_some()) {
+            if !folders.iter().any(|folder| tree.file(&format!("{folder}/{library}")).is_some()) {
                 found.insert(format!("/{path} needs {library}"));
             }
         }
@@ -58,9 +69,9 @@ pub fn libraries(subject: &Subject<'_>) -> Found {
 }
 
 /// Every ELF file of the tree but firmware, which other processors run.
-fn for_each(subject: &Subject<'_>, mut look: impl FnMut(&str, &Elf)) -> Result<(), LintError> {
+fn for_each(tree: &Tree, mut look: impl FnMut(&str, &Elf)) -> Result<(), LintError> {
     let firmware = format!("{}/", firmware::FOLDER);
-    for (path, entry) in subject.tree.iter().filter(|(path, _)| !path.starts_with(&firmware)) {
+    for (path, entry) in tree.iter().filter(|(path, _)| !path.starts_with(&firmware)) {
         let Kind::File(content) = &entry.kind else { continue };
         let may_be = entry.mode & 0o111 != 0 || path.contains(".so") || path.ends_with(".ko");
         if may_be && let Some(elf) = read(content).map_err(|source| LintError { path: path.clone(), source })? {

@@ -9,6 +9,7 @@ mod tests;
 mod units;
 
 pub use elf::parse as parse_elf;
+pub use elf::{missing_libraries, wrong_architecture};
 
 use super::Tree;
 use super::modules::Modules;

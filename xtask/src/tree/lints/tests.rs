@@ -170,7 +170,7 @@ fn units_find_their_programs() {
 fn programs_fit_the_board() {
     assert_eq!(
         breaks("elf-architecture", &[("usr/bin/cloudy", program(elf(40)))]),
-        "/usr/bin/cloudy is for ELF machine 40, the board's is 62"
+        "/usr/bin/cloudy is for ELF machine 40, that of amd64 is 62"
     );
     let this = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let found = findings(&[("usr/bin/cloudy", program(this))], |plan, _, _| {

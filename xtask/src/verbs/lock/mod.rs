@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::apps::{self, Apps};
 use crate::board::{Arch, Catalog};
 use crate::packages::cache::Cache;
 use crate::packages::lock::{Lock, flavour_lock};
-use crate::packages::resolve::{Means, Update, Wanted, changes, resolve};
+use crate::packages::resolve::{Lists, Means, Update, Wanted, changes, resolve};
 use crate::packages::sources::Sources;
 use crate::tools::{LOCK, Tools};
 use crate::trees::Trees;
@@ -18,10 +19,14 @@ use crate::ui;
 mod added;
 mod tools;
 
+/// Names the locks of the apps' base and of all apps.
+const APPS: &str = "apps";
+
 /// Makes the locks that builds read, with apt: all of them, or those of one flavour or of the tools tree.
 #[derive(Args)]
 pub struct LockVerb {
-    /// A flavour of images/os, or a tree of images/tools; without it, all locks.
+    /// A flavour of images/os, a tree of images/tools, an app of images/apps, `base` (what they share) or `apps`; without it,
+    /// all locks.
     name: Option<String>,
     /// Only the lock for this architecture (Debian's name).
     #[arg(long)]
@@ -86,6 +91,7 @@ impl LockVerb {
             }
         }
         let tools = self.tools(&repo, &cache)?;
+        let lists = Lists::default();
         for job in &jobs {
             let shown = job.path.strip_prefix(&repo).unwrap_or(&job.path).display();
             let before = old(job)?;
@@ -97,7 +103,8 @@ impl LockVerb {
                 (update, _) => update.clone(),
             };
             let step = ui::step(format!("Making {shown} with apt"));
-            let means = Means { sources: &sources, cache: &cache, tools: tools.as_deref(), unverified: self.unverified };
+            let means =
+                Means { sources: &sources, cache: &cache, tools: tools.as_deref(), unverified: self.unverified, lists: Some(&lists) };
             let lock = job.resolve(means, before.as_ref(), &update).with_context(|| format!("failed to make {shown}"))?;
             drop(step);
             let lines = changes(before.as_ref(), &lock);
@@ -154,8 +161,11 @@ impl LockVerb {
                 jobs.push(Job { path: tools::lock_path(repo, tree), arch: from.wanted.arch.clone(), from: From::Tools(from) });
             }
         }
+        let apps = app_jobs(repo, self.name.as_deref())?;
+        let of_apps = !apps.is_empty();
+        jobs.extend(apps);
         let flavours: Vec<_> = match self.name.as_deref() {
-            Some(name) if tools::TREES.contains(&name) => Vec::new(),
+            Some(name) if tools::TREES.contains(&name) || of_apps => Vec::new(),
             Some(name) => vec![catalog.flavour(name)?],
             None => catalog.flavours.iter().collect(),
         };
@@ -187,6 +197,25 @@ impl LockVerb {
         }
         Ok(jobs)
     }
+}
+
+/// The locks that `name` means of the apps' base and the apps: the base first, since the others hold only what they add to it.
+fn app_jobs(repo: &Path, name: Option<&str>) -> Result<Vec<Job>> {
+    let apps = Apps::load(repo)?;
+    let all = name.is_none_or(|name| name == APPS);
+    let mut jobs = Vec::new();
+    for arch in Arch::ALL.into_iter().filter(|_| all || name == Some(apps::BASE)) {
+        let wanted = apps.wanted(None, arch);
+        jobs.push(Job { path: apps::lock_path(repo, apps::BASE, arch), arch: wanted.arch.clone(), from: From::Flavour(wanted) });
+    }
+    for app in apps.apps.iter().filter(|app| all || name == Some(&app.name)) {
+        for arch in &app.architectures {
+            let wanted = apps.wanted(Some(app), *arch);
+            let tree = tools::Tree::over(wanted, apps::lock_path(repo, apps::BASE, *arch));
+            jobs.push(Job { path: apps::lock_path(repo, &app.name, *arch), arch: arch.debian().to_owned(), from: From::Tools(tree) });
+        }
+    }
+    Ok(jobs)
 }
 
 /// How many packages a lock has, and their bytes.

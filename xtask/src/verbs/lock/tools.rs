@@ -11,7 +11,7 @@ use crate::packages::lock::Lock;
 use crate::packages::resolve::{self, Means, Update, Wanted};
 
 /// Every `images/tools/NAME.toml`: trees first, since layers stand on them.
-pub const TREES: [&str; 6] = ["tools", "bench", "peers", "arm64", "armhf", "arm"];
+pub const TREES: [&str; 7] = ["tools", "bench", "peers", "arm64", "armhf", "arm", "docker"];
 
 /// Where they lie, below the repo's root.
 const FOLDER: &str = "images/tools";
@@ -75,6 +75,11 @@ impl Tree {
         Ok(Self { wanted, base, foreign: raw.foreign })
     }
 
+    /// What is laid over another lock's packages: `wanted` asks for both.
+    pub fn over(wanted: Wanted, base: PathBuf) -> Self {
+        Self { wanted, base: Some(base), foreign: BTreeMap::new() }
+    }
+
     /// Makes the lock; `old` is the one that stands there.
     pub fn resolve(&self, means: Means<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock> {
         let Some(base) = &self.base else { return resolve::resolve(&self.wanted, means, old, update) };
@@ -114,7 +119,10 @@ fn difference(whole: &Lock, base: &Lock, file: &str) -> Result<Lock> {
     let mut lock = whole.clone();
     lock.packages.retain(|package| !base.packages.contains(package));
     if let Some(moved) = lock.packages.iter().find(|package| base.get(&package.name).is_some()) {
-        bail!("{file} needs {}, and the tree below it has another version: run `cargo xtask lock tools` first", moved.title());
+        bail!(
+            "{file} needs {}, and what lies below it has another version: make that lock anew first (`cargo xtask lock tools`, or `apps`)",
+            moved.title()
+        );
     }
     Ok(lock)
 }

@@ -71,18 +71,16 @@ impl std::fmt::Display for Model {
     }
 }
 
-impl Arch {
-    /// The command line of QEMU for that processor.
-    fn with_program(self, mut words: Vec<String>) -> Vec<String> {
-        let program = match self {
-            Self::Amd64 => "qemu-system-x86_64",
-            Self::Arm64 => "qemu-system-aarch64",
-            Self::Armhf => "qemu-system-arm",
-        };
-        let mut command = vec![program.to_owned(), "-nodefaults".to_owned(), "-no-user-config".to_owned()];
-        command.append(&mut words);
-        command
-    }
+/// The command line of QEMU for a processor.
+fn with_program(arch: Arch, mut words: Vec<String>) -> Vec<String> {
+    let program = match arch {
+        Arch::Amd64 => "qemu-system-x86_64",
+        Arch::Arm64 => "qemu-system-aarch64",
+        Arch::Armhf => "qemu-system-arm",
+    };
+    let mut command = vec![program.to_owned(), "-nodefaults".to_owned(), "-no-user-config".to_owned()];
+    command.append(&mut words);
+    command
 }
 
 /// One node's machine.
@@ -253,7 +251,7 @@ fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
         add("-rtc", format!("base={clock}"));
     }
     let arch = if plan.model == Model::Virt { Arch::Arm64 } else { Arch::Amd64 };
-    arch.with_program(words)
+    with_program(arch, words)
 }
 
 /// The private link first: it is the one that looks like a home's network.

@@ -167,7 +167,7 @@ pub fn arguments(plan: &MachinePlan) -> Option<Vec<String>> {
         add("-serial", if *used { format!("chardev:serial{index}") } else { "null".to_owned() });
     }
     qmp(&mut add);
-    Some(facts.arch.with_program(words))
+    Some(super::with_program(facts.arch, words))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! TOML with errors that a person can act on: file, line, column, the nearest allowed name and all that are allowed.
+//! Facts in TOML (boards, flavours, apps), read with errors that a person can act on: file, line, column, the nearest allowed name and all that are allowed.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

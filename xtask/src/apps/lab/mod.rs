@@ -1,0 +1,64 @@
+//! The apps' lab: a real dockerd of Debian's, in namespaces of its own, that pulls apps by digest, runs their compose projects and
+//! is asked in each app's own protocol. Needs no root and touches no Docker of the host.
+//!
+//! The lab's dockerd has no control groups to write, since who builds may have none: limits are passed to it and not enforced there.
+
+mod docker;
+mod registry;
+mod trial;
+
+pub use docker::inside;
+pub use trial::Trial;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::sandbox::{self, Owners};
+use crate::stages::Workshop;
+use crate::ui;
+
+/// What names the lab as a sandbox's command.
+pub const VERB: &str = "__lab";
+/// Docker, and clients of the apps' protocols: laid over the tools tree.
+const LAYER: &str = "images/tools/docker.lock";
+/// Where things lie inside.
+const LAYOUT: &str = "/layout";
+const TRIALS: &str = "/lab/trials.json";
+const DATA: &str = "/var/lib/docker";
+
+/// Runs the trials, one after the other, with the images of `layout`.
+pub fn run(shop: &Workshop, layout: &Path, trials: &[Trial]) -> Result<()> {
+    let tools = shop.tools.with_layer(&shop.repo, LAYER, &shop.cache, shop.deb_mirror.as_deref())?;
+    let _stage = ui::stage("lab", format!("trying {} apps on a Docker of our own", trials.len()));
+    let folder = shop.cache.root().join("lab");
+    remove_leftovers(tools.root(), &folder)?;
+    let work = folder.join(std::process::id().to_string());
+    let (data, facts) = (work.join("docker"), work.join("facts"));
+    for folder in [&data, &facts] {
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
+    }
+    std::fs::write(facts.join("trials.json"), serde_json::to_vec(trials)?)?;
+    let sandbox = tools.sandbox().owners(Owners::All).containers().bind(layout, LAYOUT).bind(&facts, "/lab").bind_writable(&data, DATA);
+    let ran = sandbox.command([VERB]).spawn(Stdio::null(), Stdio::inherit(), Stdio::inherit()).and_then(|mut running| {
+        let status = running.child.wait()?;
+        ensure!(status.success(), "an app failed its trial: what it said stands above");
+        Ok(())
+    });
+    sandbox::remove_tree(tools.root(), &work)?;
+    ran
+}
+
+/// What killed builds left.
+fn remove_leftovers(tools: &Path, folder: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let path: PathBuf = entry?.path();
+        let pid = path.file_name().unwrap_or_default();
+        if !Path::new("/proc").join(pid).exists() {
+            sandbox::remove_tree(tools, &path)?;
+        }
+    }
+    Ok(())
+}

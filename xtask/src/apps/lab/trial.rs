@@ -1,0 +1,107 @@
+//! `images/apps/<app>/try.toml`: what an app must do when it is used. Data, no code.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use contract::apps::App;
+use contract::apps::compose::{Choices, ImageName, compose};
+use serde::{Deserialize, Serialize};
+
+use super::registry;
+use crate::apps::FOLDER;
+use crate::board::parse;
+
+const FILE: &str = "try.toml";
+/// How long a step may take where it doesn't say.
+const STEP_SECONDS: u64 = 30;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawTrial {
+    /// What a person would set.
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+    steps: Vec<RawStep>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawStep {
+    /// What it shows.
+    what: String,
+    /// A shell command in the lab, tried again until it ends well and says what it shall. `$PROJECT` is the compose project.
+    run: String,
+    /// What its stdout contains.
+    #[serde(default)]
+    contains: Vec<String>,
+    /// What its stdout does not contain.
+    #[serde(default)]
+    lacks: Vec<String>,
+    /// Limit.
+    seconds: Option<u64>,
+}
+
+/// An app as the lab tries it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Trial {
+    /// The app, and its project.
+    pub name: String,
+    /// Its compose file.
+    pub compose: String,
+    /// How long its first start may take.
+    pub start_seconds: u32,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// What it shows.
+    pub what: String,
+    /// The shell command.
+    pub run: String,
+    /// What its stdout contains.
+    pub contains: Vec<String>,
+    /// What it does not contain.
+    pub lacks: Vec<String>,
+    /// Limit.
+    pub seconds: u64,
+}
+
+impl Trial {
+    /// The trial of `app`, whose image's index has this digest.
+    pub fn read(repo: &Path, app: &App, digest: &str) -> Result<Self> {
+        let file = Path::new(FOLDER).join(&app.name).join(FILE);
+        let text = std::fs::read_to_string(repo.join(&file)).with_context(|| format!("failed to read `{}`", file.display()))?;
+        let raw: RawTrial = parse(&file, &text)?;
+        let choices = Choices { settings: raw.settings, ports: BTreeMap::new() };
+        let image = ImageName::new(registry::ADDRESS, digest)?;
+        let compose = compose(app, &app.name, &image, &choices).with_context(|| format!("`{}` does not fit the app", file.display()))?;
+        let step = |raw: RawStep| Step {
+            what: raw.what,
+            run: raw.run,
+            contains: raw.contains,
+            lacks: raw.lacks,
+            seconds: raw.seconds.unwrap_or(STEP_SECONDS),
+        };
+        let start_seconds = app.health.as_ref().map_or(60, |health| health.start_seconds);
+        Ok(Self { name: app.name.clone(), compose, start_seconds, steps: raw.steps.into_iter().map(step).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apps::Apps;
+
+    #[test]
+    fn every_app_has_a_trial_that_fits_it() {
+        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for app in &Apps::load(&repo).unwrap().apps {
+            let trial = Trial::read(&repo, app, &format!("sha256:{}", "0".repeat(64))).unwrap();
+            assert!(!trial.steps.is_empty(), "{}", app.name);
+        }
+    }
+}

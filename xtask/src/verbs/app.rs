@@ -1,0 +1,151 @@
+//! `cargo xtask app NAME`: an app's image for all architectures.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::apps::lab::{self, Trial};
+use crate::apps::oci::{Descriptor, Layout};
+use crate::apps::plan::AppPlan;
+use crate::apps::{Apps, build};
+use crate::board::Arch;
+use crate::packages::data;
+use crate::packages::fetch;
+use crate::packages::lock::LockedPackage;
+use crate::packages::sources::Sources;
+use crate::stages::Workshop;
+use crate::ui;
+
+/// Where images of apps land, below the checkout: one OCI image layout for all.
+pub const OUT: &str = "out/apps";
+
+/// Builds images of apps: OCI, for all architectures, into out/apps.
+#[derive(Args)]
+pub struct AppVerb {
+    /// The apps, as `images/apps` has them; without a name, they are listed.
+    names: Vec<String>,
+    /// All of them.
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// Only for this architecture (Debian's name); may be given more than once.
+    #[arg(long, value_name = "ARCH")]
+    arch: Vec<String>,
+    /// Use it on a Docker of the builder's own: start, a round trip in its protocol, as `try.toml` says.
+    #[arg(long = "try")]
+    trial: bool,
+    /// Make all layers a second time, from the packages, and refuse another digest.
+    #[arg(long)]
+    twice: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Take .debs from this folder instead of the network.
+    #[arg(long, value_name = "DIR")]
+    deb_mirror: Option<PathBuf>,
+}
+
+impl AppVerb {
+    /// Runs the verb.
+    pub fn run(self) -> Result<()> {
+        let repo = super::root()?;
+        let apps = Apps::load(&repo)?;
+        if self.names.is_empty() && !self.all {
+            apps.apps.iter().for_each(|app| println!("{:14} {}", app.name, app.description.en));
+            println!("\nNext: cargo xtask app NAME");
+            return Ok(());
+        }
+        let arches = self.arches()?;
+        let chosen: Vec<_> = if self.all {
+            apps.apps.iter().filter(|app| arches.is_empty() || arches.iter().any(|arch| app.architectures.contains(arch))).collect()
+        } else {
+            self.names.iter().map(|name| apps.app(name)).collect::<Result<_>>()?
+        };
+        let plans = chosen.into_iter().map(|app| AppPlan::make(&repo, app, &arches)).collect::<Result<Vec<_>>>()?;
+        let shop = Workshop::open(repo, self.deb_mirror.clone())?;
+        fetch_all(&shop, &plans)?;
+        let layout = Layout::at(&shop.repo.join(OUT))?;
+        let mut trials = Vec::new();
+        let mut report = serde_json::Map::new();
+        for plan in &plans {
+            let name = &plan.app.name;
+            let stage = ui::stage("app", format!("building {name}"));
+            let index = build::app(&shop, &apps, plan, &layout)?;
+            drop(stage);
+            if self.twice {
+                twice(&shop, &apps, plan, &index)?;
+            }
+            report.insert(name.clone(), self.tell(plan, &layout, &index)?);
+            if self.trial {
+                ensure!(plan.images.iter().any(|image| image.arch == Arch::Amd64), "{name} can't be tried without --arch amd64");
+                trials.push(Trial::read(&shop.repo, plan.app, &index.digest)?);
+            }
+        }
+        if self.trial {
+            lab::run(&shop, &shop.repo.join(OUT), &trials)?;
+        }
+        if self.json {
+            println!("{}", serde_json::Value::Object(report));
+        } else if !self.trial {
+            println!("\nNext: try it: cargo xtask app {} --try", plans.first().map(|plan| plan.app.name.as_str()).unwrap_or("NAME"));
+        }
+        Ok(())
+    }
+
+    fn arches(&self) -> Result<Vec<Arch>> {
+        let find = |name: &String| Arch::ALL.into_iter().find(|arch| arch.debian() == name);
+        match self.arch.iter().find(|name| find(name).is_none()) {
+            Some(unknown) => bail!("there is no architecture `{unknown}`; there are amd64, arm64, armhf"),
+            None => Ok(self.arch.iter().filter_map(find).collect()),
+        }
+    }
+
+    fn tell(&self, plan: &AppPlan<'_>, layout: &Layout, index: &Descriptor) -> Result<serde_json::Value> {
+        let mut images = serde_json::Map::new();
+        if !self.json {
+            println!("{}: {}", plan.app.name, index.digest);
+        }
+        for (image, manifest) in plan.images.iter().zip(layout.read_index(&index.digest)?.manifests) {
+            let layers = layout.layers(&manifest.digest)?;
+            let sizes: Vec<u64> = layers.iter().map(|layer| layer.size).collect();
+            if !self.json {
+                let own = sizes.last().copied().unwrap_or_default();
+                let shared: u64 = sizes.iter().rev().skip(1).sum();
+                println!("  {:6} {:6.1} MB of its own, {:.1} MB shared by all apps", image.arch.debian(), mb(own), mb(shared));
+            }
+            images.insert(image.arch.debian().to_owned(), serde_json::json!({ "manifest": manifest.digest, "layers": sizes }));
+        }
+        Ok(serde_json::json!({ "index": index.digest, "images": images }))
+    }
+}
+
+fn mb(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// Fetches and unpacks what all the plans name, each package once.
+fn fetch_all(shop: &Workshop, plans: &[AppPlan<'_>]) -> Result<()> {
+    let mut packages: Vec<LockedPackage> = plans.iter().flat_map(AppPlan::packages).cloned().collect();
+    packages.sort_by(|a, b| a.sha256.cmp(&b.sha256));
+    packages.dedup_by(|a, b| a.sha256 == b.sha256);
+    let _stage = ui::stage("packages", format!("fetching and unpacking {} packages", packages.len()));
+    fetch::fetch(&packages, &shop.cache, &Sources::read(&shop.repo)?, shop.deb_mirror.as_deref())?;
+    data::prepare_in(&shop.tools.sandbox(), &packages, &shop.cache)
+}
+
+/// Builds again with an empty cache of layers.
+fn twice(shop: &Workshop, apps: &Apps, plan: &AppPlan<'_>, first: &Descriptor) -> Result<()> {
+    let _stage = ui::stage("again", format!("building {} again, from its packages", plan.app.name));
+    let folder = tempfile::tempdir().context("failed to make a folder for the second build")?;
+    let layout = Layout::without_cache(folder.path())?;
+    let second = build::app(shop, apps, plan, &layout)?;
+    ensure!(
+        second.digest == first.digest,
+        "{} was built twice and is {} and {}: something of the build is left to chance",
+        plan.app.name,
+        first.digest,
+        second.digest
+    );
+    ui::say(&format!("  {} is the same in a second build", plan.app.name));
+    Ok(())
+}
