@@ -74,13 +74,6 @@ struct Job {
     scenario: Scenario,
 }
 
-/// A scenario, and the board that it is run for.
-struct Job {
-    board: String,
-    image: PathBuf,
-    scenario: Scenario,
-}
-
 impl VmVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {

@@ -88,11 +88,6 @@ impl Tree {
         Self { wanted, base: Some(base), foreign: BTreeMap::new(), asked }
     }
 
-    /// What is laid over another lock's packages: `wanted` asks for both.
-    pub fn over(wanted: Wanted, base: PathBuf) -> Self {
-        Self { wanted, base: Some(base), foreign: BTreeMap::new() }
-    }
-
     /// Makes the lock; `old` is the one that stands there.
     pub fn resolve(&self, means: Means<'_>, old: Option<&Lock>, update: &Update) -> Result<Lock> {
         let mut lock = self.packages(means, old, update)?;
