@@ -172,17 +172,23 @@ fn code(text: &str) -> Vec<String> {
     found
 }
 
+/// The words of a command; what stands in double quotes is one.
+fn words(command: &str) -> Vec<&str> {
+    let quoted = command.split('"').enumerate();
+    quoted.flat_map(|(part, text)| if part % 2 == 0 { text.split_whitespace().collect() } else { vec![text] }).collect()
+}
+
 fn commands(repo: &Repo) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in repo.files.iter().filter(|(path, _)| path.ends_with(".md")) {
         for command in code(text) {
-            let mut words = command.split_whitespace();
+            let words = words(&command);
             // The bare name of the builder is none.
-            if (words.next(), words.next()) != (Some("cargo"), Some("xtask")) || command.trim() == "cargo xtask" {
-                continue;
+            if let ["cargo", "xtask", rest @ ..] = words.as_slice()
+                && !rest.is_empty()
+            {
+                found.extend(misspelt(rest).map(|why| format!("{path}: `{command}`: {why}")));
             }
-            let words: Vec<&str> = words.collect();
-            found.extend(misspelt(&words).map(|why| format!("{path}: `{command}`: {why}")));
         }
     }
     found
