@@ -1,7 +1,8 @@
 //! The tree as one tar stream, and that stream as an erofs image. Nothing is extracted, nothing needs root.
 
 use std::collections::BTreeSet;
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::{BufWriter, Seek, SeekFrom, Write, copy};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -94,11 +95,13 @@ fn write_entry<'t, W: Write>(
     Ok(())
 }
 
-/// Makes the erofs of `tree` with the tools tree's mkfs.erofs, in the file `out` (on the host; its folder exists) from the byte
-/// `start` on. The file is made anew.
+/// Makes the erofs of `tree` with the tools tree's mkfs.erofs, and puts it into the file `out` (on the host; its folder exists) from
+/// the byte `start` on. The file is made anew.
 pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path, start: u64) -> Result<()> {
     let folder = out.parent().context("the image's path has no folder")?;
-    let name = out.file_name().and_then(|name| name.to_str()).context("the image's path has no name")?;
+    // mkfs.erofs has an option for an offset, which 1.8.6 does not heed for files that come out of a tar unsorted.
+    let root = tempfile::NamedTempFile::new_in(folder).context("failed to make a file")?;
+    let name = root.path().file_name().and_then(|name| name.to_str()).context("the root's path has no name")?;
     let mut argv = vec![
         "mkfs.erofs".to_owned(),
         "--quiet".into(),
@@ -109,7 +112,6 @@ pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path, 
         settings.epoch.to_string(),
         "-U".into(),
         settings.uuid.clone(),
-        format!("--offset={start}"),
     ];
     if let Some(compression) = &settings.compression {
         argv.push(format!("-z{compression}"));
@@ -117,6 +119,10 @@ pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path, 
     argv.push(format!("/out/{name}"));
     let sandbox = tools.clone().bind_writable(folder, "/out");
     sandbox.command(argv).run_with(|pipe| write_tar(tree, settings.epoch, BufWriter::with_capacity(1 << 20, pipe)), |_| ())?;
+    let mut image = File::create(out).with_context(|| format!("failed to make `{}`", out.display()))?;
+    image.seek(SeekFrom::Start(start))?;
+    // From file to file the kernel copies.
+    copy(&mut File::open(root.path())?, &mut image).with_context(|| format!("failed to write `{}`", out.display()))?;
     Ok(())
 }
 
