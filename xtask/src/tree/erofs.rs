@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write, copy};
+use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write, copy};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -70,8 +70,7 @@ fn write_entry<'t, W: Write>(
             match content {
                 Content::Bytes(bytes) => tar.append_data(&mut header, name, &bytes[..])?,
                 Content::Slice { file, offset, len } => {
-                    use std::io::{Read, Seek, SeekFrom};
-                    let mut source = std::fs::File::open(file.as_path()).with_context(|| format!("failed to open `{}`", file.display()))?;
+                    let mut source = File::open(file.as_path()).with_context(|| format!("failed to open `{}`", file.display()))?;
                     source.seek(SeekFrom::Start(*offset))?;
                     tar.append_data(&mut header, name, source.take(*len))?;
                 }
