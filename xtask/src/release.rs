@@ -43,8 +43,8 @@ pub fn make(shop: &Workshop, plan: &Plan, image: &Image, work: &Path) -> Result<
     {
         let _stage = ui::stage("xz", "compressing the image for download (minutes)");
         let preset = format!("-{}", plan.xz_preset.context("the plan makes no release")?);
-        let script = format!("xz {preset} --threads=0 --block-size={XZ_BLOCK} --stdout '/image/{name}' > '/work/{xz}'");
-        shop.tools.sandbox().bind(folder, "/image").bind_writable(work, "/work").command(["sh", "-c", &script]).run()?;
+        let script = format!("xz {preset} --threads=0 --block-size={XZ_BLOCK} --stdout '/image/{name}' > '/made/{xz}'");
+        shop.tools.sandbox().bind(folder, "/image").bind_writable(work, "/made").command(["sh", "-c", &script]).run()?;
     }
     let bytes = packed.metadata()?.len();
     within(bytes, plan.download_max_mb, &plan.board)?;

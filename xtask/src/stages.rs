@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use contract::partitions::{Layout, Role};
+use disks::Part;
 
 use crate::board::{Arch, Compression};
 use crate::boot;
@@ -13,7 +14,7 @@ use crate::brought;
 use crate::compile::{self, Programs};
 use crate::devicetree::drivers::Drivers;
 use crate::devicetree::found;
-use crate::image::{self, Begun, Image, Partitions};
+use crate::image::{self, Image, Partitions};
 use crate::initramfs;
 use crate::layout;
 use crate::packages::cache::Cache;
@@ -289,7 +290,7 @@ fn lint(plan: &Plan, whole: &Tree, root: &Root) -> Result<()> {
     }
 }
 
-/// The partitions' content, made in `work`, which lies where the image is to be.
+/// The partitions' content, made in `work`.
 pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: &Programs, work: &Path) -> Result<Partitions> {
     lint(plan, whole, root)?;
     let packed = initramfs(shop, plan, whole, root, programs)?;
@@ -306,20 +307,21 @@ pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, progr
     config_files.extend(boot::config_files(&plan.boot, &boot_parts)?);
     let config = image::config_part(&config_files, &work.join("config.fat"))?;
     let layout = plan.boot.flow.layout();
-    let begun = {
+    let root_file = work.join("root.erofs");
+    {
         let _stage = ui::stage("erofs", "writing the root");
         let compression = match plan.root.compression {
             Compression::None => None,
             Compression::Lz4 => Some("lz4hc,12".to_owned()),
         };
         let settings = ErofsSettings { uuid: plan.root.uuid.clone(), epoch: plan.root.timestamp, compression };
-        let make = |file: &Path, start| erofs::make(&shop.tools.sandbox(), &root.tree, &settings, file, start);
-        Begun::new(layout, &work.join("image"), make)?
-    };
-    if begun.root_bytes() > plan.root.max_bytes {
+        erofs::make(&shop.tools.sandbox(), &root.tree, &settings, &root_file)?;
+    }
+    let root_part = Part::of_file(&root_file)?;
+    if root_part.bytes > plan.root.max_bytes {
         bail!(
             "the root has {} MB; a slot may hold {} MB, so that later versions fit too: prune more in the flavour or drop modules in the family",
-            begun.root_bytes() / 1_000_000,
+            root_part.bytes / 1_000_000,
             plan.root.max_bytes / 1_000_000
         );
     }
@@ -331,8 +333,8 @@ pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, progr
             (Role::BootB, image::empty_boot_part(&work.join("boot-b"))?),
         ],
     };
-    parts.push((Role::Config, config));
-    Ok(Partitions { layout, begun, parts })
+    parts.extend([(Role::Config, config), (Role::RootA, root_part)]);
+    Ok(Partitions { layout, parts })
 }
 
 /// The text of `cloudy.toml.example` on the config partition.
@@ -358,7 +360,7 @@ fn initramfs(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: 
 
 /// The image file itself, in `out`, with checksums if they are `summed`. What was released of a former one goes: it is of
 /// another image now.
-pub fn image(plan: &Plan, partitions: Partitions, out: &Path, summed: bool) -> Result<Image> {
+pub fn image(plan: &Plan, partitions: &Partitions, out: &Path, summed: bool) -> Result<Image> {
     let _stage = ui::stage("image", "writing the image");
     release::forget(out, &plan.image_name)?;
     image::assemble(partitions, &out.join(&plan.image_name), summed)

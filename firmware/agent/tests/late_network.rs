@@ -5,18 +5,10 @@
 
 mod support;
 
-use serde_json::Value;
-use std::path::Path;
-use std::time::{Duration, Instant};
 use support::{
-    cloudy,
     namespaces::{self, Script},
+    nodes, wait,
 };
-
-/// How long a condition may take to come true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks.
-const POLL: Duration = Duration::from_millis(200);
 
 /// Runs in namespaces of its own: `$1` the program, `$2` and `$3` the data folders. A line on its input gives the second
 /// agent an address; its end ends everything, since the script is the first process of its namespace.
@@ -45,20 +37,6 @@ echo done
 read -r line || true
 "#;
 
-/// What `cloudy nodes` says, once it answers.
-fn nodes(data: &Path) -> Option<Value> {
-    let output = cloudy().args(["nodes", "--json", "--data"]).arg(data).output().unwrap();
-    serde_json::from_slice(&output.stdout).ok()
-}
-
-fn wait(what: &str, mut look: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !look() {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
-        std::thread::sleep(POLL);
-    }
-}
-
 #[test]
 fn a_node_that_starts_before_its_network_finds_its_neighbours() {
     if !namespaces::are_there() {
@@ -68,7 +46,7 @@ fn a_node_that_starts_before_its_network_finds_its_neighbours() {
     std::fs::write(one.path().join("cloudy.toml"), "hostname = \"one\"\n[join]\nfound = \"Home\"\nmdns = true\n").unwrap();
     std::fs::write(two.path().join("cloudy.toml"), "hostname = \"two\"\n[join]\nlan = true\n").unwrap();
     let mut script = Script::start(SCRIPT, &[one.path(), two.path()]);
-    wait("two says that it is on no network", || nodes(two.path()).is_some_and(|nodes| nodes.to_string().contains("no multicast route")));
+    wait("two says that it is on no network", || nodes(two.path()).filter(|nodes| nodes.to_string().contains("no multicast route")));
     script.tell("connect");
-    wait("two sees one", || nodes(two.path()).is_some_and(|nodes| nodes["lan"]["seen"].as_array().is_some_and(|seen| !seen.is_empty())));
+    wait("two sees one", || nodes(two.path()).filter(|nodes| nodes["lan"]["seen"].as_array().is_some_and(|seen| !seen.is_empty())));
 }

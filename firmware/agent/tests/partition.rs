@@ -13,10 +13,9 @@ use std::{
 use support::{
     Local,
     namespaces::{self, Script},
+    wait, wait_for,
 };
 
-/// How long a condition may take to come true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
 /// How long all may take to hold the same once the link is back.
 const MEET: Duration = Duration::from_secs(30);
 /// Services that each node publishes while the community is cut in two, of some 2 KB each: about 1 MB together.
@@ -56,17 +55,6 @@ echo started
 while read -r line; do eval "$line"; echo done; done
 "#;
 
-fn wait<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < patience, "{what}: not in {patience:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 fn ask(socket: &Path, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
     Local::open_at(socket)?.ask(method, path, body)
 }
@@ -100,20 +88,20 @@ fn both_sides_of_a_partition_hold_the_same_within_half_a_minute() {
     }
     let sockets: Vec<PathBuf> = (1..=4).map(|n| folder.path().join(format!("{n}/agent.sock"))).collect();
     let mut script = Script::start(COMMUNITY, &[folder.path()]);
-    wait("the community is founded", PATIENCE, || (states(&sockets[0]).len() == 1).then_some(()));
+    wait("the community is founded", || (states(&sockets[0]).len() == 1).then_some(()));
     let token = ask(&sockets[0], "POST", "/api/v1/invite", &json!({ "uses": 9, "valid-seconds": null })).unwrap().1["token"].clone();
     for socket in &sockets[1..] {
-        let joined = wait("the agent answers", PATIENCE, || ask(socket, "POST", "/api/v1/join", &json!({ "token": token })));
+        let joined = wait("the agent answers", || ask(socket, "POST", "/api/v1/join", &json!({ "token": token })));
         assert_eq!(joined.0, 200, "{joined:?}");
     }
-    wait("all hold the same", PATIENCE, || agree(&sockets).then_some(()));
+    wait("all hold the same", || agree(&sockets).then_some(()));
 
     script.tell("ip link set v3 master right; ip link set v4 master right");
     let sees = |at: usize, down: [&str; 2]| {
         let states = states(&sockets[at]);
         down.iter().all(|name| states.iter().any(|(other, state)| other == name && state == "down"))
     };
-    wait("both sides miss each other", PATIENCE, || {
+    wait("both sides miss each other", || {
         ((0..2).all(|at| sees(at, ["n3", "n4"])) && (2..4).all(|at| sees(at, ["n1", "n2"]))).then_some(())
     });
     for (n, socket) in sockets.iter().enumerate() {
@@ -125,13 +113,13 @@ fn both_sides_of_a_partition_hold_the_same_within_half_a_minute() {
     }
     for side in [&sockets[..2], &sockets[2..]] {
         let root = |socket: &PathBuf| get(socket, "/api/v1/view")["root"].clone();
-        wait("each side holds the same", PATIENCE, || (root(&side[0]) == root(&side[1])).then_some(()));
+        wait("each side holds the same", || (root(&side[0]) == root(&side[1])).then_some(()));
     }
     assert!(!agree(&sockets), "the partition lets something through");
 
     script.tell("ip link set v3 master left; ip link set v4 master left");
     let begun = Instant::now();
-    wait("all hold the same again", MEET, || agree(&sockets).then_some(()));
+    wait_for("all hold the same again", MEET, || agree(&sockets).then_some(()));
     println!("4 agents, 1 MB of difference: the same root hash {:.1} s after the link was back", begun.elapsed().as_secs_f64());
     for (n, socket) in sockets.iter().enumerate() {
         let other = (n + 2) % 4;
@@ -150,7 +138,7 @@ fn on_a_full_disk_reads_go_on_and_writes_are_refused_with_the_reason() {
     std::fs::create_dir(folder.path().join("disk")).unwrap();
     let socket = folder.path().join("agent.sock");
     let mut script = Script::start(SMALL_DISK, &[folder.path()]);
-    wait("the community is founded", PATIENCE, || (get(&socket, "/api/v1/view")["phase"] == "open").then_some(()));
+    wait("the community is founded", || (get(&socket, "/api/v1/view")["phase"] == "open").then_some(()));
     let put = |key: &str| ask(&socket, "PUT", &format!("/api/v1/services/{key}"), &json!({ "description": "x".repeat(1900) })).unwrap();
     let keys = || {
         let found = get(&socket, "/api/v1/services?limit=200");

@@ -7,16 +7,10 @@ mod support;
 
 use serde_json::Value;
 use std::path::Path;
-use std::time::{Duration, Instant};
 use support::{
-    cloudy,
     namespaces::{self, Script},
+    nodes, wait,
 };
-
-/// How long a condition may take to come true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks.
-const POLL: Duration = Duration::from_millis(200);
 
 /// `$2` and `$3` are the data folders. Lines on its input are run; `start` and `stop` are the newcomer's.
 const SCRIPT: &str = r#"
@@ -44,20 +38,6 @@ echo started
 while read -r line; do eval "$line"; echo done; done
 "#;
 
-/// What `cloudy nodes` says, once it answers.
-fn nodes(data: &Path) -> Option<Value> {
-    let output = cloudy().args(["nodes", "--json", "--data"]).arg(data).output().unwrap();
-    serde_json::from_slice(&output.stdout).ok()
-}
-
-fn wait(what: &str, mut look: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !look() {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
-        std::thread::sleep(POLL);
-    }
-}
-
 fn write(data: &Path, toml: &str) {
     std::fs::write(data.join("cloudy.toml"), toml).unwrap();
 }
@@ -72,12 +52,12 @@ fn a_newcomer_goes_through_an_open_door_only_where_its_settings_allow_it() {
     write(two.path(), "hostname = \"two\"\n[join]\nmdns = true\n");
     let mut script = Script::start(SCRIPT, &[one.path(), two.path()]);
     let open = |nodes: &Value| nodes["lan"]["seen"].as_array().is_some_and(|seen| seen.iter().any(|node| node["door-open"] == true));
-    wait("two sees the open door", || nodes(two.path()).is_some_and(|nodes| open(&nodes)));
+    wait("two sees the open door", || nodes(two.path()).filter(open));
     // It has seen it, and neither is in nor tries to be.
     let seen = nodes(two.path()).unwrap();
     assert!(open(&seen) && seen["community"].is_null() && seen["joining"].is_null(), "{seen}");
     // The other side has seen it too, and has nobody new.
-    wait("one sees two", || nodes(one.path()).is_some_and(|nodes| nodes["lan"]["seen"].as_array().is_some_and(|seen| !seen.is_empty())));
+    wait("one sees two", || nodes(one.path()).filter(|nodes| nodes["lan"]["seen"].as_array().is_some_and(|seen| !seen.is_empty())));
     assert_eq!(nodes(one.path()).unwrap()["members"].as_array().unwrap().len(), 1);
 
     // The same node goes in once it may: the door was no wall.
@@ -85,6 +65,6 @@ fn a_newcomer_goes_through_an_open_door_only_where_its_settings_allow_it() {
     assert!(nodes(two.path()).is_none(), "the newcomer was stopped");
     write(two.path(), "hostname = \"two\"\n[join]\nlan = true\nmdns = true\n");
     script.tell("start");
-    wait("two is in", || nodes(two.path()).is_some_and(|nodes| nodes["community"]["name"] == "Home"));
-    wait("one has it as a member", || nodes(one.path()).is_some_and(|nodes| nodes["members"].as_array().is_some_and(|all| all.len() == 2)));
+    wait("two is in", || nodes(two.path()).filter(|nodes| nodes["community"]["name"] == "Home"));
+    wait("one has it as a member", || nodes(one.path()).filter(|nodes| nodes["members"].as_array().is_some_and(|all| all.len() == 2)));
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 
 /// Something wrong at one place of a TOML file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +44,28 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ParseErr
         let span = error.span().unwrap_or(0..0);
         ParseError::at(path, text, span, explain(error.message()))
     })
+}
+
+/// The texts of a list, each of them `good` and none there twice; `error` makes an error at one of them. `what` says what
+/// they are.
+pub fn distinct<E>(
+    list: &[Spanned<String>],
+    what: &str,
+    good: impl Fn(&str) -> bool,
+    error: impl Fn(&Spanned<String>, String) -> E,
+) -> Result<Vec<String>, E> {
+    let mut seen = Vec::<String>::new();
+    for item in list {
+        let text = item.get_ref();
+        if !good(text) {
+            return Err(error(item, format!("`{text}` is no {what}")));
+        }
+        if seen.contains(text) {
+            return Err(error(item, format!("`{text}` stands here twice")));
+        }
+        seen.push(text.clone());
+    }
+    Ok(seen)
 }
 
 /// The nearest of `allowed` to `given`, where one is near enough to be a slip of the finger.

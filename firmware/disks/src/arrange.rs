@@ -17,8 +17,6 @@ use crate::{Content, Part};
 pub struct Segment {
     /// Its first byte on the disk.
     pub at: u64,
-    /// The partition that it is the content of; none for the tables.
-    pub role: Option<Role>,
     /// Its bytes.
     pub content: Content,
 }
@@ -74,17 +72,17 @@ impl Arranged {
         };
         debug_assert_eq!(PRIMARY_LBA, 1, "the table follows the MBR");
         let start = [mbr.as_slice(), &encoded.primary].concat();
-        let mut segments = vec![Segment { at: 0, role: None, content: Content::Bytes(start.into()) }];
+        let mut segments = vec![Segment { at: 0, content: Content::Bytes(start.into()) }];
         for partition in table.partitions.values() {
             let (role, part) = part(&partition.name)?;
             if part.bytes > partition.bytes() {
                 return Err(ArrangeError::TooLarge { label: role.label(), have: part.bytes, place: partition.bytes() });
             }
             let content = Content::Slice { file: Arc::new(part.file.clone()), offset: 0, len: part.used };
-            segments.push(Segment { at: partition.offset(), role: Some(*role), content });
+            segments.push(Segment { at: partition.offset(), content });
         }
         let backup = encoded.backup_lba.saturating_mul(SECTOR_BYTES as u64);
-        segments.push(Segment { at: backup, role: None, content: Content::Bytes(encoded.backup.into()) });
+        segments.push(Segment { at: backup, content: Content::Bytes(encoded.backup.into()) });
         Ok(Self { segments, bytes: sectors.saturating_mul(SECTOR_BYTES as u64), open: None })
     }
 

@@ -58,21 +58,12 @@ pub fn check(app: &App, arch: Arch, tree: &Tree) -> Result<()> {
 mod tests {
     use super::*;
     use crate::tree::Entry;
-    use crate::tree::testing::{file, folder, program, tree};
+    use crate::tree::testing::{elf, file, folder, program, tree};
     use std::path::Path;
 
     fn app() -> App {
         let text = include_str!("../../../images/apps/mosquitto/app.toml");
         contract::apps::read(Path::new("images/apps/mosquitto/app.toml"), text).unwrap()
-    }
-
-    fn elf(machine: u8) -> Vec<u8> {
-        let mut header = vec![0; 64];
-        header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-        header[16] = 3;
-        header[18] = machine;
-        header[52] = 64;
-        header
     }
 
     fn good() -> Tree {

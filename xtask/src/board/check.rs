@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::parse::ParseError;
 use super::pi::RaspberryPi;
 use super::raw::{Pairs, RawBoard, RawFlavour, RawSelect, Strings};
 use super::{Board, BootFlow, CONSOLE_OF_DEVICE_TREE, DeviceTrees, Flavour, Globs, Prune, Select, Uboot};
+use contract::facts::{ParseError, distinct};
 
 /// A file's path, text and parsed content.
 pub struct Source<T> {
@@ -26,18 +26,7 @@ impl<T> Source<T> {
     }
 
     pub(super) fn strings(&self, list: &Strings, what: &str, good: impl Fn(&str) -> bool) -> Result<Vec<String>, ParseError> {
-        let mut seen = Vec::<String>::new();
-        for item in list {
-            let text = item.get_ref();
-            if !good(text) {
-                return Err(self.error(item, format!("`{text}` is no {what}")));
-            }
-            if seen.contains(text) {
-                return Err(self.error(item, format!("`{text}` stands here twice")));
-            }
-            seen.push(text.clone());
-        }
-        Ok(seen)
+        distinct(list, what, good, |item, message| self.error(item, message))
     }
 
     fn globs(&self, list: &Strings) -> Result<Globs, ParseError> {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::check::{self, Pair, Source};
-use super::parse::{ParseError, nearest, parse};
 use super::{Board, Flavour};
+use contract::facts::{ParseError, nearest, parse};
 
 /// Where boards lie in a tree.
 const BOARDS: &str = "board-configs";

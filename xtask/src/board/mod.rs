@@ -19,7 +19,6 @@ mod raw;
 pub mod schema;
 
 pub use contract::arch::Arch;
-use contract::facts as parse;
 pub use contract::facts::{ParseError, nearest, parse};
 pub use globs::{Globs, Prune, Select};
 pub use load::Catalog;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::check::Source;
-use super::parse::{ParseError, suggestion};
 use super::raw::{RawBoard, Strings};
+use contract::facts::{ParseError, suggestion};
 
 /// What the Pi's own firmware is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -10,7 +10,7 @@ use contract::partitions::{Layout, Role};
 use disks::TABLE_BYTES;
 
 use super::*;
-use crate::image::{self, Begun, Partitions, Window, fat};
+use crate::image::{self, Partitions, Window, fat};
 use crate::tree::Content;
 
 const CARD_BYTES: u64 = 700 << 20;
@@ -18,13 +18,15 @@ const ROOT: &[u8] = &[7; 3_000_000];
 
 /// A small image with its bmap.
 fn image(folder: &Path) -> PathBuf {
-    let begun = Begun::with_root(Layout::Uefi, &folder.join("begun"), ROOT).unwrap();
+    let root = folder.join("root.erofs");
+    std::fs::write(&root, ROOT).unwrap();
     let esp = vec![("EFI/BOOT/BOOTX64.EFI".to_owned(), Content::Bytes([5; 100_000].into()))];
     let parts = vec![
         (Role::Config, image::config_part(&image::config_files("# nothing\n"), &folder.join("config")).unwrap()),
         (Role::Esp, image::esp_part(&esp, &folder.join("esp")).unwrap()),
+        (Role::RootA, disks::Part::of_file(&root).unwrap()),
     ];
-    image::assemble(Partitions { layout: Layout::Uefi, begun, parts }, &folder.join("x.img"), true).unwrap().path
+    image::assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.join("x.img"), true).unwrap().path
 }
 
 /// A card full of something else.

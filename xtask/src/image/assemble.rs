@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use contract::partitions::{self, Layout, Role};
+use contract::partitions::{Layout, Role};
 use disks::{Arranged, Content, Part, Segment};
 
 use super::sink::{Sink, Written};
@@ -14,24 +14,12 @@ use super::{bmap, sink::BLOCK_BYTES};
 use crate::aside::Aside;
 use crate::full_disk;
 
-/// An image of which only the root is there, at its place: it is by far the largest part, and copying it would take a
-/// good part of a build's time.
-#[derive(Debug)]
-pub struct Begun {
-    /// The file, on the file system where the image is to be.
-    file: PathBuf,
-    /// Length of the root.
-    root_bytes: u64,
-}
-
 /// All that an image is made of.
 #[derive(Debug)]
 pub struct Partitions {
     /// Which partitions there are, in which order.
     pub layout: Layout,
-    /// The file with the root, which becomes the image.
-    pub begun: Begun,
-    /// The content of every other partition that is shipped.
+    /// The content of each that is shipped.
     pub parts: Vec<(Role, Part)>,
 }
 
@@ -48,49 +36,24 @@ pub struct Image {
     pub sha256: Option<String>,
 }
 
-impl Begun {
-    /// Has `write` put the root into the file `path`, which is made anew, from the byte that it is told on.
-    pub fn new(layout: Layout, path: &Path, write: impl FnOnce(&Path, u64) -> Result<()>) -> Result<Self> {
-        let (table, _) = partitions::shipped(layout, 0)?;
-        let (_, root) = table.by_name(Role::RootA.label()).context("the image has no root-a")?;
-        let start = root.offset();
-        write(path, start)?;
-        let bytes = path.metadata().with_context(|| format!("failed to read `{}`", path.display()))?.len();
-        let root_bytes = bytes.checked_sub(start).filter(|bytes| *bytes > 0).context("the root is empty")?;
-        Ok(Self { file: path.to_owned(), root_bytes })
-    }
-
-    /// With a root of these bytes.
-    #[cfg(test)]
-    pub fn with_root(layout: Layout, path: &Path, root: &[u8]) -> Result<Self> {
-        use std::os::unix::fs::FileExt;
-        Self::new(layout, path, |path, start| Ok(File::create(path)?.write_all_at(root, start)?))
-    }
-
-    /// Length of the root.
-    pub fn root_bytes(&self) -> u64 {
-        self.root_bytes
-    }
-}
-
-/// Makes what is begun the image `path`, and writes its bmap to `path` with `.bmap` added; a former one is replaced once
-/// the new is whole. `summed` says whether the image leaves this machine: then checksums are taken, of it and in the bmap,
+/// Writes the image to `path` and its bmap to `path` with `.bmap` added; a former one is replaced once the new is whole.
+/// `summed` says whether the image leaves this machine: then checksums are taken, of it and in the bmap,
 /// and it is on the disk before it has its name. Both take most of the time.
 ///
 /// # Errors
 /// When a part is missing or too large, and when writing fails; then no file is left under either name that was not
 /// there before.
-pub fn assemble(partitions: Partitions, path: &Path, summed: bool) -> Result<Image> {
+pub fn assemble(partitions: &Partitions, path: &Path, summed: bool) -> Result<Image> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).with_context(|| format!("failed to make the folder `{}`", parent.display()))?;
-    write(&partitions, parent, path, summed).map_err(|error| full_disk::explain(error, parent, full_disk::OF_IMAGES))
+    write(partitions, parent, path, summed).map_err(|error| full_disk::explain(error, parent, full_disk::OF_IMAGES))
 }
 
 fn write(partitions: &Partitions, parent: &Path, path: &Path, summed: bool) -> Result<Image> {
     // Removed on every way out, with all that was not renamed.
     let aside = Aside::begin(parent)?;
-    let begun = &partitions.begun.file;
-    let image = File::options().read(true).write(true).open(begun).with_context(|| format!("failed to open `{}`", begun.display()))?;
+    let made = aside.path().join("image");
+    let image = File::create(&made).context("failed to make a file")?;
     let written = fill(partitions, &image, summed).with_context(|| format!("failed to write the image `{}`", path.display()))?;
     let map = aside.path().join("bmap");
     std::fs::write(&map, bmap::render(&written)).context("failed to write the bmap")?;
@@ -102,7 +65,7 @@ fn write(partitions: &Partitions, parent: &Path, path: &Path, summed: bool) -> R
     map_path.push(".bmap");
     let map_path = PathBuf::from(map_path);
     let old = set_aside(parent, path)?;
-    for (file, to) in [(map.as_path(), map_path.as_path()), (begun, path)] {
+    for (file, to) in [(&map, map_path.as_path()), (&made, path)] {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644))?;
         std::fs::rename(file, to).with_context(|| format!("failed to rename `{}` to `{}`", file.display(), to.display()))?;
     }
@@ -145,14 +108,10 @@ fn remove_later(old: &[PathBuf]) {
 }
 
 fn fill(partitions: &Partitions, image: &File, summed: bool) -> Result<Written> {
-    let Begun { file, root_bytes } = &partitions.begun;
-    let mut parts = partitions.parts.clone();
-    // It is there already; what counts here is how long it is.
-    parts.push((Role::RootA, Part { file: file.clone(), bytes: *root_bytes, used: *root_bytes }));
-    let arranged = Arranged::shipped(partitions.layout, &parts, None)?;
+    let arranged = Arranged::shipped(partitions.layout, &partitions.parts, None)?;
     let backup = arranged.segments.last().map_or(0, |segment| segment.at);
     let mut sink = Sink::new(image.try_clone()?, summed);
-    for Segment { at, role, content } in &arranged.segments {
+    for Segment { at, content, .. } in &arranged.segments {
         // The table's copy ends the image, whose last block has zeros before it.
         let block = if *at == backup { BLOCK_BYTES as u64 } else { 1 };
         let start = (at / block * block).max(sink.position());
@@ -163,7 +122,6 @@ fn fill(partitions: &Partitions, image: &File, summed: bool) -> Result<Written> 
             sink.write(&vec![0; usize::try_from(at - start)?])?;
         }
         match content {
-            _ if *role == Some(Role::RootA) => sink.keep(*root_bytes).context("failed to read the root")?,
             Content::Bytes(bytes) => sink.write(bytes)?,
             Content::Slice { file, offset, len } => {
                 let doing = || format!("failed to copy `{}` into the image", file.display());

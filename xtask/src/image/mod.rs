@@ -9,6 +9,6 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
-pub use assemble::{Begun, Image, Partitions, assemble};
+pub use assemble::{Image, Partitions, assemble};
 pub use disks::parts::{boot_part, config_files, config_part, empty_boot_part, esp_part, state_part};
 pub use disks::{Window, fat};

@@ -1,7 +1,7 @@
 //! Writes an image front to back: holes where nothing is, checksums on the way.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -43,16 +43,6 @@ pub struct Sink {
 struct Summers {
     whole: Summer<WholePart>,
     parts: Summer<RangePart>,
-}
-
-impl Summers {
-    /// The next bytes of the file, and of the range that is open if one is.
-    fn send(&self, bytes: Arc<Vec<u8>>, in_range: bool) -> io::Result<()> {
-        if in_range {
-            self.parts.send(RangePart::Bytes(bytes.clone()))?;
-        }
-        self.whole.send(WholePart::Bytes(bytes))
-    }
 }
 
 /// A thread that sums what it is sent.
@@ -139,7 +129,7 @@ pub struct Written {
 }
 
 impl Sink {
-    /// Writes into a file that is empty but for what is [kept](Self::keep), taking sums on the way if they are `summed`.
+    /// Writes into a file that is empty, taking sums on the way if they are `summed`.
     pub fn new(file: File, summed: bool) -> Self {
         let sums = summed.then(|| Summers { whole: Summer::start(sum_whole), parts: Summer::start(sum_ranges) });
         Self { file, at: 0, sums, ranges: Vec::new(), open: None }
@@ -156,37 +146,24 @@ impl Sink {
         self.append(bytes.to_vec()).map(|_| ())
     }
 
-    /// Appends `len` bytes of `reader` that a flasher must write, zeros among them too.
-    pub fn copy(&mut self, reader: &mut impl Read, len: u64) -> io::Result<()> {
+    /// Appends the next `len` bytes of `from` that a flasher must write, zeros among them too.
+    pub fn copy(&mut self, from: &mut File, len: u64) -> io::Result<()> {
         self.begin();
+        if self.sums.is_none() {
+            // Nobody looks at them: the kernel copies from file to file.
+            self.file.seek(SeekFrom::Start(self.at))?;
+            let copied = io::copy(&mut from.take(len), &mut self.file)?;
+            self.at += copied;
+            return if copied == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+        }
         let mut left = len;
         let mut buffer = Vec::new();
         while left > 0 {
             let chunk = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
             buffer.resize(chunk, 0);
-            reader.read_exact(&mut buffer)?;
+            from.read_exact(&mut buffer)?;
             buffer = self.append(buffer)?;
             left -= chunk as u64;
-        }
-        Ok(())
-    }
-
-    /// Goes on behind the `len` bytes that are there already, which a flasher must write.
-    pub fn keep(&mut self, len: u64) -> io::Result<()> {
-        self.begin();
-        let end = self.at + len;
-        if self.file.metadata()?.len() < end {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let Some(sums) = &self.sums else {
-            self.at = end;
-            return Ok(());
-        };
-        while self.at < end {
-            let mut bytes = vec![0; usize::try_from(end - self.at).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES))];
-            self.file.read_exact_at(&mut bytes, self.at)?;
-            self.at += bytes.len() as u64;
-            sums.send(Arc::new(bytes), true)?;
         }
         Ok(())
     }
@@ -227,7 +204,10 @@ impl Sink {
     fn append(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         let bytes = Arc::new(bytes);
         if let Some(sums) = &self.sums {
-            sums.send(bytes.clone(), self.open.is_some())?;
+            sums.whole.send(WholePart::Bytes(bytes.clone()))?;
+            if self.open.is_some() {
+                sums.parts.send(RangePart::Bytes(bytes.clone()))?;
+            }
         }
         let (mut run, mut at) = (0, 0);
         while at < bytes.len() {

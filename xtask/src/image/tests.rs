@@ -35,17 +35,19 @@ fn built_with(folder: &Path, summed: bool) -> Image {
     let parts = vec![
         (Role::Config, config_part(&config_files("# nothing\n"), &folder.join("config")).unwrap()),
         (Role::Esp, esp_part(&esp_files(), &folder.join("esp")).unwrap()),
+        (Role::RootA, root_part(folder, &root())),
     ];
-    let partitions = Partitions { layout: Layout::Uefi, begun: begun(Layout::Uefi, folder, &root()), parts };
-    assemble(partitions, &folder.join("out/x.img"), summed).unwrap()
+    assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.join("out/x.img"), summed).unwrap()
 }
 
 fn root() -> Vec<u8> {
     [vec![1; 5000], vec![0; 20_000], vec![2; 77]].concat()
 }
 
-fn begun(layout: Layout, folder: &Path, root: &[u8]) -> Begun {
-    Begun::with_root(layout, &folder.join("begun"), root).unwrap()
+fn root_part(folder: &Path, root: &[u8]) -> Part {
+    let path = folder.join("root.erofs");
+    std::fs::write(&path, root).unwrap();
+    Part::of_file(&path).unwrap()
 }
 
 fn read_at(file: &File, offset: u64, len: usize) -> Vec<u8> {
@@ -176,26 +178,18 @@ fn what_does_not_fit_is_refused_and_nothing_is_left() {
     let too_large = Part { bytes: (64 << 20) + 1, ..part.clone() };
     let missing = Part { file: folder.path().join("absent"), bytes: 4096, used: 4096 };
     let out = folder.path().join("out");
-    for parts in [
-        vec![(Role::Config, too_large), (Role::Esp, part.clone())],
-        vec![(Role::Config, part.clone()), (Role::Esp, missing)],
-        vec![(Role::Config, part.clone())],
-        vec![],
+    let cut = Part { used: part.used + 1, bytes: part.bytes + 1, ..root_part(folder.path(), &root()) };
+    for (summed, parts) in [
+        (true, vec![(Role::Config, too_large), (Role::Esp, part.clone()), (Role::RootA, part.clone())]),
+        (true, vec![(Role::Config, part.clone()), (Role::Esp, part.clone()), (Role::RootA, missing)]),
+        (true, vec![(Role::Config, part.clone()), (Role::Esp, part.clone()), (Role::RootA, cut.clone())]),
+        (false, vec![(Role::Config, part.clone()), (Role::Esp, part.clone()), (Role::RootA, cut)]),
+        (true, vec![(Role::Config, part.clone()), (Role::RootA, part.clone())]),
+        (true, vec![(Role::Config, part.clone())]),
     ] {
-        let begun = begun(Layout::Uefi, folder.path(), &[1; 5000]);
-        assert!(assemble(Partitions { layout: Layout::Uefi, begun, parts }, &out.join("x.img"), true).is_err());
+        assert!(assemble(&Partitions { layout: Layout::Uefi, parts }, &out.join("x.img"), summed).is_err());
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
     }
-    for (summed, cut) in [(true, 1), (false, 1), (true, 4000), (false, 4000)] {
-        let parts = vec![(Role::Config, part.clone()), (Role::Esp, part.clone())];
-        let begun = begun(Layout::Uefi, folder.path(), &[1; 5000]);
-        let file = File::options().write(true).open(folder.path().join("begun")).unwrap();
-        file.set_len(file.metadata().unwrap().len() - cut).unwrap();
-        let error = assemble(Partitions { layout: Layout::Uefi, begun, parts }, &out.join("x.img"), summed).unwrap_err();
-        assert!(format!("{error:#}").contains("failed to read the root"), "{error:#}");
-        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
-    }
-    assert!(Begun::with_root(Layout::Uefi, &folder.path().join("begun"), &[]).is_err());
     let twice = vec![("x".to_owned(), bytes(b"1")), ("X".to_owned(), bytes(b"2"))];
     assert!(config_part(&twice, &folder.path().join("config")).is_err());
     let large = vec![("x".to_owned(), bytes(&vec![1; 65 << 20]))];
@@ -208,17 +202,17 @@ fn a_full_disk_is_said_plainly_and_leaves_nothing() {
     const INSIDE: &str = "CLOUDY_TEST_FULL_DISK";
     if let Some(full) = std::env::var_os(INSIDE) {
         let folder = tempfile::tempdir().unwrap();
-        let large = vec![("large".to_owned(), bytes(&vec![1; 30 << 20]))];
+        let root = root_part(folder.path(), &vec![1; 30 << 20]);
         let parts = vec![
             (Role::Config, config_part(&[], &folder.path().join("config")).unwrap()),
-            (Role::Esp, esp_part(&large, &folder.path().join("esp")).unwrap()),
+            (Role::Esp, esp_part(&[], &folder.path().join("esp")).unwrap()),
+            (Role::RootA, root),
         ];
-        // As in a build: the working folder lies where the image is to be.
-        let work = crate::aside::Aside::begin(Path::new(&full)).unwrap();
-        let partitions = Partitions { layout: Layout::Uefi, begun: begun(Layout::Uefi, work.path(), &[1; 5000]), parts };
-        let error = assemble(partitions, &Path::new(&full).join("x.img"), true).unwrap_err();
-        assert!(error.to_string().contains("is full: make room there"), "{error:#}");
-        drop(work);
+        for summed in [true, false] {
+            let parts = parts.clone();
+            let error = assemble(&Partitions { layout: Layout::Uefi, parts }, &Path::new(&full).join("x.img"), summed).unwrap_err();
+            assert!(error.to_string().contains("is full: make room there"), "{error:#}");
+        }
         assert_eq!(std::fs::read_dir(&full).unwrap().count(), 0);
         return;
     }
@@ -238,15 +232,16 @@ fn pi(folder: &Path) -> Partitions {
         (Role::State, state_part(&folder.join("state")).unwrap()),
         (Role::BootA, boot_part(&files, &folder.join("boot-a")).unwrap()),
         (Role::BootB, empty_boot_part(&folder.join("boot-b")).unwrap()),
+        (Role::RootA, root_part(folder, &[1; 5000])),
     ];
-    Partitions { layout: Layout::Uboot, begun: begun(Layout::Uboot, folder, &[1; 5000]), parts }
+    Partitions { layout: Layout::Uboot, parts }
 }
 
 #[test]
 fn a_pis_card_has_a_hybrid_mbr_and_slot_a_confirmed_everywhere() {
     use contract::state::{RECORD_BYTES, RESERVED_SECTORS, Seen, State};
     let folder = tempfile::tempdir().unwrap();
-    let image = assemble(pi(folder.path()), &folder.path().join("x.img"), true).unwrap();
+    let image = assemble(&pi(folder.path()), &folder.path().join("x.img"), true).unwrap();
     let file = File::open(&image.path).unwrap();
     let table = gpt::decode_primary(&read_at(&file, 512, gpt::TABLE_BYTES)).unwrap();
     let names: Vec<_> = table.partitions.values().map(|partition| partition.name.as_str()).collect();
@@ -289,6 +284,6 @@ fn a_pis_card_has_a_hybrid_mbr_and_slot_a_confirmed_everywhere() {
 #[test]
 fn the_same_pi_twice_is_the_same() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let sums = [&one, &two].map(|folder| assemble(pi(folder.path()), &folder.path().join("x.img"), true).unwrap().sha256);
+    let sums = [&one, &two].map(|folder| assemble(&pi(folder.path()), &folder.path().join("x.img"), true).unwrap().sha256);
     assert_eq!(sums[0], sums[1]);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write, copy};
+use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -94,18 +94,17 @@ fn write_entry<'t, W: Write>(
     Ok(())
 }
 
-/// Makes the erofs of `tree` with the tools tree's mkfs.erofs, and puts it into the file `out` (on the host; its folder exists) from
-/// the byte `start` on. The file is made anew.
-pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path, start: u64) -> Result<()> {
-    let folder = out.parent().context("the image's path has no folder")?;
-    // mkfs.erofs has an option for an offset, which 1.8.6 does not heed for files that come out of a tar unsorted.
-    let root = tempfile::NamedTempFile::new_in(folder).context("failed to make a file")?;
-    let name = root.path().file_name().and_then(|name| name.to_str()).context("the root's path has no name")?;
+/// Makes the erofs of `tree` at `out` (a path on the host, whose folder exists) with the tools tree's mkfs.erofs.
+///
+/// It can't be made at its place in the image: mkfs.erofs 1.8.6 does not heed `--offset` for files of a tar that it does not sort.
+pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path) -> Result<()> {
+    let folder = out.parent().context("the root's path has no folder")?;
+    let name = out.file_name().and_then(|name| name.to_str()).context("the root's path has no name")?;
     let mut argv = vec![
         "mkfs.erofs".to_owned(),
         "--quiet".into(),
         "--tar=f".into(),
-        // The stream comes in the order of paths already: data go straight into the image, not by way of a buffer on disk.
+        // The stream comes in the order of paths already: data go straight into the root, not by way of a buffer on disk.
         "--sort=none".into(),
         "-T".into(),
         settings.epoch.to_string(),
@@ -118,10 +117,6 @@ pub fn make(tools: &Sandbox, tree: &Tree, settings: &ErofsSettings, out: &Path, 
     argv.push(format!("/out/{name}"));
     let sandbox = tools.clone().bind_writable(folder, "/out");
     sandbox.command(argv).run_with(|pipe| write_tar(tree, settings.epoch, BufWriter::with_capacity(1 << 20, pipe)), |_| ())?;
-    let mut image = File::create(out).with_context(|| format!("failed to make `{}`", out.display()))?;
-    image.seek(SeekFrom::Start(start))?;
-    // From file to file the kernel copies.
-    copy(&mut File::open(root.path())?, &mut image).with_context(|| format!("failed to write `{}`", out.display()))?;
     Ok(())
 }
 

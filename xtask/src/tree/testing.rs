@@ -25,6 +25,16 @@ pub fn program(content: impl AsRef<[u8]>) -> Entry {
     Entry { mode: 0o755, ..file(content) }
 }
 
+/// The head of an ELF file for this machine, with no segments.
+pub fn elf(machine: u8) -> Vec<u8> {
+    let mut header = vec![0; 64];
+    header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    header[16] = 3;
+    header[18] = machine;
+    header[52] = 64;
+    header
+}
+
 /// A symbolic link.
 pub fn link(target: &str) -> Entry {
     entry(Kind::Symlink(target.to_owned()), 0o777)

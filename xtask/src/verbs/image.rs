@@ -103,7 +103,7 @@ pub fn build(shop: &Workshop, plan: &Plan, out: &Path, summed: bool) -> Result<(
     let root = stages::root(shop, plan, &whole, &programs, devices).map_err(&of_cache)?;
 
     let partitions = stages::partitions(shop, plan, &whole, &root, &programs, work.path()).map_err(&of_images)?;
-    let image = stages::image(plan, partitions, out, summed)?;
+    let image = stages::image(plan, &partitions, out, summed)?;
     let packed = plan.xz_preset.is_some().then(|| release::make(shop, plan, &image, work.path())).transpose().map_err(&of_images)?;
     Ok((image, packed))
 }

@@ -270,7 +270,7 @@ pub fn damaged(content: &[u8], damage: Damage) -> Result<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Begun, Partitions, assemble, config_files, config_part, esp_part};
+    use crate::image::{Partitions, assemble, config_files, config_part, esp_part};
     use crate::tree::Content;
     use contract::partitions::{Layout, Role};
     use std::os::unix::fs::MetadataExt;
@@ -278,13 +278,15 @@ mod tests {
     #[test]
     fn a_disk_is_the_image_grown_and_can_be_changed() {
         let folder = tempfile::tempdir().unwrap();
-        let begun = Begun::with_root(Layout::Uefi, &folder.path().join("begun"), &[3; 70_000]).unwrap();
+        let root = folder.path().join("root");
+        std::fs::write(&root, vec![3; 70_000]).unwrap();
         let esp = vec![("cloudy/x/linux".to_owned(), Content::Bytes([5; 9000].as_slice().into()))];
         let parts = vec![
             (Role::Config, config_part(&config_files(""), &folder.path().join("config")).unwrap()),
             (Role::Esp, esp_part(&esp, &folder.path().join("esp")).unwrap()),
+            (Role::RootA, disks::Part::of_file(&root).unwrap()),
         ];
-        let image = assemble(Partitions { layout: Layout::Uefi, begun, parts }, &folder.path().join("image"), false).unwrap();
+        let image = assemble(&Partitions { layout: Layout::Uefi, parts }, &folder.path().join("image"), false).unwrap();
         let path = folder.path().join("disk");
         assert!(make(&image.path, &path, 1 << 20).is_err());
         make(&image.path, &path, 8_000_000_000).unwrap();

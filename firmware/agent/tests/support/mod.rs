@@ -13,7 +13,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(50);
 
 const WORDS: [&str; 7] = ["agent", "--http", "127.0.0.1:0", "--bind", "127.0.0.1:0", "--broker", "/nonexistent/broker.sock"];
 
@@ -109,15 +111,27 @@ impl Drop for Agent {
     }
 }
 
-pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Looks until there is something, for as long as is usual here.
+pub fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_for(what, PATIENCE, look)
+}
+
+/// The same, for at most so long.
+pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} until {what}");
-        std::thread::sleep(Duration::from_millis(50));
+        assert!(start.elapsed() < patience, "waited {patience:?} until {what}");
+        std::thread::sleep(POLL);
     }
+}
+
+/// What `cloudy nodes` says, once it answers.
+pub fn nodes(data: &Path) -> Option<Value> {
+    let output = cloudy().args(["nodes", "--json", "--data"]).arg(data).output().unwrap();
+    serde_json::from_slice(&output.stdout).ok()
 }
 
 /// Status line with headers, and body.

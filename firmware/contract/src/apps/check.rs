@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::raw::{Pairs, RawApp, RawHealth, RawKind, RawSetting, RawWords, Strings};
 use super::{App, Health, HealthTest, Image, Limits, Port, Run, Setting, SettingKind, UIDS, Volume, Words};
 use crate::arch::Arch;
-use crate::facts::{ParseError, parse, suggestion};
+use crate::facts::{ParseError, distinct, parse, suggestion};
 
 /// The largest `app.toml` in bytes.
 const MAX_BYTES: usize = 64 * 1024;
@@ -300,18 +300,7 @@ impl Source<'_> {
     }
 
     fn list(&self, list: &Strings, what: &str, good: fn(&str) -> bool) -> Checked<Vec<String>> {
-        let mut seen = Vec::<String>::new();
-        for item in list {
-            let text = item.get_ref();
-            if !good(text) {
-                return Err(self.error(item, format!("`{text}` is no {what}")));
-            }
-            if seen.contains(text) {
-                return Err(self.error(item, format!("`{text}` stands here twice")));
-            }
-            seen.push(text.clone());
-        }
-        Ok(seen)
+        distinct(list, what, good, |item, message| self.error(item, message))
     }
 
     fn pairs(&self, pairs: &Pairs, key: (&str, fn(&str) -> bool), value: (&str, fn(&str) -> bool)) -> Checked<BTreeMap<String, String>> {

@@ -9,7 +9,7 @@ use crate::plan::{Inputs, Profile};
 use crate::tree::Entry;
 use crate::tree::modules::Module;
 use crate::tree::modules::testing::modules;
-use crate::tree::testing::{file, folder, link, program, tree};
+use crate::tree::testing::{elf, file, folder, link, program, tree};
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n";
 const GROUP: &str = "root:x:0:\n";
@@ -48,15 +48,6 @@ fn config() -> String {
         .map(|option| format!("CONFIG_{option}=y\n"))
         .chain(["CONFIG_NETFILTER_XT_MARK=m\nCONFIG_OVERLAY_FS=m\n".to_owned()])
         .collect()
-}
-
-fn elf(machine: u8) -> Vec<u8> {
-    let mut header = vec![0; 64];
-    header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    header[16] = 3;
-    header[18] = machine;
-    header[52] = 64;
-    header
 }
 
 fn good() -> Vec<(&'static str, Entry)> {

@@ -113,7 +113,7 @@ fn image(shop: &Workshop, plan: &Plan, programs: &Programs, out: &Path) -> Resul
     let whole = stages::whole_tree(shop, plan, &packages, &delta)?;
     let root = stages::root(shop, plan, &whole, programs, devices)?;
     let partitions = stages::partitions(shop, plan, &whole, &root, programs, work.path())?;
-    stages::image(plan, partitions, out, false)?;
+    stages::image(plan, &partitions, out, false)?;
     Ok(())
 }
 
