@@ -2,10 +2,30 @@
 //! is said at once, each with what there is instead, before anything is compiled or configured.
 
 use crate::boot;
+use crate::digest::Key;
 use crate::near;
-use crate::plan::Plan;
+use crate::plan::{BootFile, BootSource, Plan};
 use crate::tree::modules::Modules;
 use crate::tree::{Tree, firmware};
+
+/// Where in the cache it stands which plans were held against their packages.
+pub const FOLDER: &str = "brought";
+/// Changes whenever the same plan is judged otherwise.
+const RECIPE: &str = "brought 1";
+
+/// The hash of all of a plan that counts here: a build of the same packages for the same board looks once. What a build writes
+/// itself, texts with its id in them too, is brought by no package.
+pub fn key(plan: &Plan) -> String {
+    let written = |file: &&BootFile| matches!(file.from, BootSource::Text(_));
+    let boot: Vec<&BootFile> = plan.boot.files.iter().chain(&plan.boot.config_files).filter(|file| !written(file)).collect();
+    let modules = (&plan.modules, &plan.initramfs.modules, &plan.initramfs.load, &plan.firmware.keep);
+    let asked = serde_json::json!([plan.board, plan.kernel_release, plan.device_trees, boot, modules]);
+    let packages = plan
+        .packages
+        .iter()
+        .fold(Key::new(RECIPE), |key, package| key.with(package.sha256.as_bytes()).with(if package.payload { b"payload" } else { b"" }));
+    packages.with(asked.to_string().as_bytes()).finish()
+}
 
 /// What the packages do not bring.
 #[derive(Debug, thiserror::Error)]
@@ -73,16 +93,34 @@ mod tests {
         let none = modules(&[]);
         assert_eq!(check(&plan(&["regulatory.db*", "brcm/*43430-sdio.bin"]), &payload, &rest, &none).unwrap(), []);
         let mut plan = plan(&["brcm/brcmfmac43456-sdio.*", "regulatory.*"]);
-        plan.boot.config_files.push(crate::plan::BootFile {
-            path: "u-boot.bin".to_owned(),
-            from: crate::plan::BootSource::Tree("/usr/lib/u-boot.bin".to_owned()),
-        });
+        plan.boot.config_files.push(BootFile { path: "u-boot.bin".to_owned(), from: BootSource::Tree("/usr/lib/u-boot.bin".to_owned()) });
         assert_eq!(
             check(&plan, &payload, &rest, &none).unwrap_err().to_string(),
             "rpi3 asks for what no package of its payload brings; mend its file or its family's, or name the package that does in `payload`:\n  \
              `u-boot.bin` on the boot partition: no package brings `/usr/lib/u-boot.bin`; there is `usr/lib/firmware`\n  \
              firmware.keep: nothing matches `brcm/brcmfmac43456-sdio.*`; there is `brcm/brcmfmac43430-sdio.bin`"
         );
+    }
+
+    #[test]
+    fn what_a_plan_asks_for_counts_and_its_build_id_does_not() {
+        let first = plan(&["a"]);
+        let mut other = first.clone();
+        other.build_id = "other".to_owned();
+        other.boot.files.push(BootFile { path: "entry".to_owned(), from: BootSource::Text("build other".to_owned()) });
+        assert_eq!(key(&other), key(&first));
+        let changes: [fn(&mut Plan); 5] = [
+            |plan| plan.packages[0].sha256.push('0'),
+            |plan| plan.packages[0].payload = !plan.packages[0].payload,
+            |plan| plan.firmware.keep = Globs::new(&["b"]).unwrap(),
+            |plan| plan.kernel_release.push('1'),
+            |plan| plan.boot.files.push(BootFile { path: "linux".to_owned(), from: BootSource::Kernel }),
+        ];
+        for change in changes {
+            let mut other = first.clone();
+            change(&mut other);
+            assert_ne!(key(&other), key(&first));
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::devicetree::drivers::Drivers;
 use crate::devicetree::found;
 use crate::image::{self, Image, Partitions};
 use crate::initramfs;
+use crate::kept;
 use crate::layout;
 use crate::packages::cache::Cache;
 use crate::packages::data;
@@ -77,6 +78,7 @@ pub fn unpacked(plan: &Plan, packages: &[LockedPackage]) -> Vec<LockedPackage> {
 }
 
 /// What the payload's packages have for a board.
+#[derive(serde::Serialize, serde::Deserialize)]
 pub struct Brought {
     /// The drivers that its device trees ask for.
     pub drivers: Drivers,
@@ -93,6 +95,10 @@ pub fn drivers(shop: &Workshop, plan: &Plan) -> Result<Drivers> {
 /// The same with what else is worth to be seen.
 pub fn brought(shop: &Workshop, plan: &Plan) -> Result<Brought> {
     let _stage = ui::stage("drivers", "looking whether the packages bring all that the board asks for");
+    let place = shop.cache.root().join(brought::FOLDER).join(format!("{}.json", brought::key(plan)));
+    if let Some(brought) = kept::load(&place) {
+        return Ok(brought);
+    }
     let payload: Vec<LockedPackage> = plan.packages.iter().filter(|package| package.payload).cloned().collect();
     let tree = shipped(shop, &payload)?;
     let drivers = found::drivers(shop.cache.root(), &tree, &plan.kernel_release, &plan.device_trees)?;
@@ -100,7 +106,9 @@ pub fn brought(shop: &Workshop, plan: &Plan) -> Result<Brought> {
     let (modules, _) = selection(shop, &plan.kernel_release, &tree, &wanted(plan, &drivers))?;
     let rest: Vec<LockedPackage> = plan.packages.iter().filter(|package| !package.payload).cloned().collect();
     let without_firmware = brought::check(plan, &tree, &shipped(shop, &rest)?, &modules)?;
-    Ok(Brought { drivers, without_firmware })
+    let brought = Brought { drivers, without_firmware };
+    kept::store(&place, &brought)?;
+    Ok(brought)
 }
 
 /// What packages ship, laid over each other; they are fetched and unpacked if they were not.

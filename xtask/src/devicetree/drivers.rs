@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::{DeviceTree, Place, builtin, suppliers};
 
 /// Where drivers of devices lie that can hold the root, or lead to one that can.
@@ -51,7 +53,7 @@ struct Driver {
 }
 
 /// What the device trees ask for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drivers {
     /// Modules without which the root may not be reached.
     pub root: BTreeSet<String>,
