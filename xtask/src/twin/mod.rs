@@ -7,6 +7,7 @@
 pub mod compare;
 pub mod database;
 mod derived;
+mod folders;
 pub mod foreign;
 pub mod ids;
 pub mod rewrite;
@@ -15,7 +16,7 @@ mod scripts;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -31,10 +32,11 @@ use crate::ui;
 use ids::Ids;
 
 /// Changes whenever this module makes another delta from the same inputs.
-const RECIPE: &str = "twin 3";
+const RECIPE: &str = "twin 4";
 
 /// How the twin's packages are unpacked by GNU tar: as dpkg would, links of the merged /usr kept.
-const EXTRACT: &str = "--directory=/twin --same-owner --same-permissions --keep-directory-symlink --no-overwrite-dir --numeric-owner --xattrs --xattrs-include=*";
+const EXTRACT: &str =
+    "--directory=/twin --same-owner --same-permissions --keep-directory-symlink --numeric-owner --xattrs --xattrs-include=*";
 
 /// Runs inside the twin, after its files and dpkg's database are there. `$ESSENTIAL`: packages that every script may count on, which are
 /// configured before the others; `$@`: packages with a preinst, in order.
@@ -165,7 +167,7 @@ fn open(cache: &Cache, package: &LockedPackage) -> Result<Deb> {
     Deb::open(&path)
 }
 
-/// Unpacks every data tar into `lower`, the frame first; directories that are there keep their modes.
+/// Unpacks every data tar into `lower`, the frame first; a folder of several packages is as the first of them says.
 fn unpack(cache: &Cache, tools: &Sandbox, packages: &[&LockedPackage], lower: &Path) -> Result<()> {
     let mut ordered: Vec<_> = packages.to_vec();
     ordered.sort_by_key(|package| package.name != FRAME_PACKAGE);
@@ -175,19 +177,22 @@ fn unpack(cache: &Cache, tools: &Sandbox, packages: &[&LockedPackage], lower: &P
         .iter()
         .map(|tar| Ok(format!("/cache/{}\n", tar.strip_prefix(root).context("a tar lies outside the cache")?.display())))
         .collect::<Result<String>>()?;
-    // The frame alone first; the others side by side. GNU tar keeps directories that are there.
+    // The frame alone first, for its links; the others side by side.
     let script = format!(
         "read -r frame; x() {{ tar --extract --file=\"$1\" {EXTRACT}; }}; x \"$frame\" || exit 1; xargs -n 1 -P {} sh -c 'tar --extract --file=\"$0\" {EXTRACT} || exit 255'",
         crate::parallel::processors()
     );
-    tools
-        .clone()
-        .owners(Owners::All)
-        .bind(root, "/cache")
-        .bind_writable(lower, "/twin")
+    let sandbox = tools.clone().owners(Owners::All).bind(root, "/cache").bind_writable(lower, "/twin");
+    sandbox
         .command(["sh", "-c", &script])
         .run_with(|mut pipe| Ok(pipe.write_all(inside.as_bytes())?), |_| ())
         .context("failed to unpack the twin's packages")?;
+    let entries = tars.iter().map(|tar| data::data_entries(tar)).collect::<Result<Vec<_>>>()?;
+    let folders = folders::agreed(&entries);
+    sandbox
+        .command(["sh", "-c", &format!("tar --extract --file=- {EXTRACT}")])
+        .run_with(|pipe| folders::write_tar(&folders, BufWriter::new(pipe)), |_| ())
+        .context("failed to set the modes of the twin's folders")?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
 const OTHERS_WRITE: u32 = 0o002;
+const OTHERS_ENTER: u32 = 0o005;
 const ANYONE_EXECUTES: u32 = 0o111;
 
 /// What init hands over to or runs from the root, and what a node is for.
@@ -81,6 +82,12 @@ pub fn world_writable(subject: &Subject<'_>) -> Found {
     };
     let entries = subject.tree.iter().filter(|(_, entry)| writable(entry));
     Ok(entries.map(|(path, entry)| format!("/{path} has mode {:o}", entry.mode)).collect())
+}
+
+pub fn closed_folders(subject: &Subject<'_>) -> Found {
+    let closed = |entry: &Entry| matches!(entry.kind, Kind::Directory) && entry.mode & OTHERS_ENTER != OTHERS_ENTER;
+    let all = subject.tree.iter().filter(|(path, _)| path.is_empty() || *path == "usr" || path.starts_with("usr/"));
+    Ok(all.filter(|(_, entry)| closed(entry)).map(|(path, entry)| format!("/{path} has mode {:o}", entry.mode)).collect())
 }
 
 pub fn dangling_links(subject: &Subject<'_>) -> Found {

@@ -61,6 +61,7 @@ pub static LINTS: &[Lint] = &[
     Lint { name: "host-keys", description: "no SSH host key is shipped: all nodes would have the same", check: files::host_keys },
     Lint { name: "machine-id", description: "no machine-id is shipped: nodes would be taken for one", check: files::machine_id },
     Lint { name: "world-writable", description: "nothing that everybody may change, but sticky folders", check: files::world_writable },
+    Lint { name: "closed-folders", description: "services that are not root's can read all of /usr", check: files::closed_folders },
     Lint {
         name: "dangling-links",
         description: "every link leads somewhere, or to what is made at run time",

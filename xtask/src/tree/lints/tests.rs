@@ -120,6 +120,7 @@ fn identities_are_not_shipped() {
 fn permissions_are_kept_tight() {
     assert_eq!(breaks("world-writable", &[("etc/x", Entry { mode: 0o666, ..file("x") })]), "/etc/x has mode 666");
     assert_eq!(breaks("world-writable", &[("srv", Entry { mode: 0o777, ..folder() })]), "/srv has mode 777");
+    assert_eq!(breaks("closed-folders", &[("usr/lib", Entry { mode: 0o700, ..folder() })]), "/usr/lib has mode 700");
     assert_eq!(breaks("setuid", &[("usr/bin/x", Entry { mode: 0o2755, ..program("x") })]), "/usr/bin/x has mode 2755");
 }
 
