@@ -68,7 +68,7 @@ const PARTS: &[Part] = &[
     Part {
         name: "vm",
         what: "scenarios on virtual machines that boot it",
-        command: &["xtask", "vm", BOARD, "--all-scenarios"],
+        command: &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"],
         slow: false,
     },
     Part {

@@ -158,7 +158,9 @@ impl MachinePlan {
     /// where another firmware starts it.
     pub const fn uefi(&self) -> Option<(&'static str, &'static str)> {
         match (self.model, self.secure_boot) {
-            (Model::Pc, false) => Some(("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")),
+            // The same code for both: the other build of it has a shell among its boot options, and would end there, as no PC does,
+            // when a loader returns.
+            (Model::Pc, false) => Some(("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")),
             (Model::Pc, true) => Some(("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd")),
             (Model::Virt, false) => Some(("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")),
             (Model::Virt, true) => Some(("/usr/share/AAVMF/AAVMF_CODE.secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.ms.fd")),
@@ -197,7 +199,6 @@ fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
     let n = plan.number;
     add("-name", plan.name.clone());
-    let smm = if plan.secure_boot { "on" } else { "off" };
     match (plan.model, accelerator) {
         (Model::Virt, _) => {
             add("-machine", "virt,gic-version=3".to_owned());
@@ -206,12 +207,12 @@ fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
             add("-cpu", "cortex-a72".to_owned());
         }
         (_, Accelerator::Kvm) => {
-            add("-machine", format!("q35,smm={smm},vmport=off"));
+            add("-machine", "q35,smm=on,vmport=off".to_owned());
             add("-accel", "kvm".to_owned());
             add("-cpu", "host".to_owned());
         }
         (_, Accelerator::Tcg) => {
-            add("-machine", format!("q35,smm={smm},vmport=off"));
+            add("-machine", "q35,smm=on,vmport=off".to_owned());
             add("-accel", "tcg,thread=multi".to_owned());
             add("-cpu", "max".to_owned());
         }
@@ -230,10 +231,8 @@ fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
             add("-global", "ICH9-LPC.noreboot=off".to_owned());
             add("-action", "watchdog=reset".to_owned());
         }
-        // Under Secure Boot only code in system management mode may change the firmware's variables.
-        if plan.secure_boot {
-            add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
-        }
+        // Only code in system management mode may change the firmware's variables.
+        add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
     }
     if let Some((code, _)) = plan.uefi() {
         add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={code}"));
@@ -357,7 +356,7 @@ mod tests {
             -nodefaults
             -no-user-config
             -name two
-            -machine q35,smm=off,vmport=off
+            -machine q35,smm=on,vmport=off
             -accel tcg,thread=multi
             -cpu max
             -smp 2
@@ -366,7 +365,8 @@ mod tests {
             -vga std
             -device virtio-rng-pci
             -global ICH9-LPC.disable_s3=1
-            -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd
+            -global driver=cfi.pflash01,property=secure,value=on
+            -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd
             -drive if=pflash,format=raw,unit=1,file=/lab/two.vars
             -blockdev driver=file,filename=/lab/two.img,discard=unmap,node-name=disk0
             -device nvme,serial=node2disk0,drive=disk0,bootindex=0
