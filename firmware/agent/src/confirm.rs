@@ -12,7 +12,7 @@ use crate::settings::write_whole;
 use crate::status::{Docker, Status};
 use crate::uboot;
 use anyhow::{Context, Result, bail};
-use contract::boot::{BuildId, ENTRIES_DIR, EntryName, LOADER_COUNT_PATH, LOADER_VENDOR};
+use contract::boot::{BuildId, ENTRIES_DIR, EntryName};
 use contract::paths::{BOOT_REPORT, FAILURE_RECORD};
 use contract::report::{EntryReport, Failure, Report};
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,6 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// Where the kernel shows the firmware's variables.
-const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars";
 
 /// How the machine was when it was last good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,15 +37,12 @@ struct Before {
 /// When the proof does not come in time, or the trial can't be ended; the loader's counter then goes on counting.
 pub async fn run() -> Result<()> {
     let loader = Loader::find()?;
-    let Some(entry) = loader.entry_on_trial().context("asking the boot loader which entry was booted")? else {
+    let Some(entry) = loader.entry_on_trial() else {
         // Confirmed already. Note how "good" looks, for the next trial; what is slow gets its time.
         let all = Before { docker: true, network: true };
         let _ = wait_for(all, SETTLED_TIMEOUT).await;
         let status = look().await?;
-        match &loader {
-            Loader::Uboot(report) => uboot::heal(report.slot)?,
-            Loader::SystemdBoot => remove_leftovers(kept::report(Path::new(BOOT_REPORT))?)?,
-        }
+        loader.heal()?;
         return note(&status);
     };
     log::info!(entry:% = entry; "this system is on trial");
@@ -59,66 +53,45 @@ pub async fn run() -> Result<()> {
             return Err(error);
         }
     };
-    match &loader {
-        Loader::Uboot(report) => uboot::confirm(report.slot)?,
-        Loader::SystemdBoot => end_trial(entry)?,
-    }
+    loader.confirm(entry)?;
     std::fs::write(CONFIRMED_MARK, "").with_context(|| format!("writing `{CONFIRMED_MARK}`"))?;
     log::info!(entry:% = entry; "this system proved good and is confirmed");
     note(&status)
 }
 
 /// Who started this system, and counts its starts.
-enum Loader {
-    /// By the names of entries on the ESP.
-    SystemdBoot,
-    /// By its state records, of which init read what this says.
-    Uboot(Box<Report>),
+struct Loader {
+    /// What init found of it.
+    report: Report,
+    /// It is U-Boot, with its state records; systemd-boot, with the names of entries on the ESP, otherwise.
+    uboot: bool,
 }
 
 impl Loader {
     fn find() -> Result<Self> {
-        if !uboot::is_here() {
-            return Ok(Self::SystemdBoot);
-        }
         let report = kept::report(Path::new(BOOT_REPORT))?.context("init left no report of this boot: nobody knows which slot runs")?;
-        Ok(Self::Uboot(Box::new(report)))
+        Ok(Self { report, uboot: uboot::is_here() })
     }
 
     /// The booted entry, while the loader counts its starts. None once confirmed, and where no loader counts.
-    fn entry_on_trial(&self) -> Result<Option<EntryName>> {
-        match self {
-            Self::SystemdBoot => counted_entry(),
-            Self::Uboot(report) => Ok(report.trial.map(|tries| EntryName { build: report.build, tries: Some(tries) })),
-        }
+    fn entry_on_trial(&self) -> Option<EntryName> {
+        self.report.trial.map(|tries| EntryName { build: self.report.build, tries: Some(tries) })
+    }
+
+    /// Ends the trial of the running system.
+    fn confirm(&self, entry: EntryName) -> Result<()> {
+        if self.uboot { uboot::confirm(self.report.slot) } else { end_trial(entry) }
+    }
+
+    /// Mends what a cut left half done.
+    fn heal(&self) -> Result<()> {
+        if self.uboot { uboot::heal(self.report.slot) } else { remove_leftovers(&self.report) }
     }
 
     /// The partition that keeps reasons of failures.
     fn partition(&self) -> &'static str {
-        match self {
-            Self::SystemdBoot => "esp",
-            Self::Uboot(_) => "config",
-        }
+        if self.uboot { "config" } else { "esp" }
     }
-}
-
-/// The entry that systemd-boot counts.
-fn counted_entry() -> Result<Option<EntryName>> {
-    let path = PathBuf::from(format!("{EFI_VARIABLES}/{LOADER_COUNT_PATH}-{LOADER_VENDOR}"));
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("reading `{}`", path.display())),
-    };
-    let name = loader_text(&bytes);
-    let entry = EntryName::parse_path(&name).with_context(|| format!("the loader booted `{name}`, which is no entry of ours"))?;
-    Ok(entry.tries.map(|_| entry))
-}
-
-/// The text of a variable: four bytes of attributes, then UTF-16, then a zero.
-fn loader_text(bytes: &[u8]) -> String {
-    let units = bytes.get(4..).unwrap_or_default().chunks_exact(2).filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)));
-    char::decode_utf16(units.take_while(|unit| *unit != 0)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 fn before_path() -> PathBuf {
@@ -183,8 +156,7 @@ async fn give_up(loader: &Loader, entry: EntryName, reason: &anyhow::Error) {
     if let Err(error) = kept {
         log::error!("the reason could not be kept: {error:#}");
     }
-    let others = kept::report(Path::new(BOOT_REPORT)).ok().flatten().map(|report| report.entries);
-    if !others.is_some_and(|list| has_other(&list, entry)) {
+    if !has_other(&loader.report.entries, entry) {
         log::error!("there is no other system to go back to: this one stays up");
         return;
     }
@@ -214,8 +186,8 @@ fn end_trial(entry: EntryName) -> Result<()> {
 }
 
 /// Removes names with a counter that a cut confirmation left of the running system.
-fn remove_leftovers(report: Option<Report>) -> Result<()> {
-    let left = report.map(|report| leftovers(&report.entries, report.build)).unwrap_or_default();
+fn remove_leftovers(report: &Report) -> Result<()> {
+    let left = leftovers(&report.entries, report.build);
     if left.is_empty() {
         return Ok(());
     }
@@ -320,15 +292,5 @@ mod tests {
         }
         std::fs::remove_file(&new).unwrap();
         assert!(format!("{:#}", rename_entry(folder.path(), from, to).unwrap_err()).contains(&from.to_string()));
-    }
-
-    #[test]
-    fn the_loaders_variable_is_read() {
-        let mut bytes = vec![6, 0, 0, 0];
-        let path = "\\loader\\entries\\cloudy-00112233445566778899aabbccddeeff+2-1.conf\0";
-        bytes.extend(path.encode_utf16().flat_map(u16::to_le_bytes));
-        assert_eq!(loader_text(&bytes), path.trim_end_matches('\0'));
-        assert_eq!(loader_text(&[1]), "");
-        assert!(EntryName::parse_path(&loader_text(&bytes)).is_some());
     }
 }

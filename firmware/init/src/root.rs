@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use contract::boot::{BuildId, EntryName, LOADER_COUNT_PATH, LOADER_DEVICE, LOADER_VENDOR, Slot};
+use contract::boot::{BuildId, LOADER_COUNT_PATH, LOADER_DEVICE, LOADER_VENDOR, Slot};
 use contract::guid::Guid;
 use nix::mount::MsFlags;
 
@@ -26,7 +26,7 @@ pub fn read_boot_loader(context: &mut Context) {
         std::fs::read(path).ok().and_then(|bytes| efivar::text(&bytes))
     };
     context.from = read(LOADER_DEVICE).or_else(|| context.line.from.clone());
-    context.counted = read(LOADER_COUNT_PATH).and_then(|path| EntryName::parse_path(&path));
+    context.counted = read(LOADER_COUNT_PATH).and_then(|path| efivar::counted(&path, context.build));
 }
 
 /// Reads U-Boot's state, if it was U-Boot that started this: whether the slot is on trial, and what it could not start.

@@ -129,6 +129,10 @@ fn paragraph(deb: &Deb) -> String {
             let _ = writeln!(text, "{field}: {}", value.replace('\n', " "));
         }
     }
+    // Without one, every program that reads the database says so, for each package.
+    if let Some(synopsis) = deb.control.get("Description").and_then(|text| text.lines().next()) {
+        let _ = writeln!(text, "Description: {synopsis}");
+    }
     text.push_str("Status: install ok unpacked\n");
     if let Some((_, conffiles)) = deb.members.get("conffiles") {
         text.push_str("Conffiles:\n");

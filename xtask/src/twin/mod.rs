@@ -10,6 +10,7 @@ mod derived;
 mod folders;
 pub mod foreign;
 pub mod ids;
+mod place;
 pub mod rewrite;
 pub mod rules;
 mod scripts;
@@ -32,9 +33,10 @@ use crate::ui;
 use ids::Ids;
 
 /// Changes whenever this module makes another delta from the same inputs.
-const RECIPE: &str = "twin 4";
+const RECIPE: &str = "twin 5";
 
-/// How the twin's packages are unpacked by GNU tar: as dpkg would, links of the merged /usr kept.
+/// How the twin's packages are unpacked by GNU tar: as dpkg would, links of the merged /usr kept. What no script reads is left out:
+/// it is a third of all files, and making and removing them takes longer than many scripts.
 const EXTRACT: &str =
     "--directory=/twin --same-owner --same-permissions --keep-directory-symlink --numeric-owner --xattrs --xattrs-include=*";
 
@@ -82,27 +84,15 @@ pub fn delta(cache: &Cache, tools: &Sandbox, tools_root: &Path, inputs: &Inputs<
     if tar.is_file() {
         return Ok(Delta { tar, cached: true });
     }
-    // Beside the deltas, so that the last step is a rename. What an interrupted run left is removed first.
-    let work = folder.join(format!("making-{}", std::process::id()));
-    remove_leftovers(tools_root, &folder)?;
+    // What an interrupted run left is removed first.
+    place::remove_leftovers(tools_root, &folder)?;
+    let work = place::choose(unpacked_bytes(cache, inputs.packages)?, &folder);
     fs::create_dir_all(&work)?;
     let made = make(cache, tools, inputs, &work);
-    let result = made.and_then(|()| Ok(fs::rename(work.join("delta.tar"), &tar)?));
+    let result = made.and_then(|()| keep(&work.join("delta.tar"), &folder, &tar));
     sandbox::remove_tree(tools_root, &work)?;
     result.context("failed to configure the twin")?;
     Ok(Delta { tar, cached: false })
-}
-
-fn remove_leftovers(tools_root: &Path, folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix("making-")) else { continue };
-        if !Path::new("/proc").join(pid).exists() {
-            sandbox::remove_tree(tools_root, &entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn key(inputs: &Inputs<'_>) -> Result<String> {
@@ -134,6 +124,20 @@ fn sysusers(overlay: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     Ok(files)
 }
 
+/// Brings a file to its place in the cache, whole or not at all.
+fn keep(made: &Path, folder: &Path, place: &Path) -> Result<()> {
+    let mut aside = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::copy(&mut fs::File::open(made)?, &mut aside)?;
+    aside.persist(place).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// How many bytes the packages' files have at most.
+fn unpacked_bytes(cache: &Cache, packages: &[&LockedPackage]) -> Result<u64> {
+    packages.iter().map(|package| Ok(fs::metadata(data::data_tar(cache, package)?)?.len())).sum()
+}
+
+/// Packs what configuring changes as `work/delta.tar`.
 fn make(cache: &Cache, tools: &Sandbox, inputs: &Inputs<'_>, work: &Path) -> Result<()> {
     let (lower, changes) = (work.join("lower"), work.join("changes"));
     fs::create_dir_all(&lower)?;

@@ -38,26 +38,38 @@ pub fn build_in_a(disk: &Disk) -> Result<BuildId> {
     Ok(BuildId(uuid.try_into().ok().context("too short")?))
 }
 
-/// The boot loader finds an entry of that build that it would start, with the text that `first` has; kept there if it has none.
-pub fn has_entry(fat: &Fat, build: BuildId, first: &mut Option<String>) -> Result<()> {
+/// An entry as it was at the start.
+#[derive(Clone, Debug)]
+pub struct First {
+    text: String,
+    /// Whether the boot loader has tries left for it; without, it starts it only where nothing better is.
+    bootable: bool,
+}
+
+/// The boot loader finds a whole entry of that build, as good as `first` says; kept there if it has none.
+pub fn has_entry(fat: &Fat, build: BuildId, first: &mut Option<First>) -> Result<()> {
     let folder = fat.root_dir().open_dir(ENTRIES_DIR)?;
     let mut names = Vec::new();
-    let mut texts = Vec::new();
+    let mut found = Vec::new();
     for file in folder.iter() {
         let file = file?;
         let name = file.file_name();
-        if EntryName::parse(&name).is_some_and(|entry| entry.build == build && entry.is_bootable()) {
+        if let Some(entry) = EntryName::parse(&name).filter(|entry| entry.build == build) {
             let mut text = String::new();
             std::io::Read::read_to_string(&mut file.to_file(), &mut text).with_context(|| format!("`{name}` can't be read"))?;
-            texts.push(text);
+            found.push(First { text, bootable: entry.is_bootable() });
         }
         names.push(name);
     }
     let first = match first {
         Some(first) => first,
-        None => first.insert(texts.first().context("there is no entry of that build at the start")?.clone()),
+        None => {
+            let best = found.iter().max_by_key(|entry| entry.bootable);
+            first.insert(best.context("there is no entry of that build at the start")?.clone())
+        }
     };
-    ensure!(texts.iter().any(|text| text == first), "no whole entry of {build} is left, only {}: {texts:?}", names.join(", "));
+    let good = |entry: &First| entry.text == first.text && (entry.bootable || !first.bootable);
+    ensure!(found.iter().any(good), "no whole entry of {build} is left, only {}: {found:?}", names.join(", "));
     Ok(())
 }
 
