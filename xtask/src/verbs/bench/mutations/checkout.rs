@@ -23,14 +23,19 @@ const COMPILE_SECONDS: u64 = 3600;
 pub struct Checkout {
     path: PathBuf,
     target: PathBuf,
+    /// Two at once would break each other's copy.
+    _held: fs::File,
 }
 
 impl Checkout {
     /// Brings the copy up to date.
     pub fn of(repo: &Path) -> Result<Self> {
         let folder = repo.join(FOLDER);
-        let checkout = Self { path: folder.join("checkout"), target: folder.join("target") };
-        fs::create_dir_all(&checkout.path).with_context(|| format!("failed to make `{}`", checkout.path.display()))?;
+        let path = folder.join("checkout");
+        fs::create_dir_all(&path).with_context(|| format!("failed to make `{}`", path.display()))?;
+        let held = fs::File::create(folder.join("lock")).context("failed to make the lock of the copy")?;
+        held.lock().context("failed to lock the copy")?;
+        let checkout = Self { path, target: folder.join("target"), _held: held };
         let shell = Shell::new()?;
         shell.change_dir(repo);
         let listed = crate::cmd::read(cmd!(shell, "git ls-files -z --cached --others --exclude-standard"))?;
