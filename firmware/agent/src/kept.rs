@@ -41,4 +41,10 @@ mod tests {
         std::fs::write(&path, "{\"build\":").unwrap();
         assert!(report(&path).unwrap_err().to_string().contains("boot.json"));
     }
+
+    #[test]
+    fn only_what_is_written_to_good_data_is_kept() {
+        let kept = [DataState::Clean, DataState::Repaired, DataState::ReadOnly, DataState::Lost].map(keeps);
+        assert_eq!(kept, [true, true, false, false]);
+    }
 }

@@ -103,3 +103,33 @@ fn a_disk_that_loses_a_byte_is_found_out_and_has_no_table() {
     assert!(error.to_string().contains("worn out or smaller than it says"), "{error}");
     assert_eq!(ends(&disk), (0, 0));
 }
+
+/// Changes a byte of the disk once more than so many bytes were told.
+struct Thief {
+    disk: File,
+    told: u64,
+    after: u64,
+}
+
+impl Progress for Thief {
+    fn begin(&mut self, _: Phase, _: u64) {}
+
+    fn add(&mut self, bytes: u64) {
+        self.told += bytes;
+        if self.told > self.after {
+            self.disk.write_all_at(&[0], 600).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_table_that_is_not_given_back_is_taken_off_again() {
+    let disk = disk();
+    let all: u64 = PIECES.iter().map(|(start, end)| end - start).sum();
+    // All is written, and all but the tables read back: what is lost is lost from a table.
+    let after = 2 * all - HELD_BACK_BYTES - 33 * 512;
+    let mut thief = Thief { disk: disk.try_clone().unwrap(), told: 0, after };
+    let error = write(&mut Made { seen: |_| (), fail_at: u64::MAX }, &PIECES, &disk, DISK_BYTES, &mut thief).unwrap_err();
+    assert!(matches!(error, WriteError::Different { start: 0, .. }), "{error}");
+    assert_eq!(ends(&disk), (0, 0));
+}

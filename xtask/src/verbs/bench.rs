@@ -8,6 +8,7 @@ mod double;
 mod downloads;
 mod emulated;
 mod image;
+mod mutations;
 mod whole;
 
 pub use cluster::maybe_be_inside;
@@ -33,6 +34,7 @@ enum What {
     Double(double::Double),
     Downloads(downloads::Downloads),
     Image(image::Image),
+    Mutations(mutations::Mutations),
     Whole(whole::Whole),
 }
 
@@ -46,6 +48,7 @@ impl BenchVerb {
             What::Double(double) => double.run(),
             What::Downloads(downloads) => downloads.run(),
             What::Image(image) => image.run(),
+            What::Mutations(mutations) => mutations.run(),
             What::Whole(whole) => whole.run(),
         }
     }

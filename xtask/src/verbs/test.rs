@@ -78,6 +78,12 @@ const PARTS: &[Part] = &[
         slow: true,
     },
     Part {
+        name: "mutations",
+        what: "each safety property's test fails when the code is broken",
+        command: &["xtask", "bench", "mutations"],
+        slow: true,
+    },
+    Part {
         name: "apps",
         what: "every app for every architecture, built twice, used in its own protocol",
         command: &["xtask", "app", "--all", "--twice", "--try"],

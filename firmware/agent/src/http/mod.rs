@@ -82,3 +82,56 @@ fn html(text: String) -> Response {
 async fn asset(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::watch;
+
+    /// Everything that changes something.
+    const CHANGES: [(&str, &str); 13] = [
+        ("POST", "/api/v1/found"),
+        ("POST", "/api/v1/invite"),
+        ("POST", "/api/v1/join"),
+        ("POST", "/api/v1/rename"),
+        ("POST", "/api/v1/leave"),
+        ("POST", "/api/v1/kit"),
+        ("POST", "/api/v1/door"),
+        ("POST", "/api/v1/unit"),
+        ("POST", "/api/v1/install"),
+        ("GET", "/api/v1/install"),
+        ("POST", "/api/v1/services"),
+        ("PUT", "/api/v1/services/x"),
+        ("DELETE", "/api/v1/services/x"),
+    ];
+
+    /// The status that a router answers with.
+    async fn status(router: Router, method: &str, path: &str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let server = tokio::spawn(serve(Listener::Tcp(listener), router, stopping));
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n");
+        stream.write_all(format!("{head}content-length: 2\r\n\r\n{{}}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        stop.send(true).unwrap();
+        server.await.unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_network_serves_reading_only() {
+        let data = tempfile::tempdir().unwrap();
+        let place = data.path().to_owned();
+        let app = Arc::new(App::new(place.clone(), place.join("none.sock"), "garden".to_owned(), Vec::new(), None, None));
+        for (method, path) in CHANGES {
+            let far = status(reading(Arc::clone(&app)), method, path).await;
+            assert!(matches!(far, 404 | 405), "{method} {path}: {far}");
+            let near = status(changes(Arc::clone(&app)), method, path).await;
+            assert!(!matches!(near, 404 | 405), "{method} {path} is not there at all");
+        }
+    }
+}
