@@ -15,13 +15,8 @@ const MERGED_INTO_USR: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "lib
 /// The package that owns the frame of the tree; laid first, so that its directories' modes win.
 pub const FRAME_PACKAGE: &str = "base-files";
 
-/// Whether a top-level path is a link into /usr.
-pub fn is_merged_top(path: &str) -> bool {
-    MERGED_INTO_USR.contains(&path)
-}
-
 /// Where a path of a package really lies, now that / and /usr are one.
-pub fn usr_merged(path: &str) -> TreePath {
+fn usr_merged(path: &str) -> TreePath {
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     if MERGED_INTO_USR.contains(&first) && !rest.is_empty() { format!("usr/{path}") } else { path.to_owned() }
 }
@@ -35,7 +30,7 @@ impl Tree {
         let tar = Arc::new(tar.to_owned());
         for entry in entries {
             let path = usr_merged(&entry.path);
-            let merged_top = is_merged_top(&path);
+            let merged_top = MERGED_INTO_USR.contains(&path.as_str());
             let kind = kind_of(entry, &tar);
             if let Some(there) = self.get(&path) {
                 match (&there.kind, &kind) {

@@ -8,10 +8,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::packages::cache::Cache;
-use crate::packages::data::{self, DataEntry};
+use super::Unpacked;
+use crate::packages::data::DataEntry;
 use crate::packages::deb::{ControlFields, Deb};
-use crate::packages::lock::LockedPackage;
 
 /// Control members that dpkg does not keep under info/.
 const NOT_KEPT: [&str; 2] = ["control", "conffiles-obsolete"];
@@ -64,8 +63,8 @@ pub fn essential<'c>(controls: &[&'c ControlFields]) -> Vec<&'c str> {
     found.into_iter().collect()
 }
 
-/// Writes the database below `root`. `debs` and `packages` go in step.
-pub fn write(root: &Path, debs: &[Deb], cache: &Cache, packages: &[&LockedPackage]) -> Result<()> {
+/// Writes the database below `root`. `debs` and `files` go in step.
+pub(super) fn write(root: &Path, debs: &[Deb], files: &[Unpacked]) -> Result<()> {
     let admin = root.join("var/lib/dpkg");
     let info = admin.join("info");
     for folder in [&info, &admin.join("updates"), &admin.join("triggers"), &admin.join("alternatives"), &admin.join("parts")] {
@@ -80,11 +79,10 @@ pub fn write(root: &Path, debs: &[Deb], cache: &Cache, packages: &[&LockedPackag
     let mut file_triggers = BTreeSet::new();
     let mut named_triggers = BTreeSet::new();
     let mut shipped = BTreeSet::new();
-    for (deb, package) in debs.iter().zip(packages) {
+    for (deb, Unpacked { entries, .. }) in debs.iter().zip(files) {
         let name = info_name(&deb.control);
-        let entries = data::data_entries(&data::data_tar(cache, package)?)?;
-        fs::write(info.join(format!("{name}.list")), list(&entries))?;
-        shipped.extend(entries.into_iter().map(|entry| format!("/{}", entry.path)));
+        fs::write(info.join(format!("{name}.list")), list(entries))?;
+        shipped.extend(entries.iter().map(|entry| format!("/{}", entry.path)));
         for (member, (mode, bytes)) in deb.members.iter().filter(|(member, _)| !NOT_KEPT.contains(&member.as_str())) {
             let path = info.join(format!("{name}.{member}"));
             fs::write(&path, bytes).with_context(|| format!("failed to write `{}`", path.display()))?;

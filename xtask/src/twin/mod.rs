@@ -24,10 +24,11 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::packages::cache::Cache;
-use crate::packages::data;
+use crate::packages::data::{self, DataEntry};
 use crate::packages::deb::Deb;
 use crate::packages::lock::LockedPackage;
 use crate::sandbox::{self, Owners, Sandbox};
+use crate::tree::erofs;
 use crate::tree::merge::FRAME_PACKAGE;
 use crate::ui;
 use ids::Ids;
@@ -35,8 +36,7 @@ use ids::Ids;
 /// Changes whenever this module makes another delta from the same inputs.
 const RECIPE: &str = "twin 5";
 
-/// How the twin's packages are unpacked by GNU tar: as dpkg would, links of the merged /usr kept. What no script reads is left out:
-/// it is a third of all files, and making and removing them takes longer than many scripts.
+/// How the twin's packages are unpacked by GNU tar: as dpkg would, links of the merged /usr kept.
 const EXTRACT: &str =
     "--directory=/twin --same-owner --same-permissions --keep-directory-symlink --numeric-owner --xattrs --xattrs-include=*";
 
@@ -86,9 +86,11 @@ pub fn delta(cache: &Cache, tools: &Sandbox, tools_root: &Path, inputs: &Inputs<
     }
     // What an interrupted run left is removed first.
     place::remove_leftovers(tools_root, &folder)?;
-    let work = place::choose(unpacked_bytes(cache, inputs.packages)?, &folder);
+    let files = files(cache, inputs.packages)?;
+    let bytes = files.iter().map(|package| Ok(fs::metadata(&package.tar)?.len())).sum::<Result<u64>>()?;
+    let work = place::choose(bytes, &folder);
     fs::create_dir_all(&work)?;
-    let made = make(cache, tools, inputs, &work);
+    let made = make(cache, tools, inputs, &files, &work);
     let result = made.and_then(|()| keep(&work.join("delta.tar"), &folder, &tar));
     sandbox::remove_tree(tools_root, &work)?;
     result.context("failed to configure the twin")?;
@@ -132,18 +134,27 @@ fn keep(made: &Path, folder: &Path, place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How many bytes the packages' files have at most.
-fn unpacked_bytes(cache: &Cache, packages: &[&LockedPackage]) -> Result<u64> {
-    packages.iter().map(|package| Ok(fs::metadata(data::data_tar(cache, package)?)?.len())).sum()
+/// The files of a package, in the cache.
+struct Unpacked {
+    tar: PathBuf,
+    entries: Vec<DataEntry>,
+}
+
+fn files(cache: &Cache, packages: &[&LockedPackage]) -> Result<Vec<Unpacked>> {
+    let of = |package: &&LockedPackage| {
+        let tar = data::data_tar(cache, package)?;
+        Ok(Unpacked { entries: data::data_entries(&tar)?, tar })
+    };
+    packages.iter().map(of).collect()
 }
 
 /// Packs what configuring changes as `work/delta.tar`.
-fn make(cache: &Cache, tools: &Sandbox, inputs: &Inputs<'_>, work: &Path) -> Result<()> {
+fn make(cache: &Cache, tools: &Sandbox, inputs: &Inputs<'_>, files: &[Unpacked], work: &Path) -> Result<()> {
     let (lower, changes) = (work.join("lower"), work.join("changes"));
     fs::create_dir_all(&lower)?;
-    unpack(cache, tools, inputs.packages, &lower)?;
+    unpack(cache, tools, inputs.packages, files, &lower)?;
     let debs = inputs.packages.iter().map(|package| open(cache, package)).collect::<Result<Vec<_>>>()?;
-    database::write(&lower, &debs, cache, inputs.packages).context("failed to write dpkg's database")?;
+    database::write(&lower, &debs, files).context("failed to write dpkg's database")?;
     // Preloaded users are part of what changes, even if no script touches them.
     let upper_etc = changes.join("upper/etc");
     fs::create_dir_all(&upper_etc)?;
@@ -172,14 +183,13 @@ fn open(cache: &Cache, package: &LockedPackage) -> Result<Deb> {
 }
 
 /// Unpacks every data tar into `lower`, the frame first; a folder of several packages is as the first of them says.
-fn unpack(cache: &Cache, tools: &Sandbox, packages: &[&LockedPackage], lower: &Path) -> Result<()> {
-    let mut ordered: Vec<_> = packages.to_vec();
-    ordered.sort_by_key(|package| package.name != FRAME_PACKAGE);
-    let tars = ordered.iter().map(|package| data::data_tar(cache, package)).collect::<Result<Vec<_>>>()?;
+fn unpack(cache: &Cache, tools: &Sandbox, packages: &[&LockedPackage], files: &[Unpacked], lower: &Path) -> Result<()> {
+    let mut ordered: Vec<_> = packages.iter().zip(files).collect();
+    ordered.sort_by_key(|(package, _)| package.name != FRAME_PACKAGE);
     let root = cache.root();
-    let inside = tars
+    let inside = ordered
         .iter()
-        .map(|tar| Ok(format!("/cache/{}\n", tar.strip_prefix(root).context("a tar lies outside the cache")?.display())))
+        .map(|(_, files)| Ok(format!("/cache/{}\n", files.tar.strip_prefix(root).context("a tar lies outside the cache")?.display())))
         .collect::<Result<String>>()?;
     // The frame alone first, for its links; the others side by side.
     let script = format!(
@@ -191,11 +201,10 @@ fn unpack(cache: &Cache, tools: &Sandbox, packages: &[&LockedPackage], lower: &P
         .command(["sh", "-c", &script])
         .run_with(|mut pipe| Ok(pipe.write_all(inside.as_bytes())?), |_| ())
         .context("failed to unpack the twin's packages")?;
-    let entries = tars.iter().map(|tar| data::data_entries(tar)).collect::<Result<Vec<_>>>()?;
-    let folders = folders::agreed(&entries);
+    let folders = folders::agreed(ordered.iter().map(|(_, files)| *files))?;
     sandbox
         .command(["sh", "-c", &format!("tar --extract --file=- {EXTRACT}")])
-        .run_with(|pipe| folders::write_tar(&folders, BufWriter::new(pipe)), |_| ())
+        .run_with(|pipe| erofs::write_tar(&folders, 0, BufWriter::new(pipe)), |_| ())
         .context("failed to set the modes of the twin's folders")?;
     Ok(())
 }
