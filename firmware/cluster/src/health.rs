@@ -302,6 +302,13 @@ impl Health {
         self.refused
     }
 
+    /// What is known of one.
+    #[must_use]
+    pub fn of(&self, node: &NodeId) -> Option<Known<'_>> {
+        let (sample, heard) = self.held.get(node)?;
+        Some(Known { node: *node, figures: &sample.figures, heard: *heard })
+    }
+
     /// What is known.
     pub fn known(&self) -> impl Iterator<Item = Known<'_>> {
         self.held.iter().map(|(node, (sample, heard))| Known { node: *node, figures: &sample.figures, heard: *heard })

@@ -21,9 +21,9 @@ use std::{
 
 /// How long the dial that confirms an absence may take, as in the agent's driver.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(7);
-/// When a connection over which nothing comes is given up, counted from the last that could have come: iroh's 15 s, from
-/// the last of its keep-alives on.
-const IDLE_TIMEOUT_MS: std::ops::Range<u64> = 10_000..15_000;
+/// When a connection over which nothing comes any more is given up: the agent's 12 s, counted from the next keep-alive of
+/// iroh, which is sent within 5 s.
+const IDLE_TIMEOUT_MS: std::ops::Range<u64> = 12_000..17_000;
 /// How long a dial that comes to nothing takes.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 
