@@ -178,10 +178,9 @@ fn figures(host: &Host, docker: &Docker) -> Figures {
         storage_available_mb: mb(host.storage_available_bytes),
         temperature_celsius: temperature,
         docker: match docker {
-            Docker::Running { version, containers_running, .. } => health::Docker::Running {
-                version: short(version),
-                containers: u16::try_from(*containers_running).unwrap_or(u16::MAX),
-            },
+            Docker::Running { version, containers_running, .. } => {
+                health::Docker::Running { version: short(version), containers: u16::try_from(*containers_running).unwrap_or(u16::MAX) }
+            }
             Docker::Stopped { .. } | Docker::Silent { .. } => health::Docker::Stopped,
             Docker::NoBroker { .. } => health::Docker::Unknown,
         },

@@ -114,7 +114,8 @@ fn nearly_all_know_how_nearly_all_are_and_the_cost_does_not_grow() {
         let before = world.bytes;
         world.pass(period * 4);
         let rate = (world.bytes - before) as f64 / (period * 4).as_secs_f64() / count as f64;
-        let ages = world.nodes.iter().flat_map(|node| node.known().map(|known| world.now.0 / 1000 - u64::from(known.figures.uptime_seconds)));
+        let ages =
+            world.nodes.iter().flat_map(|node| node.known().map(|known| world.now.0 / 1000 - u64::from(known.figures.uptime_seconds)));
         let mut ages: Vec<u64> = ages.collect();
         ages.sort_unstable();
         let known = ages.len() as f64 / (count * count) as f64;

@@ -66,7 +66,8 @@ fn write_all(out: &mut String, view: &ClusterView) -> std::fmt::Result {
         for (member, health) in known(view) {
             for link in &health.links {
                 let figure = if name.ends_with("seconds") { f64::from(link.rtt_ms) } else { f64::from(link.lost_percent) };
-                writeln!(out, "{name}{{{},{}}} {}", labels(member), label("neighbour", &link.node), figure / divisor)?;
+                let neighbour = view.members.iter().find(|other| other.id.starts_with(&link.node)).map_or(&link.node, |other| &other.id);
+                writeln!(out, "{name}{{{},{}}} {}", labels(member), label("neighbour", neighbour), figure / divisor)?;
             }
         }
     }

@@ -40,7 +40,11 @@ pub fn reading(app: Arc<App>) -> Router {
 
 /// The reading half of the API.
 fn api() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/status", get(show_status)).route("/api/v1/nodes", get(show_nodes)).route("/metrics", get(show_metrics)).merge(services::reading())
+    Router::new()
+        .route("/api/v1/status", get(show_status))
+        .route("/api/v1/nodes", get(show_nodes))
+        .route("/metrics", get(show_metrics))
+        .merge(services::reading())
 }
 
 fn lang(headers: &HeaderMap) -> Lang {

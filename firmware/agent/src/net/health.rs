@@ -48,7 +48,7 @@ pub struct HealthView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HealthLink {
-    /// The neighbour's id, or as much of it as is known.
+    /// The first 8 digits of the neighbour's id.
     pub node: String,
     /// Round-trip time in milliseconds.
     pub rtt_ms: u16,
@@ -94,7 +94,8 @@ impl State {
     /// Says how this machine is.
     pub(super) fn say_health(&mut self, mut figures: Figures) {
         let now = self.now();
-        figures.links = self.links.linked_nodes().into_iter().filter_map(|node| link(node, &self.links.view(&node)?)).take(MAX_LINKS).collect();
+        figures.links =
+            self.links.linked_nodes().into_iter().filter_map(|node| link(node, &self.links.view(&node)?)).take(MAX_LINKS).collect();
         if let Some(health) = &mut self.health {
             health.say(now, figures);
         }
@@ -122,11 +123,6 @@ impl State {
             cluster::health::Docker::Stopped => ("stopped", String::new(), 0),
             cluster::health::Docker::Running { version, containers } => ("running", version, containers),
         };
-        let members = self.node.as_ref().map(cluster::node::Node::admitted).unwrap_or_default();
-        let name = |prefix: [u8; 4]| {
-            let member = members.iter().find(|member| member.0.starts_with(&prefix));
-            member.map_or_else(|| data_encoding::HEXLOWER.encode(&prefix), NodeId::hex)
-        };
         Some(HealthView {
             age_seconds: self.now().since(known.heard).as_secs(),
             uptime_seconds,
@@ -145,7 +141,7 @@ impl State {
             links: links
                 .into_iter()
                 .map(|link| HealthLink {
-                    node: name(link.node),
+                    node: data_encoding::HEXLOWER.encode(&link.node),
                     rtt_ms: link.rtt_ms,
                     lost_percent: f32::from(link.lost_permille) / 10.0,
                 })
