@@ -2,6 +2,7 @@
 
 mod changes;
 mod guard;
+mod metrics;
 mod page;
 mod serve;
 mod services;
@@ -39,7 +40,11 @@ pub fn reading(app: Arc<App>) -> Router {
 
 /// The reading half of the API.
 fn api() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/status", get(show_status)).route("/api/v1/nodes", get(show_nodes)).merge(services::reading())
+    Router::new()
+        .route("/api/v1/status", get(show_status))
+        .route("/api/v1/nodes", get(show_nodes))
+        .route("/metrics", get(show_metrics))
+        .merge(services::reading())
 }
 
 fn lang(headers: &HeaderMap) -> Lang {
@@ -71,6 +76,13 @@ async fn show_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
 async fn show_nodes(State(app): State<Arc<App>>) -> Response {
     match app.view() {
         Some(view) => Json(view).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "The network part of the agent does not run.\n").into_response(),
+    }
+}
+
+async fn show_metrics(State(app): State<Arc<App>>) -> Response {
+    match app.view() {
+        Some(view) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&view)).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "The network part of the agent does not run.\n").into_response(),
     }
 }
