@@ -39,6 +39,7 @@ const FILES_UMASK: u32 = 0o022;
 fn main() -> ExitCode {
     umask(Mode::from_bits_truncate(FILES_UMASK));
     sandbox::maybe_be_a_part();
+    verbs::bench::maybe_be_inside();
     match verbs::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -29,6 +29,8 @@ pub const LOCK: &str = "images/tools/tools.lock";
 pub const BENCH_LOCK: &str = "images/tools/bench.lock";
 /// What a peer's root has beyond ours, since it configures kernel and boot loader.
 pub const PEERS_LOCK: &str = "images/tools/peers.lock";
+/// The layer of `cargo xtask bench cluster`: Serf, and what makes networks.
+pub const CLUSTER_LOCK: &str = "images/tools/cluster.lock";
 
 /// Changes whenever this module lays out another tree from the same lock.
 const RECIPE: &str = "tools 1";

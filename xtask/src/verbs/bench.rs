@@ -3,11 +3,13 @@
 mod archive;
 mod arm;
 mod boot;
+mod cluster;
 mod double;
 mod emulated;
 mod image;
 mod whole;
 
+pub use cluster::maybe_be_inside;
 pub use emulated::Emulated;
 
 use std::time::Instant;
@@ -26,6 +28,7 @@ pub struct BenchVerb {
 enum What {
     Arm(arm::Arm),
     Boot(boot::Boot),
+    Cluster(cluster::Cluster),
     Double(double::Double),
     Image(image::Image),
     Whole(whole::Whole),
@@ -37,6 +40,7 @@ impl BenchVerb {
         match self.what {
             What::Arm(arm) => arm.run(),
             What::Boot(boot) => boot.run(),
+            What::Cluster(cluster) => cluster.run(),
             What::Double(double) => double.run(),
             What::Image(image) => image.run(),
             What::Whole(whole) => whole.run(),

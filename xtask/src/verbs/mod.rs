@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-mod bench;
+pub mod bench;
 mod board;
 mod boards;
 mod drivers;

@@ -11,7 +11,7 @@ use crate::packages::lock::Lock;
 use crate::packages::resolve::{self, Means, Update, Wanted};
 
 /// Every `images/tools/NAME.toml`: trees first, since layers stand on them.
-pub const TREES: [&str; 6] = ["tools", "bench", "peers", "arm64", "armhf", "arm"];
+pub const TREES: [&str; 7] = ["tools", "bench", "peers", "arm64", "armhf", "arm", "cluster"];
 
 /// Where they lie, below the repo's root.
 const FOLDER: &str = "images/tools";

@@ -1,0 +1,57 @@
+//! cloudy: its agent, and its API as the poller uses it.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::http;
+use super::net::Node;
+
+const PAGE_PORT: u16 = 8080;
+const PORT: u16 = 4747;
+
+/// Starts an agent that founds a community, or joins by `token`.
+pub fn start(node: &Node, number: usize, folder: &Path, token: Option<&str>) -> Result<Child> {
+    fs::create_dir_all(folder)?;
+    let how = token.map_or_else(|| "found = \"Bench\"".to_owned(), |token| format!("token = \"{token}\""));
+    fs::write(folder.join("cloudy.toml"), format!("hostname = \"n{number}\"\n[join]\n{how}\nmdns = false\n"))?;
+    let log = File::create(folder.join("log"))?;
+    let mut command = node.command(&format!("{}/cloudy", super::INSIDE));
+    command.args(["agent", "--broker", "/nonexistent/broker.sock", "--data", &folder.display().to_string()]);
+    command.args(["--http", &format!("{}:{PAGE_PORT}", node.address), "--bind", &format!("{}:{PORT}", node.address)]);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().context("failed to start cloudy")
+}
+
+fn page(node: &Node) -> Result<SocketAddr> {
+    Ok(format!("{}:{PAGE_PORT}", node.address).parse()?)
+}
+
+/// An invite for so many nodes.
+pub fn invite(folder: &Path, uses: usize) -> Result<String> {
+    let answer = http::post(&folder.join("agent.sock"), "/api/v1/invite", &json!({ "uses": uses, "valid-seconds": null }))?;
+    answer["token"].as_str().map(str::to_owned).context("no token")
+}
+
+/// How many members a node holds for alive, itself included.
+pub fn alive(node: &Node) -> Result<usize> {
+    let nodes = http::get(page(node)?, "/api/v1/nodes")?;
+    let members = nodes["members"].as_array().context("no members")?;
+    Ok(members.iter().filter(|member| member["state"] == "alive").count())
+}
+
+/// Publishes a service.
+pub fn publish(folder: &Path, name: &str) -> Result<()> {
+    let service = json!({ "key": name, "title": name, "description": "hello" });
+    http::post(&folder.join("agent.sock"), "/api/v1/services", &service).map(drop)
+}
+
+/// The titles of what is published, as a node says.
+pub fn published(node: &Node, name: &str) -> Result<bool> {
+    let found: Value = http::get(page(node)?, &format!("/api/v1/services?text={name}"))?;
+    let services = found["services"].as_array().context("no services")?;
+    Ok(services.iter().any(|service| service["title"] == name))
+}
