@@ -86,8 +86,8 @@ impl Node {
         let mut rules = "flush ruleset\n".to_owned();
         if percent > 0 {
             rules.push_str(&format!(
-                "table inet loss {{ chain in {{ type filter hook input priority 0; \
-                 iifname \"eth0\" ip saddr != {POLLER} numgen random mod 100 < {percent} counter drop; }} }}\n"
+                "table inet loss {{\n chain in {{\n type filter hook input priority 0\n \
+                 iifname \"eth0\" ip saddr != {POLLER} numgen random mod 100 < {percent} counter drop\n }}\n}}\n"
             ));
         }
         let mut child = self.command("nft").args(["-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;

@@ -111,7 +111,11 @@ pub fn send(node: &Node, name: &str) -> Result<()> {
     text(&mut request, "Coalesce");
     request.push(0xc2);
     stream.write_all(&request)?;
-    // Both are answered by a map of error and number.
+    acknowledged(&mut stream).map(drop)
+}
+
+/// Waits until the handshake and one request are answered, each by a map of error and number; what has come so far.
+fn acknowledged(stream: &mut TcpStream) -> Result<Vec<u8>> {
     let mut got = Vec::new();
     let mut buffer = [0; 1024];
     while count(&got, b"\xa5Error") < 2 {
@@ -119,21 +123,22 @@ pub fn send(node: &Node, name: &str) -> Result<()> {
         ensure!(read > 0, "serf ended the connection");
         got.extend_from_slice(buffer.get(..read).unwrap_or_default());
     }
-    Ok(())
+    Ok(got)
 }
 
 /// Listens to a node's events until its agent ends: tells the node's number, the name of each, and when it came.
 pub fn listen(node: &Node, number: usize, heard: mpsc::Sender<(usize, String, Instant)>) -> Result<()> {
     let mut stream = connect(node)?;
-    stream.set_read_timeout(None)?;
     let mut request = handshake();
     request.extend(header("stream", 1));
     request.push(0x81);
     text(&mut request, "Type");
     text(&mut request, "user");
     stream.write_all(&request)?;
+    // No event may be sent before all listen.
+    let mut got = acknowledged(&mut stream)?;
+    stream.set_read_timeout(None)?;
     std::thread::spawn(move || {
-        let mut got: Vec<u8> = Vec::new();
         let mut buffer = [0; 4096];
         while let Ok(read @ 1..) = stream.read(&mut buffer) {
             let now = Instant::now();
