@@ -21,7 +21,9 @@ fn pair() -> (Agent, Agent) {
     roof.json(&["join", &token]);
     for agent in [&garden, &roof] {
         wait("both are seen", || (agent.alive() == ["garden", "roof"]).then_some(()));
-        wait("its records are open", || agent.run(&["store", "put", "warm-up", agent.data.path().file_name()?.to_str()?, "x"]).status.success().then_some(()));
+        wait("its records are open", || {
+            agent.run(&["store", "put", "warm-up", agent.data.path().file_name()?.to_str()?, "x"]).status.success().then_some(())
+        });
     }
     (garden, roof)
 }
@@ -55,7 +57,11 @@ fn an_app_writes_at_one_node_and_reads_at_the_other() {
     let token = roof.json(&["store", "token", "notes"])["token"].as_str().unwrap().to_owned();
     let page = roof.page();
     let mut watcher = TcpStream::connect(&page).unwrap();
-    write!(watcher, "GET /api/v1/store/notes HTTP/1.1\r\nHost: {page}\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n").unwrap();
+    write!(
+        watcher,
+        "GET /api/v1/store/notes HTTP/1.1\r\nHost: {page}\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n"
+    )
+    .unwrap();
     let mut seen = BufReader::new(watcher).lines().map_while(Result::ok);
     assert!(seen.any(|line| line.eq_ignore_ascii_case("content-type: text/event-stream")));
 
@@ -118,7 +124,9 @@ fn an_owned_app_is_written_by_those_whom_its_owner_names_and_there_is_an_end() {
     wait("it is replaced", || (read(&garden, &app, "k")?["values"] == json!(["roof"])).then_some(()));
     // Full: 507, with the reason.
     let token = roof.json(&["store", "token", "full"])["token"].as_str().unwrap().to_owned();
-    let full = (0..200).map(|number| ask(&roof, "PUT", &format!("/api/v1/store/full/{number}"), &token, "", &json!("x"))).find(|(status, _)| *status != 200);
+    let full = (0..200)
+        .map(|number| ask(&roof, "PUT", &format!("/api/v1/store/full/{number}"), &token, "", &json!("x")))
+        .find(|(status, _)| *status != 200);
     let (status, said) = full.unwrap();
     assert_eq!(status, 507, "{said}");
     assert!(said["error"].as_str().unwrap().contains("delete some first"));

@@ -4,11 +4,12 @@
 //! Values are text in JSON, or base 64 where they are not text. The causal context is the `ETag`.
 
 use super::changes::Refusal;
-use super::services::{refused, registry};
+use super::services::{no_community, refused};
 use crate::net::{AppChanged, Registry};
 use crate::state::App as Agent;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,6 +19,7 @@ use cluster::records::WriteError;
 use cluster::store::StoreError;
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -126,6 +128,28 @@ pub fn owning() -> Router<Arc<Agent>> {
         .route("/api/v1/store-own/{label}", get(own))
         .route("/api/v1/store-token/{app}", post(token))
         .route("/api/v1/store-writers/{app}", get(writers).put(set_writers))
+}
+
+/// Lets a request of the network pass if it shows the token of the app that it is about.
+pub async fn needs_token(
+    State(agent): State<Arc<Agent>>,
+    Path(params): Path<HashMap<String, String>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let app = params.get("app").map(String::as_str).unwrap_or_default();
+    if agent.app_tokens().opens(token.trim(), app) {
+        return next.run(request).await;
+    }
+    let mut response = refuse(StatusCode::UNAUTHORIZED, "show this app's token: `cloudy store token APP` on the node makes one");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+fn registry(agent: &Agent) -> Result<Registry, Response> {
+    agent.registry().ok_or_else(no_community)
 }
 
 type Answer = Result<Response, Response>;

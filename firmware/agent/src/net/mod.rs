@@ -29,7 +29,7 @@ mod store;
 mod tests;
 mod view;
 
-pub use registry::{Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search};
+pub use registry::{AppChanged, Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search};
 pub use view::*;
 
 use anyhow::Result;

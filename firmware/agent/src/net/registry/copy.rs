@@ -1,14 +1,11 @@
-//! What the registry's thread owns of a community, over one database: the records, the store for apps over them, and
-//! directed messages.
+//! What the registry's thread owns of a community, over one database: the records, and the store for apps over them.
 
 use cluster::{
     CommunityId, Millis, NodeId,
     appstore::AppStore,
-    messages::{Inbox, Outbox},
     records::Replica,
     store::{RedbStore, StoreError},
 };
-use rand::Rng;
 use std::{
     collections::BTreeSet,
     ops::{Deref, DerefMut},
@@ -22,10 +19,6 @@ pub struct Copy {
     pub replica: Replica<RedbStore>,
     /// What apps say over them.
     pub apps: AppStore,
-    /// Messages that wait.
-    pub outbox: Outbox,
-    /// Messages that come.
-    pub inbox: Inbox,
 }
 
 impl Deref for Copy {
@@ -49,10 +42,7 @@ impl Copy {
     pub fn open(now: Millis, store: RedbStore, seed: [u8; 32], community: CommunityId, random: u64) -> Result<Self, StoreError> {
         let mut replica = Replica::open(now, store, seed, community, None, random)?;
         let apps = AppStore::open(now, &mut replica, community)?;
-        let mut drawn = [0; 32];
-        rand::rng().fill_bytes(&mut drawn);
-        let outbox = Outbox::open(now, replica.store(), replica.me(), drawn)?;
-        Ok(Self { seed, replica, apps, outbox, inbox: Inbox::default() })
+        Ok(Self { seed, replica, apps })
     }
 
     /// Who is admitted.
@@ -64,15 +54,9 @@ impl Copy {
         }
     }
 
-    /// Who is there.
-    pub fn set_peers(&mut self, now: Millis, alive: Vec<NodeId>, linked: Vec<NodeId>) {
-        self.outbox.set_peers(now, self.replica.view().members().clone(), alive.iter().copied().collect());
-        self.replica.set_peers(now, alive, linked);
-    }
-
     /// When there is something to do next.
     pub fn next_wake(&self) -> Millis {
-        self.replica.next_wake().min(self.apps.next_wake()).min(self.outbox.next_wake())
+        self.replica.next_wake().min(self.apps.next_wake())
     }
 
     /// Does what is due.
@@ -82,9 +66,6 @@ impl Copy {
         }
         if self.apps.next_wake() <= now {
             self.apps.tick(now, &mut self.replica);
-        }
-        if self.outbox.next_wake() <= now {
-            self.outbox.tick(now, self.replica.store_mut());
         }
     }
 }
