@@ -7,6 +7,7 @@ use crate::net::{ClusterView, NetHandle, Registry};
 use crate::problems;
 use crate::status::{Boot, Clock, Docker, Host, Services, Status};
 use crate::text::Lang;
+use crate::tokens::AppTokens;
 use crate::units::Systemd;
 use cluster::health::{self, Figures, MAX_TEXT_BYTES};
 use contract::report::Report;
@@ -57,6 +58,7 @@ pub struct App {
     host: Sampled<Host>,
     machine: Sampled<(Services, Docker)>,
     watchers: Arc<Semaphore>,
+    app_tokens: AppTokens,
 }
 
 impl App {
@@ -64,6 +66,7 @@ impl App {
     /// `pages` where its page is served, `boot` what init saw.
     pub fn new(data: PathBuf, broker: PathBuf, name: String, pages: Vec<SocketAddr>, net: Option<NetHandle>, boot: Option<Report>) -> Self {
         Self {
+            app_tokens: AppTokens::load(&data),
             data,
             broker,
             name,
@@ -91,6 +94,11 @@ impl App {
     /// The replicated registry, while this node belongs to a community.
     pub fn registry(&self) -> Option<Registry> {
         self.net.as_ref().and_then(|net| net.registry.borrow().clone())
+    }
+
+    /// Tokens by which apps use their store over the network.
+    pub fn app_tokens(&self) -> &AppTokens {
+        &self.app_tokens
     }
 
     /// Room for those who watch changes.

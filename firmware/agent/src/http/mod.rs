@@ -6,6 +6,7 @@ mod metrics;
 mod page;
 mod serve;
 mod services;
+mod store;
 
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change, router as changes};
 pub use serve::{Listener, serve};
@@ -32,6 +33,7 @@ pub fn reading(app: Arc<App>) -> Router {
         .route("/page.js", get(|| asset("text/javascript; charset=utf-8", include_str!("../../assets/page.js"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("../../assets/icon.svg"))))
         .merge(api())
+        .merge(store::router().route_layer(middleware::from_fn_with_state(Arc::clone(&app), store::needs_token)))
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The page is at /, the API at /api/v1/status.\n") })
         .layer(middleware::from_fn_with_state(name, guard::guard))
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
