@@ -58,6 +58,7 @@ pub struct App {
     host: Sampled<Host>,
     machine: Sampled<(Services, Docker)>,
     watchers: Arc<Semaphore>,
+    app_watchers: Arc<Semaphore>,
     app_tokens: AppTokens,
 }
 
@@ -78,6 +79,7 @@ impl App {
             host: Sampled::new(HOST_MAX_AGE),
             machine: Sampled::new(UNITS_MAX_AGE),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
+            app_watchers: Arc::new(Semaphore::new(WATCHERS)),
         }
     }
 
@@ -104,6 +106,11 @@ impl App {
     /// Room for those who watch changes.
     pub fn watchers(&self) -> Arc<Semaphore> {
         Arc::clone(&self.watchers)
+    }
+
+    /// Room for apps that watch their store, which strangers can't fill.
+    pub fn app_watchers(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.app_watchers)
     }
 
     /// The newest view of the microcloud, if the network part runs.

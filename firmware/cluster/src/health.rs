@@ -120,14 +120,22 @@ impl Sample {
     /// Whether its node signed it for that community, and it keeps to the limits.
     #[must_use]
     pub fn verifies(&self, community: CommunityId) -> bool {
-        let text = |text: &str| text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control);
+        // Such as no terminal, page or other reader takes for more than text.
+        let text = |text: &str| text.len() <= MAX_TEXT_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
         let docker = match &self.figures.docker {
             Docker::Running { version, .. } => text(version),
             Docker::Unknown | Docker::Stopped => true,
         };
-        let fits = docker && text(&self.figures.version) && self.figures.links.len() <= MAX_LINKS;
-        let signed = Self::signed(community, self.node, self.order, &self.figures);
-        fits && self.node.verifies(Purpose::Health, &signed, &self.signature)
+        let links = &self.figures.links;
+        let fits = docker
+            && text(&self.figures.version)
+            && self.figures.cpu_percent <= 100
+            && links.len() <= MAX_LINKS
+            && links.iter().all(|link| link.lost_permille <= 1000);
+        fits && {
+            let signed = Self::signed(community, self.node, self.order, &self.figures);
+            self.node.verifies(Purpose::Health, &signed, &self.signature)
+        }
     }
 }
 
@@ -203,7 +211,12 @@ impl Health {
         }
     }
 
-    /// Who is admitted; what others said is forgotten.
+    /// Goes on in a later epoch of this node, so that what it says is newer than what others hold of it.
+    pub fn set_epoch(&mut self, epoch: u32) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    /// Who is admitted; what is known of anybody else is forgotten.
     pub fn set_members(&mut self, members: BTreeSet<NodeId>) {
         self.held.retain(|node, _| members.contains(node));
         self.hot.retain(|node, _| members.contains(node));
@@ -288,8 +301,9 @@ impl Health {
                 continue;
             }
             if !sample.verifies(self.community) {
+                // Nobody passes on what does not verify: the rest is not worth the work either.
                 self.refused += 1;
-                continue;
+                return;
             }
             self.held.insert(node, (sample, now));
             self.hot.insert(node, (ROUNDS, vec![from]));
@@ -320,19 +334,27 @@ impl Health {
     }
 }
 
-/// Reads a datagram; samples are not verified.
+/// Reads a datagram; samples are not verified. Those of another layout are left out.
 ///
 /// # Errors
 /// Not one of these, too long, malformed.
 pub fn read(bytes: &[u8]) -> Result<Vec<Sample>, WireError> {
     let Some((&DATAGRAM, mut rest)) = bytes.split_first() else { return Err(WireError::Malformed) };
-    let mut samples = Vec::new();
+    let (mut samples, mut count) = (Vec::new(), 0);
+    if bytes.len() > MAX_DATAGRAM_BYTES {
+        return Err(WireError::TooLong { bytes: bytes.len(), limit: MAX_DATAGRAM_BYTES });
+    }
     while let Some((length, after)) = rest.split_first_chunk::<2>() {
         let (body, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or(WireError::Malformed)?;
-        if samples.len() == MAX_SAMPLES {
+        count += 1;
+        if count > MAX_SAMPLES {
             return Err(WireError::Malformed);
         }
-        samples.push(wire::decode(body, MAX_DATAGRAM_BYTES)?);
+        match wire::decode(body, MAX_DATAGRAM_BYTES) {
+            Ok(sample) => samples.push(sample),
+            Err(WireError::Version(_)) => {}
+            Err(error) => return Err(error),
+        }
         rest = after;
     }
     if rest.is_empty() { Ok(samples) } else { Err(WireError::Malformed) }

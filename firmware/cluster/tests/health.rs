@@ -4,7 +4,8 @@
 
 use cluster::{
     CommunityId, Millis, NodeId,
-    health::{self, DATAGRAM, Docker, Figures, Health, Link, Output, Sample},
+    health::{self, DATAGRAM, Docker, Figures, Health, Link, MAX_LINKS, MAX_TEXT_BYTES, Output, Sample},
+    membership::MAX_DATAGRAM_BYTES,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use std::{
@@ -91,7 +92,7 @@ impl World {
                             self.nodes[from].say(self.now, figures(uptime));
                         }
                         Output::Send { to, bytes } => {
-                            assert!(bytes.len() <= cluster::membership::MAX_DATAGRAM_BYTES);
+                            assert!(bytes.len() <= MAX_DATAGRAM_BYTES);
                             self.bytes += bytes.len() as u64 + 90;
                             if !self.rng.random_bool(self.loss) {
                                 let sender = NodeId::of_seed(&seed_of(from));
@@ -173,12 +174,70 @@ fn a_liar_speaks_for_itself_only() {
         node.datagram(Millis(3), id(1), &bytes);
         assert_eq!(known(&node, 1), Some(100), "{bytes:?}");
     }
-    let long = Figures { version: "x".repeat(25), ..figures(7) };
-    node.datagram(Millis(4), id(1), &datagram(&[Sample::sign(&seed_of(1), COMMUNITY, (4, 2), long)]));
-    assert_eq!(known(&node, 1), Some(100));
+    // What is beyond the limits, though well signed.
+    let link = Link { node: [1; 4], rtt_ms: 1, lost_permille: 1 };
+    for wrong in [
+        Figures { version: "x".repeat(MAX_TEXT_BYTES + 1), ..figures(7) },
+        Figures { version: "\u{1b}[2J".to_owned(), ..figures(7) },
+        Figures { version: "\u{202e}".to_owned(), ..figures(7) },
+        Figures { docker: Docker::Running { version: "a b".to_owned(), containers: 1 }, ..figures(7) },
+        Figures { cpu_percent: 101, ..figures(7) },
+        Figures { links: vec![link; MAX_LINKS + 1], ..figures(7) },
+        Figures { links: vec![Link { lost_permille: 1001, ..link }], ..figures(7) },
+    ] {
+        let sample = Sample::sign(&seed_of(1), COMMUNITY, (4, 2), wrong);
+        assert!(!sample.verifies(COMMUNITY), "{sample:?}");
+        node.datagram(Millis(4), id(1), &datagram(&[sample]));
+        assert_eq!(known(&node, 1), Some(100));
+    }
+    // Too many, too long, and what follows a sample that does not verify.
+    let refused = node.refused();
+    let many = [&[DATAGRAM], [0, 1, 9].repeat(9).as_slice(), &valid[1..]].concat();
+    let long = datagram(&vec![sign(1, (4, 2), 8); 8]);
+    assert!(many.len() < MAX_DATAGRAM_BYTES && long.len() > MAX_DATAGRAM_BYTES);
+    let foreign = Sample::sign(&seed_of(2), CommunityId([6; 32]), (9, 9), figures(9));
+    let after_a_lie = datagram(&[foreign, sign(1, (4, 1), 200)]);
+    for bytes in [many, long, after_a_lie] {
+        node.datagram(Millis(4), id(2), &bytes);
+    }
+    assert_eq!((known(&node, 1), node.refused()), (Some(100), refused + 3));
     node.datagram(Millis(5), id(1), &valid);
     assert_eq!(known(&node, 1), Some(200));
+    // A sample of a layout that is yet to come takes the others of its datagram with it no more than itself.
+    let mut newer = datagram(&[sign(1, (4, 3), 300)]);
+    newer[3] += 1;
+    newer.extend_from_slice(&datagram(&[sign(2, (1, 1), 400)])[1..]);
+    node.datagram(Millis(6), id(1), &newer);
+    assert_eq!((known(&node, 1), known(&node, 2), node.refused()), (Some(200), Some(400), refused + 3));
     // Who is no member any more is forgotten.
     node.set_members([id(0), id(2)].into());
     assert_eq!(known(&node, 1), None);
+}
+
+#[test]
+fn a_node_that_goes_on_in_a_later_epoch_is_heard_again() {
+    let id = |index: usize| NodeId::of_seed(&seed_of(index));
+    let mut other = Health::new(Millis(0), seed_of(1), COMMUNITY, 1, 0);
+    other.set_members((0..2).map(id).collect());
+    other.datagram(Millis(1), id(0), &datagram(&[Sample::sign(&seed_of(0), COMMUNITY, (7, 3), figures(100))]));
+    // A restored old card: its epoch is behind what others hold, until its neighbours tell.
+    let mut restored = Health::new(Millis(0), seed_of(0), COMMUNITY, 2, 0);
+    restored.set_members((0..2).map(id).collect());
+    restored.set_linked(vec![id(1)]);
+    for (now, epoch, known) in [(2000, 2, 100), (4000, 8, 200)] {
+        restored.set_epoch(epoch);
+        restored.say(Millis(now), figures(200));
+        restored.tick(Millis(now));
+        let sent: Vec<Output> = restored.outputs().collect();
+        let mut datagrams = 0;
+        for output in sent {
+            if let Output::Send { to, bytes } = output {
+                assert_eq!(to, id(1));
+                other.datagram(Millis(now), id(0), &bytes);
+                datagrams += 1;
+            }
+        }
+        assert_eq!(datagrams, 1);
+        assert_eq!(other.of(&id(0)).map(|known| known.figures.uptime_seconds), Some(known));
+    }
 }

@@ -77,6 +77,13 @@ enum What {
         #[command(flatten)]
         local: Local,
     },
+    /// Take all tokens of an app back.
+    Revoke {
+        /// The app.
+        app: String,
+        #[command(flatten)]
+        local: Local,
+    },
     /// Show the full name of an app that this node owns: who writes in it is said by `cloudy store writers`.
     Own {
         /// The first part of its name.
@@ -129,7 +136,7 @@ impl Store {
         match self.what {
             What::Get { place } => {
                 let answer = place.local.client().get(&place.path()).await?;
-                place.local.show(&answer, shown)
+                place.local.show(&answer, |answer| Ok(shown(answer)))
             }
             What::Put { place, value, if_match, new } => {
                 let none = new.then_some("*");
@@ -152,8 +159,8 @@ impl Store {
                         write!(
                             out,
                             "{}\n{}",
-                            text(key, "key"),
-                            shown(key)?.lines().fold(String::new(), |all, line| all + "  " + line + "\n")
+                            printable(&text(key, "key")),
+                            shown(key).lines().fold(String::new(), |all, line| all + "  " + line + "\n")
                         )?;
                     }
                     if let Some(next) = answer.get("next").and_then(Value::as_str) {
@@ -166,6 +173,12 @@ impl Store {
                 let answer = local.client().post(&format!("/api/v1/store-token/{}", super::share::encode(&app)), &json!({})).await?;
                 local.show(&answer, |answer| {
                     Ok(format!("{}\nThe app shows it as `Authorization: Bearer TOKEN`; it is not shown again.", text(answer, "token")))
+                })
+            }
+            What::Revoke { app, local } => {
+                let answer = local.client().delete(&format!("/api/v1/store-token/{}", super::share::encode(&app))).await?;
+                local.show(&answer, |answer| {
+                    Ok(format!("{} tokens open nothing any more.", answer.get("revoked").and_then(Value::as_u64).unwrap_or(0)))
                 })
             }
             What::Own { label, local } => {
@@ -183,16 +196,38 @@ impl Store {
 }
 
 fn lines(values: Option<&Value>) -> String {
-    let one = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let one = |value: &Value| value.as_str().map_or_else(|| value.to_string(), printable);
     values.and_then(Value::as_array).map(|all| all.iter().map(one).collect::<Vec<_>>().join("\n")).unwrap_or_default()
 }
 
-/// A value for people: concurrent values one a line.
-fn shown(answer: &Value) -> Result<String> {
-    let mut out = lines(answer.get("values"));
-    if let Some(counter) = answer.get("counter").filter(|counter| !counter.is_null()) {
-        write!(out, "{counter}")?;
+/// What others wrote, so that it is read and can't steer the terminal.
+fn printable(text: &str) -> String {
+    let steers = |c: &char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(&c) { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
-    out.push_str(&lines(answer.get("set")));
-    Ok(out)
+    out
+}
+
+/// A value for people: concurrent values one a line.
+fn shown(answer: &Value) -> String {
+    let counter = answer.get("counter").filter(|counter| !counter.is_null()).map(ToString::to_string).unwrap_or_default();
+    let parts = [lines(answer.get("values")), counter, lines(answer.get("set"))];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_is_read_and_steers_no_terminal() {
+        let shown =
+            shown(&json!({ "values": ["brot\n\tmilk · pa", "\u{1b}[2Jx\u{9b}\u{202e}y"], "set": [{ "base64": "AA==" }], "counter": -3 }));
+        assert_eq!(shown, "brot\n\tmilk · pa\n\\u{1b}[2Jx\\u{9b}\\u{202e}y\n-3\n{\"base64\":\"AA==\"}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `/metrics`: what this node knows of itself and of all others, in Prometheus's text format (version 0.0.4).
 
-use crate::net::{ClusterView, HealthView, Liveness, MemberView};
+use crate::net::{ClusterView, HealthLink, HealthView, Liveness, MemberView};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The format's name.
@@ -25,6 +26,14 @@ const GAUGES: [Gauge; 11] = [
     ("cloudy_containers_running", "Containers that run; absent where Docker does not.", |h| {
         (h.docker == "running").then_some(h.containers_running.into())
     }),
+];
+
+/// A figure of each connection, in thousandths.
+type LinkGauge = (&'static str, &'static str, fn(&HealthLink) -> f64);
+
+const LINK_GAUGES: [LinkGauge; 2] = [
+    ("cloudy_link_rtt_seconds", "Round-trip time to a neighbour.", |link| link.rtt_ms.into()),
+    ("cloudy_link_lost_ratio", "Packets to a neighbour that were lost.", |link| link.lost_permille.into()),
 ];
 
 #[expect(clippy::cast_precision_loss, reason = "ages are far below 2^52 s")]
@@ -58,16 +67,15 @@ fn write_all(out: &mut String, view: &ClusterView) -> std::fmt::Result {
             }
         }
     }
-    for (name, help, divisor) in [
-        ("cloudy_link_rtt_seconds", "Round-trip time to a neighbour.", 1000.0),
-        ("cloudy_link_lost_ratio", "Packets to a neighbour that were lost.", 100.0),
-    ] {
+    let ids: BTreeMap<&str, &str> = view.members.iter().filter_map(|member| Some((member.id.get(..8)?, member.id.as_str()))).collect();
+    for (name, help, figure) in LINK_GAUGES {
         head(out, name, help)?;
         for (member, health) in known(view) {
-            for link in &health.links {
-                let figure = if name.ends_with("seconds") { f64::from(link.rtt_ms) } else { f64::from(link.lost_percent) };
-                let neighbour = view.members.iter().find(|other| other.id.starts_with(&link.node)).map_or(&link.node, |other| &other.id);
-                writeln!(out, "{name}{{{},{}}} {}", labels(member), label("neighbour", neighbour), figure / divisor)?;
+            // A series that stands twice would spoil the whole answer.
+            let links: BTreeMap<&str, &HealthLink> = health.links.iter().map(|link| (link.node.as_str(), link)).collect();
+            for (node, link) in links {
+                let neighbour = ids.get(node).copied().unwrap_or(node);
+                writeln!(out, "{name}{{{},{}}} {}", labels(member), label("neighbour", neighbour), figure(link) / 1000.0)?;
             }
         }
     }

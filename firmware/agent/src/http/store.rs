@@ -7,8 +7,9 @@ use super::changes::Refusal;
 use super::services::{no_community, refused};
 use crate::net::{AppChanged, Registry};
 use crate::state::App as Agent;
+use crate::tokens::AppTokens;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -85,8 +86,9 @@ struct Wanted {
     add: Option<i64>,
     insert: Option<Text>,
     take: Option<Text>,
-    /// A context, or `*` for a key that must not be there (as If-None-Match says it).
+    /// A context (ETag): only if the key is as it was when it had that.
     if_match: Option<String>,
+    /// `*`: only if there is nothing under the key.
     if_none_match: Option<String>,
 }
 
@@ -126,7 +128,7 @@ pub fn owning() -> Router<Arc<Agent>> {
     Router::new()
         .route("/api/v1/store", get(names))
         .route("/api/v1/store-own/{label}", get(own))
-        .route("/api/v1/store-token/{app}", post(token))
+        .route("/api/v1/store-token/{app}", post(token).delete(revoke))
         .route("/api/v1/store-writers/{app}", get(writers).put(set_writers))
 }
 
@@ -137,10 +139,14 @@ pub async fn needs_token(
     request: Request,
     next: Next,
 ) -> Response {
-    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let mut shown = request.headers().get_all(header::AUTHORIZATION).iter();
+    let token = match (shown.next().and_then(|value| value.to_str().ok()), shown.next()) {
+        (Some(value), None) => value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")),
+        _ => None,
+    };
+    let token = token.map(|(_, token)| token.trim()).unwrap_or_default();
     let app = params.get("app").map(String::as_str).unwrap_or_default();
-    if agent.app_tokens().opens(token.trim(), app) {
+    if agent.app_tokens().opens(token, app) {
         return next.run(request).await;
     }
     let mut response = refuse(StatusCode::UNAUTHORIZED, "show this app's token: `cloudy store token APP` on the node makes one");
@@ -195,6 +201,9 @@ fn with_etag(response: &mut Response, etag: ETag) {
 }
 
 async fn read(State(agent): State<Arc<Agent>>, Path((app, key)): Path<(String, String)>) -> Answer {
+    if !cluster::appstore::is_key(&key) {
+        return Err(unwritten(&AppError::Key(key.chars().take(60).collect())));
+    }
     let value = registry(&agent)?.app_read(named(&app)?, key.clone()).await.map_err(|error| refused(&error))?;
     let value = value.map_err(|error| unread(&error))?;
     if value.is_empty() {
@@ -213,14 +222,15 @@ async fn list(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Query(pa
     }
     let limit = paging.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let found = registry.app_list(app, paging.after, limit).await.map_err(|error| refused(&error))?.map_err(|error| unread(&error))?;
-    let next = (found.len() == limit).then(|| found.last().map(|(key, _)| key.clone())).flatten();
-    let keys: Vec<Read> = found.into_iter().map(|(key, value)| Read::of(key, &value)).collect();
+    let next = found.keys.last().filter(|_| found.more).map(|(key, _)| key.clone());
+    let keys: Vec<Read> = found.keys.into_iter().map(|(key, value)| Read::of(key, &value)).collect();
     Ok(Json(serde_json::json!({ "keys": keys, "next": next })).into_response())
 }
 
-/// Changes of an app as they come: `changed` with its keys, `missed` when the watcher was too slow.
+/// Changes of an app as they come: `changed` with its keys (or `all`), `missed` when the watcher was too slow: then, too,
+/// any key may have changed.
 fn watch(agent: &Agent, registry: &Registry, app: &App) -> Answer {
-    let Ok(permit) = agent.watchers().try_acquire_owned() else {
+    let Ok(permit) = agent.app_watchers().try_acquire_owned() else {
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "too many watch already: try again later"));
     };
     let (changes, app) = (registry.watch_apps(), app.to_string());
@@ -236,6 +246,16 @@ fn watch(agent: &Agent, registry: &Registry, app: &App) -> Answer {
         }
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// What a header says. A condition that can't be read is refused: as if it were not there, the write would be done.
+fn header_once(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Response> {
+    let mut said = headers.get_all(name).iter();
+    match (said.next().map(HeaderValue::to_str), said.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(text)), None) => Ok(Some(text.to_owned())),
+        _ => Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("{name} can't be read: give it once, with one context"))),
+    }
 }
 
 /// The one change that is wanted.
@@ -256,8 +276,11 @@ fn wish(wanted: Wanted, key: Option<String>, headers: Option<&HeaderMap>) -> Res
     ];
     let mut all = all.into_iter().flatten();
     let (Some(change), None) = (all.next(), all.next()) else { return Err(one()) };
-    let said = |name| headers.and_then(|headers| headers.get(name)).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let condition = match (if_match.or_else(|| said(header::IF_MATCH)), if_none_match.or_else(|| said(header::IF_NONE_MATCH))) {
+    let (is, absent) = match headers {
+        Some(headers) => (header_once(headers, &header::IF_MATCH)?, header_once(headers, &header::IF_NONE_MATCH)?),
+        None => (None, None),
+    };
+    let condition = match (if_match.or(is), if_none_match.or(absent)) {
         (None, None) => None,
         (Some(etag), None) => {
             let etag = etag.trim().trim_matches('"').parse();
@@ -312,7 +335,10 @@ async fn change(
     write_one(&agent, &app, wish(wanted, Some(key), Some(&headers))?).await
 }
 
-async fn batch(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Json(batch): Json<Batch>) -> Answer {
+async fn batch(State(agent): State<Arc<Agent>>, Path(app): Path<String>, headers: HeaderMap, Json(batch): Json<Batch>) -> Answer {
+    if headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH) {
+        return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, "in a batch, each change names its own if-match or if-none-match"));
+    }
     let wishes = batch.changes.into_iter().map(|wanted| wish(wanted, None, None)).collect::<Result<Vec<_>, _>>()?;
     let written = write(&agent, &app, wishes).await?;
     let keys: Vec<_> = written.iter().map(|(key, etag)| serde_json::json!({ "key": key, "etag": etag.to_string() })).collect();
@@ -331,9 +357,28 @@ async fn own(State(agent): State<Arc<Agent>>, Path(label): Path<String>) -> Answ
 }
 
 async fn token(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {
-    let token = agent.app_tokens().make(named(&app)?.as_str());
-    let token = token.map_err(|error| refuse(StatusCode::INSUFFICIENT_STORAGE, format!("the token could not be kept: {error}")))?;
+    let app = named(&app)?;
+    let token = kept(&agent, move |tokens| tokens.make(app.as_str())).await?;
     Ok(Json(serde_json::json!({ "token": token })).into_response())
+}
+
+async fn revoke(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {
+    let app = named(&app)?;
+    let revoked = kept(&agent, move |tokens| tokens.revoke(app.as_str())).await?;
+    Ok(Json(serde_json::json!({ "revoked": revoked })).into_response())
+}
+
+/// A change of the tokens, which waits for the disk.
+async fn kept<T: Send + 'static>(
+    agent: &Arc<Agent>,
+    change: impl FnOnce(&AppTokens) -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, Response> {
+    let agent = Arc::clone(agent);
+    let changed = tokio::task::spawn_blocking(move || change(agent.app_tokens())).await;
+    changed
+        .map_err(anyhow::Error::from)
+        .flatten()
+        .map_err(|error| refuse(StatusCode::INSUFFICIENT_STORAGE, format!("the tokens could not be kept: {error:#}")))
 }
 
 async fn writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {

@@ -52,8 +52,8 @@ pub struct HealthLink {
     pub node: String,
     /// Round-trip time in milliseconds.
     pub rtt_ms: u16,
-    /// Packets lost of a hundred sent.
-    pub lost_percent: f32,
+    /// Packets lost of a thousand sent.
+    pub lost_permille: u16,
 }
 
 impl State {
@@ -143,7 +143,7 @@ impl State {
                 .map(|link| HealthLink {
                     node: data_encoding::HEXLOWER.encode(&link.node),
                     rtt_ms: link.rtt_ms,
-                    lost_percent: f32::from(link.lost_permille) / 10.0,
+                    lost_permille: link.lost_permille,
                 })
                 .collect(),
         })

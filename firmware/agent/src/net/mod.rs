@@ -30,7 +30,7 @@ mod store;
 mod tests;
 mod view;
 
-pub use health::HealthView;
+pub use health::{HealthLink, HealthView};
 pub use registry::{AppChanged, Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search};
 pub use view::*;
 

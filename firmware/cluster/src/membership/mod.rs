@@ -434,6 +434,7 @@ impl Membership {
             // Nothing needs an own dial any more.
             self.confirming.remove(&life.node);
             self.reached.remove(&life.node);
+            self.silent.remove(&life.node);
             self.outputs.push_back(Output::Changed);
             let down = Member::new(life.clone(), foca::Incarnation::MAX, State::Down);
             self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), true, runtime));

@@ -2,11 +2,14 @@
 
 use super::{Refused, Registry};
 use cluster::{
-    appstore::{App, AppError, ETag, Manifest, Value, Wish, Writers},
+    appstore::{App, AppError, ETag, Listing, Manifest, Value, Wish, Writers},
     store::StoreError,
 };
 use serde::Serialize;
 use tokio::sync::broadcast;
+
+/// Most keys that a change names: what waits for slow watchers stays small.
+const MAX_KEYS_TOLD: usize = 128;
 
 /// Keys of an app that may have another value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,8 +17,18 @@ use tokio::sync::broadcast;
 pub struct AppChanged {
     /// The app.
     pub app: String,
-    /// The keys.
+    /// The keys; none where `all` is said.
     pub keys: Vec<String>,
+    /// There are too many to name: any key may have changed.
+    pub all: bool,
+}
+
+impl AppChanged {
+    /// Of that app.
+    pub fn of(app: &App, keys: Vec<String>) -> Self {
+        let all = keys.len() > MAX_KEYS_TOLD;
+        Self { app: app.to_string(), keys: if all { Vec::new() } else { keys }, all }
+    }
 }
 
 /// What is said of an app.
@@ -40,7 +53,7 @@ impl Registry {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn app_list(&self, app: App, after: String, limit: usize) -> Result<Result<Vec<(String, Value)>, StoreError>, Refused> {
+    pub async fn app_list(&self, app: App, after: String, limit: usize) -> Result<Result<Listing, StoreError>, Refused> {
         self.with(move |copy, _| copy.apps.list(&copy.replica, &app, &after, limit)).await
     }
 
@@ -91,5 +104,19 @@ impl Registry {
     /// Changes of apps as they come.
     pub fn watch_apps(&self) -> broadcast::Receiver<AppChanged> {
         self.app_changes.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_keys_are_told_in_a_word() {
+        let app = App::try_from("notes").unwrap();
+        let keys = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+        assert_eq!(AppChanged::of(&app, keys(MAX_KEYS_TOLD)).keys.len(), MAX_KEYS_TOLD);
+        let many = AppChanged::of(&app, keys(MAX_KEYS_TOLD + 1));
+        assert!(many.all && many.keys.is_empty());
     }
 }

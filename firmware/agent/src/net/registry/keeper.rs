@@ -3,7 +3,7 @@
 use super::{AppChanged, Changed, Config, Copy, Output, Outputs, RegistryView, file::DatabaseFile};
 use cluster::{
     Millis, NodeId,
-    records::exchange,
+    records::{Kind, exchange},
     store::{Batch, RedbStore, Store, StoreError, Sync},
 };
 use data_encoding::HEXLOWER;
@@ -175,7 +175,7 @@ impl Keeper {
     fn perform(&self, copy: &mut Copy) {
         loop {
             for cluster::appstore::Output::Changed { app, keys } in copy.apps.outputs() {
-                let _unwatched = self.app_changes.send(AppChanged { app: app.to_string(), keys });
+                let _unwatched = self.app_changes.send(AppChanged::of(&app, keys));
             }
             let wanted: Vec<_> = copy.outputs().collect();
             if wanted.is_empty() {
@@ -194,8 +194,11 @@ impl Keeper {
                     cluster::records::Output::Changed { node, slots } => {
                         let Copy { replica, apps, .. } = copy;
                         apps.changed(replica, node, &slots);
-                        let _unwatched =
-                            self.changes.send(Changed { node: node.hex(), records: slots.into_iter().map(Into::into).collect() });
+                        // Everybody may watch these; what apps say is for those who may read it.
+                        let records: Vec<_> = slots.into_iter().filter(|slot| slot.kind != Kind::APP).map(Into::into).collect();
+                        if !records.is_empty() {
+                            let _unwatched = self.changes.send(Changed { node: node.hex(), records });
+                        }
                     }
                 }
             }
@@ -211,7 +214,7 @@ impl Keeper {
             phase: copy.phase().into(),
             epoch: order.epoch,
             sequence: order.sequence,
-            problem: copy.problem().map(ToString::to_string),
+            problem: copy.problem().or(copy.apps.problem()).map(ToString::to_string),
             put_aside: self.aside.clone(),
         };
         let changed = self.view.send_if_modified(|shown| {
