@@ -10,7 +10,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
 };
-use support::{Agent, get, wait};
+use support::{Agent, PATIENCE, get, wait};
 
 /// A community of two.
 fn pair() -> (Agent, Agent) {
@@ -33,6 +33,17 @@ fn read(agent: &Agent, app: &str, key: &str) -> Option<Value> {
     output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
 }
 
+/// What an agent says of changes, line by line, from the moment it listens.
+fn watch(agent: &Agent, path: &str, headers: &str) -> impl Iterator<Item = String> + use<> {
+    let page = agent.page();
+    let mut stream = TcpStream::connect(&page).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {page}\r\n{headers}Accept: text/event-stream\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.eq_ignore_ascii_case("content-type: text/event-stream")));
+    lines
+}
+
 /// A request over the network: status and body.
 fn ask(agent: &Agent, method: &str, path: &str, token: &str, headers: &str, body: &Value) -> (u16, Value) {
     let page = agent.page();
@@ -53,17 +64,10 @@ fn ask(agent: &Agent, method: &str, path: &str, token: &str, headers: &str, body
 #[test]
 fn an_app_writes_at_one_node_and_reads_at_the_other() {
     let (mut garden, mut roof) = pair();
-    // Somebody watches at the other.
+    // The app watches at the other, and so does a stranger, who may know of services alone.
     let token = roof.json(&["store", "token", "notes"])["token"].as_str().unwrap().to_owned();
-    let page = roof.page();
-    let mut watcher = TcpStream::connect(&page).unwrap();
-    write!(
-        watcher,
-        "GET /api/v1/store/notes HTTP/1.1\r\nHost: {page}\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n"
-    )
-    .unwrap();
-    let mut seen = BufReader::new(watcher).lines().map_while(Result::ok);
-    assert!(seen.any(|line| line.eq_ignore_ascii_case("content-type: text/event-stream")));
+    let mut seen = watch(&roof, "/api/v1/store/notes", &format!("Authorization: Bearer {token}\r\n"));
+    let mut stranger = watch(&roof, "/api/v1/watch", "");
 
     garden.json(&["store", "put", "notes", "list/today", "bread"]);
     garden.json(&["store", "add", "notes", "visits", "3"]);
@@ -71,6 +75,12 @@ fn an_app_writes_at_one_node_and_reads_at_the_other() {
     assert!(seen.any(|line| line.contains("list/today")));
     let there = wait("the other has it", || read(&roof, "notes", "list/today"));
     assert_eq!(there["values"], json!(["bread"]));
+    garden.json(&["publish", "wiki", "--port", "8080"]);
+    let mut told = Vec::new();
+    while !told.last().is_some_and(|line: &String| line.contains("wiki")) {
+        told.push(stranger.next().unwrap());
+    }
+    assert!(!told.iter().any(|line| line.contains("notes") || line.contains("today")), "{told:?}");
     wait("the set is there", || (read(&roof, "notes", "people")?["set"] == json!(["Ada"])).then_some(()));
     roof.json(&["store", "add", "notes", "visits", "-1"]);
     wait("both count", || (read(&garden, "notes", "visits")?["counter"] == 2).then_some(()));
@@ -89,6 +99,17 @@ fn an_app_writes_at_one_node_and_reads_at_the_other() {
     assert_eq!(ask(&roof, "POST", "/api/v1/store/notes", &token, "", &batch).0, 200);
     assert_eq!(ask(&roof, "POST", "/api/v1/store/notes", &token, "", &batch).0, 412);
     wait("the batch is there", || (read(&garden, "notes", "n")?["counter"] == 5).then_some(()));
+    // A condition that can't be read, or stands where none is looked for, is refused and not left out.
+    for (method, path, condition, body) in [
+        ("PUT", path, "If-Match: \u{e9}\r\n", json!("gone")),
+        ("PUT", path, "If-None-Match: *\r\nIf-None-Match: *\r\n", json!("gone")),
+        ("DELETE", path, "If-None-Match: \"x\"\r\n", Value::Null),
+        ("POST", "/api/v1/store/notes", "If-None-Match: *\r\n", json!({ "changes": [{ "key": "list/today", "delete": true }] })),
+        ("GET", "/api/v1/store/notes/a%00", "", Value::Null),
+    ] {
+        assert_eq!(ask(&roof, method, path, &token, condition, &body).0, 422, "{method} {path} {condition}");
+    }
+    assert_eq!(read(&roof, "notes", "list/today").unwrap()["values"], json!(["milk"]));
     let (_, listed) = ask(&roof, "GET", "/api/v1/store/notes", &token, "", &Value::Null);
     let keys: Vec<&str> = listed["keys"].as_array().unwrap().iter().map(|key| key["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["a", "list/today", "n", "people", "visits"]);
@@ -100,6 +121,9 @@ fn an_app_writes_at_one_node_and_reads_at_the_other() {
     assert!(get(&roof.page(), path, &[]).0.starts_with("HTTP/1.1 401"));
     assert!(get(&roof.page(), "/api/v1/store-own/notes", &[]).0.starts_with("HTTP/1.1 404"));
     assert_eq!(ask(&roof, "PUT", path, &token, "Origin: http://evil.example\r\n", &json!("x")).0, 403);
+
+    assert_eq!(roof.json(&["store", "revoke", "notes"])["revoked"], 1);
+    assert_eq!(ask(&roof, "GET", path, &token, "", &Value::Null).0, 401);
 
     // What was acknowledged is there after a kill.
     garden.child.kill().unwrap();
