@@ -12,7 +12,7 @@ mod service;
 mod services;
 mod view;
 
-pub use apps::{AppChanged, AppFacts};
+pub use apps::AppChanged;
 pub use facts::Machine;
 pub use service::{Draft, Service};
 pub use services::{Listed, Page, Search};
