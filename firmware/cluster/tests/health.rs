@@ -108,7 +108,7 @@ impl World {
 
 #[test]
 fn nearly_all_know_how_nearly_all_are_and_the_cost_does_not_grow() {
-    for (count, loss) in [(3, 0.0), (12, 0.0), (60, 0.2), (300, 0.05)] {
+    for (count, loss) in [(3, 0.0), (12, 0.0), (60, 0.2), (150, 0.05)] {
         let mut world = World::new(count, loss, 7);
         let period = health::period(count);
         world.pass(period * 6);

@@ -76,11 +76,12 @@ pub(super) fn refused(refused: &Refused) -> Response {
     refuse(status, refused)
 }
 
-pub(super) fn no_community() -> Response {
-    refuse(
-        StatusCode::CONFLICT,
-        "this node belongs to no microcloud, so there are no records: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)",
-    )
+/// Why there are no records.
+pub(super) const NO_COMMUNITY: &str =
+    "this node belongs to no microcloud, so there are no records: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
+
+fn no_community() -> Response {
+    refuse(StatusCode::CONFLICT, NO_COMMUNITY)
 }
 
 /// A page of services, with how their nodes are.

@@ -4,7 +4,7 @@
 //! Values are text in JSON, or base 64 where they are not text. The causal context is the `ETag`.
 
 use super::changes::Refusal;
-use super::services::{no_community, refused};
+use super::services::{NO_COMMUNITY, refused};
 use crate::net::{AppChanged, Registry};
 use crate::state::App as Agent;
 use crate::tokens::AppTokens;
@@ -52,12 +52,10 @@ impl Text {
         str::from_utf8(bytes).map_or_else(|_| Self::Base64 { base64: BASE64.encode(bytes) }, |text| Self::Text(text.to_owned()))
     }
 
-    fn bytes(self) -> Result<Vec<u8>, Response> {
+    fn bytes(self) -> Result<Vec<u8>, No> {
         match self {
             Self::Text(text) => Ok(text.into_bytes()),
-            Self::Base64 { base64 } => {
-                BASE64.decode(base64.as_bytes()).map_err(|_| refuse(StatusCode::UNPROCESSABLE_ENTITY, "the base 64 can't be read"))
-            }
+            Self::Base64 { base64 } => BASE64.decode(base64.as_bytes()).map_err(|_| No::unprocessable("the base 64 can't be read")),
         }
     }
 }
@@ -154,8 +152,23 @@ pub async fn needs_token(
     response
 }
 
-fn registry(agent: &Agent) -> Result<Registry, Response> {
-    agent.registry().ok_or_else(no_community)
+/// A refusal that is no answer yet: an answer is large to be passed about.
+struct No(StatusCode, String);
+
+impl No {
+    fn unprocessable(error: impl Into<String>) -> Self {
+        Self(StatusCode::UNPROCESSABLE_ENTITY, error.into())
+    }
+}
+
+impl From<No> for Response {
+    fn from(No(status, error): No) -> Self {
+        refuse(status, error)
+    }
+}
+
+fn registry(agent: &Agent) -> Result<Registry, No> {
+    agent.registry().ok_or_else(|| No(StatusCode::CONFLICT, NO_COMMUNITY.to_owned()))
 }
 
 type Answer = Result<Response, Response>;
@@ -164,8 +177,8 @@ fn refuse(status: StatusCode, error: impl ToString) -> Response {
     (status, Json(Refusal { error: error.to_string() })).into_response()
 }
 
-fn named(app: &str) -> Result<App, Response> {
-    App::try_from(app).map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, error))
+fn named(app: &str) -> Result<App, No> {
+    App::try_from(app).map_err(|error| No::unprocessable(error.to_string()))
 }
 
 fn unread(error: &StoreError) -> Response {
@@ -218,7 +231,7 @@ async fn list(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Query(pa
     let (app, registry) = (named(&app)?, registry(&agent)?);
     let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
-        return watch(&agent, &registry, &app);
+        return Ok(watch(&agent, &registry, &app)?);
     }
     let limit = paging.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let found = registry.app_list(app, paging.after, limit).await.map_err(|error| refused(&error))?.map_err(|error| unread(&error))?;
@@ -229,9 +242,9 @@ async fn list(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Query(pa
 
 /// Changes of an app as they come: `changed` with its keys (or `all`), `missed` when the watcher was too slow: then, too,
 /// any key may have changed.
-fn watch(agent: &Agent, registry: &Registry, app: &App) -> Answer {
+fn watch(agent: &Agent, registry: &Registry, app: &App) -> Result<Response, No> {
     let Ok(permit) = agent.app_watchers().try_acquire_owned() else {
-        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "too many watch already: try again later"));
+        return Err(No(StatusCode::SERVICE_UNAVAILABLE, "too many watch already: try again later".to_owned()));
     };
     let (changes, app) = (registry.watch_apps(), app.to_string());
     let events = futures_util::stream::unfold((changes, app, permit), |(mut changes, app, permit)| async move {
@@ -249,22 +262,22 @@ fn watch(agent: &Agent, registry: &Registry, app: &App) -> Answer {
 }
 
 /// What a header says. A condition that can't be read is refused: as if it were not there, the write would be done.
-fn header_once(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Response> {
+fn header_once(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, No> {
     let mut said = headers.get_all(name).iter();
     match (said.next().map(HeaderValue::to_str), said.next()) {
         (None, _) => Ok(None),
         (Some(Ok(text)), None) => Ok(Some(text.to_owned())),
-        _ => Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("{name} can't be read: give it once, with one context"))),
+        _ => Err(No::unprocessable(format!("{name} can't be read: give it once, with one context"))),
     }
 }
 
 /// The one change that is wanted.
-fn wish(wanted: Wanted, key: Option<String>, headers: Option<&HeaderMap>) -> Result<Wish, Response> {
+fn wish(wanted: Wanted, key: Option<String>, headers: Option<&HeaderMap>) -> Result<Wish, No> {
     let Wanted { key: named, put, delete, add, insert, take, if_match, if_none_match } = wanted;
-    let one = || refuse(StatusCode::UNPROCESSABLE_ENTITY, "name one of put, delete, add, insert and take for each key");
+    let one = || No::unprocessable("name one of put, delete, add, insert and take for each key");
     let key = match (named, key) {
         (Some(key), None) | (None, Some(key)) => key,
-        _ => return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, "name the key once")),
+        _ => return Err(No::unprocessable("name the key once")),
     };
     let text = |text: Option<Text>, make: fn(Vec<u8>) -> Change| text.map(|text| text.bytes().map(make)).transpose();
     let all = [
@@ -284,10 +297,10 @@ fn wish(wanted: Wanted, key: Option<String>, headers: Option<&HeaderMap>) -> Res
         (None, None) => None,
         (Some(etag), None) => {
             let etag = etag.trim().trim_matches('"').parse();
-            Some(Condition::Is(etag.map_err(|_| refuse(StatusCode::PRECONDITION_FAILED, "that is no context of this store"))?))
+            Some(Condition::Is(etag.map_err(|_| No(StatusCode::PRECONDITION_FAILED, "that is no context of this store".to_owned()))?))
         }
         (None, Some(any)) if any.trim() == "*" => Some(Condition::Absent),
-        _ => return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, "give If-Match with a context, or If-None-Match with *")),
+        _ => return Err(No::unprocessable("give If-Match with a context, or If-None-Match with *")),
     };
     Ok(Wish { key, change, condition })
 }
@@ -397,7 +410,7 @@ async fn set_writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>, J
         let bytes = data_encoding::HEXLOWER.decode(id.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
         bytes
             .map(cluster::keys::Key)
-            .ok_or_else(|| refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("`{id}` is no id: 64 hexadecimal digits")))
+            .ok_or_else(|| No::unprocessable(format!("`{}` is no id: 64 hexadecimal digits", id.chars().take(70).collect::<String>())))
     };
     let writers = match &request.only {
         None => Writers::All,

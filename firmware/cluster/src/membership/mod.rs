@@ -257,7 +257,7 @@ impl Membership {
     pub fn fell_silent(&mut self, now: Millis, node: NodeId) {
         let known = self.foca.iter_members().find(|member| member.id().node == node && member.state() == State::Alive).cloned();
         let Some(member) = known.filter(|_| !self.left && !self.confirming.contains_key(&node)) else { return };
-        self.silent.insert(node, (now.plus(SUSPECT_TO_DOWN), false));
+        self.silent.insert(node, (now.plus(SILENT_TO_DOWN), false));
         self.confirm(now, node);
         let suspect = Member::new(member.id().clone(), member.incarnation(), State::Suspect);
         self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(suspect), true, runtime));
