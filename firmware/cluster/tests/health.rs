@@ -160,6 +160,7 @@ fn a_liar_speaks_for_itself_only() {
     let foreign = Sample::sign(&seed_of(1), CommunityId([6; 32]), (3, 7), figures(6));
     node.datagram(Millis(2), id(2), &datagram(&[foreign]));
     assert_eq!((known(&node, 1), known(&node, 0), node.refused()), (Some(100), None, 1));
+    assert_eq!((known(&node, 9), node.known().count()), (None, 1));
     // Any change of what was signed.
     let valid = datagram(&[sign(1, (4, 1), 200)]);
     let mut rng = StdRng::seed_from_u64(1);
