@@ -75,6 +75,7 @@ pub async fn run(options: Options) -> Result<()> {
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot));
 
+    let monitor = net.clone().map(|net| tokio::spawn(monitor(Arc::clone(&app), net)));
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();
     for listener in pages {
@@ -92,6 +93,9 @@ pub async fn run(options: Options) -> Result<()> {
     notify::send("STOPPING=1");
     let _ = stop.send(true);
     while servers.join_next().await.is_some() {}
+    if let Some(monitor) = monitor {
+        monitor.abort();
+    }
     if let Some(net) = net {
         say_goodbye(net).await;
     }
@@ -182,6 +186,17 @@ async fn wait_for_the_end() -> Result<()> {
             _ = term.recv() => return Ok(()),
             _ = int.recv() => return Ok(()),
             () = tick => notify::send("WATCHDOG=1"),
+        }
+    }
+}
+
+/// Gives the network part a sample of this machine whenever it wants one.
+async fn monitor(app: Arc<App>, mut net: NetHandle) {
+    net.samples.mark_changed();
+    while net.samples.changed().await.is_ok() {
+        let figures = app.figures().await;
+        if net.commands.send(Command::Health { figures }).await.is_err() {
+            return;
         }
     }
 }

@@ -322,6 +322,7 @@ mod tests {
             last_heard_seconds: None,
             version: String::new(),
             link: None,
+            health: None,
             suspended: false,
         };
         let community = CommunityView { id: String::new(), name: "c".to_owned(), can_invite: false, door: Door::Closed };

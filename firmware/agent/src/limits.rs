@@ -29,7 +29,7 @@ pub const DBUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections that the page and API serve at once, and the local socket likewise.
 pub const HTTP_CONNECTIONS: usize = 64;
-/// Connections that may watch changes at once, of those.
+/// Connections that may watch changes at once, of those; as many again for apps that watch their store.
 pub const WATCHERS: usize = 16;
 /// The longest time for a request's head to arrive, also between two requests of one connection.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(20);

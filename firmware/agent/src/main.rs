@@ -20,6 +20,7 @@ mod settings;
 mod state;
 mod status;
 mod text;
+mod tokens;
 mod uboot;
 mod units;
 mod wifi;

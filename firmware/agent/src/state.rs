@@ -7,7 +7,9 @@ use crate::net::{ClusterView, NetHandle, Registry};
 use crate::problems;
 use crate::status::{Boot, Clock, Docker, Host, Services, Status};
 use crate::text::Lang;
+use crate::tokens::AppTokens;
 use crate::units::Systemd;
+use cluster::health::{self, Figures, MAX_TEXT_BYTES};
 use contract::report::Report;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,6 +58,8 @@ pub struct App {
     host: Sampled<Host>,
     machine: Sampled<(Services, Docker)>,
     watchers: Arc<Semaphore>,
+    app_watchers: Arc<Semaphore>,
+    app_tokens: AppTokens,
 }
 
 impl App {
@@ -63,6 +67,7 @@ impl App {
     /// `pages` where its page is served, `boot` what init saw.
     pub fn new(data: PathBuf, broker: PathBuf, name: String, pages: Vec<SocketAddr>, net: Option<NetHandle>, boot: Option<Report>) -> Self {
         Self {
+            app_tokens: AppTokens::load(&data),
             data,
             broker,
             name,
@@ -74,6 +79,7 @@ impl App {
             host: Sampled::new(HOST_MAX_AGE),
             machine: Sampled::new(UNITS_MAX_AGE),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
+            app_watchers: Arc::new(Semaphore::new(WATCHERS)),
         }
     }
 
@@ -92,9 +98,19 @@ impl App {
         self.net.as_ref().and_then(|net| net.registry.borrow().clone())
     }
 
+    /// Tokens by which apps use their store over the network.
+    pub fn app_tokens(&self) -> &AppTokens {
+        &self.app_tokens
+    }
+
     /// Room for those who watch changes.
     pub fn watchers(&self) -> Arc<Semaphore> {
         Arc::clone(&self.watchers)
+    }
+
+    /// Room for apps that watch their store, which strangers can't fill.
+    pub fn app_watchers(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.app_watchers)
     }
 
     /// The newest view of the microcloud, if the network part runs.
@@ -150,6 +166,13 @@ impl App {
         status
     }
 
+    /// What all members are told of how this machine is. Links are added by the network part.
+    pub async fn figures(&self) -> Figures {
+        let host = self.host.get(async || self.sampler.lock().await.sample(&self.data)).await;
+        let (_, docker) = self.machine.get(async || self.ask_machine().await).await;
+        figures(&host, &docker)
+    }
+
     async fn ask_machine(&self) -> (Services, Docker) {
         let services = self.systemd.services().await;
         let docker_unit = match &services {
@@ -162,6 +185,38 @@ impl App {
             _ => broker::ask(&self.broker, Request::Status {}).await,
         };
         (services, docker)
+    }
+}
+
+/// The same figures, as small as they travel.
+fn figures(host: &Host, docker: &Docker) -> Figures {
+    let mb = |bytes: u64| u32::try_from(bytes / 1_000_000).unwrap_or(u32::MAX);
+    let short = |text: &str| text.chars().filter(|c| c.is_ascii_graphic()).take(MAX_TEXT_BYTES).collect();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
+    let (load, cpu, temperature) = (
+        (host.load[0] * 100.0).clamp(0.0, 65_535.0) as u16,
+        host.cpu_percent.clamp(0.0, 100.0) as u8,
+        host.temperature_celsius.map(|t| t.clamp(-300.0, 300.0) as i16),
+    );
+    Figures {
+        uptime_seconds: u32::try_from(host.uptime_seconds).unwrap_or(u32::MAX),
+        load_hundredths: load,
+        cpu_percent: cpu,
+        cpus: u16::try_from(host.cpus).unwrap_or(u16::MAX),
+        memory_total_mb: mb(host.memory_total_bytes),
+        memory_available_mb: mb(host.memory_available_bytes),
+        storage_total_mb: mb(host.storage_total_bytes),
+        storage_available_mb: mb(host.storage_available_bytes),
+        temperature_celsius: temperature,
+        docker: match docker {
+            Docker::Running { version, containers_running, .. } => {
+                health::Docker::Running { version: short(version), containers: u16::try_from(*containers_running).unwrap_or(u16::MAX) }
+            }
+            Docker::Stopped { .. } | Docker::Silent { .. } => health::Docker::Stopped,
+            Docker::NoBroker { .. } => health::Docker::Unknown,
+        },
+        version: short(env!("CARGO_PKG_VERSION")),
+        links: Vec::new(),
     }
 }
 

@@ -311,3 +311,27 @@ fn no_acknowledged_write_of_10_000_is_lost_over_200_kills() {
     println!("in {:.0} s: {tally:?}", begun.elapsed().as_secs_f64());
     assert_eq!(tally.lost, 0);
 }
+
+#[test]
+fn each_nodes_health_is_seen_from_every_node_and_read_by_prometheus() {
+    let agents = community(&["roof", "shed"]);
+    for agent in &agents {
+        wait("all samples are here", || {
+            let nodes = agent.json(&["nodes"]);
+            let members = nodes["members"].as_array().unwrap();
+            let whole = |member: &Value| {
+                let health = &member["health"];
+                let linked = health["links"].as_array().is_some_and(|links| !links.is_empty());
+                linked && health["memory-total-mb"].as_u64() > Some(0) && health["docker"] == "unknown"
+            };
+            members.iter().all(whole).then_some(())
+        });
+        let (head, body) = get(&agent.page(), "/metrics", &[]);
+        assert!(head.to_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
+        for name in ["garden", "roof", "shed"] {
+            let line = body.lines().find(|line| line.starts_with("cloudy_memory_bytes{") && line.contains(&format!("name=\"{name}\"")));
+            assert!(line.is_some_and(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() > 1e6), "{body}");
+        }
+        assert!(body.contains("cloudy_view_members 3") && body.contains("cloudy_link_rtt_seconds{"), "{body}");
+    }
+}

@@ -41,6 +41,8 @@ pub enum Purpose {
     Own,
     /// An app's owner says who may write in it.
     Manifest,
+    /// A node says how it is.
+    Health,
 }
 
 impl Purpose {
@@ -55,6 +57,7 @@ impl Purpose {
             Self::Head => b"cloudy head v1\0",
             Self::Own => b"cloudy own v1\0",
             Self::Manifest => b"cloudy manifest v1\0",
+            Self::Health => b"cloudy health v1\0",
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod appstore;
 pub mod card;
 pub mod clock;
 pub mod farewell;
+pub mod health;
 pub mod hello;
 pub mod keys;
 pub mod kit;

@@ -271,6 +271,12 @@ impl Node {
         }
     }
 
+    /// The connection to a member ended since nothing came over it any more.
+    pub fn fell_silent(&mut self, now: Millis, node: NodeId) {
+        self.membership.fell_silent(now, node);
+        self.collect(now);
+    }
+
     /// How the dial asked for by [`Output::Confirm`] went.
     pub fn confirmed(&mut self, now: Millis, node: NodeId, reached: bool) {
         self.membership.confirmed(now, node, reached);

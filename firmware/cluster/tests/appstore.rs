@@ -8,8 +8,8 @@ mod common;
 use cluster::{
     CommunityId, Millis, NodeId,
     appstore::{
-        App, AppError, AppStore, Change, Condition, ETag, MAX_APP_RECORDS, MAX_KEY_BYTES, Manifest, Output, ShareError, Value, Wish,
-        Writers,
+        App, AppError, AppStore, Change, Condition, ETag, MAX_APP_BYTES_KEPT, MAX_APP_RECORDS, MAX_KEY_BYTES, MAX_LIST_BYTES, Manifest,
+        Output, ShareError, Value, Wish, Writers,
         entry::{Clock, Dot, Entry, MAX_ELEMENT_BYTES, MAX_REGISTER_BYTES},
     },
     records::{self, Kind, Order, Phase, Replica, Slot, WriteError, summary::Datagram},
@@ -366,9 +366,39 @@ fn a_batch_is_whole_or_nothing_and_told_at_once() {
     assert_eq!(net.outputs(1), [Output::Changed { app: app(), keys }]);
     assert_eq!(net.read(1, "n").counter, Some(-3));
     let listed = net.members[1].apps.list(&net.members[1].replica, &app(), "a", 10).unwrap();
-    assert_eq!(listed.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), ["n", "s"]);
+    assert_eq!((listed.keys.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), listed.more), (vec!["n", "s"], false));
     let wrong = net.try_write(1, &app(), &[wish("n", put(b"x"))]);
     assert!(matches!(wrong, Err(AppError::Share { error: ShareError::OtherType { is: "counter", wanted: "register" }, .. })), "{wrong:?}");
+}
+
+#[test]
+fn keys_come_in_pages_that_end_by_number_and_by_bytes() {
+    // As many as there is room for, each with concurrent values of two members.
+    const KEYS: usize = MAX_APP_BYTES_KEPT / (MAX_REGISTER_BYTES + 128);
+    let mut net = Net::new(2);
+    let names: Vec<String> = (0..KEYS).map(|number| format!("{number:02}")).collect();
+    for member in 0..2 {
+        for name in &names {
+            net.write(member, &[(name, Change::Put(vec![b'a' + u8::try_from(member).unwrap(); MAX_REGISTER_BYTES]))]);
+        }
+    }
+    net.meet();
+    let (mut pages, mut found, mut after) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let page = net.members[0].apps.list(&net.members[0].replica, &app(), &after, 50).unwrap();
+        pages.push(page.keys.len());
+        assert!(page.keys.iter().map(|(_, value)| value.bytes()).sum::<usize>() < MAX_LIST_BYTES + 2 * MAX_REGISTER_BYTES);
+        found.extend(page.keys.into_iter().map(|(key, value)| (key, value.values.len())));
+        if !page.more {
+            break;
+        }
+        after = found.last().unwrap().0.clone();
+    }
+    let wanted: Vec<(String, usize)> = names.iter().map(|name| (name.clone(), 2)).collect();
+    assert_eq!(found, wanted);
+    assert!(pages.len() > 1 && pages.iter().all(|count| *count < 50), "{pages:?}");
+    let few = net.members[0].apps.list(&net.members[0].replica, &app(), "", 7).unwrap();
+    assert_eq!((few.keys.len(), few.more), (7, true));
 }
 
 #[test]

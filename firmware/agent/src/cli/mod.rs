@@ -3,6 +3,7 @@
 mod install;
 mod print;
 mod share;
+mod store;
 
 use crate::client::Client;
 use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest};
@@ -139,6 +140,8 @@ enum Verb {
     Withdraw(share::Withdraw),
     /// Search what the nodes of the microcloud publish.
     Search(share::Find),
+    /// What apps keep in the microcloud: registers, counters and sets.
+    Store(store::Store),
     /// Start, stop or restart a unit, and wait for the result.
     Unit {
         /// What to do.
@@ -268,6 +271,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Publish(publish) => publish.run().await?,
         Verb::Withdraw(withdraw) => withdraw.run().await?,
         Verb::Search(find) => find.run().await?,
+        Verb::Store(store) => store.run().await?,
         Verb::Unit { action, unit, local } => {
             let answer = local.client().post("/api/v1/unit", &UnitRequest { unit, action }).await?;
             local.show(&answer, |_| Ok("Done.".to_owned()))?;

@@ -134,7 +134,7 @@ fn services(answer: &Value) -> Result<String> {
 }
 
 /// A name as a part of a path (RFC 3986, section 2).
-fn encode(name: &str) -> String {
+pub(super) fn encode(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

@@ -74,6 +74,8 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(api())
         .merge(super::services::changing())
+        .merge(super::store::router())
+        .merge(super::store::owning())
         .route("/api/v1/doctor", get(doctor))
         .route("/api/v1/found", post(found))
         .route("/api/v1/invite", post(invite))

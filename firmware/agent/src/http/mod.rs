@@ -1,10 +1,13 @@
-//! HTTP: the page and the reading API for everybody, changes for those who reach the local socket.
+//! HTTP: the page and the reading API for everybody, the store for apps with their token, changes for those who reach the
+//! local socket.
 
 mod changes;
 mod guard;
+mod metrics;
 mod page;
 mod serve;
 mod services;
+mod store;
 
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change, router as changes};
 pub use serve::{Listener, serve};
@@ -21,7 +24,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use std::sync::Arc;
 
-/// What everybody may ask: reading only.
+/// What everybody may ask: reading only. What apps keep is for those that show their token.
 pub fn reading(app: Arc<App>) -> Router {
     let name: Arc<str> = app.name().into();
     Router::new()
@@ -30,6 +33,7 @@ pub fn reading(app: Arc<App>) -> Router {
         .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("../../assets/style.css"))))
         .route("/page.js", get(|| asset("text/javascript; charset=utf-8", include_str!("../../assets/page.js"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("../../assets/icon.svg"))))
+        .merge(store::router().route_layer(middleware::from_fn_with_state(Arc::clone(&app), store::needs_token)))
         .merge(api())
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The page is at /, the API at /api/v1/status.\n") })
         .layer(middleware::from_fn_with_state(name, guard::guard))
@@ -39,7 +43,11 @@ pub fn reading(app: Arc<App>) -> Router {
 
 /// The reading half of the API.
 fn api() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/status", get(show_status)).route("/api/v1/nodes", get(show_nodes)).merge(services::reading())
+    Router::new()
+        .route("/api/v1/status", get(show_status))
+        .route("/api/v1/nodes", get(show_nodes))
+        .route("/metrics", get(show_metrics))
+        .merge(services::reading())
 }
 
 fn lang(headers: &HeaderMap) -> Lang {
@@ -71,6 +79,13 @@ async fn show_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
 async fn show_nodes(State(app): State<Arc<App>>) -> Response {
     match app.view() {
         Some(view) => Json(view).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "The network part of the agent does not run.\n").into_response(),
+    }
+}
+
+async fn show_metrics(State(app): State<Arc<App>>) -> Response {
+    match app.view() {
+        Some(view) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&view)).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "The network part of the agent does not run.\n").into_response(),
     }
 }
@@ -109,11 +124,16 @@ mod tests {
 
     /// The status that a router answers with.
     async fn status(router: Router, method: &str, path: &str) -> u16 {
+        status_with(router, method, path, "").await
+    }
+
+    async fn status_with(router: Router, method: &str, path: &str, headers: &str) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stop, stopping) = watch::channel(false);
         let server = tokio::spawn(serve(Listener::Tcp(listener), router, stopping));
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n");
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n{headers}");
         stream.write_all(format!("{head}content-length: 2\r\n\r\n{{}}").as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -129,6 +149,56 @@ mod tests {
         let app = Arc::new(App::new(place.clone(), place.join("none.sock"), "garden".to_owned(), Vec::new(), None, None));
         for (method, path) in CHANGES {
             let far = status(reading(Arc::clone(&app)), method, path).await;
+            assert!(matches!(far, 404 | 405), "{method} {path}: {far}");
+            let near = status(changes(Arc::clone(&app)), method, path).await;
+            assert!(!matches!(near, 404 | 405), "{method} {path} is not there at all");
+        }
+    }
+
+    /// The store for apps: over the network for those who show a token.
+    const STORE: [(&str, &str); 6] = [
+        ("GET", "/api/v1/store/notes"),
+        ("POST", "/api/v1/store/notes"),
+        ("GET", "/api/v1/store/notes/a/b"),
+        ("PUT", "/api/v1/store/notes/a/b"),
+        ("POST", "/api/v1/store/notes/a/b"),
+        ("DELETE", "/api/v1/store/notes/a/b"),
+    ];
+
+    /// What says who may use it: for the local socket alone.
+    const OWNING: [(&str, &str); 6] = [
+        ("GET", "/api/v1/store"),
+        ("GET", "/api/v1/store-own/notes"),
+        ("POST", "/api/v1/store-token/notes"),
+        ("DELETE", "/api/v1/store-token/notes"),
+        ("GET", "/api/v1/store-writers/notes"),
+        ("PUT", "/api/v1/store-writers/notes"),
+    ];
+
+    #[tokio::test]
+    async fn a_store_opens_to_its_own_token_and_a_token_opens_nothing_else() {
+        let data = tempfile::tempdir().unwrap();
+        let place = data.path().to_owned();
+        let app = Arc::new(App::new(place.clone(), place.join("none.sock"), "garden".to_owned(), Vec::new(), None, None));
+        let tokens = ["notes", "other"].map(|of| app.app_tokens().make(of).unwrap());
+        let [own, other] = tokens.map(|token| format!("authorization: Bearer {token}\r\n"));
+        let twice = format!("{other}{own}");
+        for (method, path) in STORE {
+            for headers in ["", "authorization: Bearer\r\n", "authorization: Bearer cloudy-app-\r\n", &other, &twice, &other.to_lowercase()]
+            {
+                let far = status_with(reading(Arc::clone(&app)), method, path, headers).await;
+                assert_eq!(far, 401, "{method} {path} {headers}");
+            }
+            // This node belongs to no microcloud, which is asked after who may ask and what; `{}` is no value of a key.
+            for headers in [&own, &own.replace("Bearer", "bearer")] {
+                let opened = status_with(reading(Arc::clone(&app)), method, path, headers).await;
+                assert!(matches!(opened, 409 | 422), "{method} {path}: {opened}");
+            }
+            let near = status(changes(Arc::clone(&app)), method, path).await;
+            assert!(matches!(near, 409 | 422), "{method} {path}: {near}");
+        }
+        for (method, path) in OWNING.into_iter().chain(CHANGES) {
+            let far = status_with(reading(Arc::clone(&app)), method, path, &own).await;
             assert!(matches!(far, 404 | 405), "{method} {path}: {far}");
             let near = status(changes(Arc::clone(&app)), method, path).await;
             assert!(!matches!(near, 404 | 405), "{method} {path} is not there at all");

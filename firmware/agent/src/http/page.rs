@@ -125,6 +125,15 @@ fn neighbour(member: &MemberView, words: &Words) -> Markup {
                         (address)
                     }
                 }
+                @if let Some(health) = &member.health {
+                    div.quiet {
+                        (words.processor) " " (health.cpu_percent) " %, " (words.memory) " "
+                        (health.memory_available_mb) " MB " (words.free_of) " " (health.memory_total_mb) " MB, " (words.storage) " "
+                        (size(u64::from(health.storage_available_mb) * 1_000_000)) " " (words.free_of) " "
+                        (size(u64::from(health.storage_total_mb) * 1_000_000))
+                        @if let Some(t) = health.temperature_celsius { ", " (t) " °C" }
+                    }
+                }
                 div.quiet {
                     (words.heard) ": "
                     @match member.last_heard_seconds {

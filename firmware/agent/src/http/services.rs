@@ -65,7 +65,7 @@ fn refuse(status: StatusCode, error: impl ToString) -> Response {
     (status, Json(Refusal { error: error.to_string() })).into_response()
 }
 
-fn refused(refused: &Refused) -> Response {
+pub(super) fn refused(refused: &Refused) -> Response {
     let status = match refused {
         Refused::Closed(_) | Refused::Gone => StatusCode::SERVICE_UNAVAILABLE,
         Refused::Write(WriteError::Copied) => StatusCode::CONFLICT,
@@ -76,11 +76,12 @@ fn refused(refused: &Refused) -> Response {
     refuse(status, refused)
 }
 
+/// Why there are no records.
+pub(super) const NO_COMMUNITY: &str =
+    "this node belongs to no microcloud, so there are no records: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
+
 fn no_community() -> Response {
-    refuse(
-        StatusCode::CONFLICT,
-        "this node belongs to no microcloud, so there are no records: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)",
-    )
+    refuse(StatusCode::CONFLICT, NO_COMMUNITY)
 }
 
 /// A page of services, with how their nodes are.

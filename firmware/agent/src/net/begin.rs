@@ -116,6 +116,7 @@ impl State {
         let facts = self.facts();
         let random = self.rng.random();
         self.open_registry(roster.founding().id())?;
+        self.open_health(roster.founding().id());
         self.node = Some(Node::new(now, self.identity.key.to_bytes(), self.identity.epoch, roster, facts, admin, random)?);
         self.joining = None;
         self.perform();

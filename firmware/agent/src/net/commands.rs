@@ -25,6 +25,7 @@ impl State {
             Command::OpenDoor { minutes, reply } => drop(reply.send(self.open_door(minutes))),
             Command::Kit { reply } => drop(reply.send(self.kit())),
             Command::Leave { reply } => drop(reply.send(self.leave().await)),
+            Command::Health { figures } => self.say_health(figures),
             Command::Rename { name, reply } => drop(reply.send(self.rename(name))),
             Command::Shutdown { reply } => {
                 self.shut_down().await;
@@ -86,7 +87,7 @@ impl State {
         files::forget(&self.store, node.admin()).map_err(|error| format!("{error:#}"))?;
         self.goodbye().await;
         self.close_registry(true).await;
-        self.node = None;
+        (self.node, self.health) = (None, None);
         self.refusals.clear();
         self.say();
         Ok(())

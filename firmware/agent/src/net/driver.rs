@@ -37,6 +37,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let me = node_id(&identity.key.public());
     let (registry_outputs, wanted) = registry::outputs();
     let (registry_sender, registry) = watch::channel(None);
+    let (samples_sender, samples) = watch::channel(0);
     let mut state = State {
         me,
         links: Links::new(me, endpoint.clone(), events_sender.clone()),
@@ -55,6 +56,8 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         peers_stale: true,
         members_stale: true,
         said_facts: SaidFacts::default(),
+        health: None,
+        samples: samples_sender,
         seen: BTreeMap::new(),
         reached: BTreeMap::new(),
         hints: BTreeMap::new(),
@@ -72,7 +75,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (view_sender, view) = watch::channel(state.view());
     tokio::spawn(run(state, commands, events, wanted, view_sender));
-    Ok(NetHandle { view, commands: command_sender, registry })
+    Ok(NetHandle { view, commands: command_sender, samples, registry })
 }
 
 async fn run(
@@ -109,7 +112,9 @@ async fn run(
             node.tick(now);
         }
         state.perform();
+        state.tell_health();
         state.tell_registry();
+        state.tick_health();
         state.try_to_join();
         if state.roster_unsaved.is_some_and(|since| since.elapsed() >= ROSTER_DELAY) {
             state.save_roster();
@@ -126,6 +131,7 @@ async fn run(
 fn due(state: &State) -> Option<Instant> {
     let node = state.node.as_ref().and_then(|node| state.started.checked_add(Duration::from_millis(node.next_wake().0)));
     let joining = state.joining.as_ref().and_then(Joining::due);
+    let health = state.health.as_ref().and_then(|health| state.started.checked_add(Duration::from_millis(health.next_wake().0)));
     let roster = state.roster_unsaved.map(|since| since + ROSTER_DELAY);
-    [node, joining, roster].into_iter().flatten().min()
+    [node, joining, roster, health].into_iter().flatten().min()
 }

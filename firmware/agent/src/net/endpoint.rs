@@ -9,7 +9,7 @@ use super::{
 use anyhow::{Context, Result};
 use iroh::{
     Endpoint, RelayMode, SecretKey,
-    endpoint::{Incoming, presets},
+    endpoint::{Incoming, QuicTransportConfig, presets},
 };
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -22,6 +22,9 @@ use tokio::sync::{Semaphore, mpsc};
 const MAX_HANDSHAKES: usize = 32;
 /// Hellos served at once.
 const MAX_HELLOS: usize = 8;
+/// A connection over which nothing comes for so long is given up, and the neighbour suspected. iroh sends something every
+/// 5 s.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -33,8 +36,10 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate) -> Result<End
     let both =
         [SocketAddr::from((Ipv4Addr::UNSPECIFIED, super::DEFAULT_PORT)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, super::DEFAULT_PORT))];
     let wanted = if bind.is_empty() { both.as_slice() } else { bind };
+    let transport = QuicTransportConfig::builder().max_idle_timeout(Some(IDLE_TIMEOUT.try_into()?)).build();
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key)
+        .transport_config(transport)
         .relay_mode(RelayMode::Disabled)
         .alpns(vec![HELLO_ALPN.to_vec(), MEMBER_ALPN.to_vec()])
         .hooks(gate)

@@ -17,8 +17,8 @@ pub enum Event {
     Linked { node: NodeId, conn: Connection, dialled: bool },
     /// A dial came to nothing.
     DialFailed { node: NodeId, seen: String },
-    /// A connection ended; `rejected` if the other side does not know this node.
-    LinkLost { node: NodeId, id: usize, rejected: bool },
+    /// A connection ended, and how.
+    LinkLost { node: NodeId, id: usize, end: End },
     /// A datagram of a member.
     Datagram { node: NodeId, bytes: Vec<u8> },
     /// A stranger asks.
@@ -41,6 +41,17 @@ pub enum Event {
     Attempted(Attempt),
     /// What a member answered when this node introduced itself.
     Introduced { target: Target, answer: Result<Reply, JoinFailure> },
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The other side does not know this node.
+    Rejected,
+    /// Nothing came any more.
+    Silent,
+    /// Closed.
+    Closed,
 }
 
 /// Whom to ask, and where.

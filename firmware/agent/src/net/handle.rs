@@ -2,7 +2,7 @@
 
 use super::{
     JoinFailure, clock,
-    event::{Attempt, Event, Sighting, Target},
+    event::{Attempt, End, Event, Sighting, Target},
     files, greet, join, lan,
     state::State,
 };
@@ -54,17 +54,23 @@ impl State {
                 self.links.dial_failed(&node);
                 self.compare_when_linked.remove(&node);
             }
-            Event::LinkLost { node, id, rejected } => {
-                self.links.lost(&node, id);
+            Event::LinkLost { node, id, end } => {
+                let counts = self.links.lost(&node, id);
                 self.peers_stale = true;
-                if rejected {
-                    self.introduce(node);
+                match (end, &mut self.node) {
+                    (End::Rejected, _) => self.introduce(node),
+                    (End::Silent, Some(own)) if counts => own.fell_silent(now, node),
+                    _ => {}
                 }
             }
             Event::Datagram { node, bytes } => {
                 self.links.used(&node);
                 if bytes.first() == Some(&cluster::records::summary::DATAGRAM) {
                     self.with_registry(|registry| registry.datagram(node, bytes));
+                } else if bytes.first() == Some(&cluster::health::DATAGRAM) {
+                    if let Some(health) = &mut self.health {
+                        health.datagram(now, node, &bytes);
+                    }
                 } else if let Some(own) = &mut self.node {
                     own.datagram(now, node, &bytes);
                 }

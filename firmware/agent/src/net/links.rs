@@ -2,7 +2,7 @@
 
 use super::{
     LinkView,
-    event::Event,
+    event::{End, Event},
     exchange,
     gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
     ids::endpoint_addr,
@@ -187,11 +187,13 @@ impl Links {
         }
     }
 
-    /// A connection has ended.
-    pub fn lost(&mut self, node: &NodeId, id: usize) {
-        if self.open.get(node).is_some_and(|link| link.conn.stable_id() == id) {
+    /// A connection has ended; true if it was the one that counts.
+    pub fn lost(&mut self, node: &NodeId, id: usize) -> bool {
+        let counts = self.open.get(node).is_some_and(|link| link.conn.stable_id() == id);
+        if counts {
             self.open.remove(node);
         }
+        counts
     }
 
     /// A datagram came.
@@ -218,7 +220,10 @@ impl Links {
         let paths = link.conn.paths();
         let path = paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next())?;
         let rtt_ms = u64::try_from(path.rtt().as_millis()).ok();
-        Some(LinkView { address: ip(path.remote_addr()), rtt_ms })
+        let stats = path.stats();
+        let lost_permille = stats.lost_packets.saturating_mul(1000).checked_div(stats.sent_packets);
+        let lost_permille = lost_permille.map(|lost| u16::try_from(lost).unwrap_or(u16::MAX).min(1000));
+        Some(LinkView { address: ip(path.remote_addr()), rtt_ms, lost_permille })
     }
 
     /// Whether there is a connection.
@@ -262,7 +267,11 @@ async fn serve(conn: Connection, node: NodeId, events: mpsc::Sender<Event>) {
             Some(_) = streams.join_next() => {}
         }
     };
-    let rejected = matches!(&end, ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_NOT_ADMITTED);
+    let how = match &end {
+        ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_NOT_ADMITTED => End::Rejected,
+        ConnectionError::TimedOut => End::Silent,
+        _ => End::Closed,
+    };
     log::debug!(node = node.short(), end:% = end; "a connection ended");
-    let _ended = events.send(Event::LinkLost { node, id, rejected }).await;
+    let _ended = events.send(Event::LinkLost { node, id, end: how }).await;
 }

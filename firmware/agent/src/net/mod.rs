@@ -14,6 +14,7 @@ mod files;
 mod gate;
 mod greet;
 mod handle;
+mod health;
 mod identity;
 mod ids;
 mod join;
@@ -29,7 +30,8 @@ mod store;
 mod tests;
 mod view;
 
-pub use registry::{Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search};
+pub use health::{HealthLink, HealthView};
+pub use registry::{AppChanged, Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search};
 pub use view::*;
 
 use anyhow::Result;
@@ -95,7 +97,7 @@ pub enum DoorConfig {
 /// Why a command was refused, in words for people, with the mend.
 pub type CommandResult<T> = std::result::Result<T, String>;
 
-/// A wish to the network part. Each is answered exactly once; a dropped reply means that the network part has ended.
+/// A wish to the network part. Each that has a reply is answered exactly once; a dropped reply means that the network part has ended.
 #[derive(Debug)]
 pub enum Command {
     /// Found a community here. Answers with the recovery kit's text, which must be saved.
@@ -138,6 +140,11 @@ pub enum Command {
         /// The answer.
         reply: oneshot::Sender<CommandResult<()>>,
     },
+    /// How this machine is, for all members; wanted when [`NetHandle::samples`] changes.
+    Health {
+        /// The figures, without links.
+        figures: cluster::health::Figures,
+    },
     /// Give the node another name.
     Rename {
         /// The new name.
@@ -159,6 +166,8 @@ pub struct NetHandle {
     pub view: watch::Receiver<ClusterView>,
     /// Where wishes go.
     pub commands: mpsc::Sender<Command>,
+    /// Changes when [`Command::Health`] is wanted.
+    pub samples: watch::Receiver<u64>,
     /// The replicated registry; none while this node belongs to no community.
     pub registry: watch::Receiver<Option<Registry>>,
 }

@@ -44,6 +44,9 @@ impl State {
                     },
                     Output::SaveEpoch(epoch) => {
                         self.identity.epoch = epoch;
+                        if let Some(health) = &mut self.health {
+                            health.set_epoch(epoch);
+                        }
                         let saved = self.identity.save_epoch(&self.store);
                         self.note_storage(saved);
                     }

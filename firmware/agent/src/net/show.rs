@@ -24,6 +24,7 @@ impl State {
             last_heard_seconds: None,
             version: me.version.clone(),
             link: None,
+            health: self.health_of(&self.me),
             suspended: self.node.as_ref().is_some_and(|node| node.roster().standing(&self.me) == Standing::Suspended),
         }];
         if let Some(node) = &self.node {
@@ -78,6 +79,7 @@ impl State {
             last_heard_seconds: belief.and_then(|belief| belief.heard).map(|heard| self.now().since(heard).as_secs()),
             version: facts.map(|facts| facts.version.to_string()).unwrap_or_default(),
             link: self.links.view(&id),
+            health: self.health_of(&id),
             suspended: node.roster().standing(&id) == Standing::Suspended,
         }
     }

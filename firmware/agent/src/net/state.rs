@@ -13,7 +13,7 @@ use super::{
     store::Store,
 };
 use anyhow::Result;
-use cluster::{Millis, NodeId, card::Facts, node::Node, wire::Name};
+use cluster::{Millis, NodeId, card::Facts, health::Health, node::Node, wire::Name};
 use iroh::Endpoint;
 use rand::rngs::StdRng;
 use std::{
@@ -46,6 +46,10 @@ pub(super) struct State {
     /// Who is a member has changed since the registry was told.
     pub(super) members_stale: bool,
     pub(super) said_facts: SaidFacts,
+    /// How the members are, while this node is one.
+    pub(super) health: Option<Health>,
+    /// Counts samples that are wanted of this machine.
+    pub(super) samples: watch::Sender<u64>,
     pub(super) seen: BTreeMap<NodeId, (Vec<SocketAddr>, Says)>,
     pub(super) reached: BTreeMap<NodeId, SocketAddr>,
     /// Addresses that came with joining, until cards are known.

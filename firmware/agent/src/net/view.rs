@@ -104,6 +104,8 @@ pub struct MemberView {
     pub version: String,
     /// The connection to it, if there is one now.
     pub link: Option<LinkView>,
+    /// How it was when it last said so; none while that did not come here.
+    pub health: Option<super::HealthView>,
     /// Suspended members are members by certificate, but their invite was used more often than allowed.
     pub suspended: bool,
 }
@@ -116,6 +118,8 @@ pub struct LinkView {
     pub address: Option<SocketAddr>,
     /// Round-trip time in milliseconds.
     pub rtt_ms: Option<u64>,
+    /// Packets lost of a thousand that were sent.
+    pub lost_permille: Option<u16>,
 }
 
 /// How joining goes.

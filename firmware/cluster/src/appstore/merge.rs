@@ -55,6 +55,12 @@ impl Value {
     pub fn is_empty(&self) -> bool {
         self.values.is_empty() && self.counter.is_none() && self.set.is_none()
     }
+
+    /// Bytes of all values and elements.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.values.iter().chain(self.set.iter().flatten()).map(Vec::len).sum()
+    }
 }
 
 /// Writes of registers that another share replaced.

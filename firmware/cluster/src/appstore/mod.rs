@@ -27,7 +27,7 @@ mod write;
 pub use manifest::{Manifest, Writers};
 pub use merge::{Change, ETag, ShareError, Value};
 pub use names::{App, MAX_APP_BYTES, MAX_KEY_BYTES, NotAnApp, is_key};
-pub use shown::{AppStore, Output};
+pub use shown::{AppStore, Listing, Output};
 pub use write::{AppError, Condition, Wish};
 
 /// Most records of one app on one node, its clock included.
@@ -38,3 +38,5 @@ pub const MAX_APP_BYTES_KEPT: usize = 256 * 1024;
 pub const MAX_ALL_RECORDS: usize = 256;
 /// Most bytes of all apps on one node.
 pub const MAX_ALL_BYTES: usize = 640 * 1024;
+/// A page of keys ends after the value with which it has so many bytes.
+pub const MAX_LIST_BYTES: usize = 256 * 1024;

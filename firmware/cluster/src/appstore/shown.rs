@@ -4,7 +4,7 @@
 //! of its own, until its newer share can be.
 
 use super::{
-    App, Manifest, Value,
+    App, MAX_LIST_BYTES, Manifest, Value,
     entry::{Clock, Entry, SCHEMA},
     manifest, merge,
     merge::Shares,
@@ -36,6 +36,15 @@ pub enum Output {
         /// The keys.
         keys: Vec<String>,
     },
+}
+
+/// A page of an app's keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// Keys with their values, in order.
+    pub keys: Vec<(String, Value)>,
+    /// Whether there may be more after the last of them.
+    pub more: bool,
 }
 
 /// The app store of one node.
@@ -317,22 +326,25 @@ impl AppStore {
         Ok(keys)
     }
 
-    /// The keys of an app that have a value and come after `after`, in order, at most `limit`.
+    /// The keys of an app that have a value and come after `after`, in order, at most `limit`, and fewer where their
+    /// values come to [`MAX_LIST_BYTES`].
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn list<S: Store>(&self, replica: &Replica<S>, app: &App, after: &str, limit: usize) -> Result<Vec<(String, Value)>, StoreError> {
-        let mut found = Vec::new();
+    pub fn list<S: Store>(&self, replica: &Replica<S>, app: &App, after: &str, limit: usize) -> Result<Listing, StoreError> {
+        let (mut listing, mut bytes) = (Listing::default(), 0);
         for key in self.keys(replica.store(), app)?.into_iter().filter(|key| key.as_str() > after) {
-            let value = self.read(replica, app, &key)?;
-            if !value.is_empty() {
-                found.push((key, value));
-            }
-            if found.len() >= limit {
+            if listing.keys.len() >= limit || bytes >= MAX_LIST_BYTES {
+                listing.more = true;
                 break;
             }
+            let value = self.read(replica, app, &key)?;
+            if !value.is_empty() {
+                bytes += key.len() + value.bytes();
+                listing.keys.push((key, value));
+            }
         }
-        Ok(found)
+        Ok(listing)
     }
 
     /// The apps that are known here.

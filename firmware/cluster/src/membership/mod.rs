@@ -124,6 +124,8 @@ pub struct Membership {
     confirming: BTreeMap<NodeId, Millis>,
     /// Members that foca gave up but that were reached from here: until when they may take to come back.
     reached: BTreeMap<NodeId, Millis>,
+    /// Members whose connection fell silent: until when their suspicion lasts, and whether the own dial failed.
+    silent: BTreeMap<NodeId, (Millis, bool)>,
     /// Members that said goodbye themselves, so that nothing needs confirming.
     parted: BTreeSet<NodeId>,
     next_retry: Millis,
@@ -150,6 +152,7 @@ impl Membership {
             heard: BTreeMap::new(),
             confirming: BTreeMap::new(),
             reached: BTreeMap::new(),
+            silent: BTreeMap::new(),
             parted: BTreeSet::new(),
             next_retry: Millis(0),
             suspects: BTreeMap::new(),
@@ -195,7 +198,8 @@ impl Membership {
     #[must_use]
     pub fn next_wake(&self) -> Millis {
         let timer = self.timers.keys().next().map_or(Millis(u64::MAX), |(at, _)| *at);
-        let confirm = self.confirming.values().chain(self.reached.values()).min().copied().unwrap_or(Millis(u64::MAX));
+        let silent = self.silent.values().map(|(until, _)| until);
+        let confirm = self.confirming.values().chain(self.reached.values()).chain(silent).min().copied().unwrap_or(Millis(u64::MAX));
         timer.min(confirm).min(self.next_retry).min(self.next_suspects)
     }
 
@@ -216,6 +220,14 @@ impl Membership {
         for node in still_down {
             self.reached.remove(&node);
             self.confirm(now, node);
+        }
+        let over: Vec<(NodeId, bool)> =
+            self.silent.iter().filter(|(_, (until, _))| *until <= now).map(|(node, (_, unreached))| (*node, *unreached)).collect();
+        for (node, unreached) in over {
+            self.silent.remove(&node);
+            if unreached {
+                self.give_up(now, node);
+            }
         }
         if self.next_retry <= now {
             self.next_retry = now.plus(RETRY_PERIOD);
@@ -238,6 +250,31 @@ impl Membership {
                 self.confirm(now, node);
             }
         }
+    }
+
+    /// The connection to a member fell silent: it is suspected, so that it may answer for itself, and dialled. This is
+    /// what finds out soon that a neighbour is gone; probing goes slowly over all.
+    pub fn fell_silent(&mut self, now: Millis, node: NodeId) {
+        let known = self.foca.iter_members().find(|member| member.id().node == node && member.state() == State::Alive).cloned();
+        let Some(member) = known.filter(|_| !self.left && !self.confirming.contains_key(&node)) else { return };
+        self.silent.insert(node, (now.plus(SILENT_TO_DOWN), false));
+        self.confirm(now, node);
+        let suspect = Member::new(member.id().clone(), member.incarnation(), State::Suspect);
+        self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(suspect), true, runtime));
+        self.outputs.push_back(Output::Changed);
+    }
+
+    /// A suspect was not reached from here and did not answer for itself.
+    fn give_up(&mut self, now: Millis, node: NodeId) {
+        let suspect = self.foca.iter_members().find(|member| member.id().node == node && member.state() == State::Suspect).cloned();
+        let Some(suspect) = suspect else { return };
+        let down = Member::new(suspect.id().clone(), suspect.incarnation(), State::Down);
+        let parted = self.parted.insert(node);
+        self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), true, runtime));
+        if parted {
+            self.parted.remove(&node);
+        }
+        self.outputs.push_back(Output::Changed);
     }
 
     /// Asks for an own dial of a member that was given up.
@@ -356,13 +393,11 @@ impl Membership {
             return;
         }
         // Whom foca gave up is not among these.
-        let member = self.foca.iter_members().find(|member| member.id().node == node).cloned();
-        let state = member.as_ref().map(Member::state);
-        if let Some(suspect) = member.filter(|_| !reached && state == Some(State::Suspect)) {
-            let down = Member::new(suspect.id().clone(), suspect.incarnation(), State::Down);
-            self.parted.insert(node);
-            self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), true, runtime));
-            self.parted.remove(&node);
+        let state = self.foca.iter_members().find(|member| member.id().node == node).map(Member::state);
+        match self.silent.get_mut(&node) {
+            Some((_, unreached)) if !reached => *unreached = true,
+            _ if !reached => self.give_up(now, node),
+            _ => drop(self.silent.remove(&node)),
         }
         if reached {
             // It is asked again where it stays suspected, or given up; once it is alive here, nobody asks.
@@ -399,6 +434,7 @@ impl Membership {
             // Nothing needs an own dial any more.
             self.confirming.remove(&life.node);
             self.reached.remove(&life.node);
+            self.silent.remove(&life.node);
             self.outputs.push_back(Output::Changed);
             let down = Member::new(life.clone(), foca::Incarnation::MAX, State::Down);
             self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), true, runtime));
@@ -469,6 +505,7 @@ impl Membership {
                 OwnedNotification::MemberUp(life) => {
                     self.confirming.remove(&life.node);
                     self.reached.remove(&life.node);
+                    self.silent.remove(&life.node);
                     self.parted.remove(&life.node);
                     self.outputs.push_back(Output::Up(life.node));
                 }

@@ -118,6 +118,12 @@ fn a_dozen_nodes_at_rest() {
 }
 
 #[test]
+fn sixty_nodes_at_rest() {
+    let mut world = settled(122, 60, 0.0);
+    at_rest(&mut world, s(600));
+}
+
+#[test]
 #[ignore = "slow: part of the full tests"]
 fn a_thousand_nodes_at_rest_and_after_a_mass_restart() {
     let mut world = settled(121, 1000, 0.0);

@@ -76,6 +76,14 @@ impl World {
                     self.perform(from);
                 }
             }
+            Event::Silent { at, of } => {
+                let linked = self.net.linked(at).any(|peer| peer == of);
+                let of = id_of(self.seeds[of]);
+                if let Some(life) = self.nodes[at].as_mut().filter(|_| !linked) {
+                    life.node.fell_silent(now, of);
+                    self.perform(at);
+                }
+            }
             Event::Ask { from, life, to, id, frame } => {
                 let reached = self.reach(from, to) && self.admits(to, from);
                 let mut answer = None;

@@ -13,7 +13,9 @@ impl World {
         for index in 0..self.nodes.len() {
             self.net.side[index] = side_of(index);
         }
-        self.net.drop_cut_links();
+        for (one, other) in self.net.drop_cut_links() {
+            self.silence(one, other);
+        }
     }
 
     /// Ends all partitions.

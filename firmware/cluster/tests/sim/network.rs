@@ -137,15 +137,18 @@ impl Network {
         }
     }
 
-    /// Connections across a partition end.
-    pub fn drop_cut_links(&mut self) {
+    /// Connections across a partition end; each with both its ends.
+    pub fn drop_cut_links(&mut self) -> Vec<(usize, usize)> {
+        let mut cut = Vec::new();
         for node in 0..self.links.len() {
             for peer in self.links[node].keys().copied().collect::<Vec<_>>() {
                 if !self.passes(node, peer) || !self.passes(peer, node) {
                     self.unlink(node, peer);
+                    cut.extend([(node, peer), (peer, node)]);
                 }
             }
         }
+        cut
     }
 
     /// Counts the keep-alives up to now.

@@ -21,6 +21,9 @@ use std::{
 
 /// How long the dial that confirms an absence may take, as in the agent's driver.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(7);
+/// When a connection over which nothing comes any more is given up: the agent's 12 s, counted from the next keep-alive of
+/// iroh, which is sent within 5 s.
+const IDLE_TIMEOUT_MS: std::ops::Range<u64> = 12_000..17_000;
 /// How long a dial that comes to nothing takes.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -31,6 +34,7 @@ pub enum Event {
     Datagram { from: usize, to: usize, bytes: Vec<u8> },
     Compare { from: usize, to: usize },
     Confirm { from: usize, to: usize, in_time: bool },
+    Silent { at: usize, of: usize },
     Ask { from: usize, life: u64, to: usize, id: u64, frame: Vec<u8> },
     Answer { to: usize, life: u64, id: u64, frame: Option<Vec<u8>> },
 }
@@ -198,13 +202,27 @@ impl World {
     /// Takes a node's power.
     pub fn cut(&mut self, index: usize) {
         self.disks[index].cut(&mut self.rng);
+        self.fall_silent(index);
         self.stop(index);
     }
 
     /// Kills a node's process; its machine goes on.
     pub fn kill(&mut self, index: usize) {
         self.disks[index].kill();
+        self.fall_silent(index);
         self.stop(index);
+    }
+
+    /// Those that are linked with a node hear nothing from it any more; each finds out by itself.
+    fn fall_silent(&mut self, index: usize) {
+        for at in self.net.linked(index).collect::<Vec<_>>() {
+            self.silence(at, index);
+        }
+    }
+
+    pub fn silence(&mut self, at: usize, of: usize) {
+        let after = Duration::from_millis(self.rng.random_range(IDLE_TIMEOUT_MS));
+        self.schedule(after, Event::Silent { at, of });
     }
 
     fn stop(&mut self, index: usize) {

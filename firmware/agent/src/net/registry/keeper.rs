@@ -1,9 +1,9 @@
 //! The thread: it feeds the replica and passes on what that wants.
 
-use super::{Changed, Config, Copy, Output, Outputs, RegistryView, file::DatabaseFile};
+use super::{AppChanged, Changed, Config, Copy, Output, Outputs, RegistryView, file::DatabaseFile};
 use cluster::{
     Millis, NodeId,
-    records::{Replica, exchange},
+    records::{Kind, exchange},
     store::{Batch, RedbStore, Store, StoreError, Sync},
 };
 use data_encoding::HEXLOWER;
@@ -49,6 +49,7 @@ pub struct Keeper {
     outputs: Outputs,
     view: watch::Sender<RegistryView>,
     changes: broadcast::Sender<Changed>,
+    app_changes: broadcast::Sender<AppChanged>,
     started: Instant,
     members: Option<(BTreeSet<NodeId>, [u8; 32])>,
     peers: Option<(Vec<NodeId>, Vec<NodeId>)>,
@@ -62,8 +63,9 @@ impl Keeper {
         outputs: Outputs,
         view: watch::Sender<RegistryView>,
         changes: broadcast::Sender<Changed>,
+        app_changes: broadcast::Sender<AppChanged>,
     ) -> Self {
-        Self { config, inputs, outputs, view, changes, started: Instant::now(), members: None, peers: None, aside: None }
+        Self { config, inputs, outputs, view, changes, app_changes, started: Instant::now(), members: None, peers: None, aside: None }
     }
 
     fn now(&self) -> Millis {
@@ -130,7 +132,7 @@ impl Keeper {
             log::error!(place; "this node's records were damaged and are fetched again from its neighbours");
             self.aside = Some(place.to_owned());
         }
-        Replica::open(self.now(), store, self.config.seed, self.config.community, None, self.config.random)
+        Copy::open(self.now(), store, self.config.seed, self.config.community, self.config.random)
     }
 
     /// Waits until the database is to be tried again; what comes meanwhile is refused. False at the end.
@@ -172,6 +174,9 @@ impl Keeper {
     /// Does what the replica asks for.
     fn perform(&self, copy: &mut Copy) {
         loop {
+            for cluster::appstore::Output::Changed { app, keys } in copy.apps.outputs() {
+                let _unwatched = self.app_changes.send(AppChanged::of(&app, keys));
+            }
             let wanted: Vec<_> = copy.outputs().collect();
             if wanted.is_empty() {
                 return;
@@ -187,8 +192,13 @@ impl Keeper {
                         }
                     }
                     cluster::records::Output::Changed { node, slots } => {
-                        let _unwatched =
-                            self.changes.send(Changed { node: node.hex(), records: slots.into_iter().map(Into::into).collect() });
+                        let Copy { replica, apps, .. } = copy;
+                        apps.changed(replica, node, &slots);
+                        // Everybody may watch these; what apps say is for those who may read it.
+                        let records: Vec<_> = slots.into_iter().filter(|slot| slot.kind != Kind::APP).map(Into::into).collect();
+                        if !records.is_empty() {
+                            let _unwatched = self.changes.send(Changed { node: node.hex(), records });
+                        }
                     }
                 }
             }
@@ -204,7 +214,7 @@ impl Keeper {
             phase: copy.phase().into(),
             epoch: order.epoch,
             sequence: order.sequence,
-            problem: copy.problem().map(ToString::to_string),
+            problem: copy.problem().or(copy.apps.problem()).map(ToString::to_string),
             put_aside: self.aside.clone(),
         };
         let changed = self.view.send_if_modified(|shown| {

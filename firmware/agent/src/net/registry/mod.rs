@@ -3,6 +3,8 @@
 //! Architecture invariant: nobody waits for anybody in a circle. The driver never waits for the thread, the thread
 //! never waits for the driver; what finds a queue full is dropped or refused, as on a network.
 
+mod apps;
+mod copy;
 mod facts;
 mod file;
 mod keeper;
@@ -10,6 +12,7 @@ mod service;
 mod services;
 mod view;
 
+pub use apps::AppChanged;
 pub use facts::Machine;
 pub use service::{Draft, Service};
 pub use services::{Listed, Page, Search};
@@ -19,9 +22,9 @@ pub(super) use facts::Facts;
 
 use cluster::{
     CommunityId, Millis, NodeId,
-    records::{self, Change, Order, Replica, WriteError},
-    store::RedbStore,
+    records::{self, Change, Order, WriteError},
 };
+use copy::Copy;
 use keeper::{Input, Keeper};
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -34,9 +37,6 @@ const OUTPUT_QUEUE: usize = 256;
 const CHANGE_QUEUE: usize = 256;
 /// How long the thread may take to keep what is not on disk yet when the agent stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// This node's copy, as it is handled.
-pub(super) type Copy = Replica<RedbStore>;
 
 /// What the thread wants done on the network.
 #[derive(Debug)]
@@ -84,6 +84,7 @@ pub struct Registry {
     inputs: mpsc::Sender<Input>,
     view: watch::Receiver<RegistryView>,
     changes: broadcast::Sender<Changed>,
+    app_changes: broadcast::Sender<AppChanged>,
 }
 
 /// Makes the queue of outputs.
@@ -100,9 +101,10 @@ impl Registry {
         let (inputs, waiting) = mpsc::channel(INPUT_QUEUE);
         let (view_sender, view) = watch::channel(RegistryView::default());
         let (changes, _) = broadcast::channel(CHANGE_QUEUE);
-        let keeper = Keeper::new(config, waiting, outputs, view_sender, changes.clone());
+        let (app_changes, _) = broadcast::channel(CHANGE_QUEUE);
+        let keeper = Keeper::new(config, waiting, outputs, view_sender, changes.clone(), app_changes.clone());
         std::thread::Builder::new().name("records".to_owned()).spawn(move || keeper.run())?;
-        Ok(Self { inputs, view, changes })
+        Ok(Self { inputs, view, changes, app_changes })
     }
 
     /// What is shown of it now.
