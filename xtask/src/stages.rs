@@ -23,7 +23,7 @@ use crate::packages::data;
 use crate::packages::fetch;
 use crate::packages::lock::LockedPackage;
 use crate::packages::sources::Sources;
-use crate::plan::Plan;
+use crate::plan::{Plan, Profile};
 use crate::release;
 use crate::tools::{self, Tools};
 use crate::tree::erofs::{self, ErofsSettings};
@@ -124,11 +124,11 @@ fn wanted<'a>(plan: &'a Plan, devices: &'a Drivers) -> Wanted<'a> {
 
 /// Compiles the node's programs.
 pub fn programs(shop: &Workshop, plan: &Plan) -> Result<Programs> {
-    programs_for(shop, plan.arch)
+    programs_for(shop, plan.arch, plan.profile)
 }
 
 /// Compiles the node's programs for an architecture; its compiler is laid over the tools tree where it is not in it.
-pub fn programs_for(shop: &Workshop, arch: Arch) -> Result<Programs> {
+pub fn programs_for(shop: &Workshop, arch: Arch, profile: Profile) -> Result<Programs> {
     let layered;
     let tools = match tools::compiler_layer(arch) {
         Some(lock) => {
@@ -137,7 +137,7 @@ pub fn programs_for(shop: &Workshop, arch: Arch) -> Result<Programs> {
         }
         None => &shop.tools,
     };
-    compile::programs(&shop.repo, tools, arch)
+    compile::programs(&shop.repo, tools, arch, profile)
 }
 
 /// The configuration delta, from the cache or by the maintainer scripts.

@@ -8,6 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::board::Arch;
 use crate::cmd;
+use crate::plan::Profile;
 use crate::sandbox::Sandbox;
 use crate::tools::Tools;
 use crate::tree::lints::parse_elf;
@@ -27,6 +28,9 @@ const PACKED_RELOCATIONS: [&str; 3] = ["--", "-C", "link-arg=-Wl,-z,pack-relativ
 /// The most bytes that a program of the node may have: it is downloaded, held twice on the disk and read at each boot.
 pub const PROGRAM_MAX_BYTES: usize = 14_000_000;
 
+/// The most that it may have where it was made quickly and not small.
+const QUICK_MAX_BYTES: usize = 24_000_000;
+
 /// The programs of a node, on the host's disk.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -34,6 +38,8 @@ pub struct Programs {
     pub agent: PathBuf,
     /// PID 1 of the initramfs, static.
     pub init: PathBuf,
+    /// What they were compiled for.
+    pub profile: Profile,
 }
 
 impl Programs {
@@ -58,9 +64,13 @@ impl Programs {
     pub fn read(&self, package: &str) -> Result<Vec<u8>> {
         let file = self.of(package)?;
         let bytes = fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
-        if bytes.len() > PROGRAM_MAX_BYTES {
+        let most = match self.profile {
+            Profile::Dev => QUICK_MAX_BYTES,
+            Profile::Release => PROGRAM_MAX_BYTES,
+        };
+        if bytes.len() > most {
             bail!(
-                "the program of `{package}` has {} bytes and may have {PROGRAM_MAX_BYTES}: see what grew with `cargo bloat`, or leave a feature of a crate out",
+                "the program of `{package}` has {} bytes and may have {most}: see what grew with `cargo bloat`, or leave a feature of a crate out",
                 bytes.len()
             );
         }
@@ -77,13 +87,14 @@ struct Job<'a> {
 }
 
 /// Compiles the node's programs for `arch`. Results are kept in the checkout's target folder.
-pub fn programs(repo: &Path, tools: &Tools, arch: Arch) -> Result<Programs> {
+pub fn programs(repo: &Path, tools: &Tools, arch: Arch, profile: Profile) -> Result<Programs> {
     let _step = ui::stage("compile", format!("compiling the agent and init for {arch}"));
     let cargo_home = fetch_crates(repo)?;
-    let build = |job: Job<'_>| compile(repo, tools, &cargo_home, arch, &job);
+    let build = |job: Job<'_>| compile(repo, tools, &cargo_home, arch, profile, &job);
     Ok(Programs {
         init: build(Job { package: "init", binary: "init", fixed: true })?,
         agent: build(Job { package: "agent", binary: "cloudy", fixed: false })?,
+        profile,
     })
 }
 
@@ -98,12 +109,12 @@ fn fetch_crates(repo: &Path) -> Result<PathBuf> {
     home.context("neither CARGO_HOME nor HOME is set")
 }
 
-fn compile(repo: &Path, tools: &Tools, cargo_home: &Path, arch: Arch, job: &Job<'_>) -> Result<PathBuf> {
+fn compile(repo: &Path, tools: &Tools, cargo_home: &Path, arch: Arch, profile: Profile, job: &Job<'_>) -> Result<PathBuf> {
     let target_dir = repo.join("target/node").join(if job.fixed { "static" } else { "dynamic" });
     fs::create_dir_all(&target_dir)?;
     let triple = arch.rust_target();
-    let mut words = vec!["cargo", "rustc", "--offline", "--locked", "--release", "--target", triple, "--package", job.package];
-    words.extend(["--bin", job.binary]);
+    let mut words = vec!["cargo", "rustc", "--offline", "--locked", "--profile", profile.cargo(), "--target", triple];
+    words.extend(["--package", job.package, "--bin", job.binary]);
     if arch == Arch::Amd64 && !job.fixed {
         words.extend(PACKED_RELOCATIONS);
     }
@@ -111,7 +122,7 @@ fn compile(repo: &Path, tools: &Tools, cargo_home: &Path, arch: Arch, job: &Job<
         .command(words)
         .run_with(|_| Ok(()), progress)
         .with_context(|| format!("failed to compile {} for {arch}", job.package))?;
-    let program = target_dir.join(triple).join("release").join(job.binary);
+    let program = target_dir.join(triple).join(profile.cargo()).join(job.binary);
     check(&fs::read(&program)?, arch, job.fixed).with_context(|| format!("`{}` is not what an image needs", program.display()))?;
     Ok(program)
 }
@@ -170,13 +181,15 @@ mod tests {
     #[test]
     fn a_program_that_is_too_large_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let program = |bytes: usize| {
+        let program = |bytes: usize, profile: Profile| {
             let path = folder.path().join(bytes.to_string());
             fs::write(&path, vec![0; bytes]).unwrap();
-            Programs { agent: path.clone(), init: path }.read("agent")
+            Programs { agent: path.clone(), init: path, profile }.read("agent")
         };
-        assert_eq!(program(PROGRAM_MAX_BYTES).unwrap().len(), PROGRAM_MAX_BYTES);
-        assert!(program(PROGRAM_MAX_BYTES + 1).unwrap_err().to_string().contains("may have 14000000"));
+        assert_eq!(program(PROGRAM_MAX_BYTES, Profile::Release).unwrap().len(), PROGRAM_MAX_BYTES);
+        assert!(program(PROGRAM_MAX_BYTES + 1, Profile::Release).unwrap_err().to_string().contains("may have 14000000"));
+        assert!(program(PROGRAM_MAX_BYTES + 1, Profile::Dev).is_ok());
+        assert!(program(QUICK_MAX_BYTES + 1, Profile::Dev).unwrap_err().to_string().contains("may have 24000000"));
     }
 
     #[test]

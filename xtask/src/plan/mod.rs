@@ -34,7 +34,7 @@ const XZ_PRESET: u32 = 9;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
-    /// To try: quick, no .xz.
+    /// To try: made quickly, no .xz.
     Dev,
     /// To ship: small, with .xz and sums.
     Release,
@@ -264,7 +264,7 @@ impl Plan {
             },
             compile: CompilePlan {
                 target: board.arch.rust_target(),
-                cargo_profile: "release",
+                cargo_profile: profile.cargo(),
                 dynamic: vec![("agent", "usr/bin/cloudy")],
                 fixed: vec![("init", "init")],
             },
@@ -439,6 +439,17 @@ fn kernel_release(board: &Board, lock: &Lock, packages: &[LockedPackage]) -> Res
             version: lock.get(&board.kernel).map(|package| package.version.clone()).unwrap_or_default(),
             found: if found.is_empty() { "none".to_owned() } else { found.join(", ") },
         }),
+    }
+}
+
+impl Profile {
+    /// Cargo's profile of the node's programs, as the workspace's Cargo.toml has it.
+    #[must_use]
+    pub fn cargo(self) -> &'static str {
+        match self {
+            Self::Dev => "quick",
+            Self::Release => "release",
+        }
     }
 }
 

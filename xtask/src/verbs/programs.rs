@@ -5,9 +5,10 @@ use clap::Args;
 
 use crate::board::{Arch, nearest};
 use crate::compile::PROGRAM_MAX_BYTES;
+use crate::plan::Profile;
 use crate::stages::{self, Workshop};
 
-/// Compiles the agent and init for architectures, and says how large they are.
+/// Compiles the agent and init for architectures, as a release has them, and says how large they are.
 #[derive(Args)]
 pub struct ProgramsVerb {
     /// Debian's names of architectures; without one, all that boards may have.
@@ -21,7 +22,7 @@ impl ProgramsVerb {
             if self.arch.is_empty() { Arch::ALL.to_vec() } else { self.arch.iter().map(|name| named(name)).collect::<Result<_>>()? };
         let shop = Workshop::open(super::root()?, None)?;
         for arch in chosen {
-            let programs = stages::programs_for(&shop, arch)?;
+            let programs = stages::programs_for(&shop, arch, Profile::Release)?;
             for package in ["agent", "init"] {
                 let bytes = programs.read(package)?;
                 let (has, most) = (bytes.len() as f64 / 1e6, PROGRAM_MAX_BYTES as f64 / 1e6);

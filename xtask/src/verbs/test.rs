@@ -1,11 +1,15 @@
 //! `cargo xtask test`: the whole test suite, part by part, each with its time.
 
-use std::path::Path;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::cmd;
 
 /// The board whose image is built and booted.
 const BOARD: &str = "x86-minipc";
@@ -34,111 +38,95 @@ struct Part {
     command: &'static [&'static str],
     /// Only with `--full`.
     slow: bool,
+    /// Parts of different lanes that follow each other in the list run beside each other; those of one lane in turn.
+    lane: Option<Lane>,
+}
+
+/// What keeps a machine busy for long and needs nothing of the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Code,
+    Image,
+}
+
+impl Part {
+    const fn new(name: &'static str, what: &'static str, command: &'static [&'static str]) -> Self {
+        Self { name, what, command, slow: false, lane: None }
+    }
+
+    const fn slow(self) -> Self {
+        Self { slow: true, ..self }
+    }
+
+    const fn on(self, lane: Lane) -> Self {
+        Self { lane: Some(lane), ..self }
+    }
 }
 
 /// In the order in which they run: what fails quickly first.
 const PARTS: &[Part] = &[
-    Part { name: "tidy", what: "the repository's own rules", command: &["xtask", "tidy"], slow: false },
-    Part { name: "format", what: "rustfmt", command: &["cargo", "fmt", "--all", "--check"], slow: false },
-    Part {
-        name: "clippy",
-        what: "lints; warnings are errors",
-        command: &["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "--deny", "warnings"],
-        slow: false,
-    },
-    Part {
-        name: "unit",
-        what: "unit, property and loopback tests",
-        command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"],
-        slow: false,
-    },
-    Part { name: "image", what: "an image from nothing", command: &["xtask", "image", BOARD], slow: false },
-    Part {
-        name: "disturbed",
-        what: "a build that is killed while it writes, and two at once",
-        command: &["cargo", "test", "--package", "xtask", "--test", "builds", "--locked", "--", "--ignored", DISTURBED],
-        slow: false,
-    },
-    Part {
-        name: "app",
-        what: "an app's image, built twice, and messages through it on a real Docker",
-        command: &["xtask", "app", "mosquitto", "--arch", "amd64", "--twice", "--try"],
-        slow: true,
-    },
-    Part {
-        name: "vm",
-        what: "scenarios on virtual machines that boot it",
-        command: &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"],
-        slow: false,
-    },
-    Part {
-        name: "unit-slow",
-        what: "tests that take long: a simulated day, every locked package",
-        command: &["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--ignored", "--skip", DISTURBED],
-        slow: true,
-    },
-    Part {
-        name: "mutations",
-        what: "each safety property's test fails when the code is broken",
-        command: &["xtask", "bench", "mutations"],
-        slow: true,
-    },
-    Part {
-        name: "apps",
-        what: "every app for every architecture, built twice, used in its own protocol",
-        command: &["xtask", "app", "--all", "--twice", "--try"],
-        slow: true,
-    },
+    Part::new("tidy", "the repository's own rules", &["xtask", "tidy"]),
+    Part::new("format", "rustfmt", &["cargo", "fmt", "--all", "--check"]),
+    Part::new(
+        "clippy",
+        "lints, while all tests are compiled; warnings are errors",
+        &["cargo", "test", "--workspace", "--locked", "--no-run", "--quiet"],
+    )
+    .on(Lane::Code),
+    Part::new("unit", "unit, property and loopback tests", &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]).on(Lane::Code),
+    Part::new("image", "an image from nothing", &["xtask", "image", BOARD]).on(Lane::Image),
+    Part::new(
+        "disturbed",
+        "a build that is killed while it writes, and two at once",
+        &["cargo", "test", "--workspace", "--locked", "--test", "builds", "--", "--ignored", DISTURBED],
+    )
+    .on(Lane::Image),
+    Part::new(
+        "app",
+        "an app's image, built twice, and messages through it on a real Docker",
+        &["xtask", "app", "mosquitto", "--arch", "amd64", "--twice", "--try"],
+    )
+    .slow(),
+    Part::new("vm", "scenarios on virtual machines that boot it", &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"]),
+    Part::new(
+        "unit-slow",
+        "tests that take long: a simulated day, every locked package",
+        &["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--ignored", "--skip", DISTURBED],
+    )
+    .slow(),
+    Part::new("mutations", "each safety property's test fails when the code is broken", &["xtask", "bench", "mutations"]).slow(),
+    Part::new(
+        "apps",
+        "every app for every architecture, built twice, used in its own protocol",
+        &["xtask", "app", "--all", "--twice", "--try"],
+    )
+    .slow(),
     // The three boards share what is compiled, which takes longest.
-    Part {
-        name: "image-pi",
-        what: "a Pi's image, with nothing that could run its programs",
-        command: &["xtask", "image", PI, "--without-emulation"],
-        slow: true,
-    },
-    Part {
-        name: "u-boot",
-        what: "its boot script on the real U-Boot, in many cases",
-        command: &["xtask", "vm", PI, "--boot-cases"],
-        slow: true,
-    },
-    Part {
-        name: "u-boot-kills",
-        what: "QEMU is killed between any two writes of the boot state",
-        command: &["xtask", "vm", PI, "--boot-kills"],
-        slow: true,
-    },
-    Part { name: "image-rpi4", what: "the image of a Pi 4", command: &["xtask", "image", "rpi4"], slow: true },
-    Part {
-        name: "image-arm64",
-        what: "the image of 64-bit ARM machines with UEFI",
-        command: &["xtask", "image", "arm64-uefi"],
-        slow: true,
-    },
-    Part {
-        name: "vm-arm",
-        what: "each of them joins another node",
-        command: &["xtask", "vm", PI, "rpi4", "arm64-uefi", "--all-scenarios", "--at-once", "2"],
-        slow: true,
-    },
-    Part { name: "image-rpi2", what: "the image of a 32-bit Pi", command: &["xtask", "image", "rpi2"], slow: true },
-    Part { name: "u-boot-32", what: "its boot script on the real U-Boot", command: &["xtask", "vm", "rpi2", "--boot-cases"], slow: true },
-    Part { name: "image-rpi5", what: "the image of a Pi 5, which QEMU lacks", command: &["xtask", "image", "rpi5"], slow: true },
-    Part {
-        name: "vm-full",
-        what: "the slower scenarios too, and the 32-bit Pi",
-        command: &["xtask", "vm", BOARD, PI, "rpi2", "--all-scenarios", "--full", "--at-once", "2"],
-        slow: true,
-    },
-    Part { name: "downloads", what: "the size of what is downloaded", command: &["xtask", "bench", "downloads"], slow: true },
-    Part { name: "twin-arm64", what: "configured as an ARM processor would", command: &["xtask", "verify-twin", PI], slow: true },
-    Part { name: "twin-armhf", what: "the same in 32 bit", command: &["xtask", "verify-twin", "rpi2"], slow: true },
-    Part {
-        name: "double",
-        what: "each board's image built twice, far apart",
-        command: &["xtask", "bench", "double", BOARD, PI, "rpi2", "rpi4", "rpi5", "arm64-uefi"],
-        slow: true,
-    },
+    Part::new("image-pi", "a Pi's image, with nothing that could run its programs", &["xtask", "image", PI, "--without-emulation"]).slow(),
+    Part::new("u-boot", "its boot script on the real U-Boot, in many cases", &["xtask", "vm", PI, "--boot-cases"]).slow(),
+    Part::new("u-boot-kills", "QEMU is killed between any two writes of the boot state", &["xtask", "vm", PI, "--boot-kills"]).slow(),
+    Part::new("image-rpi4", "the image of a Pi 4", &["xtask", "image", "rpi4"]).slow(),
+    Part::new("image-arm64", "the image of 64-bit ARM machines with UEFI", &["xtask", "image", "arm64-uefi"]).slow(),
+    Part::new("vm-arm", "each of them joins another node", &["xtask", "vm", PI, "rpi4", "arm64-uefi", "--all-scenarios", "--at-once", "2"])
+        .slow(),
+    Part::new("image-rpi2", "the image of a 32-bit Pi", &["xtask", "image", "rpi2"]).slow(),
+    Part::new("u-boot-32", "its boot script on the real U-Boot", &["xtask", "vm", "rpi2", "--boot-cases"]).slow(),
+    Part::new("image-rpi5", "the image of a Pi 5, which QEMU lacks", &["xtask", "image", "rpi5"]).slow(),
+    Part::new(
+        "vm-full",
+        "the slower scenarios too, and the 32-bit Pi",
+        &["xtask", "vm", BOARD, PI, "rpi2", "--all-scenarios", "--full", "--at-once", "2"],
+    )
+    .slow(),
+    Part::new("downloads", "the size of what is downloaded", &["xtask", "bench", "downloads"]).slow(),
+    Part::new("twin-arm64", "configured as an ARM processor would", &["xtask", "verify-twin", PI]).slow(),
+    Part::new("twin-armhf", "the same in 32 bit", &["xtask", "verify-twin", "rpi2"]).slow(),
+    Part::new(
+        "double",
+        "each board's image built twice, far apart",
+        &["xtask", "bench", "double", BOARD, PI, "rpi2", "rpi4", "rpi5", "arm64-uefi"],
+    )
+    .slow(),
 ];
 
 impl TestVerb {
@@ -148,31 +136,35 @@ impl TestVerb {
         for name in &self.part {
             ensure!(known.contains(&name.as_str()), "there is no part `{name}`; there are {}", known.join(", "));
         }
-        let chosen = PARTS
+        let chosen: Vec<&Part> = PARTS
             .iter()
-            .filter(|part| if self.part.is_empty() { self.full || !part.slow } else { self.part.iter().any(|name| name == part.name) });
+            .filter(|part| if self.part.is_empty() { self.full || !part.slow } else { self.part.iter().any(|name| name == part.name) })
+            .collect();
         // Cargo builds this program anew for the tests of all packages together, and replaces its file: parts run a copy.
         let target = super::root()?.join("target");
         std::fs::create_dir_all(&target)?;
         let own = tempfile::Builder::new().prefix("suite-").tempdir_in(&target).context("failed to make a folder for the suite")?;
         let program = own.path().join("xtask");
         std::fs::copy("/proc/self/exe", &program).context("failed to copy the builder")?;
+        let begun = Instant::now();
         let mut results = Vec::new();
-        for part in chosen {
-            println!("\n== {}: {}", part.name, part.what);
-            let begun = Instant::now();
-            let outcome = run(part, &program);
-            if let Err(error) = &outcome {
-                println!("{error:#}");
+        for group in chosen.chunk_by(|one, next| one.lane.is_some() && next.lane.is_some()) {
+            let lanes = lanes(group);
+            let beside = lanes.len() > 1;
+            let ended: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = lanes.iter().map(|lane| scope.spawn(|| run_all(lane, &program, beside))).collect();
+                threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+            });
+            for lane in ended {
+                results.extend(lane.map_err(|_| anyhow!("a lane of the suite ended by a fault of its own"))?);
             }
-            results.push((part, outcome.is_ok(), begun.elapsed().as_secs()));
         }
         println!();
         for (part, ok, seconds) in &results {
             println!("{:12} {:7} {seconds:5} s  {}", part.name, if *ok { "passed" } else { "FAILED" }, part.what);
         }
         let failed = results.iter().filter(|(_, ok, _)| !ok).count();
-        let seconds: u64 = results.iter().map(|(_, _, seconds)| seconds).sum();
+        let seconds = begun.elapsed().as_secs();
         println!("\n{} passed, {failed} failed, in {} min {} s", results.len() - failed, seconds / 60, seconds % 60);
         if failed > 0 {
             bail!("the suite failed; one part again: cargo xtask test --part NAME");
@@ -181,16 +173,109 @@ impl TestVerb {
     }
 }
 
-/// Runs a part; `own` is this program.
-fn run(part: &Part, own: &Path) -> Result<()> {
+/// A part, whether it passed, and its seconds.
+type Outcome = (&'static Part, bool, u64);
+
+/// What of a group runs in turn: its lanes, or a part without one by itself.
+fn lanes<'a>(group: &[&'a Part]) -> Vec<Vec<&'a Part>> {
+    let mut lanes: Vec<Vec<&Part>> = Vec::new();
+    for part in group {
+        match lanes.iter_mut().find(|lane| lane.first().is_some_and(|first| first.lane == part.lane)) {
+            Some(lane) => lane.push(part),
+            None => lanes.push(vec![part]),
+        }
+    }
+    lanes
+}
+
+/// Runs parts in turn, also after one that failed.
+fn run_all(parts: &[&'static Part], own: &Path, beside: bool) -> Vec<Outcome> {
+    let mut results = Vec::new();
+    for part in parts {
+        println!("\n== {}: {}", part.name, part.what);
+        let begun = Instant::now();
+        let outcome = run(part, own, beside);
+        let seconds = begun.elapsed().as_secs();
+        if let Err(error) = &outcome {
+            println!("{}: {error:#}", part.name);
+        }
+        println!("\n== {}: {} after {seconds} s", part.name, if outcome.is_ok() { "passed" } else { "FAILED" });
+        results.push((*part, outcome.is_ok(), seconds));
+    }
+    results
+}
+
+/// Runs a part; `own` is this program. Beside another part, each line of its output says whose it is.
+fn run(part: &Part, own: &Path, beside: bool) -> Result<()> {
+    let Some((program, words)) = part.command.split_first() else { bail!("a part without a command") };
     let shell = Shell::new()?;
     shell.change_dir(super::root()?);
-    let Some((program, words)) = part.command.split_first() else { bail!("a part without a command") };
-    let program = match *program {
-        "xtask" => own.as_os_str().to_owned(),
-        "cargo" => std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+    let path = match *program {
+        "xtask" => own.to_owned(),
+        "cargo" => cargo(),
         other => other.into(),
     };
-    cmd!(shell, "{program} {words...}").quiet().run()?;
-    Ok(())
+    let mut command = cmd!(shell, "{path} {words...}");
+    if (*program, words.first()) == ("cargo", Some(&"test")) {
+        command = linted(command, &path)?;
+    }
+    let mut command = Command::from(command);
+    let said = if beside {
+        let (said, writer) = std::io::pipe().context("failed to make a pipe")?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        Some(said)
+    } else {
+        None
+    };
+    let shown = part.command.join(" ");
+    let mut child = command.spawn().with_context(|| format!("failed to start `{shown}`"))?;
+    // It holds the pipe's other end, which must be closed here for the pipe to end.
+    drop(command);
+    if let Some(said) = said {
+        for line in BufReader::new(said).split(b'\n') {
+            println!("[{}] {}", part.name, String::from_utf8_lossy(&line?));
+        }
+    }
+    cmd::check(&shown, child.wait()?, std::iter::empty())
+}
+
+/// The cargo that this program was started by.
+fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into()
+}
+
+/// Has what cargo compiles for tests be compiled by clippy's driver, which is rustc with more lints: so one compilation of
+/// all crates is enough for both.
+fn linted<'a>(command: Cmd<'a>, cargo: &Path) -> Result<Cmd<'a>> {
+    let driver = cargo.with_file_name("clippy-driver");
+    let found = driver.components().count() == 1 || driver.exists();
+    ensure!(found, "there is no `{}`, which lints: rustup component add clippy", driver.display());
+    // In the form in which `cargo clippy` hands arguments on to it.
+    Ok(command.env("RUSTC_WORKSPACE_WRAPPER", driver).env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_lane_follow_each_other_and_lanes_run_beside_each_other() {
+        let names = |groups: &[&Part]| {
+            lanes(groups).iter().map(|lane| lane.iter().map(|part| part.name).collect::<Vec<_>>().join(" then ")).collect::<Vec<_>>()
+        };
+        let quick: Vec<&Part> = PARTS.iter().filter(|part| !part.slow).collect();
+        let groups: Vec<_> = quick.chunk_by(|one, next| one.lane.is_some() && next.lane.is_some()).map(names).collect();
+        let expected: [&[&str]; 4] = [&["tidy"], &["format"], &["clippy then unit", "image then disturbed"], &["vm"]];
+        assert_eq!(groups, expected);
+    }
+
+    #[test]
+    fn a_part_fails_when_its_command_does() {
+        let part = |command: &'static [&'static str]| Part::new("part", "a part", command);
+        for beside in [false, true] {
+            assert!(run(&part(&["true"]), Path::new("unused"), beside).is_ok());
+            let error = run(&part(&["false", "word"]), Path::new("unused"), beside).unwrap_err().to_string();
+            assert!(error.contains("`false word` ended with exit status: 1"), "{error}");
+        }
+    }
 }

@@ -217,7 +217,7 @@ impl VmVerb {
         }
         lab.remove_disks();
         println!("\nThe nodes are off; their logs stay in {}", folder.display());
-        println!("Next: cargo xtask vm {board} --scenario two-nodes");
+        println!("Next: cargo xtask vm {board} --scenario community");
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::board::Arch;
+use crate::plan::Profile;
 use crate::stages::{self, Workshop};
 use crate::{tools, ui};
 
@@ -112,7 +113,7 @@ impl Cluster {
         ensure!(self.loss < 100, "--loss must be below 100");
         let shop = Workshop::open(crate::verbs::root()?, None)?;
         let layered = shop.tools.with_layer(&shop.repo, tools::CLUSTER_LOCK, &shop.cache, None)?;
-        let programs = stages::programs_for(&shop, Arch::Amd64)?;
+        let programs = stages::programs_for(&shop, Arch::Amd64, Profile::Release)?;
         let folder = shop.repo.join("target/bench-cluster");
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("failed to empty `{}`", folder.display()))?;
