@@ -226,7 +226,7 @@ impl Membership {
         for (node, unreached) in over {
             self.silent.remove(&node);
             if unreached {
-                self.give_up(now, node);
+                self.give_up(now, node, true);
             }
         }
         if self.next_retry <= now {
@@ -264,13 +264,13 @@ impl Membership {
         self.outputs.push_back(Output::Changed);
     }
 
-    /// A suspect was not reached from here and did not answer for itself.
-    fn give_up(&mut self, now: Millis, node: NodeId) {
+    /// A suspect did not answer for itself. All are told so, unless it was reached from here.
+    fn give_up(&mut self, now: Millis, node: NodeId, tell: bool) {
         let suspect = self.foca.iter_members().find(|member| member.id().node == node && member.state() == State::Suspect).cloned();
         let Some(suspect) = suspect else { return };
         let down = Member::new(suspect.id().clone(), suspect.incarnation(), State::Down);
         let parted = self.parted.insert(node);
-        self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), true, runtime));
+        self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), tell, runtime));
         if parted {
             self.parted.remove(&node);
         }
@@ -396,12 +396,18 @@ impl Membership {
         let state = self.foca.iter_members().find(|member| member.id().node == node).map(Member::state);
         match self.silent.get_mut(&node) {
             Some((_, unreached)) if !reached => *unreached = true,
-            _ if !reached => self.give_up(now, node),
+            _ if !reached => self.give_up(now, node, true),
             _ => drop(self.silent.remove(&node)),
         }
         if reached {
-            // It is asked again where it stays suspected, or given up; once it is alive here, nobody asks.
+            // It is asked again where it stays suspected, or given up; once it is alive here, nobody asks. One that had its
+            // time to answer and did not has never heard of the suspicion: given up, it is told so when it speaks.
+            let late = self.suspects.get(&node).is_some_and(|since| now.since(*since) > SUSPECT_TO_DOWN);
             match state {
+                Some(State::Suspect) if late => {
+                    self.give_up(now, node, false);
+                    self.reached.insert(node, now.plus(CONFIRM_PATIENCE));
+                }
                 Some(State::Suspect) => {
                     self.suspects.insert(node, now);
                 }

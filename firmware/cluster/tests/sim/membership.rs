@@ -2,6 +2,7 @@
 
 use crate::world::{World, id_of};
 use cluster::{
+    Millis,
     hello::{Reason, Reply, Request},
     membership::Liveness,
     roster::Standing,
@@ -202,6 +203,42 @@ fn datagrams_of_strangers_and_under_false_names_change_nothing() {
     assert!(node.beliefs().values().all(|belief| belief.state == Liveness::Alive));
 }
 
+/// What the one who suspects says is lost while it passes its suspicion on; then it changes its life, at which foca drops the
+/// timers that end suspicions. The suspect answers everything but what it never heard.
+#[test]
+fn a_suspicion_that_its_suspect_never_heard_of_ends() {
+    use cluster::membership::{Membership, Output};
+    fn live(pair: &mut [Membership; 2], now: &mut Millis, milliseconds: u64, linked: bool) {
+        for _ in 0..milliseconds / 100 {
+            *now = now.plus(Duration::from_millis(100));
+            for from in [0, 1] {
+                pair[from].tick(*now);
+                let outputs: Vec<_> = pair[from].outputs().collect();
+                for output in outputs {
+                    match output {
+                        Output::Send { to, bytes } if linked && to == id_of(1 - from) => pair[1 - from].datagram(*now, id_of(from), &bytes),
+                        Output::Confirm(node) => pair[from].confirmed(*now, node, true),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    let mut now = Millis(0);
+    let mut pair = [0, 1].map(|index| Membership::new(id_of(index), 1, index as u64));
+    pair.iter_mut().for_each(|one| one.set_admitted(now, (0..2).map(id_of).collect()));
+    live(&mut pair, &mut now, 20_000, true);
+    let state = |pair: &[Membership; 2]| pair[0].states()[&id_of(1)].state;
+    assert_eq!(state(&pair), Liveness::Alive);
+    pair[0].fell_silent(now, id_of(1));
+    // For longer than a piece of news is passed on, and not as long as a suspicion lasts.
+    live(&mut pair, &mut now, 9_000, false);
+    assert_eq!(state(&pair), Liveness::Suspect);
+    pair[0].set_epoch(now, 2);
+    live(&mut pair, &mut now, 30_000, true);
+    assert_eq!(state(&pair), Liveness::Alive);
+}
+
 /// Mutations of what real nodes send; in each run another 20,000, with the seed printed.
 #[test]
 fn mutated_datagrams_never_panic_and_admit_nobody() {
@@ -209,7 +246,7 @@ fn mutated_datagrams_never_panic_and_admit_nobody() {
     println!("CLOUDY_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let admitted: std::collections::BTreeSet<_> = (0..5).map(id_of).collect();
-    let mut now = cluster::Millis(0);
+    let mut now = Millis(0);
     let mut pair = [0, 1].map(|index| cluster::membership::Membership::new(id_of(index), 1, index as u64));
     for one in &mut pair {
         one.set_admitted(now, admitted.clone());
