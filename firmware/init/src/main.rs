@@ -26,6 +26,7 @@ mod watchdog;
 
 use std::convert::Infallible;
 use std::fs::read_to_string;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use contract::boot::{BuildId, CommandLine};
@@ -63,6 +64,8 @@ fn boot(context: &mut Context) -> anyhow::Result<Infallible> {
     context.step("modules", |context| {
         coldplug.load_always();
         coldplug.walk();
+        // What these drivers brought in turn: a chipset's shows the watchdog, which is to run before a disk is found.
+        coldplug.wait(Duration::ZERO);
         if let Err(error) = mounts::efi_variables() {
             context.warn(format!("{error:#}"));
         }
