@@ -9,14 +9,14 @@
 //! within one life are counted beside it and need no disk. A node that hears of a later epoch of its own was
 //! restored from an old copy: it moves beyond that epoch and says so.
 
+mod clean;
 mod settings;
 
 pub use settings::MAX_DATAGRAM_BYTES;
 
 use crate::{clock::Millis, keys::NodeId, wire};
-use foca::{
-    AccumulatingRuntime, Foca, Header, Identity, Member, Message, NoCustomBroadcast, OwnedNotification, PostcardCodec, State, Timer,
-};
+use clean::Unclean;
+use foca::{AccumulatingRuntime, Foca, Identity, Member, NoCustomBroadcast, OwnedNotification, PostcardCodec, State, Timer};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use serde::{Deserialize, Serialize};
 use settings::*;
@@ -315,62 +315,6 @@ impl Membership {
         }
     }
 
-    /// Reads a datagram as foca would, keeps what is admitted, and writes it again.
-    fn clean(&mut self, from: NodeId, bytes: &[u8]) -> Result<Vec<u8>, Unclean> {
-        if bytes.len() > MAX_DATAGRAM_BYTES {
-            return Err(Unclean::Malformed);
-        }
-        let Some((&wire::VERSION, body)) = bytes.split_first() else {
-            return Err(Unclean::Malformed);
-        };
-        let (header, mut rest): (Header<Life>, _) = postcard::take_from_bytes(body).map_err(|_| Unclean::Malformed)?;
-        if header.src.node != from {
-            return Err(Unclean::Source);
-        }
-        let named = match &header.message {
-            Message::PingReq { target, .. } | Message::IndirectAck { target, .. } => Some(target.node),
-            Message::IndirectPing { origin, .. } | Message::ForwardedAck { origin, .. } => Some(origin.node),
-            Message::Broadcast => return Err(Unclean::Malformed),
-            _ => None,
-        };
-        if !self.admitted.contains(&from) || named.is_some_and(|node| !self.admitted.contains(&node)) {
-            return Err(Unclean::Stranger);
-        }
-        let mut clean = body[..body.len() - rest.len()].to_vec();
-        if let Some((count, members)) = rest.split_first_chunk::<2>() {
-            rest = members;
-            let mut kept: u16 = 0;
-            let mut updates = Vec::new();
-            let mut unknown = false;
-            for _ in 0..u16::from_be_bytes(*count) {
-                let (member, after): (Member<Life>, _) = postcard::take_from_bytes(rest).map_err(|_| Unclean::Malformed)?;
-                let bytes = &rest[..rest.len() - after.len()];
-                rest = after;
-                if member.id().node == self.me().node {
-                    self.hear_of_self(member.id());
-                }
-                if member.id().node == from && member.state() == State::Down && *member.id() == header.src {
-                    self.parted.insert(from);
-                }
-                if self.admitted.contains(&member.id().node) {
-                    updates.extend_from_slice(bytes);
-                    kept += 1;
-                } else if member.state() != State::Down {
-                    unknown = true;
-                }
-            }
-            if unknown {
-                self.refused.stranger += 1;
-                self.outputs.push_back(Output::Compare(from));
-            }
-            if header.message != Message::Announce {
-                clean.extend_from_slice(&kept.to_be_bytes());
-                clean.extend_from_slice(&updates);
-            }
-        }
-        if rest.is_empty() { Ok(clean) } else { Err(Unclean::Malformed) }
-    }
-
     /// Somebody knows a life of this node. A later epoch than its own shows an old copy of its data.
     fn hear_of_self(&mut self, life: &Life) {
         if life.epoch > self.me().epoch {
@@ -526,11 +470,4 @@ impl Membership {
             self.outputs.push_back(Output::Changed);
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unclean {
-    Malformed,
-    Source,
-    Stranger,
 }
