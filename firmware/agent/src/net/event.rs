@@ -15,6 +15,8 @@ use tokio::sync::oneshot;
 pub enum Event {
     /// A connection to a member is up; the gate let it through.
     Linked { node: NodeId, conn: Connection, dialled: bool },
+    /// A connection that was a duplicate here was not closed by the member that dialled it.
+    Unclosed { node: NodeId, conn: Connection },
     /// A dial came to nothing.
     DialFailed { node: NodeId, seen: String },
     /// A connection ended, and how.

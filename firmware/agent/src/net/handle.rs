@@ -3,7 +3,9 @@
 use super::{
     JoinFailure, clock,
     event::{Attempt, End, Event, Sighting, Target},
-    files, greet, join, lan,
+    files,
+    gate::CLOSE_NOT_ADMITTED,
+    greet, join, lan,
     state::State,
 };
 use cluster::{
@@ -49,6 +51,12 @@ impl State {
                     self.compare(node, conn);
                 }
             }
+            // Who was a member when it dialled may be none any more.
+            Event::Unclosed { node, conn } if self.gate.admits(&node) => {
+                self.links.unclosed(node, conn);
+                self.peers_stale = true;
+            }
+            Event::Unclosed { conn, .. } => conn.close(CLOSE_NOT_ADMITTED, b"not admitted"),
             Event::DialFailed { node, seen } => {
                 log::debug!(node = node.short(), seen; "a member was not reached");
                 self.links.dial_failed(&node);

@@ -140,7 +140,8 @@ impl Links {
 
     /// Takes a new connection, and gives it what waited for it. It takes the place of an older one: whoever dials has
     /// none, so the older is of an earlier life. Of two that were dialled at once, the one that the node with the smaller
-    /// id dialled is kept by both. The other is closed by the side that dialled it.
+    /// id dialled is kept by both. The other is closed by the side that dialled it; where that does not happen, the other
+    /// side knows nothing of the one that is kept: it started anew just then ([`Event::Unclosed`]).
     pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
         conn.set_max_concurrent_bi_streams(MAX_STREAMS.into());
         tokio::spawn(serve(conn.clone(), node, self.events.clone()));
@@ -160,6 +161,13 @@ impl Links {
             Some(old)
                 if old.is_open() && old.since.elapsed() < AT_ONCE && old.dialled == kept_direction && new.dialled != kept_direction =>
             {
+                let (events, conn) = (self.events.clone(), new.conn.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(2 * DUPLICATE_GRACE).await;
+                    if conn.close_reason().is_none() {
+                        let _ended = events.send(Event::Unclosed { node, conn }).await;
+                    }
+                });
                 self.open.insert(node, old);
                 Some(new)
             }
@@ -173,6 +181,15 @@ impl Links {
                 tokio::time::sleep(DUPLICATE_GRACE).await;
                 worse.conn.close(CLOSE_DONE, b"duplicate");
             });
+        }
+        self.shrink(node);
+    }
+
+    /// Takes a connection that the other side did not close as a duplicate, in place of the one that was kept.
+    pub fn unclosed(&mut self, node: NodeId, conn: Connection) {
+        let now = Instant::now();
+        if let Some(old) = self.open.insert(node, Link { conn, dialled: false, since: now, used: now }) {
+            old.conn.close(CLOSE_DONE, b"of an earlier life");
         }
         self.shrink(node);
     }
