@@ -1,14 +1,13 @@
 //! Tokens by which apps use their store over the network: each opens one app's. Kept are hashes alone.
 
-use anyhow::{Context, Result, ensure};
+use crate::settings::write_whole;
+use anyhow::{Result, ensure};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -68,7 +67,7 @@ impl AppTokens {
         ensure!(kept.tokens.len() < MAX_TOKENS, "there are {MAX_TOKENS} tokens already: take some back with `cloudy store revoke APP`");
         let mut new = kept.clone();
         new.tokens.insert(hash(&token), app.to_owned());
-        self.write(&serde_json::to_vec(&new)?)?;
+        self.write(&new)?;
         *kept = new;
         Ok(token)
     }
@@ -81,18 +80,12 @@ impl AppTokens {
         let mut kept = self.kept();
         let before = kept.tokens.len();
         kept.tokens.retain(|_, of| of != app);
-        self.write(&serde_json::to_vec(&*kept)?)?;
+        self.write(&kept)?;
         Ok(before - kept.tokens.len())
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<()> {
-        let aside = self.file.with_extension("new");
-        let doing = || format!("failed to write `{}`", aside.display());
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside).with_context(doing)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).with_context(doing)?;
-        std::fs::rename(&aside, &self.file).with_context(doing)?;
-        let folder = self.file.parent().unwrap_or(Path::new("."));
-        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(doing)
+    fn write(&self, kept: &Kept) -> Result<()> {
+        write_whole(&self.file, &serde_json::to_vec(kept)?, 0o600)
     }
 
     /// Whether a token opens `app`. Hashes are looked up, so how long it takes says nothing of what is kept.

@@ -265,10 +265,12 @@ impl Health {
                 *left = 0;
                 continue;
             };
+            if *node == to || had.contains(&to) || count == MAX_SAMPLES {
+                continue;
+            }
             let encoded = wire::encode(sample);
             let Ok(length) = u16::try_from(encoded.len()) else { continue };
-            let fits = bytes.len() + 2 + encoded.len() <= MAX_DATAGRAM_BYTES && count < MAX_SAMPLES;
-            if *node == to || had.contains(&to) || !fits {
+            if bytes.len() + 2 + encoded.len() > MAX_DATAGRAM_BYTES {
                 continue;
             }
             bytes.extend(length.to_be_bytes());

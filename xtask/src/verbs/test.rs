@@ -148,8 +148,7 @@ impl TestVerb {
         std::fs::copy("/proc/self/exe", &program).context("failed to copy the builder")?;
         let begun = Instant::now();
         let mut results = Vec::new();
-        for group in chosen.chunk_by(|one, next| one.lane.is_some() && next.lane.is_some()) {
-            let lanes = lanes(group);
+        for lanes in groups(&chosen) {
             let beside = lanes.len() > 1;
             let ended: Vec<_> = std::thread::scope(|scope| {
                 let threads: Vec<_> = lanes.iter().map(|lane| scope.spawn(|| run_all(lane, &program, beside))).collect();
@@ -176,7 +175,11 @@ impl TestVerb {
 /// A part, whether it passed, and its seconds.
 type Outcome = (&'static Part, bool, u64);
 
-/// What of a group runs in turn: its lanes, or a part without one by itself.
+/// What runs beside each other, in turn: the lanes of parts that follow each other, or a part without one by itself.
+fn groups<'a>(parts: &[&'a Part]) -> Vec<Vec<Vec<&'a Part>>> {
+    parts.chunk_by(|one, next| one.lane.is_some() && next.lane.is_some()).map(lanes).collect()
+}
+
 fn lanes<'a>(group: &[&'a Part]) -> Vec<Vec<&'a Part>> {
     let mut lanes: Vec<Vec<&Part>> = Vec::new();
     for part in group {
@@ -260,11 +263,11 @@ mod tests {
 
     #[test]
     fn parts_of_a_lane_follow_each_other_and_lanes_run_beside_each_other() {
-        let names = |groups: &[&Part]| {
-            lanes(groups).iter().map(|lane| lane.iter().map(|part| part.name).collect::<Vec<_>>().join(" then ")).collect::<Vec<_>>()
+        let names = |lanes: &Vec<Vec<&Part>>| -> Vec<String> {
+            lanes.iter().map(|lane| lane.iter().map(|part| part.name).collect::<Vec<_>>().join(" then ")).collect()
         };
         let quick: Vec<&Part> = PARTS.iter().filter(|part| !part.slow).collect();
-        let groups: Vec<_> = quick.chunk_by(|one, next| one.lane.is_some() && next.lane.is_some()).map(names).collect();
+        let groups: Vec<_> = groups(&quick).iter().map(names).collect();
         let expected: [&[&str]; 4] = [&["tidy"], &["format"], &["clippy then unit", "image then disturbed"], &["vm"]];
         assert_eq!(groups, expected);
     }

@@ -1,6 +1,7 @@
 //! `cloudy store`: what apps keep in the microcloud.
 
 use super::{Local, text};
+use crate::net::is_plain;
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -202,13 +203,10 @@ fn lines(values: Option<&Value>) -> String {
 
 /// What others wrote, so that it is read and can't steer the terminal.
 fn printable(text: &str) -> String {
-    let steers = |c: &char| {
-        (c.is_control() && !matches!(c, '\n' | '\t'))
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let steers = |c: char| !matches!(c, '\n' | '\t') && (!is_plain(c) || matches!(c, '\u{200e}' | '\u{200f}'));
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if steers(&c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+        if steers(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
     out
 }

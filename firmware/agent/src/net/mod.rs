@@ -31,7 +31,7 @@ mod tests;
 mod view;
 
 pub use health::{HealthLink, HealthView};
-pub use registry::{AppChanged, Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search};
+pub use registry::{AppChanged, Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search, is_plain};
 pub use view::*;
 
 use anyhow::Result;

@@ -14,7 +14,7 @@ mod view;
 
 pub use apps::AppChanged;
 pub use facts::Machine;
-pub use service::{Draft, Service};
+pub use service::{Draft, Service, is_plain};
 pub use services::{Listed, Page, Search};
 pub use view::{Changed, OwnPhase, RegistryView};
 

@@ -96,7 +96,7 @@ pub fn check_key(key: &str) -> Result<(), String> {
 }
 
 /// No character that changes how a terminal or page shows what is around it.
-fn is_plain(c: char) -> bool {
+pub fn is_plain(c: char) -> bool {
     !c.is_control() && !('\u{202a}'..='\u{202e}').contains(&c) && !('\u{2066}'..='\u{2069}').contains(&c)
 }
 
