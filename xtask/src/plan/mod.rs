@@ -260,7 +260,9 @@ impl Plan {
                 cluster_bytes: (compression != Compression::None).then_some(EROFS_CLUSTER_BYTES),
                 timestamp: lock.epoch,
                 uuid: String::new(),
-                max_bytes: contract::partitions::ROOT_BYTES * SLOT_FULL_PERCENT / 100,
+                // Later versions are releases: what programs are larger here is nothing that theirs lack.
+                max_bytes: contract::partitions::ROOT_BYTES * SLOT_FULL_PERCENT / 100 + profile.program_max_bytes()
+                    - Profile::Release.program_max_bytes(),
             },
             compile: CompilePlan {
                 target: board.arch.rust_target(),
@@ -449,6 +451,15 @@ impl Profile {
         match self {
             Self::Dev => "quick",
             Self::Release => "release",
+        }
+    }
+
+    /// The most bytes that a program of the node may have: a release's is downloaded, held twice on the disk and read at each boot.
+    #[must_use]
+    pub const fn program_max_bytes(self) -> u64 {
+        match self {
+            Self::Dev => 40_000_000,
+            Self::Release => 14_000_000,
         }
     }
 }

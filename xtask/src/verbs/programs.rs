@@ -4,7 +4,6 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::board::{Arch, nearest};
-use crate::compile::PROGRAM_MAX_BYTES;
 use crate::plan::Profile;
 use crate::stages::{self, Workshop};
 
@@ -25,7 +24,7 @@ impl ProgramsVerb {
             let programs = stages::programs_for(&shop, arch, Profile::Release)?;
             for package in ["agent", "init"] {
                 let bytes = programs.read(package)?;
-                let (has, most) = (bytes.len() as f64 / 1e6, PROGRAM_MAX_BYTES as f64 / 1e6);
+                let (has, most) = (bytes.len() as f64 / 1e6, Profile::Release.program_max_bytes() as f64 / 1e6);
                 println!("{arch:6} {package:6} {has:5.1} MB (at most {most})  {}", programs.of(package)?.display());
             }
         }

@@ -25,11 +25,12 @@ pub struct Seen {
 }
 
 /// Goes through the states of the partition that lies at `range` (bytes) of the disk. `partition` holds what it held when
-/// the log began, and is changed; `check` looks at it in each state.
+/// the log began, and is changed; `check` looks at it in each state, and is told whether all writes so far are in it: that
+/// state comes first after each write.
 ///
 /// # Errors
 /// What `check` finds wrong, with the write after which the plug was pulled.
-pub fn each_state(log: &Path, range: Range<u64>, partition: &File, mut check: impl FnMut() -> Result<()>) -> Result<Seen> {
+pub fn each_state(log: &Path, range: Range<u64>, partition: &File, mut check: impl FnMut(bool) -> Result<()>) -> Result<Seen> {
     let log_file = File::open(log).with_context(|| format!("failed to open the log of writes `{}`", log.display()))?;
     let entries = read(&log_file).with_context(|| format!("failed to read the log of writes `{}`", log.display()))?;
     let inside =
@@ -38,7 +39,7 @@ pub fn each_state(log: &Path, range: Range<u64>, partition: &File, mut check: im
     let mut seen = Seen::default();
     // Writes since the last flush: each may be on the disk or not.
     let mut loose: Vec<Write> = Vec::new();
-    check().context("before the first write")?;
+    check(true).context("before the first write")?;
     for entry in &entries {
         if inside(entry) {
             let mut bytes = vec![0; usize::try_from(entry.len)?];
@@ -47,7 +48,7 @@ pub fn each_state(log: &Path, range: Range<u64>, partition: &File, mut check: im
             seen.writes += 1;
             for lost in combinations(&loose, &mut random) {
                 let before = apply(partition, &loose, &lost)?;
-                check()
+                check(lost.iter().all(|fate| *fate == Fate::Kept))
                     .with_context(|| format!("cut after write {} of the partition, of the last {} {lost:?}", seen.writes, loose.len()))?;
                 undo(partition, before)?;
                 seen.states += 1;
@@ -138,7 +139,7 @@ mod tests {
         partition.set_len(3 * SECTOR_BYTES).unwrap();
         let mut all = BTreeSet::new();
         let range = 8 * SECTOR_BYTES..11 * SECTOR_BYTES;
-        let seen = each_state(&path, range, &partition, || {
+        let seen = each_state(&path, range, &partition, |_| {
             let mut bytes = [0; 3 * SECTOR_BYTES as usize];
             partition.read_exact_at(&mut bytes, 0)?;
             all.insert(bytes.iter().step_by(SECTOR_BYTES as usize).copied().collect());
@@ -163,7 +164,7 @@ mod tests {
         std::fs::write(&path, log(&[(0, 1, 0), (1, 2, 0)])).unwrap();
         let partition = tempfile::tempfile().unwrap();
         partition.set_len(2 * SECTOR_BYTES).unwrap();
-        let error = each_state(&path, 0..2 * SECTOR_BYTES, &partition, || {
+        let error = each_state(&path, 0..2 * SECTOR_BYTES, &partition, |_| {
             let mut bytes = [0; 1024];
             partition.read_exact_at(&mut bytes, 0)?;
             anyhow::ensure!((bytes[0], bytes[512]) != (0, 2), "the second before the first");

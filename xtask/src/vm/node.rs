@@ -133,8 +133,8 @@ impl Node {
     }
 
     /// Pulls the plug, and looks at every state that a cut could have left a partition of the first disk in since it was
-    /// switched on; the disk stays as it is now.
-    pub fn cut_each(&mut self, label: &str, mut check: impl FnMut(&Fat) -> Result<()>) -> Result<Seen> {
+    /// switched on; the disk stays as it is now. `check` is told whether a state has all writes so far.
+    pub fn cut_each(&mut self, label: &str, mut check: impl FnMut(&Fat, bool) -> Result<()>) -> Result<Seen> {
         if !self.plan.log_writes {
             bail!("node {} has no log of its writes: give it `lose-writes = true`", self.plan.name);
         }
@@ -144,8 +144,8 @@ impl Node {
         let partition = tempfile::tempfile_in(&self.folder)?;
         disk::copy_range(&self.folder.join(start_of(name)), range.clone(), &partition)?;
         let len = range.end - range.start;
-        cuts::each_state(&self.folder.join(log_of(name)), range, &partition, || {
-            check(&fat::open(Window::new(partition.try_clone()?, 0, len)).context("it is no FAT file system any more")?)
+        cuts::each_state(&self.folder.join(log_of(name)), range, &partition, |complete| {
+            check(&fat::open(Window::new(partition.try_clone()?, 0, len)).context("it is no FAT file system any more")?, complete)
         })
     }
 

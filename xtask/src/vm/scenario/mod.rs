@@ -13,6 +13,7 @@
 //! of speed.
 
 mod check;
+mod entries;
 mod people;
 mod raw;
 mod run;

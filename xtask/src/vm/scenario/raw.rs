@@ -167,7 +167,8 @@ pub struct PowerCutRandom {
     pub within_milliseconds: u64,
 }
 
-/// See [`RawStep::CutEachWrite`]. In each state the boot loader must find a whole entry of the build that it would start.
+/// See [`RawStep::CutEachWrite`]. In each state the boot loader must find a whole entry of the build that it would start; that of
+/// a trial may go while the boot loader itself counts, if a confirmed one is there (`entries.rs`).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CutEachWrite {

@@ -15,6 +15,7 @@ use super::super::machine::{PAGE_PORT, SSH_PORT};
 use super::super::node::POLL;
 use super::super::power::Random;
 use super::super::visit::{self, Answer};
+use super::entries::{Found, Kept};
 use super::people::People;
 use super::raw::{AddSlot, AssertFile, CorruptFile, CutEachWrite, Deliver, PowerCutRandom, RawStep, RunCommand, WaitHttp};
 use super::{Scenario, Shelf, slot};
@@ -261,10 +262,17 @@ impl Stage<'_> {
             Some(build) => build.parse()?,
             None => slot::build_in_a(&Disk::open(&node.disk()?)?)?,
         };
-        let mut first = None;
-        let seen = node.cut_each("esp", |fat| slot::has_entry(fat, build, &mut first))?;
+        let mut kept = Kept::of(build);
+        let seen = node.cut_each("esp", |fat, complete| kept.look(&Found::read(fat)?, complete))?;
         ensure!(seen.writes > 0, "nothing was written there: this shows nothing");
-        ui::say(&format!("            {} writes, {} states that a cut could have left: each starts {build}", seen.writes, seen.states));
+        let lost = match kept.end()? {
+            0 => String::new(),
+            lost => format!(", but for {lost} of them while the boot loader counted: these start the confirmed slot"),
+        };
+        ui::say(&format!(
+            "            {} writes, {} states that a cut could have left: each starts {build}{lost}",
+            seen.writes, seen.states
+        ));
         Ok(())
     }
 

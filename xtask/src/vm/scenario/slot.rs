@@ -9,7 +9,6 @@ use contract::state::{RECORD_BYTES, Seen};
 
 use super::super::disk::Disk;
 use crate::boot::uboot::{CHECKSUM_SUFFIX, COMMAND_LINE_FILE, INITRAMFS_FILE, checksum};
-use crate::image::fat::Fat;
 
 /// Where the superblock of an erofs lies, and what of it is touched (erofs_fs.h).
 const SUPERBLOCK_AT: usize = 1024;
@@ -36,41 +35,6 @@ pub fn add(disk: &Disk, build: BuildId, tries: Option<u32>) -> Result<()> {
 pub fn build_in_a(disk: &Disk) -> Result<BuildId> {
     let uuid = disk.read_at("root-a", (SUPERBLOCK_AT + UUID_AT) as u64, 16)?;
     Ok(BuildId(uuid.try_into().ok().context("too short")?))
-}
-
-/// An entry as it was at the start.
-#[derive(Clone, Debug)]
-pub struct First {
-    text: String,
-    /// Whether the boot loader has tries left for it; without, it starts it only where nothing better is.
-    bootable: bool,
-}
-
-/// The boot loader finds a whole entry of that build, as good as `first` says; kept there if it has none.
-pub fn has_entry(fat: &Fat, build: BuildId, first: &mut Option<First>) -> Result<()> {
-    let folder = fat.root_dir().open_dir(ENTRIES_DIR)?;
-    let mut names = Vec::new();
-    let mut found = Vec::new();
-    for file in folder.iter() {
-        let file = file?;
-        let name = file.file_name();
-        if let Some(entry) = EntryName::parse(&name).filter(|entry| entry.build == build) {
-            let mut text = String::new();
-            std::io::Read::read_to_string(&mut file.to_file(), &mut text).with_context(|| format!("`{name}` can't be read"))?;
-            found.push(First { text, bootable: entry.is_bootable() });
-        }
-        names.push(name);
-    }
-    let first = match first {
-        Some(first) => first,
-        None => {
-            let best = found.iter().max_by_key(|entry| entry.bootable);
-            first.insert(best.context("there is no entry of that build at the start")?.clone())
-        }
-    };
-    let good = |entry: &First| entry.text == first.text && (entry.bootable || !first.bootable);
-    ensure!(found.iter().any(good), "no whole entry of {build} is left, only {}: {found:?}", names.join(", "));
-    Ok(())
 }
 
 /// For U-Boot: slot b's boot partition, then the state.
