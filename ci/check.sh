@@ -39,7 +39,7 @@ chown -R "$user:$user" "$home/checkout"
 
 say "cargo xtask test, as $user"
 runuser -u "$user" -- env -i HOME="$home" USER="$user" PATH="$shared/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
-    LANG=C.UTF-8 CI=true bash -c "cd '$home/checkout' && umask 022 && cargo xtask test" </dev/null
+    LANG=C.UTF-8 CI=true CARGO_INCREMENTAL=0 bash -c "cd '$home/checkout' && umask 022 && cargo xtask test" </dev/null
 
 say "the same image as root, with a cache of its own that has the .debs alone"
 image=$home/checkout/out/cloudy-x86-minipc-standard.img

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use contract::state::TRIES;
 use serde::Serialize;
 
 use super::config_txt;
@@ -94,6 +93,8 @@ pub fn plan(board: &Board, build_id: &str, epoch: u64) -> BootPlan {
 /// Boot Loader Specification type 1. There is no `initrd` key: systemd-boot 257 hangs when the kernel of such an entry
 /// can't be loaded; the kernel's EFI stub loads what `initrd=` on the command line names. Among good entries
 /// systemd-boot starts the highest version: the time of the lock, so that a newer system is tried before an older one.
+/// The only entry is not on trial: nothing else could be started instead, and when the boot loader counts, it renames the entry
+/// through the firmware's FAT driver, where a power cut can leave none.
 fn uefi(board: &Board, build_id: &str, epoch: u64, mut cmdline: Vec<String>) -> BootPlan {
     let efi = board.arch.efi();
     let kernel = format!("cloudy/{build_id}/linux");
@@ -107,7 +108,7 @@ fn uefi(board: &Board, build_id: &str, epoch: u64, mut cmdline: Vec<String>) -> 
         // shim starts the second stage by this name, whatever it is.
         tree(&format!("EFI/BOOT/grub{efi}.efi"), &format!("/usr/lib/systemd/boot/efi/systemd-boot{efi}.efi.signed")),
         text("loader/loader.conf".to_owned(), "timeout 0\neditor no\n"),
-        text(format!("loader/entries/cloudy-{build_id}+{TRIES}.conf"), &entry),
+        text(format!("loader/entries/cloudy-{build_id}.conf"), &entry),
         BootFile { path: kernel, from: BootSource::Kernel },
         BootFile { path: initramfs, from: BootSource::Initramfs },
     ];

@@ -202,7 +202,7 @@ impl MachinePlan {
 /// The size of a node's disk. QEMU takes a card only if its size is a power of two.
 fn disk_bytes(plan: &MachinePlan, disk_gb: u32) -> u64 {
     let bytes = u64::from(disk_gb) * GB;
-    if plan.model.has_card() || plan.disk_bus == DiskBus::Sdhci { bytes.next_power_of_two() } else { bytes }
+    if plan.model.has_card() { bytes.next_power_of_two() } else { bytes }
 }
 
 fn plan(spec: &NodeSpec, index: usize, link_local: u16, link_hub: u16) -> Result<MachinePlan> {

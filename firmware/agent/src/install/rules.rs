@@ -1,9 +1,8 @@
 //! What is decided about an installation. Pure.
 
 use super::{Joining, Phase, Request, State};
-use contract::boot::{BuildId, ENTRIES_DIR, EntryName, Tries};
+use contract::boot::{BuildId, ENTRIES_DIR, EntryName};
 use contract::settings::Settings;
-use contract::state::TRIES;
 use disks::Disk;
 
 /// Instance of the unit that may lose what is on the disk.
@@ -59,7 +58,7 @@ pub fn data(disk: &Disk, start: &[u8], end: &[u8]) -> Option<String> {
 }
 
 /// Of all files of the ESP (paths with `/`) those that start the build that runs, each with its path on the new one. The entry is
-/// on trial there, as in a shipped image; what belongs to another slot, to a failure or to this machine's chance stays behind.
+/// not on trial there, as in a shipped image; what belongs to another slot, to a failure or to this machine's chance stays behind.
 pub fn esp_files(paths: &[String], build: BuildId) -> Result<Vec<(String, String)>, EspError> {
     let entry = |path: &str| {
         let name = path.strip_prefix(ENTRIES_DIR)?.strip_prefix('/')?;
@@ -75,7 +74,7 @@ pub fn esp_files(paths: &[String], build: BuildId) -> Result<Vec<(String, String
         }
     }
     let old = paths.iter().find(|path| entry(path).is_some()).ok_or(EspError::NoEntry(build))?;
-    let name = EntryName { build, tries: Some(Tries { left: TRIES, done: 0 }) };
+    let name = EntryName { build, tries: None };
     files.push((old.clone(), format!("{ENTRIES_DIR}/{name}")));
     Ok(files)
 }
@@ -111,12 +110,12 @@ mod tests {
     fn paths(more: &[String]) -> Vec<String> {
         let own = build(1);
         let shipped = ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/grubx64.efi", "loader/loader.conf"].map(str::to_owned);
-        let slot = [format!("cloudy/{own}/linux"), format!("cloudy/{own}/initrd"), format!("loader/entries/cloudy-{own}.conf")];
+        let slot = [format!("cloudy/{own}/linux"), format!("cloudy/{own}/initrd"), format!("loader/entries/cloudy-{own}+2-1.conf")];
         shipped.into_iter().chain(slot).chain(more.iter().cloned()).collect()
     }
 
     #[test]
-    fn the_running_slot_is_taken_and_put_on_trial_and_nothing_else_comes_along() {
+    fn the_running_slot_is_taken_and_nothing_else_comes_along() {
         let other = build(2);
         let more = [
             format!("cloudy/{other}/linux"),
@@ -137,10 +136,10 @@ mod tests {
                 "loader/loader.conf".to_owned(),
                 format!("cloudy/{own}/linux"),
                 format!("cloudy/{own}/initrd"),
-                format!("loader/entries/cloudy-{own}+3.conf"),
+                format!("loader/entries/cloudy-{own}.conf"),
             ]
         );
-        assert_eq!(taken.last().unwrap().0, format!("loader/entries/cloudy-{own}.conf"));
+        assert_eq!(taken.last().unwrap().0, format!("loader/entries/cloudy-{own}+2-1.conf"));
     }
 
     #[test]

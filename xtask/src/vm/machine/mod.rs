@@ -25,8 +25,6 @@ pub enum DiskBus {
     Sata,
     /// A stick or a USB case.
     Usb,
-    /// A slot for SD cards, or soldered eMMC.
-    Sdhci,
     /// Virtual machines.
     Virtio,
 }
@@ -241,9 +239,6 @@ fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
     if plan.disk_bus == DiskBus::Usb {
         add("-device", "qemu-xhci,id=usb".to_owned());
     }
-    if plan.disk_bus == DiskBus::Sdhci {
-        add("-device", "sdhci-pci".to_owned());
-    }
     for (index, disk) in plan.disks.iter().enumerate() {
         let file = format!("driver=file,filename={LAB_INSIDE}/{disk},discard=unmap");
         if plan.log_writes {
@@ -263,8 +258,6 @@ fn uefi_arguments(plan: &MachinePlan, accelerator: Accelerator) -> Vec<String> {
                 DiskBus::Nvme => format!("nvme,serial=node{n}disk{index},{boot}"),
                 DiskBus::Sata => format!("ide-hd,bus=ide.{index},{boot}"),
                 DiskBus::Usb => format!("usb-storage,bus=usb.0,{boot}"),
-                // The firmware finds it by itself: the card of QEMU's has no place in the order of boots.
-                DiskBus::Sdhci => format!("sd-card,drive=disk{index}"),
                 DiskBus::Virtio => format!("virtio-blk-pci,{boot}"),
             },
         );
