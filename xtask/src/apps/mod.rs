@@ -25,6 +25,8 @@ use crate::packages::resolve::Wanted;
 
 /// Where apps lie, below the repo's root.
 pub const FOLDER: &str = "images/apps";
+/// Where their images land, below the checkout: one OCI image layout for all.
+pub const OUT: &str = "out/apps";
 /// The folder of what all apps share; no app is called so.
 pub const BASE: &str = "base";
 /// What all apps share.

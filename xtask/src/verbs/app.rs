@@ -8,7 +8,7 @@ use clap::Args;
 use crate::apps::lab::{self, Trial};
 use crate::apps::oci::{Descriptor, Layout};
 use crate::apps::plan::AppPlan;
-use crate::apps::{Apps, build};
+use crate::apps::{Apps, OUT, build};
 use crate::board::Arch;
 use crate::packages::data;
 use crate::packages::fetch;
@@ -16,9 +16,6 @@ use crate::packages::lock::LockedPackage;
 use crate::packages::sources::Sources;
 use crate::stages::Workshop;
 use crate::ui;
-
-/// Where images of apps land, below the checkout: one OCI image layout for all.
-pub const OUT: &str = "out/apps";
 
 /// Builds images of apps: OCI, for all architectures, into out/apps.
 #[derive(Args)]

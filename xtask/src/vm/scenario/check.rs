@@ -62,6 +62,13 @@ impl Scenario {
     }
 }
 
+/// A path in a node that needs no quotes in a shell.
+fn plain_path(path: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    ensure!(path.starts_with('/') && path.chars().all(plain), "`{path}` is no plain path");
+    Ok(())
+}
+
 /// The placeholders that a cloudy.toml may hold.
 pub const PLACEHOLDERS: [&str; 5] = ["{ssh-key}", "{kit}", "{token}", "{expired-token}", "{foreign-token}"];
 
@@ -123,9 +130,9 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
             for glob in [&deliver.package, &deliver.file] {
                 globset::Glob::new(glob)?;
             }
-            let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-            ensure!(deliver.to.starts_with('/') && deliver.to.chars().all(plain), "`{}` is no plain path", deliver.to);
+            plain_path(&deliver.to)?;
         }
+        RawStep::DeliverApps(deliver) => plain_path(&deliver.to)?,
         RawStep::EditData(edit) => {
             ensure!(!edit.commands.is_empty(), "it has no commands");
             ensure!(edit.commands.iter().all(|command| !command.contains('\n')), "a command is one line");
@@ -197,6 +204,7 @@ impl RawStep {
             Self::WaitHttp(_) => "wait-http",
             Self::Run(_) => "run",
             Self::Deliver(_) => "deliver",
+            Self::DeliverApps(_) => "deliver-apps",
             Self::CutLink(_) => "cut-link",
             Self::HealLink(_) => "heal-link",
             Self::LoseFrames(_) => "lose-frames",
@@ -222,6 +230,7 @@ impl RawStep {
             | Self::RemoveDisk(step) => Some(&step.node),
             Self::EditData(step) => Some(&step.node),
             Self::Deliver(step) => Some(&step.node),
+            Self::DeliverApps(step) => Some(&step.node),
             Self::AddDisk(step) => Some(&step.node),
             Self::PowerOff(step) | Self::WaitOff(step) => Some(&step.node),
             Self::PowerCutRandom(step) => Some(&step.node),

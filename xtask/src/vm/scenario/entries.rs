@@ -133,8 +133,10 @@ mod tests {
         Found { entries, names: names.iter().map(|name| (*name).to_owned()).collect() }
     }
 
-    /// Goes through states of names, each with whether it is complete.
-    fn through(states: &[(&[&str], bool)]) -> Result<usize> {
+    /// Names that are there, and whether the state is complete.
+    type State<'a> = (&'a [&'a str], bool);
+
+    fn through(states: &[State<'_>]) -> Result<usize> {
         let mut kept = Kept::of("bb000000000000000000000000000000".parse().unwrap());
         states.iter().try_for_each(|(names, complete)| kept.look(&found(names), *complete))?;
         kept.end()
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_trial_may_be_lost_while_the_boot_loader_counts_if_the_confirmed_slot_is_there() {
-        let start: (&[&str], bool) = (&[A, ON_TRIAL], true);
+        let start: State<'_> = (&[A, ON_TRIAL], true);
         // In one write that was torn, and in two.
         assert_eq!(through(&[start, (&[A, COUNTED], true), (&[A], false)]).unwrap(), 1);
         assert_eq!(through(&[start, (&[A], true), (&[A, COUNTED], true), (&[A, COUNTED], false)]).unwrap(), 1);
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn it_may_not_be_lost_by_what_we_write() {
-        let (start, counted): ((&[&str], bool), (&[&str], bool)) = ((&[A, ON_TRIAL], true), (&[A, COUNTED], true));
+        let (start, counted): (State<'_>, State<'_>) = ((&[A, ON_TRIAL], true), (&[A, COUNTED], true));
         assert!(through(&[start, counted, (&[A, CONFIRMED], true), (&[A], false)]).is_err());
         assert!(through(&[start, counted, (&[A], true), (&[A, CONFIRMED], true)]).is_err());
         assert!(through(&[start, counted, counted, (&[A], false)]).is_err());

@@ -104,6 +104,8 @@ pub enum RawStep {
     Run(RunCommand),
     /// Puts a file of a locked package into a running node: what a test needs and no node has.
     Deliver(Deliver),
+    /// Puts apps' images that `cargo xtask app` made into a running node.
+    DeliverApps(DeliverApps),
     /// Cuts a node off the private link.
     CutLink(OneNode),
     /// Lets a node back on the private link.
@@ -343,6 +345,18 @@ pub struct Deliver {
     /// The file in it: a glob that must match one.
     pub file: String,
     /// Where it goes in the node, its mode 0755.
+    pub to: String,
+    /// Limit.
+    pub seconds: u64,
+}
+
+/// See [`RawStep::DeliverApps`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DeliverApps {
+    /// Which node.
+    pub node: String,
+    /// The folder in the node.
     pub to: String,
     /// Limit.
     pub seconds: u64,

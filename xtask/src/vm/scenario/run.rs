@@ -1,7 +1,8 @@
 //! Runs a scenario's steps on a lab, says each with its time, and on failure shows what the nodes said last.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,7 +18,7 @@ use super::super::power::Random;
 use super::super::visit::{self, Answer};
 use super::entries::{Found, Kept};
 use super::people::People;
-use super::raw::{AddSlot, AssertFile, CorruptFile, CutEachWrite, Deliver, PowerCutRandom, RawStep, RunCommand, WaitHttp};
+use super::raw::{AddSlot, AssertFile, CorruptFile, CutEachWrite, Deliver, DeliverApps, PowerCutRandom, RawStep, RunCommand, WaitHttp};
 use super::{Scenario, Shelf, slot};
 use crate::ui;
 
@@ -133,6 +134,7 @@ impl Stage<'_> {
             RawStep::WaitHttp(step) => self.wait_http(step),
             RawStep::Run(step) => self.run(step),
             RawStep::Deliver(step) => self.deliver(step),
+            RawStep::DeliverApps(step) => self.deliver_apps(step),
             RawStep::CutLink(step) => self.set_cut(&step.node, true),
             RawStep::HealLink(step) => self.set_cut(&step.node, false),
             RawStep::LoseFrames(step) => {
@@ -305,12 +307,30 @@ impl Stage<'_> {
         let content = self.shelf.take(&step.package, &step.file)?.read()?;
         let aside = self.lab.folder().join("delivered");
         std::fs::write(&aside, content)?;
-        let command = format!("sudo install -D -m 0755 /dev/stdin {}", step.to);
-        let node = step.node.clone();
+        self.send(&step.node, aside, format!("sudo install -D -m 0755 /dev/stdin {}", step.to), step.seconds)
+    }
+
+    fn deliver_apps(&mut self, step: &DeliverApps) -> Result<()> {
+        let layout = self.repo.join(crate::apps::OUT);
+        ensure!(layout.join("index.json").exists(), "there are no apps in `{}`: `cargo xtask app NAME` makes them", layout.display());
+        let aside = self.lab.folder().join("apps.tar");
+        let mut tar = tar::Builder::new(File::create(&aside)?);
+        tar.append_dir_all(".", &layout).context("failed to pack the apps")?;
+        tar.into_inner()?;
+        self.send(
+            &step.node,
+            aside,
+            format!("sudo mkdir -p {0} && sudo tar --extract --no-same-owner --directory {0}", step.to),
+            step.seconds,
+        )
+    }
+
+    /// Has a command in a node read a file.
+    fn send(&mut self, node: &str, file: PathBuf, command: String, seconds: u64) -> Result<()> {
         let (status, contains, lacks) = (0, Vec::new(), Vec::new());
         let (save, same_as, differs_from) = (None, None, None);
         self.run(&RunCommand {
-            node,
+            node: node.to_owned(),
             command,
             status,
             contains,
@@ -318,10 +338,10 @@ impl Stage<'_> {
             save,
             same_as,
             differs_from,
-            input: Some(aside),
+            input: Some(file),
             verdict: None,
             show: false,
-            seconds: step.seconds,
+            seconds,
         })
     }
 
