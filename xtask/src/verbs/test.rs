@@ -254,9 +254,11 @@ fn linted<'a>(command: Cmd<'a>, cargo: &Path) -> Result<Cmd<'a>> {
     let driver = cargo.with_file_name("clippy-driver");
     let found = driver.components().count() == 1 || driver.exists();
     ensure!(found, "there is no `{}`, which lints: rustup component add clippy", driver.display());
-    // In the form in which `cargo clippy` hands arguments on to it. Compiled from nothing, crates cost less in one piece.
-    let command = command.env("RUSTC_WORKSPACE_WRAPPER", driver).env("CARGO_INCREMENTAL", "0");
-    Ok(command.env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"))
+    // What is compiled from nothing costs less in one piece; a test that fails says its line without a line table.
+    let command = command.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    // In the form in which `cargo clippy` hands arguments on to it.
+    let arguments = "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__";
+    Ok(command.env("RUSTC_WORKSPACE_WRAPPER", driver).env("CLIPPY_ARGS", arguments))
 }
 
 #[cfg(test)]
