@@ -1,6 +1,7 @@
 //! The `cloudy` program: the agent of a node, and the commands that speak to it.
 
 mod agent;
+mod apps;
 mod broker;
 mod cli;
 mod client;
