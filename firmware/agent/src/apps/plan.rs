@@ -167,8 +167,8 @@ impl Course {
             // What does not run takes its new settings when it is started.
             Kind::Change if self.before.is_some_and(|before| before.up) => &[Step::Pull, Step::Up],
             Kind::Change => &[],
-            // A start may need the image anew: somebody may have cleaned up.
-            Kind::Start => &[Step::Pull, Step::Up],
+            // compose pulls an image that somebody cleaned up; one that is there needs no registry.
+            Kind::Start => &[Step::Up],
             Kind::Stop => &[Step::Stop],
             Kind::Restart => &[Step::Restart],
             Kind::Remove { with_data: false } => &[Step::Down],

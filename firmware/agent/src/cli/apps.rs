@@ -122,6 +122,9 @@ struct Chosen {
     /// A setting, such as `user=garden`; may be given several times.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
     settings: Vec<(String, String)>,
+    /// A setting whose value is what a file holds, such as `password=/root/mqtt`: what stands in a command can be seen by others.
+    #[arg(long = "set-from", value_name = "NAME=FILE", value_parser = pair)]
+    from: Vec<(String, String)>,
     /// A port of the node for one of the app's, such as `mqtt=1884`; may be given several times.
     #[arg(long = "port", value_name = "NAME=NUMBER", value_parser = port)]
     ports: Vec<(String, u16)>,
@@ -147,8 +150,13 @@ fn port(text: &str) -> Result<(String, u16), String> {
 }
 
 impl Chosen {
-    fn wish(self, update: bool) -> Wish {
-        Wish { ports: self.ports.into_iter().collect(), settings: self.settings.into_iter().collect(), update }
+    fn wish(self, update: bool) -> Result<Wish> {
+        let mut settings: BTreeMap<String, String> = self.settings.into_iter().collect();
+        for (name, file) in self.from {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("reading `{file}`"))?;
+            settings.insert(name, text.trim_end_matches('\n').to_owned());
+        }
+        Ok(Wish { ports: self.ports.into_iter().collect(), settings, update })
     }
 }
 
@@ -178,11 +186,11 @@ impl AppArgs {
                 local.show(&answer, |_| Ok(format!("`{name}` is not in the catalog any more.")))?;
             }
             AppVerb::Install { name, chosen, local } => {
-                let begun = local.client().post(&at(&name), &chosen.wish(false)).await?;
+                let begun = local.client().post(&at(&name), &chosen.wish(false)?).await?;
                 return follow(&local, begun).await;
             }
             AppVerb::Set { name, chosen, update, local } => {
-                let begun = local.client().put(&at(&name), &chosen.wish(update)).await?;
+                let begun = local.client().put(&at(&name), &chosen.wish(update)?).await?;
                 return follow(&local, begun).await;
             }
             AppVerb::Show(Named { name, local }) => {

@@ -110,9 +110,8 @@ impl Upload {
         tokio::spawn(async move {
             let mut stream: BodyDataStream = body.into_data_stream();
             while let Some(piece) = stream.next().await {
-                if sender.send(piece).await.is_err() {
-                    return;
-                }
+                // What was refused is read to its end all the same, so that the one who sends it hears why.
+                let _refused = sender.send(piece).await;
             }
         });
         Self { pieces, piece: Bytes::new() }
@@ -133,7 +132,15 @@ impl Read for Upload {
     }
 }
 
+/// Nothing is begun whose record would be gone at the next start.
+fn kept(app: &App) -> Result<(), Response> {
+    let keeps = app.boot_report().is_none_or(|report| crate::kept::keeps(report.data));
+    let why = "this node's data is not kept in this run, so nothing is done with apps: `cloudy status` says what is wrong with it";
+    keeps.then_some(()).ok_or_else(|| refuse(StatusCode::CONFLICT, why.to_owned()))
+}
+
 async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<serde_json::Value> {
+    kept(&app)?;
     let (upload, apps) = (Upload::of(body), Arc::clone(app.apps()));
     let take = move || apps.catalog().take(upload, || apps.in_use());
     let taken = tokio::task::spawn_blocking(take).await;
@@ -149,12 +156,14 @@ async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer
     }
 }
 
-async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
-    begun(app.apps().install(&name, wish))
+async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Result<Response, Response> {
+    kept(&app)?;
+    Ok(begun(app.apps().install(&name, wish)))
 }
 
-async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
-    begun(app.apps().change(&name, wish))
+async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Result<Response, Response> {
+    kept(&app)?;
+    Ok(begun(app.apps().change(&name, wish)))
 }
 
 /// `DELETE /api/v1/apps/NAME?with-data=true`
@@ -165,8 +174,9 @@ struct Removing {
     with_data: bool,
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, Query(removing): Query<Removing>) -> Response {
-    begun(app.apps().remove(&name, removing.with_data))
+async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, Query(removing): Query<Removing>) -> Result<Response, Response> {
+    kept(&app)?;
+    Ok(begun(app.apps().remove(&name, removing.with_data)))
 }
 
 async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Response {

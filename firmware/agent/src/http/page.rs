@@ -1,6 +1,6 @@
 //! The first page: this node, its neighbours, what is wrong. Rendered here, refreshed by a small script.
 
-use crate::apps::AppView;
+use crate::apps::{AppView, PortView};
 use crate::broker::Run;
 use crate::net::{ClusterView, Liveness, MemberView, Page};
 use crate::status::{Docker, Services, Severity, Status, Unit};
@@ -208,18 +208,17 @@ fn installed(apps: &[AppView], lang: Lang) -> Markup {
                         div {
                             strong { (app.title.get(lang.tag()).unwrap_or(&app.name)) }
                             " " span.quiet { (state) @if app.job.is_some() { ", " (words.at_work) } }
-                            div.quiet {
-                                @for (n, port) in app.ports.values().enumerate() {
-                                    @if n > 0 { ", " }
-                                    (port.scheme) " " (port.port)
-                                }
-                            }
+                            div.quiet { (app.ports.values().map(spoken).collect::<Vec<_>>().join(", ")) }
                         }
                     }
                 }
             }
         }
     }
+}
+
+fn spoken(port: &PortView) -> String {
+    format!("{} {}", port.scheme, port.port)
 }
 
 fn this_node(status: &Status, words: &Words) -> Markup {
@@ -362,7 +361,7 @@ mod tests {
             name: "broker".to_owned(),
             title: [("ca".to_owned(), "<b>Missatges".to_owned())].into(),
             run: Some(Run::Stopped),
-            ports: [("mqtt".to_owned(), crate::apps::PortView { port: 1883, scheme: "mqtt".to_owned() })].into(),
+            ports: [("mqtt".to_owned(), PortView { port: 1883, scheme: "mqtt".to_owned() })].into(),
             ..AppView::default()
         };
         let html = page(&well(), None, &Page::default(), &[app], Lang::Ca).into_string();

@@ -2,6 +2,7 @@
 //! removed by the node's own command line, and the agent is killed in the middle of it.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::docker::{command, step, tail};
+use super::docker::{LAB_FILE, command, step, tail};
 use super::trial::Trial;
 use super::{LAYOUT, PROGRAM};
 
@@ -17,6 +18,8 @@ const DATA: &str = "/run/node";
 const BROKER: &str = "/run/node/broker.sock";
 const STATE: &str = "/run/node/broker";
 const REGISTRY: &str = "127.0.0.1:4748";
+/// The docker command that the broker is given: the real one, with what the lab lays over every project.
+const DOCKER: &str = "/run/docker-lab";
 const LOG: &str = "/var/log/node.log";
 /// How long agent or broker may take to answer.
 const START: Duration = Duration::from_secs(60);
@@ -109,7 +112,12 @@ impl Node {
     /// Starts broker and agent, and waits until the agent answers.
     pub fn start() -> Result<Self> {
         fs::create_dir_all(DATA)?;
-        let broker = ["broker", "--socket", BROKER, "--state", STATE, "--docker-socket", "/var/run/docker.sock", "--registry", REGISTRY];
+        let words = format!(r#"words[at + 2:at + 2] = ["--file", "{LAB_FILE}"]"#);
+        let over = "import os, sys\nwords = sys.argv[1:]\nif '--file' in words:\n    at = words.index('--file')\n    ";
+        fs::write(DOCKER, format!("#!/usr/bin/python3\n{over}{words}\nos.execv('/usr/bin/docker', ['docker', *words])\n"))?;
+        fs::set_permissions(DOCKER, fs::Permissions::from_mode(0o755))?;
+        let broker = ["broker", "--socket", BROKER, "--state", STATE, "--docker", DOCKER, "--docker-socket", "/var/run/docker.sock"];
+        let broker = [broker.as_slice(), &["--registry", REGISTRY]].concat();
         let node = Self { broker: background(&broker)?, agent: agent()? };
         wait_until_up()?;
         Ok(node)
