@@ -49,6 +49,11 @@ fn background(words: &[&str]) -> Result<Child> {
     program.env("RUST_BACKTRACE", "0").stdout(log.try_clone()?).stderr(log).spawn().context("failed to start the node's program")
 }
 
+fn broker() -> Result<Child> {
+    let words = ["broker", "--socket", BROKER, "--state", STATE, "--docker", DOCKER, "--docker-socket", "/var/run/docker.sock"];
+    background(&[words.as_slice(), &["--registry", REGISTRY]].concat())
+}
+
 fn agent() -> Result<Child> {
     let at = ["--http", "127.0.0.1:8088", "--bind", "127.0.0.1:0", "--name", "lab"];
     background(&[&["agent", "--data", DATA, "--broker", BROKER, "--registry", REGISTRY], at.as_slice()].concat())
@@ -95,6 +100,20 @@ fn is(app: &str, state: &str) -> Result<()> {
     }
 }
 
+fn is_found(app: &str) -> Result<bool> {
+    let found = json(&["search"])?;
+    Ok(found["services"].as_array().into_iter().flatten().any(|service| service["key"] == app))
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let begun = Instant::now();
+    while !holds()? {
+        ensure!(begun.elapsed() < START, "waited {} s until {what}\n{}", START.as_secs(), tail(LOG));
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
 fn docker(words: &[&str]) -> Result<String> {
     let output = command("docker", words).output().context("failed to start docker")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -116,10 +135,9 @@ impl Node {
         let over = "import os, sys\nwords = sys.argv[1:]\nif '--file' in words:\n    at = words.index('--file')\n    ";
         fs::write(DOCKER, format!("#!/usr/bin/python3\n{over}{words}\nos.execv('/usr/bin/docker', ['docker', *words])\n"))?;
         fs::set_permissions(DOCKER, fs::Permissions::from_mode(0o755))?;
-        let broker = ["broker", "--socket", BROKER, "--state", STATE, "--docker", DOCKER, "--docker-socket", "/var/run/docker.sock"];
-        let broker = [broker.as_slice(), &["--registry", REGISTRY]].concat();
-        let node = Self { broker: background(&broker)?, agent: agent()? };
+        let node = Self { broker: broker()?, agent: agent()? };
         wait_until_up()?;
+        must(&["found", "lab"])?;
         Ok(node)
     }
 
@@ -152,15 +170,26 @@ impl Node {
             say(begun, &each.what);
         }
         let begun = Instant::now();
-        must(&["app", "logs", name, "--lines", "5"])?;
+        // The records of a community that was just founded are opened in a moment.
+        until("it is published", || Ok(cloudy(&["app", "publish", name])?.status.success()))?;
+        until("it is found", || is_found(name))?;
         must(&["app", "stop", name])?;
+        until("what stopped is not found", || Ok(!is_found(name)?))?;
         is(name, "stopped")?;
         must(&["app", "start", name])?;
+        until("what was started is found again", || is_found(name))?;
+        docker(&["kill", &format!("{}-app-1", trial.project)])?;
+        until("what was killed is not found", || Ok(!is_found(name)?))?;
+        must(&["app", "start", name])?;
+        say(begun, "published, and found in the microcloud while it ran and not when it was stopped or killed");
+        let begun = Instant::now();
+        must(&["app", "logs", name, "--lines", "5"])?;
         must(&["app", "restart", name])?;
         is(name, "running")?;
         must(&["app", "set", name])?;
-        say(begun, "its log was read; it was stopped, started, restarted, and set up again");
+        say(begun, "its log was read; it was restarted and set up again");
         self.remove(name, &install)?;
+        ensure!(!is_found(name)?, "what was removed should not be found");
         self.kill(name, &install)
     }
 
@@ -180,7 +209,7 @@ impl Node {
     /// The agent is killed while it installs: the job ends all the same, and the app runs.
     fn kill(&mut self, name: &str, install: &[&str]) -> Result<()> {
         let begun = Instant::now();
-        for after in [Duration::ZERO, Duration::from_millis(300), Duration::from_millis(1500)] {
+        for (after, both) in [(0, false), (300, true), (1500, false), (1500, true)] {
             let last = || Ok::<_, anyhow::Error>(json(&["jobs"])?.get(0).cloned().unwrap_or_default());
             let before = last()?["id"].clone();
             let mut asking = command(PROGRAM, &[install, &["--data", DATA]].concat());
@@ -189,8 +218,16 @@ impl Node {
             while last()?["id"] == before {
                 ensure!(waiting.elapsed() < START, "no job was begun");
             }
-            std::thread::sleep(after);
+            std::thread::sleep(Duration::from_millis(after));
+            if both {
+                // With its broker, whose compose goes on or not.
+                self.broker.kill()?;
+                self.broker.wait()?;
+            }
             self.kill_agent()?;
+            if both {
+                self.broker = broker()?;
+            }
             asking.wait()?;
             let waiting = Instant::now();
             let job = loop {
@@ -207,7 +244,7 @@ impl Node {
         }
         ensure!(has(name)? == (0, 0), "nothing should stay");
         println!(
-            "  {:5.1} s  installed three times with the agent killed in the middle: each time the job was finished",
+            "  {:5.1} s  installed four times with the agent killed in the middle, twice with its broker: each time the job was finished",
             begun.elapsed().as_secs_f32()
         );
         Ok(())
