@@ -63,6 +63,8 @@ pub const JOB_ASK_EVERY: Duration = Duration::from_millis(500);
 /// The longest wait for D-Bus.
 pub const DBUS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Threads that read and write files; more of them wait. The unit's TasksMax is above it.
+pub const BLOCKING_THREADS: usize = 16;
 /// Connections that the page and API serve at once, and the local socket likewise.
 pub const HTTP_CONNECTIONS: usize = 64;
 /// Connections that may watch changes at once, of those; as many again for apps that watch their store.

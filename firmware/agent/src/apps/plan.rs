@@ -244,11 +244,10 @@ impl Course {
 
 /// Whether a step's end is there already, so that it need not be done.
 fn is_so(step: Step, seen: ProjectState) -> bool {
-    let absent = seen.run == crate::broker::Run::Absent;
     match step {
         Step::Stop => !seen.run.is_up(),
-        Step::Down => absent,
-        Step::DownWithData => absent && !seen.data,
+        // There may be an image, a network, or the broker's file with a password in it, which nobody sees from here.
+        Step::Down | Step::DownWithData => false,
         Step::Pull | Step::Up | Step::UpAsBefore | Step::Restart => false,
     }
 }

@@ -145,8 +145,8 @@ async fn what_fails_is_undone_and_what_was_said_is_kept() {
     let job = apps.install("broker", wish()).unwrap();
     let job = over(&apps, job.id).await;
     assert_eq!((job.state.as_str(), job.reason.as_deref(), job.output.as_str()), ("undone", Some("it ended with 1"), "no such thing"));
-    // The played Docker had nothing of it, so nothing had to be taken away.
-    assert_eq!(played.words(), ["pull", "up"]);
+    // What is left is taken away, also where nothing is seen: an image, or the broker's file.
+    assert_eq!(played.words(), ["pull", "up", "down"]);
     assert!(apps.list().await.is_empty());
 }
 

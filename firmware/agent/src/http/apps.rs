@@ -132,15 +132,17 @@ impl Read for Upload {
     }
 }
 
-/// Nothing is begun whose record would be gone at the next start.
-fn kept(app: &App) -> Result<(), Response> {
+/// Why nothing is begun: its record would be gone at the next start.
+fn not_kept(app: &App) -> Option<Response> {
     let keeps = app.boot_report().is_none_or(|report| crate::kept::keeps(report.data));
     let why = "this node's data is not kept in this run, so nothing is done with apps: `cloudy status` says what is wrong with it";
-    keeps.then_some(()).ok_or_else(|| refuse(StatusCode::CONFLICT, why.to_owned()))
+    (!keeps).then(|| refuse(StatusCode::CONFLICT, why.to_owned()))
 }
 
 async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<serde_json::Value> {
-    kept(&app)?;
+    if let Some(refusal) = not_kept(&app) {
+        return Err(refusal);
+    }
     let (upload, apps) = (Upload::of(body), Arc::clone(app.apps()));
     let take = move || apps.catalog().take(upload, || apps.in_use());
     let taken = tokio::task::spawn_blocking(take).await;
@@ -156,14 +158,12 @@ async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer
     }
 }
 
-async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Result<Response, Response> {
-    kept(&app)?;
-    Ok(begun(app.apps().install(&name, wish)))
+async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
+    not_kept(&app).unwrap_or_else(|| begun(app.apps().install(&name, wish)))
 }
 
-async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Result<Response, Response> {
-    kept(&app)?;
-    Ok(begun(app.apps().change(&name, wish)))
+async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
+    not_kept(&app).unwrap_or_else(|| begun(app.apps().change(&name, wish)))
 }
 
 /// `DELETE /api/v1/apps/NAME?with-data=true`
@@ -174,9 +174,8 @@ struct Removing {
     with_data: bool,
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, Query(removing): Query<Removing>) -> Result<Response, Response> {
-    kept(&app)?;
-    Ok(begun(app.apps().remove(&name, removing.with_data)))
+async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, Query(removing): Query<Removing>) -> Response {
+    not_kept(&app).unwrap_or_else(|| begun(app.apps().remove(&name, removing.with_data)))
 }
 
 async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Response {

@@ -160,6 +160,9 @@ impl Node {
         let settings: Vec<String> = trial.settings.iter().map(|(key, value)| format!("--set={key}={value}")).collect();
         let install = [&["app", "install", name], settings.iter().map(String::as_str).collect::<Vec<_>>().as_slice()].concat();
         let begun = Instant::now();
+        self.lose_a_blob(name, &install)?;
+        say(begun, "with a blob lost from the node's disk it was undone and nothing stayed; added again, it is whole");
+        let begun = Instant::now();
         must(&install)?;
         is(name, "running")?;
         say(begun, "installed by one command: pulled from the node's registry by its digest, started, healthy");
@@ -191,6 +194,16 @@ impl Node {
         self.remove(name, &install)?;
         ensure!(!is_found(name)?, "what was removed should not be found");
         self.kill(name, &install)
+    }
+
+    /// The catalog's largest blob is lost, so that Docker can't pull; then the app is added again.
+    fn lose_a_blob(&self, name: &str, install: &[&str]) -> Result<()> {
+        let blobs = fs::read_dir(Path::new(DATA).join("apps/catalog/blobs"))?.collect::<Result<Vec<_>, _>>()?;
+        let largest = blobs.into_iter().max_by_key(|blob| blob.metadata().map(|meta| meta.len()).unwrap_or_default());
+        fs::remove_file(largest.context("the catalog is empty")?.path())?;
+        refused(install, "undone: pulling the image")?;
+        ensure!(has(name)? == (0, 0), "nothing should stay: {:?}", has(name)?);
+        must(&["app", "add", LAYOUT, name]).map(drop)
     }
 
     fn remove(&self, name: &str, install: &[&str]) -> Result<()> {
