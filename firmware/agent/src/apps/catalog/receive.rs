@@ -62,10 +62,10 @@ pub fn receive(tar: impl Read, incoming: &Path, blobs: &Path, room: &dyn Fn(u64)
     let mut received = Received { list: Vec::new(), sizes: BTreeMap::new(), places };
     let mut archive = Archive::new(tar);
     // Raw: headers that change what the next one says are not followed but refused like any other kind.
-    let entries = archive.entries().map_err(Refused::Cut)?.raw(true);
+    let entries = archive.entries().map_err(|error| cut(&error))?.raw(true);
     let (mut total, mut listed) = (0_u64, false);
     for (count, entry) in entries.enumerate() {
-        let mut entry = entry.map_err(Refused::Cut)?;
+        let mut entry = entry.map_err(|error| cut(&error))?;
         let path = shown(&entry.path_bytes());
         let refuse = |why: String| Refused::Entry { path: path.clone(), why };
         if count >= MAX_ENTRIES {
@@ -96,7 +96,7 @@ pub fn receive(tar: impl Read, incoming: &Path, blobs: &Path, room: &dyn Fn(u64)
             Name::List if listed => return Err(refuse("comes twice".to_owned())),
             Name::List => {
                 listed = true;
-                entry.read_to_end(&mut received.list).map_err(Refused::Cut)?;
+                entry.read_to_end(&mut received.list).map_err(|error| cut(&error))?;
             }
             Name::Blob(digest) => {
                 let there = blobs.join(digest.hex()).metadata().is_ok_and(|meta| meta.len() == size);
@@ -136,7 +136,7 @@ fn copy(from: &mut impl Read, size: u64, place: Option<&Path>) -> Result<Digest,
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Refused::Cut(error)),
+            Err(error) => return Err(cut(&error)),
         };
         let bytes = piece.get(..read).unwrap_or_default();
         hash.update(bytes);
@@ -164,6 +164,11 @@ fn name(path: &[u8]) -> Option<Name> {
         "index.json" => Some(Name::List),
         _ => Digest::from_hex(path.strip_prefix("blobs/sha256/")?).map(Name::Blob),
     }
+}
+
+/// What the reader says of a tar may quote it.
+fn cut(error: &std::io::Error) -> Refused {
+    Refused::Cut(std::io::Error::new(error.kind(), shown(error.to_string().as_bytes())))
 }
 
 /// A name of the tar, as it may stand in a message.
