@@ -4,7 +4,7 @@ use crate::http::{self, Listener};
 use crate::limits::{AGENT_SOCKET, DATA_DIR};
 use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, Machine, NetConfig, NetHandle};
 use crate::state::App;
-use crate::{host, kept, notify, settings};
+use crate::{apps, host, kept, notify, settings};
 use anyhow::{Context, Result};
 use contract::report::Report;
 use contract::settings::{Door, Settings};
@@ -29,6 +29,8 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// The broker's socket.
     pub broker: PathBuf,
+    /// Where images are served to this node's Docker: an address of loopback.
+    pub registry: SocketAddr,
     /// The node's name; none for the machine's.
     pub name: Option<String>,
     /// Where init's report lies.
@@ -62,6 +64,11 @@ pub async fn run(options: Options) -> Result<()> {
     for address in &options.http {
         pages.push(listen(*address).await?);
     }
+    anyhow::ensure!(options.registry.ip().is_loopback(), "the registry of images is for this machine alone: give an address of loopback");
+    let registry = TcpListener::bind(options.registry).await.inspect_err(|error| {
+        log::error!("no app can be installed, since {} can't be listened on for Docker: {error}", options.registry);
+    });
+    let at_registry = registry.as_ref().ok().and_then(|listener| listener.local_addr().ok()).unwrap_or(options.registry);
     let socket = options.socket.unwrap_or_else(|| socket_of(data));
     let local = listen_locally(&socket)?;
 
@@ -73,7 +80,7 @@ pub async fn run(options: Options) -> Result<()> {
         start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref())).await
     };
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-    let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot));
+    let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot, at_registry));
 
     let monitor = net.clone().map(|net| tokio::spawn(monitor(Arc::clone(&app), net)));
     let (stop, stopping) = watch::channel(false);
@@ -81,7 +88,16 @@ pub async fn run(options: Options) -> Result<()> {
     for listener in pages {
         servers.spawn(http::serve(Listener::Tcp(listener), http::reading(Arc::clone(&app)), stopping.clone()));
     }
+    if let Ok(registry) = registry {
+        let router = apps::registry::router(Arc::clone(app.apps().catalog()));
+        servers.spawn(http::serve(Listener::Tcp(registry), router, stopping.clone()));
+    }
     servers.spawn(http::serve(Listener::Unix(local, http::may_change), http::changes(Arc::clone(&app)), stopping));
+    app.apps().resume();
+    let telling = tokio::spawn({
+        let app = Arc::clone(&app);
+        Arc::clone(app.apps()).keep_telling(move || app.registry())
+    });
 
     for address in &at {
         log::info!(address:% = address; "the page is at http://{address}/");
@@ -91,6 +107,7 @@ pub async fn run(options: Options) -> Result<()> {
 
     log::info!("stopping");
     notify::send("STOPPING=1");
+    telling.abort();
     let _ = stop.send(true);
     while servers.join_next().await.is_some() {}
     if let Some(monitor) = monitor {

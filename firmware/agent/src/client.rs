@@ -1,8 +1,8 @@
 //! The command line's side of the local socket: HTTP over a Unix socket.
 
 use anyhow::{Context, Result, anyhow, bail};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Body, Bytes, Frame};
 use hyper::{Method, Request, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -52,7 +52,28 @@ impl Client {
         self.ask(Method::DELETE, path, None).await
     }
 
+    /// `POST path` with what comes piece by piece; the answer's JSON.
+    ///
+    /// # Errors
+    /// When no agent answers, or it refuses.
+    pub async fn upload(&self, path: &str, pieces: tokio::sync::mpsc::Receiver<std::io::Result<Bytes>>) -> Result<Value> {
+        let next = |mut pieces: tokio::sync::mpsc::Receiver<std::io::Result<Bytes>>| async {
+            Some((pieces.recv().await?.map(Frame::data), pieces))
+        };
+        let body = StreamBody::new(Box::pin(futures_util::stream::unfold(pieces, next)));
+        self.send(Method::POST, path, "application/x-tar", body).await
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Value> {
+        self.send(method, path, "application/json", Full::new(Bytes::from(body.unwrap_or_default()))).await
+    }
+
+    async fn send<B>(&self, method: Method, path: &str, kind: &str, body: B) -> Result<Value>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
             let mend = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => "only root and members of the group `cloudy` may use it: try `sudo`",
@@ -62,12 +83,8 @@ impl Client {
         })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body.unwrap_or_default())))?;
+        let request =
+            Request::builder().method(method).uri(path).header(header::HOST, "localhost").header(header::CONTENT_TYPE, kind).body(body)?;
         let answer = sender.send_request(request).await.context("asking the agent")?;
         let status = answer.status();
         let bytes = answer.into_body().collect().await.context("reading the agent's answer")?.to_bytes();

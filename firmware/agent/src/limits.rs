@@ -24,9 +24,47 @@ pub const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DOCKER_TIMEOUT_SECS: u64 = 8;
 /// The broker ends itself after this long without a request; systemd starts it again when one comes.
 pub const BROKER_IDLE: Duration = Duration::from_secs(60);
+/// Clients that the broker serves at once.
+pub const BROKER_CLIENTS: usize = 16;
+/// Where the broker keeps the projects that it made.
+pub const BROKER_STATE_DIR: &str = "/var/lib/cloudy-broker";
+/// The program that has compose as a plug-in.
+pub const DOCKER_PROGRAM: &str = "/usr/bin/docker";
+/// Where the agent serves images to Docker of this node, and to nobody else.
+pub const REGISTRY_ADDRESS: &str = "127.0.0.1:4748";
+/// The longest pull of an image.
+pub const PULL_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long an app may take until it is well, beside what it says itself: its image is unpacked meanwhile.
+pub const UP_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often a pull's progress is told.
+pub const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// Lines of an app's log that are given out at most, and how many bytes.
+pub const LOG_MAX_LINES: u32 = 1000;
+/// Bytes of a log.
+pub const LOG_MAX_BYTES: usize = 128 * 1024;
+/// Lines of an app's log that a failure keeps.
+pub const FAILURE_LOG_LINES: u32 = 30;
+/// Bytes of a program's output that a failure keeps.
+pub const FAILURE_OUTPUT_BYTES: usize = 8 * 1024;
+
+/// Free bytes that taking apps into the catalog leaves for the node itself.
+pub const CATALOG_SPARE_BYTES: u64 = 256 * 1024 * 1024;
+/// How old the state of apps may be when it is shown.
+pub const APPS_MAX_AGE: Duration = Duration::from_secs(5);
+/// How often a job looks whether Docker answers again.
+pub const DOCKER_AGAIN: Duration = Duration::from_secs(5);
+/// Jobs that have ended and are remembered.
+pub const JOBS_KEPT: usize = 50;
+/// How often it is looked whether apps that are published still run.
+pub const PUBLISHED_EVERY: Duration = Duration::from_secs(10);
+/// How often `cloudy app install` asks how far it is.
+pub const JOB_ASK_EVERY: Duration = Duration::from_millis(500);
+
 /// The longest wait for D-Bus.
 pub const DBUS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Threads that read and write files; more of them wait. The unit's TasksMax is above it.
+pub const BLOCKING_THREADS: usize = 16;
 /// Connections that the page and API serve at once, and the local socket likewise.
 pub const HTTP_CONNECTIONS: usize = 64;
 /// Connections that may watch changes at once, of those; as many again for apps that watch their store.

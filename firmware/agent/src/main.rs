@@ -1,6 +1,7 @@
 //! The `cloudy` program: the agent of a node, and the commands that speak to it.
 
 mod agent;
+mod apps;
 mod broker;
 mod cli;
 mod client;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args = <cli::Args as clap::Parser>::parse();
     // One thread: the agent waits far more than it works, and every thread costs memory.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread().max_blocking_threads(limits::BLOCKING_THREADS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cli::fail(&anyhow::Error::new(error).context("starting the runtime")),
     };

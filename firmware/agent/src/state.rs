@@ -1,6 +1,7 @@
 //! What the agent knows of its machine, gathered when somebody asks and no more often than makes sense.
 
-use crate::broker::{self, Request};
+use crate::apps::Apps;
+use crate::broker;
 use crate::host::{self, Sampler};
 use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE, WATCHERS};
 use crate::net::{ClusterView, NetHandle, Registry};
@@ -18,17 +19,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Semaphore};
 
 /// A value that is taken again when it is asked for and too old. One asks at a time, the others wait for its answer.
-struct Sampled<T> {
+pub struct Sampled<T> {
     held: Mutex<Option<(Instant, T)>>,
     max_age: Duration,
 }
 
 impl<T: Clone> Sampled<T> {
-    fn new(max_age: Duration) -> Self {
+    /// Nothing is known yet; what is taken is good for `max_age`.
+    pub fn new(max_age: Duration) -> Self {
         Self { held: Mutex::new(None), max_age }
     }
 
-    async fn get(&self, take: impl AsyncFnOnce() -> T) -> T {
+    /// The value, taken anew where it is too old.
+    pub async fn get(&self, take: impl AsyncFnOnce() -> T) -> T {
         let mut held = self.held.lock().await;
         match held.as_ref() {
             Some((when, value)) if when.elapsed() < self.max_age => value.clone(),
@@ -40,7 +43,8 @@ impl<T: Clone> Sampled<T> {
         }
     }
 
-    async fn forget(&self) {
+    /// What was known holds no more.
+    pub async fn forget(&self) {
         *self.held.lock().await = None;
     }
 }
@@ -53,7 +57,8 @@ pub struct App {
     pages: Vec<SocketAddr>,
     net: Option<NetHandle>,
     boot: Option<Report>,
-    systemd: Systemd,
+    systemd: Arc<Systemd>,
+    apps: Arc<Apps>,
     sampler: Mutex<Sampler>,
     host: Sampled<Host>,
     machine: Sampled<(Services, Docker)>,
@@ -64,9 +69,19 @@ pub struct App {
 
 impl App {
     /// `data` is the agent's data folder, `broker` the broker's socket, `name` the node's name,
-    /// `pages` where its page is served, `boot` what init saw.
-    pub fn new(data: PathBuf, broker: PathBuf, name: String, pages: Vec<SocketAddr>, net: Option<NetHandle>, boot: Option<Report>) -> Self {
+    /// `pages` where its page is served, `boot` what init saw, `registry` where images are served on loopback.
+    pub fn new(
+        data: PathBuf,
+        broker: PathBuf,
+        name: String,
+        pages: Vec<SocketAddr>,
+        net: Option<NetHandle>,
+        boot: Option<Report>,
+        registry: SocketAddr,
+    ) -> Self {
+        let systemd = Arc::new(Systemd::default());
         Self {
+            apps: Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&systemd), &pages, registry)),
             app_tokens: AppTokens::load(&data),
             data,
             broker,
@@ -74,7 +89,7 @@ impl App {
             pages,
             net,
             boot,
-            systemd: Systemd::default(),
+            systemd,
             sampler: Mutex::new(Sampler::new()),
             host: Sampled::new(HOST_MAX_AGE),
             machine: Sampled::new(UNITS_MAX_AGE),
@@ -96,6 +111,11 @@ impl App {
     /// The replicated registry, while this node belongs to a community.
     pub fn registry(&self) -> Option<Registry> {
         self.net.as_ref().and_then(|net| net.registry.borrow().clone())
+    }
+
+    /// The apps of this node.
+    pub fn apps(&self) -> &Arc<Apps> {
+        &self.apps
     }
 
     /// Tokens by which apps use their store over the network.
@@ -182,7 +202,7 @@ impl App {
         let docker = match docker_unit {
             // Asking a stopped Docker would start it through its socket, against the owner's wish.
             Some(unit) if unit.load == "loaded" && unit.active != "active" => Docker::Stopped { unit: unit.active.clone() },
-            _ => broker::ask(&self.broker, Request::Status {}).await,
+            _ => broker::status(&self.broker).await,
         };
         (services, docker)
     }

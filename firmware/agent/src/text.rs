@@ -116,6 +116,11 @@ pub struct Words {
     pub shared: &'static str,
     pub nothing_shared: &'static str,
     pub more_shared: &'static str,
+    pub apps: &'static str,
+    pub starts: &'static str,
+    pub not_well: &'static str,
+    pub ends_again: &'static str,
+    pub at_work: &'static str,
 }
 
 static EN: Words = Words {
@@ -170,6 +175,11 @@ static EN: Words = Words {
     shared: "Shared by the neighbours",
     nothing_shared: "Nothing yet. `cloudy publish` on a node shares something.",
     more_shared: "There is more: `cloudy search` finds it.",
+    apps: "Apps",
+    starts: "is starting",
+    not_well: "runs and is not well",
+    ends_again: "ends again and again",
+    at_work: "something is being done with it",
 };
 
 static ES: Words = Words {
@@ -224,6 +234,11 @@ static ES: Words = Words {
     shared: "Lo que comparten los vecinos",
     nothing_shared: "Todavía nada. Con `cloudy publish` un nodo comparte algo.",
     more_shared: "Hay más: `cloudy search` lo encuentra.",
+    apps: "Aplicaciones",
+    starts: "está arrancando",
+    not_well: "funciona, pero no va bien",
+    ends_again: "se detiene una y otra vez",
+    at_work: "se está haciendo algo con ella",
 };
 
 static CA: Words = Words {
@@ -278,6 +293,11 @@ static CA: Words = Words {
     shared: "El que comparteixen els veïns",
     nothing_shared: "Encara res. Amb `cloudy publish` un node comparteix alguna cosa.",
     more_shared: "N'hi ha més: `cloudy search` ho troba.",
+    apps: "Aplicacions",
+    starts: "s'està engegant",
+    not_well: "funciona, però no va bé",
+    ends_again: "s'atura una vegada i una altra",
+    at_work: "s'hi està fent alguna cosa",
 };
 
 #[cfg(test)]

@@ -179,6 +179,15 @@ impl Systemd {
         matches!(timeout(DBUS_TIMEOUT, ask).await, Ok(Ok(true)))
     }
 
+    /// Whether a unit is installed and does not run; not where systemd does not say.
+    pub async fn is_stopped(&self, name: &str) -> bool {
+        let ask = async {
+            let rows = self.manager().await?.list_units_by_names(&[name]).await?;
+            Ok::<_, zbus::Error>(rows.into_iter().map(unit).any(|unit| unit.load == "loaded" && unit.active != "active"))
+        };
+        matches!(timeout(DBUS_TIMEOUT, ask).await, Ok(Ok(true)))
+    }
+
     async fn job(&self, action: Action, name: &str) -> Result<(), Error> {
         let manager = self.manager().await.map_err(Error::NoBus)?;
         manager.subscribe().await.or_else(already).map_err(Error::NoBus)?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::oci::{self, Descriptor, Layer, Layout};
 use super::plan::{AppPlan, ImagePlan};
-use super::{Apps, lints, tree};
+use super::{APP_FILE, Apps, FOLDER, lints, tree};
 use crate::parallel;
 use crate::stages::Workshop;
 
@@ -24,7 +24,11 @@ pub fn app(shop: &Workshop, apps: &Apps, plan: &AppPlan<'_>, layout: &Layout) ->
     let mut built = built.into_inner().unwrap_or_else(PoisonError::into_inner);
     built.sort_by_key(|(place, _)| *place);
     let index = oci::index(layout, built.into_iter().map(|(_, manifest)| manifest).collect())?;
-    layout.name(&plan.app.name, &index)?;
+    let folder = shop.repo.join(FOLDER).join(&plan.app.name);
+    let read = |name: &str| std::fs::read(folder.join(name)).with_context(|| format!("failed to read `{}`", folder.join(name).display()));
+    let icon = plan.app.icon.as_ref().map(|icon| read(icon)).transpose()?;
+    let beside = layout.facts(&read(APP_FILE)?, icon.as_deref())?;
+    layout.name(&plan.app.name, &index, &beside)?;
     Ok(index)
 }
 

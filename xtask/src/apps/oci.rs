@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use contract::apps::{App, Protocol};
+use contract::oci::documents::{CONFIG, FACTS, ICON, INDEX, LAYER, MANIFEST, Manifest, Platform, REF_NAME};
+pub use contract::oci::documents::{Descriptor, Index};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::plan::ImagePlan;
-use crate::board::Arch;
 use crate::digest::{self, Key, hex};
 use crate::kept;
 use crate::packages::cache::Cache;
@@ -20,12 +21,6 @@ use crate::sandbox::Sandbox;
 use crate::tree::erofs::write_tar;
 use crate::tree::{Kind, Tree};
 
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// The annotation that names an index in a layout.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// zstd's level for layers. One thread: its output then depends on nothing else.
 const ZSTD: [&str; 4] = ["zstd", "-15", "--single-thread", "--stdout"];
 /// Changes whenever the same tree gives another layer.
@@ -34,55 +29,6 @@ const RECIPE: &str = "layer 1";
 const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/games";
 
 /// What a blob is and how it is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Descriptor {
-    /// Its kind.
-    pub media_type: String,
-    /// `sha256:` and 64 hexadecimal digits.
-    pub digest: String,
-    /// Bytes.
-    pub size: u64,
-    /// Which machines it is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
-    /// What else is said of it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// Which machines an image is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Platform {
-    /// Go's name.
-    pub architecture: String,
-    /// `linux`.
-    pub os: String,
-    /// Such as `v7`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
-}
-
-/// An index: of a layout, or of an image's architectures.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Index {
-    schema_version: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    media_type: Option<String>,
-    /// What it lists.
-    pub manifests: Vec<Descriptor>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Manifest<'a> {
-    schema_version: u32,
-    media_type: &'static str,
-    config: Descriptor,
-    layers: Vec<&'a Descriptor>,
-}
-
 #[derive(Serialize)]
 struct Config<'a> {
     created: String,
@@ -203,13 +149,9 @@ impl Layout {
 
     /// The layers that a manifest lists.
     pub fn layers(&self, digest: &str) -> Result<Vec<Descriptor>> {
-        #[derive(Deserialize)]
-        struct Layers {
-            layers: Vec<Descriptor>,
-        }
         let path = self.blob(digest);
         let bytes = std::fs::read(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
-        Ok(serde_json::from_slice::<Layers>(&bytes)?.layers)
+        Ok(Manifest::read(&bytes)?.layers)
     }
 
     fn index(&self) -> Result<Index> {
@@ -223,11 +165,21 @@ impl Layout {
         }
     }
 
-    /// Names an index; what had the name before has it no more.
-    pub fn name(&self, name: &str, index: &Descriptor) -> Result<()> {
+    /// Puts an app's facts and its icon beside its image: blobs that the layout's list names.
+    pub fn facts(&self, facts: &[u8], icon: Option<&[u8]>) -> Result<Vec<(&'static str, String)>> {
+        let mut named = vec![(FACTS, self.put("application/toml", facts)?.digest)];
+        if let Some(icon) = icon {
+            named.push((ICON, self.put("image/svg+xml", icon)?.digest));
+        }
+        Ok(named)
+    }
+
+    /// Names an index, with more that is said of it there; what had the name before has it no more.
+    pub fn name(&self, name: &str, index: &Descriptor, more: &[(&str, String)]) -> Result<()> {
         let mut all = self.index()?;
         all.manifests.retain(|found| found.annotations.get(REF_NAME).is_none_or(|its| its != name));
-        let annotations = BTreeMap::from([(REF_NAME.to_owned(), name.to_owned())]);
+        let named = [(REF_NAME, name.to_owned())];
+        let annotations = named.iter().chain(more).map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         all.manifests.push(Descriptor { annotations, ..index.clone() });
         all.manifests.sort_by(|a, b| a.annotations.get(REF_NAME).cmp(&b.annotations.get(REF_NAME)));
         put(&self.root.join("index.json"), &serde_json::to_vec(&all)?)
@@ -344,9 +296,10 @@ pub fn image(layout: &Layout, app: &App, plan: &ImagePlan, layers: &[Layer]) -> 
         history: vec![history("cargo xtask app: base", plan.base_epoch), history(&format!("cargo xtask app {}", app.name), plan.epoch)],
     };
     let config = layout.put(CONFIG, &serde_json::to_vec(&config)?)?;
-    let manifest = Manifest { schema_version: 2, media_type: MANIFEST, config, layers: layers.iter().map(|layer| &layer.blob).collect() };
+    let layers = layers.iter().map(|layer| layer.blob.clone()).collect();
+    let manifest = Manifest { schema_version: 2, media_type: MANIFEST.to_owned(), config, layers };
     let descriptor = layout.put(MANIFEST, &serde_json::to_vec(&manifest)?)?;
-    Ok(Descriptor { platform: Some(platform(plan.arch)), ..descriptor })
+    Ok(Descriptor { platform: Some(Platform::of(plan.arch)), ..descriptor })
 }
 
 /// The index of an app's images.
@@ -379,11 +332,6 @@ fn settings(app: &App) -> Settings<'_> {
             ("org.opencontainers.image.description", app.description.en.as_str()),
         ]),
     }
-}
-
-fn platform(arch: Arch) -> Platform {
-    let (architecture, variant) = arch.oci();
-    Platform { architecture: architecture.to_owned(), os: "linux".to_owned(), variant: variant.map(str::to_owned) }
 }
 
 /// RFC 3339, in UTC.
@@ -423,7 +371,7 @@ mod tests {
         assert_eq!(std::fs::read(layout.blob(&one.digest)).unwrap(), b"{}");
         let two = layout.put(INDEX, b"{ }").unwrap();
         for (name, index) in [("b", &one), ("a", &one), ("b", &two)] {
-            layout.name(name, index).unwrap();
+            layout.name(name, index, &[]).unwrap();
         }
         let named: Vec<_> =
             layout.index().unwrap().manifests.into_iter().map(|found| (found.annotations[REF_NAME].clone(), found.digest)).collect();

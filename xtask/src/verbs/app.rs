@@ -31,6 +31,9 @@ pub struct AppVerb {
     /// Use it on a Docker of the builder's own: start, a round trip in its protocol, as `try.toml` says.
     #[arg(long = "try")]
     trial: bool,
+    /// The same through a node: this program is its agent and broker, and its command line installs, stops and removes the app.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "trial")]
+    node: Option<PathBuf>,
     /// Make all layers a second time, from the packages, and refuse another digest.
     #[arg(long)]
     twice: bool,
@@ -73,20 +76,24 @@ impl AppVerb {
                 twice(&shop, &apps, plan, &index)?;
             }
             report.insert(name.clone(), self.tell(plan, &layout, &index)?);
-            if self.trial {
+            if self.tries() {
                 ensure!(plan.images.iter().any(|image| image.arch == Arch::Amd64), "{name} can't be tried without --arch amd64");
-                trials.push(Trial::read(&shop.repo, plan.app, &index.digest)?);
+                trials.push(Trial::read(&shop.repo, plan.app, &index.digest, self.node.is_some())?);
             }
         }
-        if self.trial {
-            lab::run(&shop, &shop.repo.join(OUT), &trials)?;
+        if self.tries() {
+            lab::run(&shop, &shop.repo.join(OUT), &trials, self.node.as_deref())?;
         }
         if self.json {
             println!("{}", serde_json::Value::Object(report));
-        } else if !self.trial {
+        } else if !self.tries() {
             println!("\nNext: try it: cargo xtask app {} --try", plans.first().map(|plan| plan.app.name.as_str()).unwrap_or("NAME"));
         }
         Ok(())
+    }
+
+    fn tries(&self) -> bool {
+        self.trial || self.node.is_some()
     }
 
     fn arches(&self) -> Result<Vec<Arch>> {

@@ -1,5 +1,6 @@
 //! The command line: what each word does. Long-running parts live in their own modules; here is parsing and printing.
 
+mod apps;
 mod install;
 mod print;
 mod share;
@@ -7,7 +8,7 @@ mod store;
 
 use crate::client::Client;
 use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest};
-use crate::limits::{BROKER_SOCKET, DATA_DIR};
+use crate::limits::{BROKER_SOCKET, BROKER_STATE_DIR, DATA_DIR, DOCKER_PROGRAM, DOCKER_SOCKET, REGISTRY_ADDRESS};
 use crate::units::Action;
 use crate::{agent, broker, confirm, logging, settings};
 use anyhow::{Context, Result};
@@ -45,6 +46,9 @@ enum Verb {
         /// The broker's socket.
         #[arg(long, default_value = BROKER_SOCKET)]
         broker: PathBuf,
+        /// Where images are served to this node's Docker.
+        #[arg(long, default_value = REGISTRY_ADDRESS)]
+        registry: SocketAddr,
         /// The node's name [default: hostname of cloudy.toml, or the machine's].
         #[arg(long)]
         name: Option<String>,
@@ -57,6 +61,18 @@ enum Verb {
         /// Socket to open when systemd hands none over.
         #[arg(long)]
         socket: Option<PathBuf>,
+        /// Where it keeps the projects that it made.
+        #[arg(long, default_value = BROKER_STATE_DIR)]
+        state: PathBuf,
+        /// Docker's socket.
+        #[arg(long, default_value = DOCKER_SOCKET)]
+        docker_socket: PathBuf,
+        /// The program that has compose as a plug-in.
+        #[arg(long, default_value = DOCKER_PROGRAM)]
+        docker: PathBuf,
+        /// The only registry that is pulled from: the agent's.
+        #[arg(long, default_value = REGISTRY_ADDRESS)]
+        registry: SocketAddr,
     },
     /// Take cloudy.toml from the config partition and set this machine up by it (root, early at boot).
     ApplySettings,
@@ -140,6 +156,10 @@ enum Verb {
     Withdraw(share::Withdraw),
     /// Search what the nodes of the microcloud publish.
     Search(share::Find),
+    /// Apps of this node: what can be installed, what is, and how it is.
+    App(apps::AppArgs),
+    /// What is being done with apps, and what was.
+    Jobs(apps::Jobs),
     /// What apps keep in the microcloud: registers, counters and sets.
     Store(store::Store),
     /// Start, stop or restart a unit, and wait for the result.
@@ -200,13 +220,13 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
 /// Whatever went wrong, with what was being done.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
-        Verb::Agent { data, http, bind, socket, broker, name, boot_report } => {
+        Verb::Agent { data, http, bind, socket, broker, registry, name, boot_report } => {
             logging::start();
-            agent::run(agent::Options { data, http, bind, socket, broker, name, boot_report }).await?;
+            agent::run(agent::Options { data, http, bind, socket, broker, registry, name, boot_report }).await?;
         }
-        Verb::Broker { socket } => {
+        Verb::Broker { socket, state, docker_socket, docker, registry } => {
             logging::start();
-            broker::serve(socket.as_deref()).await?;
+            broker::serve(broker::Options { socket, state, docker_socket, docker, registry }).await?;
         }
         Verb::ApplySettings => {
             logging::start();
@@ -272,6 +292,8 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Withdraw(withdraw) => withdraw.run().await?,
         Verb::Search(find) => find.run().await?,
         Verb::Store(store) => store.run().await?,
+        Verb::App(app) => return app.run().await,
+        Verb::Jobs(jobs) => jobs.run().await?,
         Verb::Unit { action, unit, local } => {
             let answer = local.client().post("/api/v1/unit", &UnitRequest { unit, action }).await?;
             local.show(&answer, |_| Ok("Done.".to_owned()))?;

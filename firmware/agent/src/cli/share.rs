@@ -29,6 +29,9 @@ pub struct Publish {
     /// The path there.
     #[arg(long, requires = "port")]
     path: Option<String>,
+    /// What is spoken on that port, such as mqtt [default: http].
+    #[arg(long, requires = "port")]
+    scheme: Option<String>,
     #[command(flatten)]
     local: Local,
 }
@@ -39,8 +42,8 @@ impl Publish {
     /// # Errors
     /// The agent does not answer, or refuses.
     pub async fn run(self) -> Result<()> {
-        let Self { key, title, description, category, url, port, path, local } = self;
-        let draft = Draft { title, description, category, url, port, path };
+        let Self { key, title, description, category, url, port, path, scheme, local } = self;
+        let draft = Draft { title, description, category, url, port, path, scheme };
         let answer = local.client().put(&format!("/api/v1/services/{}", encode(&key)), &draft).await?;
         local.show(&answer, |answer| {
             let told = if answer.get("published").and_then(Value::as_bool) == Some(true) {

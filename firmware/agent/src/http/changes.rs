@@ -74,6 +74,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(api())
         .merge(super::services::changing())
+        .merge(super::apps::changing())
         .merge(super::store::router())
         .merge(super::store::owning())
         .route("/api/v1/doctor", get(doctor))

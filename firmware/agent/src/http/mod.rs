@@ -1,6 +1,7 @@
 //! HTTP: the page and the reading API for everybody, the store for apps with their token, changes for those who reach the
 //! local socket.
 
+mod apps;
 mod changes;
 mod guard;
 mod metrics;
@@ -12,6 +13,7 @@ mod store;
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change, router as changes};
 pub use serve::{Listener, serve};
 
+use crate::apps::AppView;
 use crate::limits::HTTP_BODY_BYTES;
 use crate::net::{ClusterView, Page, Search};
 use crate::state::App;
@@ -48,6 +50,7 @@ fn api() -> Router<Arc<App>> {
         .route("/api/v1/nodes", get(show_nodes))
         .route("/metrics", get(show_metrics))
         .merge(services::reading())
+        .merge(apps::reading())
 }
 
 fn lang(headers: &HeaderMap) -> Lang {
@@ -56,20 +59,20 @@ fn lang(headers: &HeaderMap) -> Lang {
 
 async fn show_page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let lang = lang(&headers);
-    let (status, view, services) = shown(&app, lang).await;
-    html(page::page(&status, view.as_ref(), &services, lang).into_string())
+    let (status, view, services, apps) = shown(&app, lang).await;
+    html(page::page(&status, view.as_ref(), &services, &apps, lang).into_string())
 }
 
 async fn show_body(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let lang = lang(&headers);
-    let (status, view, services) = shown(&app, lang).await;
-    html(page::body(&status, view.as_ref(), &services, lang).into_string())
+    let (status, view, services, apps) = shown(&app, lang).await;
+    html(page::body(&status, view.as_ref(), &services, &apps, lang).into_string())
 }
 
 /// What the page shows.
-async fn shown(app: &App, lang: Lang) -> (Status, Option<ClusterView>, Page) {
+async fn shown(app: &App, lang: Lang) -> (Status, Option<ClusterView>, Page, Vec<AppView>) {
     let services = services::find(app, &Search::default()).await.unwrap_or_default();
-    (app.status(lang).await, app.view(), services)
+    (app.status(lang).await, app.view(), services, app.apps().list().await)
 }
 
 async fn show_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
@@ -106,7 +109,7 @@ mod tests {
     use tokio::sync::watch;
 
     /// Everything that changes something.
-    const CHANGES: [(&str, &str); 13] = [
+    const CHANGES: [(&str, &str); 26] = [
         ("POST", "/api/v1/found"),
         ("POST", "/api/v1/invite"),
         ("POST", "/api/v1/join"),
@@ -120,6 +123,19 @@ mod tests {
         ("POST", "/api/v1/services"),
         ("PUT", "/api/v1/services/x"),
         ("DELETE", "/api/v1/services/x"),
+        ("GET", "/api/v1/catalog"),
+        ("POST", "/api/v1/catalog"),
+        ("DELETE", "/api/v1/catalog/x"),
+        ("POST", "/api/v1/apps/x"),
+        ("PUT", "/api/v1/apps/x"),
+        ("DELETE", "/api/v1/apps/x"),
+        ("POST", "/api/v1/apps/x/start"),
+        ("GET", "/api/v1/apps/x/settings"),
+        ("GET", "/api/v1/apps/x/logs"),
+        ("PUT", "/api/v1/apps/x/publication"),
+        ("DELETE", "/api/v1/apps/x/publication"),
+        ("GET", "/api/v1/jobs"),
+        ("GET", "/api/v1/jobs/1"),
     ];
 
     /// The status that a router answers with.
@@ -128,6 +144,16 @@ mod tests {
     }
 
     async fn status_with(router: Router, method: &str, path: &str, headers: &str) -> u16 {
+        answer(router, method, path, headers).await.0
+    }
+
+    /// Whether a router has such a thing at all; what it has may still say that there is no such app.
+    async fn is_there(router: Router, method: &str, path: &str) -> bool {
+        let (status, body) = answer(router, method, path, "").await;
+        status != 405 && !body.contains("no such thing in this API")
+    }
+
+    async fn answer(router: Router, method: &str, path: &str, headers: &str) -> (u16, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stop, stopping) = watch::channel(false);
@@ -139,19 +165,26 @@ mod tests {
         stream.read_to_string(&mut answer).await.unwrap();
         stop.send(true).unwrap();
         server.await.unwrap();
-        answer.split(' ').nth(1).unwrap().parse().unwrap()
+        (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
     }
 
     #[tokio::test]
     async fn the_network_serves_reading_only() {
         let data = tempfile::tempdir().unwrap();
         let place = data.path().to_owned();
-        let app = Arc::new(App::new(place.clone(), place.join("none.sock"), "garden".to_owned(), Vec::new(), None, None));
+        let app = Arc::new(App::new(
+            place.clone(),
+            place.join("none.sock"),
+            "garden".to_owned(),
+            Vec::new(),
+            None,
+            None,
+            ([127, 0, 0, 1], 4748).into(),
+        ));
         for (method, path) in CHANGES {
             let far = status(reading(Arc::clone(&app)), method, path).await;
             assert!(matches!(far, 404 | 405), "{method} {path}: {far}");
-            let near = status(changes(Arc::clone(&app)), method, path).await;
-            assert!(!matches!(near, 404 | 405), "{method} {path} is not there at all");
+            assert!(is_there(changes(Arc::clone(&app)), method, path).await, "{method} {path} is not there at all");
         }
     }
 
@@ -179,7 +212,15 @@ mod tests {
     async fn a_store_opens_to_its_own_token_and_a_token_opens_nothing_else() {
         let data = tempfile::tempdir().unwrap();
         let place = data.path().to_owned();
-        let app = Arc::new(App::new(place.clone(), place.join("none.sock"), "garden".to_owned(), Vec::new(), None, None));
+        let app = Arc::new(App::new(
+            place.clone(),
+            place.join("none.sock"),
+            "garden".to_owned(),
+            Vec::new(),
+            None,
+            None,
+            ([127, 0, 0, 1], 4748).into(),
+        ));
         let tokens = ["notes", "other"].map(|of| app.app_tokens().make(of).unwrap());
         let [own, other] = tokens.map(|token| format!("authorization: Bearer {token}\r\n"));
         let twice = format!("{other}{own}");
@@ -200,8 +241,7 @@ mod tests {
         for (method, path) in OWNING.into_iter().chain(CHANGES) {
             let far = status_with(reading(Arc::clone(&app)), method, path, &own).await;
             assert!(matches!(far, 404 | 405), "{method} {path}: {far}");
-            let near = status(changes(Arc::clone(&app)), method, path).await;
-            assert!(!matches!(near, 404 | 405), "{method} {path} is not there at all");
+            assert!(is_there(changes(Arc::clone(&app)), method, path).await, "{method} {path} is not there at all");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The first page: this node, its neighbours, what is wrong. Rendered here, refreshed by a small script.
 
+use crate::apps::{AppView, PortView};
+use crate::broker::Run;
 use crate::net::{ClusterView, Liveness, MemberView, Page};
 use crate::status::{Docker, Services, Severity, Status, Unit};
 use crate::text::{Lang, Words};
@@ -7,7 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 use std::net::SocketAddr;
 
 /// The whole page.
-pub fn page(status: &Status, view: Option<&ClusterView>, published: &Page, lang: Lang) -> Markup {
+pub fn page(status: &Status, view: Option<&ClusterView>, published: &Page, apps: &[AppView], lang: Lang) -> Markup {
     html! {
         (DOCTYPE)
         html lang=(lang.tag()) {
@@ -26,7 +28,7 @@ pub fn page(status: &Status, view: Option<&ClusterView>, published: &Page, lang:
                     h1 { (status.name) }
                 }
                 p #lost hidden role="alert" { (lang.words().lost_touch) }
-                main #main { (body(status, view, published, lang)) }
+                main #main { (body(status, view, published, apps, lang)) }
                 footer { p { (lang.words().not_encrypted) } }
             }
         }
@@ -34,12 +36,13 @@ pub fn page(status: &Status, view: Option<&ClusterView>, published: &Page, lang:
 }
 
 /// What the script fetches again: all that changes.
-pub fn body(status: &Status, view: Option<&ClusterView>, published: &Page, lang: Lang) -> Markup {
+pub fn body(status: &Status, view: Option<&ClusterView>, published: &Page, apps: &[AppView], lang: Lang) -> Markup {
     let words = lang.words();
     html! {
         (problems(status, words))
         (neighbours(status, view, words))
         @if view.is_some_and(|view| view.community.is_some()) { (shared(published, words)) }
+        @if !apps.is_empty() { (installed(apps, lang)) }
         (this_node(status, words))
         (services(status, words))
     }
@@ -184,6 +187,40 @@ fn shared(published: &Page, words: &Words) -> Markup {
     }
 }
 
+/// The apps of this node, as they are; they are changed from the command line.
+fn installed(apps: &[AppView], lang: Lang) -> Markup {
+    let words = lang.words();
+    html! {
+        section {
+            h2 { (words.apps) }
+            ul.nodes {
+                @for app in apps {
+                    @let (class, state) = match app.run {
+                        Some(Run::Running) => ("ok", words.runs),
+                        Some(Run::Starting) => ("warn", words.starts),
+                        Some(Run::Ill) => ("bad", words.not_well),
+                        Some(Run::Failing) => ("bad", words.ends_again),
+                        Some(Run::Stopped | Run::Absent) => ("warn", words.stopped),
+                        None => ("none", words.docker_silent),
+                    };
+                    li data-app=(app.name) {
+                        span.dot.(class) {}
+                        div {
+                            strong { (app.title.get(lang.tag()).unwrap_or(&app.name)) }
+                            " " span.quiet { (state) @if app.job.is_some() { ", " (words.at_work) } }
+                            div.quiet { (app.ports.values().map(spoken).collect::<Vec<_>>().join(", ")) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn spoken(port: &PortView) -> String {
+    format!("{} {}", port.scheme, port.port)
+}
+
 fn this_node(status: &Status, words: &Words) -> Markup {
     let host = &status.host;
     html! {
@@ -303,7 +340,7 @@ mod tests {
     fn what_others_say_is_escaped() {
         let mut status = well();
         status.name = "<script>alert(1)</script>".to_owned();
-        let html = page(&status, None, &Page::default(), Lang::En).into_string();
+        let html = page(&status, None, &Page::default(), &[], Lang::En).into_string();
         assert!(!html.contains("<script>alert"));
         assert!(html.contains("&lt;script&gt;"));
     }
@@ -311,11 +348,25 @@ mod tests {
     #[test]
     fn the_page_names_what_is_wrong_in_the_readers_language() {
         let mut status = well();
-        assert!(page(&status, None, &Page::default(), Lang::Ca).into_string().contains("Tot va bé."));
+        assert!(page(&status, None, &Page::default(), &[], Lang::Ca).into_string().contains("Tot va bé."));
         status.addresses.clear();
         status.problems = find(&status, &[], Lang::Es);
-        let html = page(&status, None, &Page::default(), Lang::Es).into_string();
+        let html = page(&status, None, &Page::default(), &[], Lang::Es).into_string();
         assert!(html.contains("lang=\"es\"") && html.contains("Esta máquina no tiene dirección de red."));
+    }
+
+    #[test]
+    fn apps_are_shown_in_the_readers_language_and_escaped() {
+        let app = AppView {
+            name: "broker".to_owned(),
+            title: [("ca".to_owned(), "<b>Missatges".to_owned())].into(),
+            run: Some(Run::Stopped),
+            ports: [("mqtt".to_owned(), PortView { port: 1883, scheme: "mqtt".to_owned() })].into(),
+            ..AppView::default()
+        };
+        let html = page(&well(), None, &Page::default(), &[app], Lang::Ca).into_string();
+        assert!(html.contains("&lt;b&gt;Missatges") && html.contains("aturat") && html.contains("mqtt 1883"), "{html}");
+        assert!(!page(&well(), None, &Page::default(), &[], Lang::Ca).into_string().contains("Aplicacions"));
     }
 
     #[test]

@@ -358,7 +358,7 @@ impl SettingKind {
 }
 
 /// Names of apps, ports, volumes and settings: fit for host names, Docker's names and file names.
-pub(super) fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     (1..=40).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && !name.ends_with('-')

@@ -6,9 +6,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 use super::check::is_name;
 use super::{ANSWERS, App, HealthTest, Protocol, SettingKind};
 
+/// What projects on a node are called: this, then the app's name.
+pub const PROJECT_PREFIX: &str = "cloudy-";
 /// The project's one service.
 pub const SERVICE: &str = "app";
 /// Bytes that a scratch folder holds at most.
@@ -28,11 +32,14 @@ pub struct ImageName {
 }
 
 /// What a person chose; what is absent is as the app proposes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Choices {
     /// The port's name → the node's port.
+    #[serde(default)]
     pub ports: BTreeMap<String, u16>,
     /// The setting's name → its value.
+    #[serde(default)]
     pub settings: BTreeMap<String, String>,
 }
 

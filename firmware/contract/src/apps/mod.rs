@@ -7,7 +7,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-pub use check::read;
+pub use check::{is_name, read};
 pub use raw::RawApp;
 
 use std::collections::BTreeMap;
@@ -21,6 +21,42 @@ pub const UIDS: std::ops::Range<u32> = 20_000..30_000;
 
 /// Where the program lies that says whether an app answers, in every image.
 pub const ANSWERS: &str = "/usr/lib/cloudy/answers";
+
+impl Scheme {
+    /// As it stands in addresses.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Icecast => "icecast",
+            Self::Luanti => "luanti",
+            Self::Mqtt => "mqtt",
+            Self::Mysql => "mysql",
+            Self::Postgresql => "postgresql",
+            Self::Proxy => "proxy",
+            Self::Syncthing => "syncthing",
+            Self::Xmpp => "xmpp",
+        }
+    }
+}
+
+impl Category {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Web => "web",
+            Self::Files => "files",
+            Self::Databases => "databases",
+            Self::Media => "media",
+            Self::Library => "library",
+            Self::Network => "network",
+            Self::Monitoring => "monitoring",
+            Self::Games => "games",
+        }
+    }
+}
 
 /// An app, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

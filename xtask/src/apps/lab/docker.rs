@@ -8,9 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::node::Node;
 use super::trial::{Step, Trial};
-use super::{DATA, LAYOUT, TRIALS, registry};
+use super::{DATA, LAYOUT, PROGRAM, TRIALS, registry};
 
+/// Laid over every project: unlike other limits, which it lets go, Docker refuses one on processors that it can't set.
+const LAB_PROJECT: &str = "services:\n  app:\n    cpus: 0\n";
+pub(super) const LAB_FILE: &str = "/run/projects/lab.yaml";
 const DOCKERD_LOG: &str = "/var/log/dockerd.log";
 const RUNTIME: &str = "/run/runc-lab";
 /// How long dockerd may take to start.
@@ -43,18 +47,27 @@ pub fn inside(_: &[String]) -> Result<i32> {
     let trials: Vec<Trial> = serde_json::from_slice(&fs::read(TRIALS)?).context("the trials can't be read")?;
     let mut dockerd = start()?;
     registry::serve(Path::new(LAYOUT))?;
+    let mut node = if Path::new(PROGRAM).exists() { Some(Node::start()?) } else { None };
     let mut failed = 0;
     for trial in &trials {
         let begun = Instant::now();
         println!("{}:", trial.name);
-        let outcome = run(trial);
+        let outcome = match &mut node {
+            Some(node) => node.run(trial),
+            None => run(trial),
+        };
         if let Err(error) = &outcome {
             failed += 1;
             println!("  FAILED: {error:#}");
-            show_logs(&trial.name);
+            if node.is_none() {
+                show_logs(&trial.project);
+            }
         }
         // What it leaves must not decide on the next one.
-        let _ = compose(&trial.name, &["down", "--volumes", "--timeout", "5"]);
+        let _ = match node {
+            Some(_) => must("docker", &["compose", "--project-name", &trial.project, "down", "--volumes", "--timeout", "5"]),
+            None => compose(&trial.project, &["down", "--volumes", "--timeout", "5"]),
+        };
         if outcome.is_ok() {
             println!("  passed in {:.1} s", begun.elapsed().as_secs_f32());
         }
@@ -68,7 +81,7 @@ pub fn inside(_: &[String]) -> Result<i32> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "commands of the lab: their output is shown by the lab itself")]
-fn command(program: &str, args: &[&str]) -> Command {
+pub(super) fn command(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
     command
@@ -98,6 +111,8 @@ fn start() -> Result<Child> {
     fs::write(RUNTIME, RUNC)?;
     fs::set_permissions(RUNTIME, fs::Permissions::from_mode(0o755))?;
     fs::create_dir_all("/var/log")?;
+    fs::create_dir_all("/run/projects")?;
+    fs::write(LAB_FILE, LAB_PROJECT)?;
     let log = File::create(DOCKERD_LOG)?;
     let data = format!("--data-root={DATA}");
     let runtime = format!("--add-runtime=lab={RUNTIME}");
@@ -120,18 +135,18 @@ fn file(name: &str) -> String {
 
 fn compose(name: &str, args: &[&str]) -> Result<String> {
     let file = file(name);
-    let mut all = vec!["compose", "--progress", "quiet", "--file", &file];
+    let mut all = vec!["compose", "--progress", "quiet", "--file", &file, "--file", LAB_FILE];
     all.extend(args);
     must("docker", &all)
 }
 
 fn run(trial: &Trial) -> Result<()> {
-    let file = file(&trial.name);
+    let file = file(&trial.project);
     fs::create_dir_all(Path::new(&file).parent().unwrap_or(Path::new("/")))?;
     fs::write(&file, &trial.compose)?;
     let wait = (u64::from(trial.start_seconds) + PULL_SECONDS).to_string();
     let begun = Instant::now();
-    compose(&trial.name, &["up", "--detach", "--wait", "--wait-timeout", &wait])?;
+    compose(&trial.project, &["up", "--detach", "--wait", "--wait-timeout", &wait])?;
     println!("  {:5.1} s  pulled by its digest, started, healthy", begun.elapsed().as_secs_f32());
     for step in &trial.steps {
         let begun = Instant::now();
@@ -142,11 +157,11 @@ fn run(trial: &Trial) -> Result<()> {
 }
 
 /// Tries a step until it does what it shall.
-fn step(trial: &Trial, step: &Step) -> Result<()> {
+pub(super) fn step(trial: &Trial, step: &Step) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(step.seconds);
     loop {
         let mut shell = command("timeout", &[&step.seconds.to_string(), "bash", "-c", &step.run]);
-        let output = shell.env("PROJECT", &trial.name).output().context("failed to start a shell")?;
+        let output = shell.env("PROJECT", &trial.project).output().context("failed to start a shell")?;
         let said = String::from_utf8_lossy(&output.stdout);
         let good = output.status.success()
             && step.contains.iter().all(|text| said.contains(text))
@@ -167,7 +182,7 @@ fn show_logs(name: &str) {
     println!("{}", compose(name, &args).unwrap_or_else(|error| format!("{error:#}")));
 }
 
-fn tail(path: &str) -> String {
+pub(super) fn tail(path: &str) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines.iter().skip(lines.len().saturating_sub(LOG_LINES)).fold(String::new(), |all, line| all + line + "\n")

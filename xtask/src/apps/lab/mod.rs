@@ -4,6 +4,7 @@
 //! The lab's dockerd has no control groups to write, since who builds may have none: limits are passed to it and not enforced there.
 
 mod docker;
+mod node;
 mod registry;
 mod trial;
 
@@ -26,10 +27,12 @@ const LAYER: &str = "images/tools/docker.lock";
 /// Where things lie inside.
 const LAYOUT: &str = "/layout";
 const TRIALS: &str = "/lab/trials.json";
+/// A node's program, where one is tried.
+const PROGRAM: &str = "/lab/cloudy";
 const DATA: &str = "/var/lib/docker";
 
-/// Runs the trials, one after the other, with the images of `layout`.
-pub fn run(shop: &Workshop, layout: &Path, trials: &[Trial]) -> Result<()> {
+/// Runs the trials, one after the other, with the images of `layout`: by compose alone, or through a node whose program is given.
+pub fn run(shop: &Workshop, layout: &Path, trials: &[Trial], node: Option<&Path>) -> Result<()> {
     let tools = shop.tools.with_layer(&shop.repo, LAYER, &shop.cache, shop.deb_mirror.as_deref())?;
     let _stage = ui::stage("lab", format!("trying {} apps on a Docker of our own", trials.len()));
     let folder = shop.cache.root().join("lab");
@@ -40,6 +43,10 @@ pub fn run(shop: &Workshop, layout: &Path, trials: &[Trial]) -> Result<()> {
         std::fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
     }
     std::fs::write(facts.join("trials.json"), serde_json::to_vec(trials)?)?;
+    if let Some(program) = node {
+        std::fs::copy(program, facts.join("cloudy"))
+            .with_context(|| format!("failed to take the node's program `{}`", program.display()))?;
+    }
     let sandbox = tools.sandbox().owners(Owners::All).containers().bind(layout, LAYOUT).bind(&facts, "/lab").bind_writable(&data, DATA);
     let ran = sandbox.command([VERB]).spawn(Stdio::null(), Stdio::inherit(), Stdio::inherit()).and_then(|mut running| {
         let status = running.child.wait()?;

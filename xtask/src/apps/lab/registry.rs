@@ -5,8 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use contract::oci::{Ask, Digest, Found, headers};
-use serde::Deserialize;
+use contract::oci::{Ask, Digest, Found, documents, headers};
 
 /// Where it listens.
 pub const ADDRESS: &str = "127.0.0.1:5000";
@@ -31,7 +30,10 @@ pub fn serve(root: &'static Path) -> Result<()> {
 fn answer(mut stream: TcpStream, root: &Path) -> Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?.take(LINE_BYTES));
     let mut line = String::new();
-    reader.read_line(&mut line)?;
+    // Docker tries TLS first, which is no text.
+    if reader.read_line(&mut line).is_err() {
+        return Ok(());
+    }
     loop {
         let mut header = String::new();
         if reader.read_line(&mut header)? == 0 || header.trim().is_empty() {
@@ -48,7 +50,7 @@ fn answer(mut stream: TcpStream, root: &Path) -> Result<()> {
             None => (Found::Nothing, Vec::new()),
         },
         Some(Ask::Manifest { digest, .. }) => match read(&digest) {
-            Some(body) => (Found::Manifest(digest, media_type(&body)?), body),
+            Some(body) => (Found::Manifest(digest, documents::media_type(&body)?), body),
             None => (Found::Nothing, Vec::new()),
         },
         None => (Found::Nothing, Vec::new()),
@@ -63,14 +65,4 @@ fn answer(mut stream: TcpStream, root: &Path) -> Result<()> {
         stream.write_all(&body)?;
     }
     Ok(stream.flush()?)
-}
-
-/// What an index or manifest says it is.
-fn media_type(body: &[u8]) -> Result<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Typed {
-        media_type: String,
-    }
-    Ok(serde_json::from_slice::<Typed>(body).context("a manifest says no type")?.media_type)
 }

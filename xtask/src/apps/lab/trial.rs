@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use contract::apps::App;
-use contract::apps::compose::{Choices, ImageName, compose};
+use contract::apps::compose::{Choices, ImageName, PROJECT_PREFIX, compose};
 use serde::{Deserialize, Serialize};
 
 use super::registry;
@@ -45,8 +45,12 @@ struct RawStep {
 /// An app as the lab tries it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trial {
-    /// The app, and its project.
+    /// The app.
     pub name: String,
+    /// Its project.
+    pub project: String,
+    /// What a person would set.
+    pub settings: BTreeMap<String, String>,
     /// Its compose file.
     pub compose: String,
     /// How long its first start may take.
@@ -72,13 +76,14 @@ pub struct Step {
 
 impl Trial {
     /// The trial of `app`, whose image's index has this digest.
-    pub fn read(repo: &Path, app: &App, digest: &str) -> Result<Self> {
+    pub fn read(repo: &Path, app: &App, digest: &str, on_a_node: bool) -> Result<Self> {
         let file = Path::new(FOLDER).join(&app.name).join(FILE);
         let text = std::fs::read_to_string(repo.join(&file)).with_context(|| format!("failed to read `{}`", file.display()))?;
         let raw: RawTrial = parse(&file, &text)?;
-        let choices = Choices { settings: raw.settings, ports: BTreeMap::new() };
+        let choices = Choices { settings: raw.settings.clone(), ports: BTreeMap::new() };
+        let project = if on_a_node { format!("{PROJECT_PREFIX}{}", app.name) } else { app.name.clone() };
         let image = ImageName::new(registry::ADDRESS, digest)?;
-        let compose = compose(app, &app.name, &image, &choices).with_context(|| format!("`{}` does not fit the app", file.display()))?;
+        let compose = compose(app, &project, &image, &choices).with_context(|| format!("`{}` does not fit the app", file.display()))?;
         let step = |raw: RawStep| Step {
             what: raw.what,
             run: raw.run,
@@ -87,7 +92,8 @@ impl Trial {
             seconds: raw.seconds.unwrap_or(STEP_SECONDS),
         };
         let start_seconds = app.health.as_ref().map_or(60, |health| health.start_seconds);
-        Ok(Self { name: app.name.clone(), compose, start_seconds, steps: raw.steps.into_iter().map(step).collect() })
+        let steps = raw.steps.into_iter().map(step).collect();
+        Ok(Self { name: app.name.clone(), project, settings: raw.settings, compose, start_seconds, steps })
     }
 }
 
@@ -100,7 +106,7 @@ mod tests {
     fn every_app_has_a_trial_that_fits_it() {
         let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for app in &Apps::load(&repo).unwrap().apps {
-            let trial = Trial::read(&repo, app, &format!("sha256:{}", "0".repeat(64))).unwrap();
+            let trial = Trial::read(&repo, app, &format!("sha256:{}", "0".repeat(64)), false).unwrap();
             assert!(!trial.steps.is_empty(), "{}", app.name);
         }
     }

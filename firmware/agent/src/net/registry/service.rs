@@ -16,6 +16,8 @@ const MAX_TITLE_BYTES: usize = 120;
 const MAX_DESCRIPTION_BYTES: usize = 2000;
 /// Longest category in bytes.
 const MAX_CATEGORY_BYTES: usize = 40;
+/// Longest scheme in bytes.
+const MAX_SCHEME_BYTES: usize = 20;
 /// Longest address in bytes.
 const MAX_URL_BYTES: usize = 400;
 
@@ -40,6 +42,9 @@ pub struct Service {
     /// The path there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// What is spoken on that port; `http` without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
 }
 
 /// A wish to publish: the body of `PUT /api/v1/services/KEY`.
@@ -64,6 +69,9 @@ pub struct Draft {
     /// See [`Service::path`].
     #[serde(default)]
     pub path: Option<String>,
+    /// See [`Service::scheme`].
+    #[serde(default)]
+    pub scheme: Option<String>,
 }
 
 impl Draft {
@@ -72,9 +80,9 @@ impl Draft {
     /// # Errors
     /// What is wrong with it, with the mend.
     pub fn service(self, key: &str) -> Result<Service, String> {
-        let Self { title, description, category, url, port, path } = self;
+        let Self { title, description, category, url, port, path, scheme } = self;
         let title = title.unwrap_or_else(|| key.to_owned());
-        let service = Service { title, description, category, url, port, path };
+        let service = Service { title, description, category, url, port, path, scheme };
         check_key(key)?;
         service.check()?;
         Ok(service)
@@ -93,6 +101,12 @@ pub fn check_key(key: &str) -> Result<(), String> {
     } else {
         Err(format!("`{key}` can't name a service: use 1 to {MAX_KEY_BYTES} of a-z, 0-9, `-`, `_` and `.`, not beginning with `-` or `.`"))
     }
+}
+
+/// RFC 3986, section 3.1, in lower case.
+fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+.-".contains(&c))
 }
 
 /// No character that changes how a terminal or page shows what is around it.
@@ -124,13 +138,22 @@ impl Service {
         if let Some(url) = &self.url {
             check_text("address", url, MAX_URL_BYTES)?;
             let scheme = url.split_once("://").filter(|(_, rest)| !rest.is_empty()).map(|(scheme, _)| scheme).unwrap_or_default();
-            let good = scheme.starts_with(|c: char| c.is_ascii_lowercase())
-                && scheme.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+.-".contains(&c));
-            if !good || url.contains(char::is_whitespace) {
+            if !is_scheme(scheme) || url.contains(char::is_whitespace) {
                 return Err(format!("`{url}` is no address: write it whole, such as http://192.168.1.20:8080/"));
             }
-            if self.port.is_some() || self.path.is_some() {
+            if self.port.is_some() || self.path.is_some() || self.scheme.is_some() {
                 return Err("give either a whole address or a port with a path, not both".to_owned());
+            }
+        }
+        if let Some(scheme) = &self.scheme {
+            if !is_scheme(scheme) || scheme.len() > MAX_SCHEME_BYTES {
+                return Err(format!(
+                    "`{}` is nothing that is spoken on a port: write it as in addresses, such as mqtt",
+                    scheme.escape_default()
+                ));
+            }
+            if self.port.is_none() {
+                return Err("what is spoken needs a port".to_owned());
             }
         }
         if let Some(path) = &self.path {
@@ -172,8 +195,9 @@ impl Service {
             return self.url.clone();
         }
         let (port, host) = (self.port?, host?);
-        let path = self.path.as_deref().unwrap_or("/");
-        Some(format!("http://{}{path}", std::net::SocketAddr::new(host.to_canonical(), port)))
+        let scheme = self.scheme.as_deref().unwrap_or("http");
+        let path = self.path.as_deref().unwrap_or(if scheme.starts_with("http") { "/" } else { "" });
+        Some(format!("{scheme}://{}{path}", std::net::SocketAddr::new(host.to_canonical(), port)))
     }
 }
 
@@ -201,6 +225,8 @@ mod tests {
         assert_eq!(service.address(Some([192, 168, 1, 2].into())).as_deref(), Some("http://192.168.1.2:8080/x"));
         assert_eq!(service.address(Some("fd00::1".parse().unwrap())).as_deref(), Some("http://[fd00::1]:8080/x"));
         assert_eq!(service.address(None), None);
+        let broker = Draft { port: Some(1883), scheme: Some("mqtt".to_owned()), ..Draft::default() }.service("broker").unwrap();
+        assert_eq!(broker.address(Some([192, 168, 1, 2].into())).as_deref(), Some("mqtt://192.168.1.2:1883"));
         let later = br#"{"title":"x","hours":[9,17]}"#;
         assert_eq!(Service::of(&record("x", later)).unwrap().title, "x");
     }
@@ -223,6 +249,8 @@ mod tests {
             title("\u{202e}txt.exe"),
             title(&"x".repeat(121)),
             Draft { url: Some("http://a/".to_owned()), port: Some(1), ..Draft::default() },
+            Draft { scheme: Some("mqtt".to_owned()), ..Draft::default() },
+            Draft { scheme: Some("java\nscript".to_owned()), port: Some(1), ..Draft::default() },
         ];
         for draft in wrong {
             let value = serde_json::to_vec(&Service {
@@ -230,6 +258,7 @@ mod tests {
                 url: draft.url.clone(),
                 port: draft.port,
                 path: draft.path.clone(),
+                scheme: draft.scheme.clone(),
                 ..Service::default()
             });
             assert_eq!(Service::of(&record("k", &value.unwrap())), None, "{draft:?}");

@@ -223,6 +223,16 @@ impl Registry {
         .map_err(Refused::Write)
     }
 
+    /// What this node publishes under a key.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn published(&self, key: &str) -> Result<Option<Service>, Refused> {
+        let slot = service::slot(key);
+        let record = self.with(move |copy, _| copy.get(&copy.me(), &slot)).await?.map_err(|error| Refused::Write(error.into()))?;
+        Ok(record.as_ref().and_then(Service::of))
+    }
+
     /// Takes a service away. On disk when this answers.
     ///
     /// # Errors

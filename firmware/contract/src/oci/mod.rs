@@ -1,15 +1,45 @@
 //! The part of the OCI distribution protocol that a read-only registry on loopback speaks (distribution-spec 1.1, "Pull"): what is
 //! asked, and the headers of the answer. Whoever serves it only reads and writes.
 
+pub mod documents;
+
+use serde::{Deserialize, Serialize};
+
 /// A digest: sha256 in lower-case hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
+
+impl TryFrom<String> for Digest {
+    type Error = documents::Bad;
+
+    fn try_from(text: String) -> Result<Self, documents::Bad> {
+        Self::parse(&text).ok_or(documents::Bad::Digest(text))
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
 
 impl Digest {
     /// Reads `sha256:` and 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256:")?;
         (hex.len() == 64 && hex.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))).then(|| Self(hex.to_owned()))
+    }
+
+    /// The digest of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(bytes)))
+    }
+
+    /// Reads the 64 digits alone.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        Self::parse(&format!("sha256:{hex}"))
     }
 
     /// The digits alone: a file's name.

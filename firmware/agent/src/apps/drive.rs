@@ -1,0 +1,123 @@
+//! Drives jobs to their end, each in a task of its own: looks, asks `plan`, does one step through the broker, records, again.
+
+use super::plan::{Course, Next, Outcome, Step};
+use super::record::{Installed, Job};
+use super::{Apps, Live};
+use crate::broker::{self, Project, ProjectState, Projects, Request};
+use crate::limits::DOCKER_AGAIN;
+use std::sync::Arc;
+
+impl Apps {
+    /// Takes up what an agent before this one left.
+    pub fn resume(self: &Arc<Self>) {
+        let open: Vec<u64> = self.kept().jobs.iter().filter(|job| !job.course.phase.is_over()).map(|job| job.id).collect();
+        for id in open {
+            log::info!("job {id} is taken up again");
+            self.drive(id);
+        }
+    }
+
+    /// Drives a job in the background.
+    pub(super) fn drive(self: &Arc<Self>, id: u64) {
+        self.live().insert(id, Live::default());
+        let apps = Arc::clone(self);
+        tokio::spawn(async move {
+            apps.to_the_end(id).await;
+            apps.live().remove(&id);
+            apps.seen.forget().await;
+            apps.changed.notify_one();
+            apps.catalog.clean(&apps.in_use());
+        });
+    }
+
+    fn job(&self, id: u64) -> Option<Job> {
+        self.kept().jobs.iter().find(|job| job.id == id).cloned()
+    }
+
+    async fn to_the_end(&self, id: u64) {
+        while let Some(job) = self.job(id) {
+            let seen = self.look_until_seen(id).await.get(&job.app).copied().unwrap_or_default();
+            let (course, output) = match job.course.next(seen) {
+                Next::Nothing => return,
+                Next::Record(course) => (course, None),
+                Next::Do(step) => match self.step(&job, step).await {
+                    // Docker went away meanwhile: that is waited for, and says nothing of the step.
+                    Err(_) if self.look().await.is_err() => continue,
+                    Ok(()) => (job.course.after(Outcome::Done), None),
+                    Err(broker::Error::Unreachable { why, .. }) => {
+                        log::warn!("job {id}: {why}");
+                        (job.course.after(Outcome::Lost), None)
+                    }
+                    Err(broker::Error::Failed(failure)) => {
+                        log::warn!("job {id}, {step:?} of `{}` failed: {}", job.app, failure.error);
+                        (job.course.after(Outcome::Failed(failure.error)), Some(failure.output))
+                    }
+                },
+            };
+            self.record(id, course, output);
+        }
+    }
+
+    async fn look_until_seen(&self, id: u64) -> Projects {
+        loop {
+            match self.look().await {
+                Ok(projects) => {
+                    self.live().entry(id).or_default().waits = None;
+                    return projects;
+                }
+                Err(why) => {
+                    log::info!("job {id} waits: {why}");
+                    self.live().entry(id).or_default().waits = Some(why);
+                    tokio::time::sleep(DOCKER_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// One step through the broker. All of them can be done again.
+    async fn step(&self, job: &Job, step: Step) -> Result<(), broker::Error> {
+        let app = job.app.clone();
+        let as_before = self.kept().apps.get(&app).cloned();
+        let wanted = job.target.clone().or_else(|| as_before.clone());
+        let request = match step {
+            Step::Stop => Request::Stop { app },
+            Step::Restart => Request::Restart { app },
+            Step::Down => Request::Down { app, data: false },
+            Step::DownWithData => Request::Down { app, data: true },
+            Step::Pull => Request::Pull { digest: known(wanted)?.entry.index, app },
+            Step::Up => Request::Up { project: self.project(known(wanted)?)? },
+            Step::UpAsBefore => Request::Up { project: self.project(known(as_before)?)? },
+        };
+        let id = job.id;
+        let told = broker::ask(&self.broker, &request, |progress| self.live().entry(id).or_default().progress = Some(progress)).await;
+        self.live().entry(id).or_default().progress = None;
+        told
+    }
+
+    fn project(&self, app: Installed) -> Result<Project, broker::Error> {
+        let (facts, _) = self.catalog.facts(&app.entry).map_err(|error| failed(&error))?;
+        Ok(Project { app: app.entry.name, facts, digest: app.entry.index, choices: app.choices })
+    }
+
+    /// Records a job's new course. What can't be written holds in memory: after a restart the step is done again.
+    fn record(&self, id: u64, course: Course, output: Option<String>) {
+        let mut kept = self.kept();
+        kept.advance(id, course, output);
+        if let Err(error) = kept.save(&self.file) {
+            log::error!("job {id} can't be recorded: {error:#}");
+        }
+    }
+
+    /// How an app was when it was seen last.
+    pub(super) fn of(seen: &Result<Projects, String>, app: &str) -> Option<ProjectState> {
+        seen.as_ref().ok().map(|projects| projects.get(app).copied().unwrap_or_default())
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> broker::Error {
+    broker::Error::Failed(broker::Failure { error: error.to_string(), output: String::new() })
+}
+
+fn known(app: Option<Installed>) -> Result<Installed, broker::Error> {
+    app.ok_or_else(|| failed(&"nothing is known of this app any more"))
+}

@@ -1,0 +1,132 @@
+//! Apps on this node: the catalog, what is installed, and the jobs that change it.
+//!
+//! ```text
+//! cloudy app add ─▶ catalog ─▶ wishes (checked) ─▶ record ─▶ drive: plan decides, the broker acts ─▶ record
+//! ```
+//! Architecture invariant: what a job does is decided by `plan` from what is recorded and seen; it is recorded before the next step.
+
+pub mod catalog;
+mod drive;
+mod plan;
+mod ports;
+mod publish;
+mod record;
+pub mod registry;
+mod shown;
+#[cfg(test)]
+mod tests;
+mod wishes;
+
+pub use publish::NotPublished;
+pub use record::Publication;
+pub use shown::{AppView, CatalogView, JobView, PortView};
+pub use wishes::{Action, Refused, Wish};
+
+use crate::broker::{self, Projects, Request};
+use crate::limits::APPS_MAX_AGE;
+use crate::state::Sampled;
+use crate::units::Systemd;
+use catalog::{Catalog, Entry};
+use record::Kept;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// The unit without which no app runs.
+const DOCKER_UNIT: &str = "docker.service";
+/// What is kept, below the agent's data folder.
+const FOLDER: &str = "apps";
+
+/// What is known of a job while it runs, and of no use after a restart.
+#[derive(Clone, Debug, Default)]
+struct Live {
+    /// How far its step is.
+    progress: Option<broker::Progress>,
+    /// What it waits for.
+    waits: Option<String>,
+}
+
+/// The apps of this node.
+pub struct Apps {
+    file: PathBuf,
+    broker: PathBuf,
+    catalog: Arc<Catalog>,
+    systemd: Arc<Systemd>,
+    /// Ports of the node's own, with what is said of them.
+    own_ports: Vec<(u16, String)>,
+    kept: Mutex<Kept>,
+    live: Mutex<BTreeMap<u64, Live>>,
+    seen: Sampled<Result<Projects, String>>,
+    /// Something has changed that published services depend on.
+    changed: Notify,
+}
+
+impl Apps {
+    /// Opens what is kept below `data`. `pages` are the addresses of the node's page, `registry` that of the registry on loopback.
+    pub fn open(data: &Path, broker: PathBuf, systemd: Arc<Systemd>, pages: &[SocketAddr], registry: SocketAddr) -> Self {
+        let folder = data.join(FOLDER);
+        let mut own_ports: Vec<(u16, String)> = pages.iter().map(|page| (page.port(), "this node's page".to_owned())).collect();
+        own_ports.push((registry.port(), "this node's registry of images".to_owned()));
+        let file = folder.join("apps.json");
+        let kept = Kept::load(&file);
+        let catalog = Catalog::open(&folder.join("catalog"), catalog::this_arch());
+        catalog.clean(&kept.entries());
+        Self {
+            file,
+            broker,
+            catalog: Arc::new(catalog),
+            systemd,
+            own_ports,
+            kept: Mutex::new(kept),
+            live: Mutex::default(),
+            seen: Sampled::new(APPS_MAX_AGE),
+            changed: Notify::new(),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live(&self) -> MutexGuard<'_, BTreeMap<u64, Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// What the catalog must keep for apps that are installed.
+    pub fn in_use(&self) -> Vec<Entry> {
+        self.kept().entries()
+    }
+
+    /// How apps are, asked now. A stopped Docker is not asked: that would start it, against the owner's wish.
+    async fn look(&self) -> Result<Projects, String> {
+        if self.systemd.is_stopped(DOCKER_UNIT).await {
+            return Err(format!("Docker does not run: `cloudy unit start {DOCKER_UNIT}` starts it"));
+        }
+        broker::ask(&self.broker, &Request::Projects {}, |_| ()).await.map_err(|error| error.to_string())
+    }
+
+    /// How apps are, as it was seen a few seconds ago at most. Where there are none, nobody is asked.
+    async fn seen(&self) -> Result<Projects, String> {
+        let any = { !self.kept().apps.is_empty() };
+        if any { self.seen.get(async || self.look().await).await } else { Ok(Projects::new()) }
+    }
+
+    /// What an app said last.
+    ///
+    /// # Errors
+    /// It is not installed, or Docker can't be asked.
+    pub async fn logs(&self, app: &str, lines: u32) -> Result<String, Refused> {
+        if !self.kept().apps.contains_key(app) {
+            return Err(Refused::NotInstalled(app.to_owned()));
+        }
+        let request = Request::Logs { app: app.to_owned(), lines };
+        broker::ask(&self.broker, &request, |_| ()).await.map_err(|error| Refused::Docker(error.to_string()))
+    }
+}

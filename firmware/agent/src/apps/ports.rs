@@ -1,0 +1,124 @@
+//! Which of the node's ports an app gets: what is wished, or its own, or the next that is free.
+
+use contract::apps::{App, Protocol};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+
+/// How many ports after its own are looked at.
+const TRIED: u16 = 1000;
+
+/// Why an app gets no port.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is taken.
+    #[error("port {port} is taken by {by}: choose another with `--port {name}=NUMBER`, or none for the next that is free")]
+    Taken {
+        /// The node's port.
+        port: u16,
+        /// Who has it.
+        by: String,
+        /// The app's name for it.
+        name: String,
+    },
+    /// None is free.
+    #[error("of the ports from {from} on none is free for `{name}`: choose one with `--port {name}=NUMBER`")]
+    None {
+        /// The first that was tried.
+        from: u16,
+        /// The app's name for it.
+        name: String,
+    },
+}
+
+/// Chooses a port of the node for each of the app's. `holder` says who has a port; what the app has not is left to the compose project.
+pub fn choose(
+    app: &App,
+    wished: &BTreeMap<String, u16>,
+    holder: impl Fn(u16, Protocol) -> Option<String>,
+) -> Result<BTreeMap<String, u16>, Refused> {
+    let mut chosen = wished.clone();
+    for (name, port) in &app.ports {
+        let number = wished.get(name).copied().unwrap_or_default();
+        if number != 0
+            && let Some(by) = holder(number, port.protocol)
+        {
+            return Err(Refused::Taken { port: number, by, name: name.clone() });
+        }
+    }
+    for (name, port) in app.ports.iter().filter(|(name, _)| !wished.contains_key(*name)) {
+        let from = port.proposed;
+        let free = |number: &u16| !chosen.values().any(|other| other == number) && holder(*number, port.protocol).is_none();
+        let number = (from..=from.saturating_add(TRIED)).find(free).ok_or_else(|| Refused::None { from, name: name.clone() })?;
+        chosen.insert(name.clone(), number);
+    }
+    Ok(chosen)
+}
+
+/// Whether two of these meet on one port.
+pub fn meet(one: Protocol, other: Protocol) -> bool {
+    one == other || one == Protocol::Both || other == Protocol::Both
+}
+
+/// Whether some program of this machine listens on a port, as the kernel says when it is tried.
+pub fn is_listening(port: u16, protocol: Protocol) -> bool {
+    let taken = |error: std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+    let (four, six) = ((Ipv4Addr::UNSPECIFIED, port), (Ipv6Addr::UNSPECIFIED, port));
+    let tcp = || TcpListener::bind(four).is_err_and(taken) || TcpListener::bind(six).is_err_and(taken);
+    let udp = || UdpSocket::bind(four).is_err_and(taken) || UdpSocket::bind(six).is_err_and(taken);
+    match protocol {
+        Protocol::Tcp => tcp(),
+        Protocol::Udp => udp(),
+        Protocol::Both => tcp() || udp(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalog::tests::FACTS_TEXT;
+    use super::*;
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    fn app(more: &str) -> App {
+        contract::apps::read(Path::new("broker/app.toml"), &format!("{FACTS_TEXT}{more}")).unwrap()
+    }
+
+    #[test]
+    fn its_own_port_first_then_the_next_that_is_free() {
+        let app = app("ports.web = { container = 1884, scheme = \"http\" }\n");
+        let none = BTreeMap::new();
+        let chosen = |taken: &[u16]| choose(&app, &none, |port, _| taken.contains(&port).then(|| "x".to_owned())).unwrap();
+        assert_eq!(chosen(&[]), [("mqtt".to_owned(), 1883), ("web".to_owned(), 1884)].into());
+        assert_eq!(chosen(&[1883, 1884, 1885]), [("mqtt".to_owned(), 1886), ("web".to_owned(), 1887)].into());
+        let wished = [("mqtt".to_owned(), 80)].into();
+        let error = choose(&app, &wished, |port, _| (port == 80).then(|| "this node's page".to_owned())).unwrap_err();
+        assert!(error.to_string().starts_with("port 80 is taken by this node's page"), "{error}");
+        assert!(matches!(choose(&app, &none, |_, _| Some("x".to_owned())), Err(Refused::None { from: 1883, .. })));
+    }
+
+    #[test]
+    fn a_listener_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(is_listening(port, Protocol::Tcp) && is_listening(port, Protocol::Both));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(is_listening(socket.local_addr().unwrap().port(), Protocol::Udp));
+    }
+
+    proptest! {
+        /// What is chosen is free, and no two of an app's ports are one.
+        #[test]
+        fn no_port_is_given_twice(taken in prop::collection::btree_set(1880_u16..1900, 0..20), wish in prop::option::of(1880_u16..1900)) {
+            let app = app("ports.web = { container = 1884, scheme = \"http\" }\n");
+            let wished: BTreeMap<String, u16> = wish.map(|port| ("web".to_owned(), port)).into_iter().collect();
+            match choose(&app, &wished, |port, _| taken.contains(&port).then(String::new)) {
+                Ok(chosen) => {
+                    prop_assert!(chosen.len() == 2 && chosen["mqtt"] != chosen["web"]);
+                    prop_assert!(chosen.values().all(|port| !taken.contains(port)));
+                    prop_assert!(wish.is_none_or(|port| chosen["web"] == port));
+                }
+                Err(_) => prop_assert!(wish.is_some_and(|port| taken.contains(&port))),
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Published apps: a service of the registry while the app runs, withdrawn when it does not.
+
+use super::{Apps, Publication, Refused};
+use crate::broker::Run;
+use crate::limits::PUBLISHED_EVERY;
+use crate::net::{Draft, Registry};
+use contract::apps::App;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Why an app is not published.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPublished {
+    /// It is not there, or busy.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// What was said of it can't be published.
+    #[error("{0}")]
+    Draft(String),
+    /// Somebody published another thing under its name.
+    #[error("a service `{0}` is published here already, by hand: `cloudy withdraw {0}` takes it back")]
+    Taken(String),
+    /// The records.
+    #[error(transparent)]
+    Records(#[from] crate::net::Refused),
+}
+
+/// What is told of an app.
+fn draft(app: &App, ports: &BTreeMap<String, u16>, wanted: &Publication) -> Result<Draft, String> {
+    let names = || app.ports.keys().cloned().collect::<Vec<_>>().join(", ");
+    let name = match (&wanted.port, app.ports.len()) {
+        (Some(name), _) => name,
+        (None, 1) => app.ports.keys().next().ok_or("it has no port")?,
+        (None, 0) => return Err(format!("the app `{}` has no port that could be published", app.name)),
+        (None, _) => return Err(format!("the app `{}` has several ports: choose one of {} with --port", app.name, names())),
+    };
+    let (Some(port), Some(number)) = (app.ports.get(name), ports.get(name)) else {
+        return Err(format!("the app `{}` has no port `{name}`: it has {}", app.name, names()));
+    };
+    Ok(Draft {
+        title: Some(wanted.title.clone().unwrap_or_else(|| app.title.en.clone())),
+        description: wanted.description.clone().unwrap_or_else(|| app.description.en.clone()),
+        category: app.category.word().to_owned(),
+        port: Some(*number),
+        scheme: Some(port.scheme.word().to_owned()),
+        ..Draft::default()
+    })
+}
+
+impl Apps {
+    /// Publishes an app while it runs, or no more.
+    ///
+    /// # Errors
+    /// See [`NotPublished`]; nothing was changed.
+    pub async fn publish(&self, registry: &Registry, name: &str, wanted: Option<Publication>) -> Result<(), NotPublished> {
+        let app = self.kept().apps.get(name).cloned().ok_or_else(|| Refused::NotInstalled(name.to_owned()))?;
+        let (_, facts) = self.catalog.facts(&app.entry).map_err(Refused::from)?;
+        if let Some(wanted) = &wanted {
+            let draft = draft(&facts, &app.choices.ports, wanted).map_err(NotPublished::Draft)?;
+            draft.service(name).map_err(NotPublished::Draft)?;
+            let ours = { self.kept().told.contains(name) };
+            if !ours && registry.published(name).await?.is_some() {
+                return Err(NotPublished::Taken(name.to_owned()));
+            }
+        }
+        {
+            let mut kept = self.kept();
+            if let Some(busy) = kept.busy(name) {
+                return Err(Refused::Busy { id: busy.id, app: name.to_owned() }.into());
+            }
+            let mut next = kept.clone();
+            let Some(app) = next.apps.get_mut(name) else { return Err(Refused::NotInstalled(name.to_owned()).into()) };
+            app.publication = wanted;
+            next.save(&self.file).map_err(|error| Refused::NotKept(format!("{error:#}")))?;
+            *kept = next;
+        }
+        self.tell(registry).await;
+        Ok(())
+    }
+
+    /// Holds what is published to what runs, for ever. `registry` is there while the node belongs to a microcloud.
+    pub async fn keep_telling(self: Arc<Self>, registry: impl Fn() -> Option<Registry>) {
+        loop {
+            let any = {
+                let kept = self.kept();
+                !kept.told.is_empty() || kept.apps.values().any(|app| app.publication.is_some())
+            };
+            if any && let Some(registry) = registry() {
+                self.tell(&registry).await;
+            }
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(PUBLISHED_EVERY) => {}
+            }
+        }
+    }
+
+    /// Publishes what runs and shall be published; withdraws what was published here and does not. Where Docker can't be asked,
+    /// nobody can say that it runs.
+    async fn tell(&self, registry: &Registry) {
+        let seen = self.look().await.unwrap_or_default();
+        let (apps, told) = {
+            let kept = self.kept();
+            (kept.apps.clone(), kept.told.clone())
+        };
+        let mut wanted = BTreeMap::new();
+        for (name, app) in apps {
+            let run = seen.get(&name).map(|state| state.run).unwrap_or_default();
+            let Some(publication) = app.publication.filter(|_| matches!(run, Run::Running | Run::Starting)) else { continue };
+            let Ok((_, facts)) = self.catalog.facts(&app.entry) else { continue };
+            if let Ok(service) = draft(&facts, &app.choices.ports, &publication).and_then(|draft| draft.service(&name)) {
+                wanted.insert(name, service);
+            }
+        }
+        for (name, service) in &wanted {
+            // Noted first: what is published is withdrawn even if the agent is killed in between.
+            self.note(name, true);
+            let same = registry.published(name).await.is_ok_and(|now| now.as_ref() == Some(service));
+            if !same && let Err(error) = registry.publish(name, service, false).await {
+                log::warn!("the app `{name}` could not be published: {error}");
+            }
+        }
+        for name in told.iter().filter(|name| !wanted.contains_key(*name)) {
+            match registry.withdraw(name).await {
+                Ok(_) => self.note(name, false),
+                Err(error) => log::warn!("the app `{name}` could not be withdrawn: {error}"),
+            }
+        }
+    }
+
+    fn note(&self, name: &str, told: bool) {
+        let mut kept = self.kept();
+        let changed = if told { kept.told.insert(name.to_owned()) } else { kept.told.remove(name) };
+        if changed && let Err(error) = kept.save(&self.file) {
+            log::error!("what is published of `{name}` can't be recorded: {error:#}");
+        }
+    }
+}

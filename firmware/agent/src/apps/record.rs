@@ -1,0 +1,214 @@
+//! What is kept of apps and their jobs: one file, written whole, so that a job's end and what it means for its app are one change.
+
+use super::catalog::Entry;
+use super::plan::{Course, Kind, Phase};
+use crate::limits::JOBS_KEPT;
+use crate::settings::write_whole;
+use anyhow::{Context, Result};
+use contract::apps::compose::Choices;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// An app of this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Installed {
+    /// Its facts and image, as they were when it was installed.
+    pub entry: Entry,
+    /// Its ports on this node, all of them, and what a person set.
+    pub choices: Choices,
+    /// Whether and how it is published.
+    #[serde(default)]
+    pub publication: Option<Publication>,
+}
+
+/// How an app is published.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Publication {
+    /// Its title; the app's without.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// What it is, in some sentences; the app's without.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Which of its ports; its only one without.
+    #[serde(default)]
+    pub port: Option<String>,
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Job {
+    /// Its number.
+    pub id: u64,
+    /// Of which app.
+    pub app: String,
+    /// What decides of it.
+    pub course: Course,
+    /// What the app shall be; forgotten when the job is over, since passwords stand in it.
+    #[serde(default)]
+    pub target: Option<Installed>,
+    /// The last that was said when a step failed.
+    #[serde(default)]
+    pub output: String,
+}
+
+/// All that is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Kept {
+    last_job: u64,
+    /// The apps, by name.
+    pub apps: BTreeMap<String, Installed>,
+    /// Jobs, the oldest first.
+    pub jobs: Vec<Job>,
+    /// Services that were published for apps, and are not known to be withdrawn.
+    #[serde(default)]
+    pub told: BTreeSet<String>,
+}
+
+impl Kept {
+    /// Reads the file; nothing where there is none. One that can't be read is said and put aside.
+    pub fn load(file: &Path) -> Self {
+        let read = match std::fs::read(file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(anyhow::Error::from),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error.into()),
+        };
+        read.unwrap_or_else(|error| {
+            log::error!("what is kept of apps in `{}` can't be read ({error}) and is put aside; their data is untouched", file.display());
+            let _ = std::fs::rename(file, file.with_extension("broken"));
+            Self::default()
+        })
+    }
+
+    /// Writes the file: on disk when this returns, for this user alone.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn save(&self, file: &Path) -> Result<()> {
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        std::fs::create_dir_all(folder).with_context(|| format!("making `{}`", folder.display()))?;
+        write_whole(file, &serde_json::to_vec(self)?, 0o600)
+    }
+
+    /// The job that an app has and that is not over.
+    pub fn busy(&self, app: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.app == app && !job.course.phase.is_over())
+    }
+
+    /// A new job. What ended long ago is forgotten.
+    pub fn begin(&mut self, app: &str, kind: Kind, target: Option<Installed>) -> Job {
+        self.last_job += 1;
+        let job = Job { id: self.last_job, app: app.to_owned(), course: Course::new(kind), target, output: String::new() };
+        self.jobs.push(job.clone());
+        let over = self.jobs.iter().filter(|job| job.course.phase.is_over()).count();
+        let mut spare = over.saturating_sub(JOBS_KEPT);
+        self.jobs.retain(|job| {
+            let goes = spare > 0 && job.course.phase.is_over();
+            spare -= usize::from(goes);
+            !goes
+        });
+        job
+    }
+
+    /// Takes a job's new course; where it is over, what that means for its app.
+    pub fn advance(&mut self, id: u64, course: Course, output: Option<String>) {
+        let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else { return };
+        job.course = course;
+        if let Some(output) = output {
+            job.output = output;
+        }
+        if !job.course.phase.is_over() {
+            return;
+        }
+        let target = job.target.take();
+        match (&job.course.phase, job.course.kind, target) {
+            (Phase::Done, Kind::Install | Kind::Change, Some(target)) => {
+                self.apps.insert(job.app.clone(), target);
+            }
+            (Phase::Done, Kind::Remove { .. }, _) => {
+                self.apps.remove(&job.app);
+            }
+            _ => {}
+        }
+    }
+
+    /// What the catalog must keep: what is installed or about to be.
+    pub fn entries(&self) -> Vec<Entry> {
+        let targets = self.jobs.iter().filter_map(|job| job.target.as_ref());
+        self.apps.values().chain(targets).map(|app| app.entry.clone()).collect()
+    }
+
+    /// The node's ports that apps have or are about to have: app, port's name, number.
+    pub fn ports(&self) -> impl Iterator<Item = (&str, &Installed)> {
+        let targets = self.jobs.iter().filter_map(|job| Some((job.app.as_str(), job.target.as_ref()?)));
+        self.apps.iter().map(|(name, app)| (name.as_str(), app)).chain(targets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::oci::Digest;
+
+    fn installed(layer: &[u8]) -> Installed {
+        let digest = Digest::of(layer);
+        let entry = Entry { name: "broker".to_owned(), index: digest.clone(), facts: digest, icon: None, blobs: BTreeMap::new() };
+        Installed { entry, choices: Choices::default(), publication: None }
+    }
+
+    fn end(kept: &mut Kept, id: u64, phase: Phase) {
+        let course = kept.jobs.iter().find(|job| job.id == id).unwrap().course.clone();
+        kept.advance(id, Course { phase, ..course }, None);
+    }
+
+    #[test]
+    fn an_app_is_there_when_its_job_is_done_and_not_before() {
+        let mut kept = Kept::default();
+        let job = kept.begin("broker", Kind::Install, Some(installed(b"1")));
+        assert!(kept.apps.is_empty() && kept.busy("broker").is_some_and(|busy| busy.id == job.id));
+        assert_eq!(kept.entries().len(), 1);
+        end(&mut kept, job.id, Phase::Undone { reason: String::new() });
+        assert!(kept.apps.is_empty() && kept.busy("broker").is_none() && kept.entries().is_empty());
+        let job = kept.begin("broker", Kind::Install, Some(installed(b"1")));
+        end(&mut kept, job.id, Phase::Done);
+        assert_eq!(kept.apps["broker"], installed(b"1"));
+        let job = kept.begin("broker", Kind::Change, Some(installed(b"2")));
+        end(&mut kept, job.id, Phase::Undone { reason: String::new() });
+        assert_eq!(kept.apps["broker"], installed(b"1"));
+        let job = kept.begin("broker", Kind::Remove { with_data: false }, None);
+        end(&mut kept, job.id, Phase::Failed { reason: String::new() });
+        assert_eq!(kept.apps.len(), 1);
+        let job = kept.begin("broker", Kind::Remove { with_data: false }, None);
+        end(&mut kept, job.id, Phase::Done);
+        assert!(kept.apps.is_empty());
+        assert!(kept.jobs.iter().all(|job| job.target.is_none()), "no password outlives its job");
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_and_old_jobs_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("apps/apps.json");
+        let mut kept = Kept::default();
+        let first = kept.begin("busy", Kind::Stop, None);
+        for _ in 0..JOBS_KEPT + 10 {
+            let job = kept.begin("broker", Kind::Stop, None);
+            end(&mut kept, job.id, Phase::Done);
+        }
+        let last = kept.begin("broker", Kind::Install, Some(installed(b"1")));
+        assert_eq!(kept.jobs.len(), JOBS_KEPT + 2);
+        assert!(kept.jobs[0] == first && kept.jobs.last() == Some(&last));
+        kept.save(&file).unwrap();
+        assert_eq!(Kept::load(&file), kept);
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(&file, "{").unwrap();
+        assert_eq!(Kept::load(&file), Kept::default());
+        assert!(file.with_extension("broken").exists());
+    }
+}

@@ -1,0 +1,213 @@
+//! Apps, the catalog and jobs as they are shown: `/api/v1/apps`, `/api/v1/catalog`, `/api/v1/jobs`. No setting stands in any of them.
+
+use super::plan::{Course, Kind, Next, Phase, Step};
+use super::record::{Installed, Job};
+use super::{Apps, Live};
+use crate::broker::{Progress, ProjectState, Run};
+use contract::apps::{App, SettingKind};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An app in the catalog.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CatalogView {
+    /// Its name.
+    pub name: String,
+    /// What people call it, by language.
+    pub title: BTreeMap<String, String>,
+    /// What it is for, by language.
+    pub description: BTreeMap<String, String>,
+    /// Where it stands in the store.
+    pub category: String,
+    /// The index of its images.
+    pub image: String,
+    /// Bytes on this node, with what it shares with other apps.
+    pub bytes: u64,
+    /// What must be said to install it.
+    pub must: Vec<String>,
+    /// Whether it is installed.
+    pub installed: bool,
+}
+
+/// An app of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AppView {
+    /// Its name.
+    pub name: String,
+    /// What people call it, by language.
+    pub title: BTreeMap<String, String>,
+    /// How it is; none where Docker can't be asked.
+    pub run: Option<Run>,
+    /// Why that is not known.
+    pub unknown: Option<String>,
+    /// Where it is reached on this node, by the port's name.
+    pub ports: BTreeMap<String, PortView>,
+    /// The index of its images.
+    pub image: String,
+    /// Whether the catalog has another version.
+    pub newer: bool,
+    /// Whether it is published while it runs.
+    pub published: bool,
+    /// The job that is at work on it.
+    pub job: Option<u64>,
+}
+
+/// A port of an app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PortView {
+    /// The node's port.
+    pub port: u16,
+    /// What is spoken there.
+    pub scheme: String,
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct JobView {
+    /// Its number.
+    pub id: u64,
+    /// Of which app.
+    pub app: String,
+    /// What it is for.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// `queued`, `running`, `undoing`, `done`, `undone`, `failed`.
+    pub state: String,
+    /// Whether it is over.
+    pub over: bool,
+    /// What it does now.
+    pub step: Option<Step>,
+    /// Steps that are done.
+    pub done: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// How far the step is, in bytes.
+    pub progress: Option<Progress>,
+    /// What it waits for.
+    pub waits: Option<String>,
+    /// Why it did not come about.
+    pub reason: Option<String>,
+    /// The last of what was said then, by Docker and by the app.
+    pub output: String,
+}
+
+impl JobView {
+    pub(super) fn of(job: &Job, live: Option<&Live>) -> Self {
+        let course = &job.course;
+        let (state, done, reason) = match &course.phase {
+            Phase::Queued => ("queued", 0, None),
+            Phase::Forward { done, .. } => ("running", *done, None),
+            Phase::Back { done, reason, .. } => ("undoing", *done, Some(reason)),
+            Phase::Done => ("done", course.forward().len(), None),
+            Phase::Undone { reason } => ("undone", 0, Some(reason)),
+            Phase::Failed { reason } => ("failed", 0, Some(reason)),
+        };
+        Self {
+            id: job.id,
+            app: job.app.clone(),
+            kind: course.kind,
+            state: state.to_owned(),
+            over: course.phase.is_over(),
+            step: step(course),
+            done,
+            steps: course.forward().len(),
+            progress: live.and_then(|live| live.progress),
+            waits: live.and_then(|live| live.waits.clone()),
+            reason: reason.cloned(),
+            output: job.output.clone(),
+        }
+    }
+}
+
+/// The step that a job is at.
+fn step(course: &Course) -> Option<Step> {
+    // Seen as a state in which every step has something to do.
+    let busy = ProjectState { run: Run::Running, data: true };
+    match course.next(busy) {
+        Next::Do(step) => Some(step),
+        Next::Record(_) | Next::Nothing => None,
+    }
+}
+
+fn words(words: &contract::apps::Words) -> BTreeMap<String, String> {
+    [("en", &words.en), ("es", &words.es), ("ca", &words.ca)]
+        .into_iter()
+        .map(|(language, text)| (language.to_owned(), text.clone()))
+        .collect()
+}
+
+impl Apps {
+    /// All that the catalog has.
+    pub fn list_catalog(&self) -> Vec<CatalogView> {
+        let installed: Vec<String> = self.kept().apps.keys().cloned().collect();
+        let entries = self.catalog.entries();
+        let shown = entries.into_iter().filter_map(|entry| match self.catalog.facts(&entry) {
+            Ok((_, app)) => Some(CatalogView {
+                title: words(&app.title),
+                description: words(&app.description),
+                category: app.category.word().to_owned(),
+                image: entry.index.to_string(),
+                bytes: entry.blobs.values().sum(),
+                must: must(&app),
+                installed: installed.contains(&entry.name),
+                name: entry.name,
+            }),
+            Err(error) => {
+                log::warn!("`{}` of the catalog can't be shown: {error}", entry.name);
+                None
+            }
+        });
+        shown.collect()
+    }
+
+    /// All apps of this node.
+    pub async fn list(&self) -> Vec<AppView> {
+        let seen = self.seen().await;
+        let apps: Vec<(String, Installed)> = self.kept().apps.iter().map(|(name, app)| (name.clone(), app.clone())).collect();
+        let view = |(name, app): (String, Installed)| {
+            let newer = self.catalog.get(&name).is_some_and(|entry| entry.index != app.entry.index || entry.facts != app.entry.facts);
+            let facts = self.catalog.facts(&app.entry).ok().map(|(_, facts)| facts);
+            let scheme = |port: &String| facts.as_ref().and_then(|facts| Some(facts.ports.get(port)?.scheme.word())).unwrap_or_default();
+            let ports = app.choices.ports.iter();
+            AppView {
+                title: facts.as_ref().map(|facts| words(&facts.title)).unwrap_or_default(),
+                run: Self::of(&seen, &name).map(|state| state.run),
+                unknown: seen.as_ref().err().cloned(),
+                ports: ports.map(|(port, number)| (port.clone(), PortView { port: *number, scheme: scheme(port).to_owned() })).collect(),
+                image: app.entry.index.to_string(),
+                newer,
+                published: app.publication.is_some(),
+                job: self.kept().busy(&name).map(|job| job.id),
+                name,
+            }
+        };
+        apps.into_iter().map(view).collect()
+    }
+
+    /// What a person set of an app; of secrets only that they are set. For the local socket alone.
+    pub fn settings(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let app = self.kept().apps.get(name).cloned()?;
+        let (_, facts) = self.catalog.facts(&app.entry).ok()?;
+        let shown = |(name, setting): (&String, &contract::apps::Setting)| {
+            let said = app.choices.settings.get(name).or(setting.default.as_ref())?;
+            let secret = matches!(setting.kind, SettingKind::Password(_));
+            Some((name.clone(), if secret { "(set)".to_owned() } else { said.clone() }))
+        };
+        Some(facts.settings.iter().filter_map(shown).collect())
+    }
+
+    /// All jobs that are remembered, the newest first.
+    pub fn jobs(&self) -> Vec<JobView> {
+        let live = self.live().clone();
+        self.kept().jobs.iter().rev().map(|job| JobView::of(job, live.get(&job.id))).collect()
+    }
+}
+
+/// The settings that have no default.
+fn must(app: &App) -> Vec<String> {
+    app.settings.iter().filter(|(_, setting)| setting.default.is_none()).map(|(name, _)| name.clone()).collect()
+}

@@ -1,0 +1,228 @@
+//! Apps against a broker that is played: what is refused at once, what is recorded, and what a restart takes up again. What the real
+//! broker, compose and Docker do is proved in the builder's lab (`cargo xtask app NAME --node PROGRAM`).
+
+use super::catalog::tests::{FACTS_TEXT, Layout};
+use super::*;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+
+/// A broker that says what it is told to, and what it was asked.
+struct Played {
+    dir: tempfile::TempDir,
+    asked: mpsc::UnboundedReceiver<Value>,
+    answers: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Played {
+    /// Answers each request that is not answered otherwise as if it went well.
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("broker.sock")).unwrap();
+        let (sender, asked) = mpsc::unbounded_channel();
+        let answers: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+        let shared = Arc::clone(&answers);
+        tokio::spawn(async move {
+            let mut up = false;
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (read, mut write) = stream.into_split();
+                let mut line = String::new();
+                BufReader::new(read).read_line(&mut line).await.unwrap();
+                let request: Value = serde_json::from_str(&line).unwrap();
+                let word = request["request"].as_str().unwrap().to_owned();
+                let state = if up { "running" } else { "absent" };
+                let usual = match word.as_str() {
+                    "projects" => json!({ "done": if up { json!({ "broker": { "run": state, "data": true } }) } else { json!({}) } }),
+                    "logs" => json!({ "done": "it says this" }),
+                    _ => json!({ "done": null }),
+                };
+                let answer = {
+                    let mut answers = shared.lock().unwrap();
+                    let place = answers.iter().position(|(of, _)| *of == word);
+                    place.map_or(usual, |place| answers.remove(place).1)
+                };
+                if answer.get("done").is_some() {
+                    up = if word == "up" {
+                        true
+                    } else if word == "down" {
+                        false
+                    } else {
+                        up
+                    };
+                }
+                if word != "projects" {
+                    let _ = sender.send(request);
+                }
+                if !answer.is_null() {
+                    write.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+                }
+            }
+        });
+        Self { dir, asked, answers }
+    }
+
+    /// The next `word` is answered so; `null` for hanging up.
+    fn answer(&self, word: &str, answer: Value) {
+        self.answers.lock().unwrap().push((word.to_owned(), answer));
+    }
+
+    fn apps(&self) -> Arc<Apps> {
+        let broker = self.dir.path().join("broker.sock");
+        Arc::new(Apps::open(self.dir.path(), broker, Arc::default(), &[], ([127, 0, 0, 1], 4748).into()))
+    }
+
+    fn with_app(&self) -> Arc<Apps> {
+        let apps = self.apps();
+        let arch = catalog::this_arch();
+        if arch == Some(contract::arch::Arch::Amd64) {
+            apps.catalog().take(Layout::of("broker", FACTS_TEXT, b"layer").tar().as_slice(), Vec::new).unwrap();
+        }
+        apps
+    }
+
+    fn words(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.asked.try_recv().ok()).map(|asked| asked["request"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+async fn over(apps: &Apps, id: u64) -> JobView {
+    let look = async {
+        loop {
+            let job = apps.jobs().into_iter().find(|job| job.id == id).unwrap();
+            if job.over && !apps.live().contains_key(&id) {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), look).await.unwrap()
+}
+
+fn wish() -> Wish {
+    // A port that nobody has, so that the test does not depend on what runs here.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    Wish { settings: [("password".to_owned(), "se-cret".to_owned())].into(), ports: [("mqtt".to_owned(), port)].into(), update: false }
+}
+
+#[tokio::test]
+async fn an_app_is_installed_shown_stopped_and_removed_step_by_step() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    let job = apps.install("broker", wish()).unwrap();
+    assert_eq!((job.state.as_str(), job.steps), ("queued", 2));
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    assert_eq!(played.words(), ["pull", "up"]);
+    let shown = serde_json::to_value(apps.list().await).unwrap();
+    assert!(shown[0]["run"] == "running" && shown[0]["ports"]["mqtt"]["scheme"] == "mqtt", "{shown}");
+    assert!(!shown.to_string().contains("se-cret") && !serde_json::to_string(&apps.jobs()).unwrap().contains("se-cret"));
+    assert_eq!(apps.settings("broker").unwrap()["password"], "(set)");
+    assert_eq!(apps.logs("broker", 5).await.unwrap(), "it says this");
+    assert!(matches!(apps.install("broker", wish()), Err(Refused::Installed(_))));
+    played.words();
+    // A change takes what is said and keeps the rest.
+    let settings = [("password".to_owned(), "other".to_owned())].into();
+    let job = apps.change("broker", Wish { settings, ..Wish::default() }).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    played.asked.recv().await.unwrap();
+    let up = played.asked.recv().await.unwrap();
+    assert_eq!(up["project"]["choices"]["settings"]["password"], "other");
+    let job = apps.remove("broker", true).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    let down = played.asked.recv().await.unwrap();
+    assert_eq!((&down["request"], &down["data"]), (&json!("down"), &json!(true)));
+    assert!(apps.list().await.is_empty());
+    assert!(matches!(apps.logs("broker", 5).await, Err(Refused::NotInstalled(_))));
+}
+
+#[tokio::test]
+async fn what_fails_is_undone_and_what_was_said_is_kept() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    played.answer("up", json!({ "failed": { "error": "it ended with 1", "output": "no such thing" } }));
+    let job = apps.install("broker", wish()).unwrap();
+    let job = over(&apps, job.id).await;
+    assert_eq!((job.state.as_str(), job.reason.as_deref(), job.output.as_str()), ("undone", Some("it ended with 1"), "no such thing"));
+    // What is left is taken away, also where nothing is seen: an image, or the broker's file.
+    assert_eq!(played.words(), ["pull", "up", "down"]);
+    assert!(apps.list().await.is_empty());
+}
+
+#[tokio::test]
+async fn two_at_once_on_one_app_the_second_is_refused_with_the_first_one_s_number() {
+    let played = Played::start();
+    let apps = played.with_app();
+    let job = apps.install("broker", wish()).unwrap();
+    let Err(error @ Refused::Busy { id, .. }) = apps.remove("broker", false) else { panic!() };
+    assert!(id == job.id && error.to_string().contains(&format!("job {id}")));
+    assert!(matches!(apps.install("broker", wish()), Err(Refused::Busy { .. })));
+    over(&apps, job.id).await;
+}
+
+#[tokio::test]
+async fn what_can_be_refused_is_refused_before_anything_is_done() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    let with = |settings: &[(&str, &str)], ports: &[(&str, u16)]| Wish {
+        settings: settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        ports: ports.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+        update: false,
+    };
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let taken = listener.local_addr().unwrap().port();
+    for (wish, words) in [
+        (with(&[], &[]), "`password` must be said"),
+        (with(&[("password", "x"), ("colour", "red")], &[]), "no setting `colour`"),
+        (with(&[("password", "x")], &[("web", 80)]), "no port `web`"),
+        (with(&[("password", "x")], &[("mqtt", 4748)]), "this node's registry of images"),
+        (with(&[("password", "x")], &[("mqtt", taken)]), "another program of this node"),
+        (with(&[("password", "x")], &[("mqtt", 0)]), "port 0"),
+    ] {
+        let error = apps.install("broker", wish).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(matches!(apps.install("wiki", wish()), Err(Refused::Unknown(_))));
+    assert!(matches!(apps.act("broker", Action::Stop), Err(Refused::NotInstalled(_))));
+    assert!(apps.jobs().is_empty() && played.words().is_empty());
+    // What can't be recorded is not begun.
+    let file = played.dir.path().join("apps/apps.json");
+    std::fs::create_dir_all(file.with_extension("new")).unwrap();
+    assert!(matches!(apps.install("broker", wish()), Err(Refused::NotKept(_))));
+    assert!(apps.jobs().is_empty() && played.words().is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_a_killed_agent_left_is_taken_up_and_ends() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    let job = apps.install("broker", wish()).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    // As it was on disk after the pull.
+    let mut kept: Value = serde_json::from_slice(&std::fs::read(&apps.file).unwrap()).unwrap();
+    let target = kept["apps"]["broker"].take();
+    kept["apps"] = json!({});
+    kept["jobs"][0]["target"] = target;
+    kept["jobs"][0]["course"] =
+        json!({ "kind": "install", "before": { "up": false, "data": false }, "state": "forward", "done": 1, "lost": 0 });
+    std::fs::write(&apps.file, kept.to_string()).unwrap();
+    played.words();
+    let again = played.apps();
+    assert_eq!(again.jobs()[0].state, "running");
+    assert!(again.list().await.is_empty());
+    again.resume();
+    assert_eq!(over(&again, job.id).await.state, "done");
+    assert_eq!(played.words(), ["up"]);
+    assert_eq!(again.list().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_broker_that_hangs_up_is_asked_again() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    played.answer("pull", Value::Null);
+    let job = apps.install("broker", wish()).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    assert_eq!(played.words(), ["pull", "pull", "up"]);
+}

@@ -1,0 +1,190 @@
+//! What people wish of apps → jobs. Everything that can be refused is refused here, before anything is done.
+
+use super::catalog::{self, Entry};
+use super::plan::Kind;
+use super::record::{Installed, Job};
+use super::{Apps, JobView, ports};
+use contract::apps::compose::{self, Choices, ImageName, PROJECT_PREFIX};
+use contract::apps::{App, Protocol};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a person chooses: `POST` and `PUT /api/v1/apps/NAME`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Wish {
+    /// The port's name → the node's port; proposed where it is not said.
+    #[serde(default)]
+    pub ports: BTreeMap<String, u16>,
+    /// The setting's name → its value.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// A change also takes the image and facts that the catalog has now.
+    #[serde(default)]
+    pub update: bool,
+}
+
+/// What is done with an app as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Start it.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Stop and start it.
+    Restart,
+}
+
+/// Why there is no job.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The catalog has no such app.
+    #[error("there is no app `{0}` in this node's catalog: `cloudy app catalog` lists them, `cloudy app add PATH` adds one")]
+    Unknown(String),
+    /// It is not installed.
+    #[error("the app `{0}` is not installed: `cloudy app list` shows those that are")]
+    NotInstalled(String),
+    /// It is installed.
+    #[error("the app `{0}` is installed already: `cloudy app set {0}` changes it")]
+    Installed(String),
+    /// A job is at work on it.
+    #[error("job {id} is at work on `{app}`: `cloudy jobs` shows how far it is; try again when it is over")]
+    Busy {
+        /// The job.
+        id: u64,
+        /// The app.
+        app: String,
+    },
+    /// A port.
+    #[error(transparent)]
+    Port(#[from] ports::Refused),
+    /// A setting.
+    #[error(transparent)]
+    Choice(#[from] compose::Refused),
+    /// Its facts.
+    #[error(transparent)]
+    Facts(#[from] catalog::Refused),
+    /// Docker can't be asked.
+    #[error("{0}")]
+    Docker(String),
+    /// The job could not be recorded, so it is not begun.
+    #[error("the job can't be recorded, so nothing was done: {0}")]
+    NotKept(String),
+}
+
+impl Apps {
+    /// Installs an app of the catalog.
+    ///
+    /// # Errors
+    /// See [`Refused`]; nothing was done.
+    pub fn install(self: &Arc<Self>, name: &str, wish: Wish) -> Result<JobView, Refused> {
+        let entry = self.catalog.get(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?;
+        let choices = Choices { ports: wish.ports, settings: wish.settings };
+        let target = self.target(entry, choices)?;
+        self.begin(name, Kind::Install, move |installed| match installed {
+            Some(_) => Err(Refused::Installed(name.to_owned())),
+            None => Ok(Some(target)),
+        })
+    }
+
+    /// Changes an app's settings, ports, or image. What is not said stays.
+    ///
+    /// # Errors
+    /// See [`Refused`]; nothing was done.
+    pub fn change(self: &Arc<Self>, name: &str, wish: Wish) -> Result<JobView, Refused> {
+        let now = self.kept().apps.get(name).cloned().ok_or_else(|| Refused::NotInstalled(name.to_owned()))?;
+        let entry = match wish.update {
+            true => self.catalog.get(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?,
+            false => now.entry.clone(),
+        };
+        let mut choices = now.choices.clone();
+        let (_, app) = self.catalog.facts(&entry)?;
+        // What a newer version has no more is forgotten.
+        choices.ports.retain(|port, _| app.ports.contains_key(port));
+        choices.settings.retain(|setting, _| app.settings.contains_key(setting));
+        choices.ports.extend(wish.ports);
+        choices.settings.extend(wish.settings);
+        let target = Installed { publication: now.publication, ..self.target(entry, choices)? };
+        self.begin(name, Kind::Change, |_| Ok(Some(target)))
+    }
+
+    /// Starts, stops or restarts an app.
+    ///
+    /// # Errors
+    /// See [`Refused`]; nothing was done.
+    pub fn act(self: &Arc<Self>, name: &str, action: Action) -> Result<JobView, Refused> {
+        let kind = match action {
+            Action::Start => Kind::Start,
+            Action::Stop => Kind::Stop,
+            Action::Restart => Kind::Restart,
+        };
+        self.begin(name, kind, |_| Ok(None))
+    }
+
+    /// Takes an app away.
+    ///
+    /// # Errors
+    /// See [`Refused`]; nothing was done.
+    pub fn remove(self: &Arc<Self>, name: &str, with_data: bool) -> Result<JobView, Refused> {
+        self.begin(name, Kind::Remove { with_data }, |_| Ok(None))
+    }
+
+    /// Records a job and drives it, if the app has no other.
+    fn begin(
+        self: &Arc<Self>,
+        name: &str,
+        kind: Kind,
+        target: impl FnOnce(Option<&Installed>) -> Result<Option<Installed>, Refused>,
+    ) -> Result<JobView, Refused> {
+        let job: Job = {
+            let mut kept = self.kept();
+            if let Some(busy) = kept.busy(name) {
+                return Err(Refused::Busy { id: busy.id, app: name.to_owned() });
+            }
+            let installed = kept.apps.get(name);
+            if installed.is_none() && kind != Kind::Install {
+                return Err(Refused::NotInstalled(name.to_owned()));
+            }
+            let target = target(installed)?;
+            let mut next = kept.clone();
+            let job = next.begin(name, kind, target);
+            next.save(&self.file).map_err(|error| Refused::NotKept(format!("{error:#}")))?;
+            *kept = next;
+            job
+        };
+        self.drive(job.id);
+        Ok(JobView::of(&job, None))
+    }
+
+    /// An app as it shall be: all its ports chosen, its settings held against what it takes.
+    fn target(&self, entry: Entry, choices: Choices) -> Result<Installed, Refused> {
+        let (_, app) = self.catalog.facts(&entry)?;
+        let ports = ports::choose(&app, &choices.ports, |port, protocol| self.holder(&app, port, protocol))?;
+        let choices = Choices { ports, settings: choices.settings };
+        // The broker composes it; what it would refuse is refused now.
+        let image = ImageName::new("127.0.0.1", &entry.index.to_string())?;
+        compose::compose(&app, &format!("{PROJECT_PREFIX}{}", app.name), &image, &choices)?;
+        Ok(Installed { entry, choices, publication: None })
+    }
+
+    /// Who has a port of the node, beside this app itself.
+    fn holder(&self, of: &App, port: u16, protocol: Protocol) -> Option<String> {
+        if let Some((_, what)) = self.own_ports.iter().find(|(own, _)| *own == port) {
+            return Some(what.clone());
+        }
+        let kept = self.kept();
+        for (name, installed) in kept.ports() {
+            let of_that = |name: &String| installed.choices.ports.get(name) == Some(&port);
+            let Ok((_, app)) = self.catalog.facts(&installed.entry) else { continue };
+            let has = app.ports.iter().any(|(name, its)| of_that(name) && ports::meet(its.protocol, protocol));
+            match has {
+                true if name == of.name => return None,
+                true => return Some(format!("the app `{name}`")),
+                false => {}
+            }
+        }
+        ports::is_listening(port, protocol).then(|| "another program of this node".to_owned())
+    }
+}

@@ -1,0 +1,186 @@
+//! Docker through bollard: how it is, how apps are, what they say, and pulling by digest.
+
+use super::run::plain;
+use super::serve::Teller;
+use super::{Failure, Progress, ProjectState, Projects, Run};
+use crate::limits::{DOCKER_TIMEOUT_SECS, FAILURE_OUTPUT_BYTES, LOG_MAX_BYTES, PROGRESS_EVERY, PULL_TIMEOUT};
+use crate::status;
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State, CreateImageInfo};
+use bollard::query_parameters::{CreateImageOptions, ListContainersOptions, ListVolumesOptions, LogsOptions};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use contract::apps::compose::PROJECT_PREFIX;
+use futures_util::StreamExt;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::Instant;
+
+/// The label by which compose says what belongs to which project.
+const PROJECT_LABEL: &str = "com.docker.compose.project";
+
+fn failed(doing: &str) -> impl FnOnce(bollard::errors::Error) -> Failure {
+    move |error| Failure { error: format!("{doing}: {error}"), output: String::new() }
+}
+
+async fn connect(socket: &Path, seconds: u64) -> Result<Docker, bollard::errors::Error> {
+    let docker = Docker::connect_with_unix(&socket.to_string_lossy(), seconds, API_DEFAULT_VERSION)?;
+    docker.negotiate_version().await
+}
+
+/// Docker's version and counts.
+pub async fn status(socket: &Path) -> status::Docker {
+    match ask(socket).await {
+        Ok(docker) => docker,
+        Err(error) => status::Docker::Silent { reason: format!("Docker at `{}`: {error}", socket.display()) },
+    }
+}
+
+async fn ask(socket: &Path) -> Result<status::Docker, bollard::errors::Error> {
+    let info = connect(socket, DOCKER_TIMEOUT_SECS).await?.info().await?;
+    let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    Ok(status::Docker::Running {
+        version: info.server_version.unwrap_or_default(),
+        containers_running: count(info.containers_running),
+        containers: count(info.containers),
+        images: count(info.images),
+    })
+}
+
+/// How all apps are.
+pub async fn projects(socket: &Path) -> Result<Projects, Failure> {
+    let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
+    let filters = Some(HashMap::from([("label".to_owned(), vec![PROJECT_LABEL.to_owned()])]));
+    let options = ListContainersOptions { all: true, filters: filters.clone(), ..ListContainersOptions::default() };
+    let containers = docker.list_containers(Some(options)).await.map_err(failed("listing containers"))?;
+    let volumes = docker.list_volumes(Some(ListVolumesOptions { filters })).await.map_err(failed("listing volumes"))?;
+    let mut projects = Projects::new();
+    for container in containers {
+        if let Some(app) = app_of(container.labels.as_ref()) {
+            projects.entry(app).or_default().run = run(&container);
+        }
+    }
+    for volume in volumes.volumes.unwrap_or_default() {
+        if let Some(app) = app_of(Some(&volume.labels)) {
+            projects.entry(app).or_insert(ProjectState { run: Run::Absent, data: true }).data = true;
+        }
+    }
+    Ok(projects)
+}
+
+/// The app that something belongs to by its labels.
+fn app_of(labels: Option<&HashMap<String, String>>) -> Option<String> {
+    labels?.get(PROJECT_LABEL)?.strip_prefix(PROJECT_PREFIX).map(str::to_owned)
+}
+
+fn run(container: &ContainerSummary) -> Run {
+    // The list says whether it is well only in this text: "Up 2 minutes (unhealthy)".
+    let said = container.status.as_deref().unwrap_or_default();
+    match container.state {
+        Some(State::RUNNING) if said.contains("(unhealthy)") => Run::Ill,
+        Some(State::RUNNING) if said.contains("(health: starting)") => Run::Starting,
+        Some(State::RUNNING) => Run::Running,
+        Some(State::RESTARTING) => Run::Failing,
+        _ => Run::Stopped,
+    }
+}
+
+/// The last lines of a container.
+pub async fn logs(socket: &Path, container: &str, lines: u32) -> Result<String, Failure> {
+    let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
+    let options = LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..LogsOptions::default() };
+    let mut stream = std::pin::pin!(docker.logs(container, Some(options)));
+    let mut bytes = Vec::new();
+    while let Some(piece) = stream.next().await {
+        bytes.extend_from_slice(piece.map_err(failed("reading what the app says"))?.as_ref());
+        let over = bytes.len().saturating_sub(LOG_MAX_BYTES);
+        bytes.drain(..over);
+    }
+    Ok(plain(&String::from_utf8_lossy(&bytes)))
+}
+
+/// Pulls an image, and tells how far it is.
+pub async fn pull(socket: &Path, image: &str, teller: &mut Teller<'_>) -> Result<(), Failure> {
+    let docker = connect(socket, PULL_TIMEOUT.as_secs()).await.map_err(failed("Docker does not answer"))?;
+    let options = CreateImageOptions { from_image: Some(image.to_owned()), ..CreateImageOptions::default() };
+    let mut stream = std::pin::pin!(docker.create_image(Some(options), None, None));
+    let (mut layers, mut told) = (BTreeMap::new(), None::<Instant>);
+    while let Some(info) = stream.next().await {
+        let info = info.map_err(failed("pulling the image"))?;
+        if let Some(detail) = &info.error_detail {
+            let said: String = plain(detail.message.as_deref().unwrap_or_default()).chars().take(FAILURE_OUTPUT_BYTES).collect();
+            return Err(Failure { error: format!("pulling the image: {said}"), output: String::new() });
+        }
+        note(&mut layers, &info);
+        if told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY) {
+            told = Some(Instant::now());
+            teller.tell(sum(&layers)).await;
+        }
+    }
+    teller.tell(sum(&layers)).await;
+    Ok(())
+}
+
+/// What a line of Docker's says of a layer.
+fn note(layers: &mut BTreeMap<String, Progress>, info: &CreateImageInfo) {
+    let (Some(id), Some(status)) = (&info.id, &info.status) else { return };
+    let number = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+    let layer = layers.entry(id.clone()).or_default();
+    match (status.as_str(), &info.progress_detail) {
+        ("Downloading", Some(detail)) => *layer = Progress { done: number(detail.current), total: number(detail.total) },
+        ("Download complete" | "Pull complete", _) => layer.done = layer.total,
+        _ => {}
+    }
+}
+
+fn sum(layers: &BTreeMap<String, Progress>) -> Progress {
+    layers.values().fold(Progress::default(), |sum, layer| Progress {
+        done: sum.done.saturating_add(layer.done),
+        total: sum.total.saturating_add(layer.total),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bollard::models::ProgressDetail;
+
+    #[test]
+    fn a_container_s_state_is_told_from_what_docker_lists() {
+        let container =
+            |state, status: &str| ContainerSummary { state: Some(state), status: Some(status.to_owned()), ..Default::default() };
+        for (state, status, expected) in [
+            (State::RUNNING, "Up 2 minutes (healthy)", Run::Running),
+            (State::RUNNING, "Up 2 minutes", Run::Running),
+            (State::RUNNING, "Up 2 minutes (unhealthy)", Run::Ill),
+            (State::RUNNING, "Up 1 second (health: starting)", Run::Starting),
+            (State::RESTARTING, "Restarting (1) 2 seconds ago", Run::Failing),
+            (State::EXITED, "Exited (0) 3 hours ago", Run::Stopped),
+            (State::CREATED, "Created", Run::Stopped),
+        ] {
+            assert_eq!(run(&container(state, status)), expected, "{status}");
+        }
+        let labels = |project: &str| HashMap::from([(PROJECT_LABEL.to_owned(), project.to_owned())]);
+        assert_eq!(app_of(Some(&labels("cloudy-broker"))).as_deref(), Some("broker"));
+        assert_eq!(app_of(Some(&labels("wiki"))), None);
+    }
+
+    #[test]
+    fn a_pull_s_progress_is_the_sum_of_its_layers() {
+        let line = |id: &str, status: &str, current, total| CreateImageInfo {
+            id: Some(id.to_owned()),
+            status: Some(status.to_owned()),
+            progress_detail: Some(ProgressDetail { current, total }),
+            error_detail: None,
+        };
+        let mut layers = BTreeMap::new();
+        for info in [
+            line("a", "Pulling fs layer", None, None),
+            line("a", "Downloading", Some(5), Some(10)),
+            line("b", "Downloading", Some(1), Some(30)),
+            line("a", "Download complete", None, None),
+            line("b", "Extracting", Some(30), Some(30)),
+        ] {
+            note(&mut layers, &info);
+        }
+        assert_eq!(sum(&layers), Progress { done: 11, total: 40 });
+    }
+}

@@ -1,0 +1,251 @@
+//! The broker: a small unit of its own that may speak to Docker, so that the network-facing agent need not.
+//!
+//! One JSON request a line over a Unix socket; while it works, lines of progress, then one line with what came of it. Only what
+//! [`Request`] names can be asked. systemd listens (`cloudy-broker.socket`) and starts it on demand; idle for a while, it ends.
+//!
+//! Architecture invariant: what runs is decided here, from an app's checked facts, by `contract::apps::compose`. No request has a
+//! field for a privilege, a path of the host, a device, a network, a registry or a command.
+
+mod docker;
+mod project;
+mod run;
+mod serve;
+
+pub use serve::{Options, serve};
+
+use crate::limits::{BROKER_TIMEOUT, PULL_TIMEOUT};
+use crate::status::Docker;
+use contract::apps::compose::Choices;
+use contract::oci::Digest;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+/// The longest request or answer in bytes.
+const LINE_BYTES: u64 = 512 * 1024;
+/// Bytes that one exchange may have, with all its lines of progress.
+const EXCHANGE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What may be asked of the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "request", deny_unknown_fields)]
+pub enum Request {
+    /// Docker's version and counts; answered by [`Docker`].
+    Status {},
+    /// How all apps are; answered by [`Projects`].
+    Projects {},
+    /// Get an app's image from the agent's registry.
+    Pull {
+        /// The app.
+        app: String,
+        /// The index of its images.
+        digest: Digest,
+    },
+    /// Make an app run as it is described, whatever runs of it now, and wait until it is well.
+    Up {
+        /// The app.
+        project: Project,
+    },
+    /// Stop it; what it keeps stays.
+    Stop {
+        /// The app.
+        app: String,
+    },
+    /// Stop and start it.
+    Restart {
+        /// The app.
+        app: String,
+    },
+    /// Take it away, with its image.
+    Down {
+        /// The app.
+        app: String,
+        /// With what it keeps.
+        data: bool,
+    },
+    /// What it said last; answered by a text.
+    Logs {
+        /// The app.
+        app: String,
+        /// So many lines.
+        lines: u32,
+    },
+}
+
+/// An app as it shall run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Project {
+    /// Its name.
+    pub app: String,
+    /// The text of its `app.toml`, which is checked anew here.
+    pub facts: String,
+    /// The index of its images.
+    pub digest: Digest,
+    /// Ports and settings.
+    pub choices: Choices,
+}
+
+/// How apps are, by name; an app of which nothing is there is not in it.
+pub type Projects = BTreeMap<String, ProjectState>;
+
+/// How an app is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ProjectState {
+    /// Its container.
+    pub run: Run,
+    /// Whether it keeps something: a volume is there.
+    pub data: bool,
+}
+
+/// How an app's container is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Run {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It does not run.
+    Stopped,
+    /// It ended by itself and is started again and again.
+    Failing,
+    /// It runs, and has not shown yet that it is well.
+    Starting,
+    /// It runs, and what shows that it is well fails.
+    Ill,
+    /// It runs and is well, as far as anybody looks.
+    Running,
+}
+
+impl Run {
+    /// Whether a container is there that is meant to run.
+    pub fn is_up(self) -> bool {
+        !matches!(self, Self::Absent | Self::Stopped)
+    }
+}
+
+/// How far something is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Bytes that are here.
+    pub done: u64,
+    /// Of so many, as far as that is known.
+    pub total: u64,
+}
+
+/// Why something did not come about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// In a sentence.
+    pub error: String,
+    /// The last of what the program said, and of what the app said.
+    #[serde(default)]
+    pub output: String,
+}
+
+/// A line of the broker's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Reply<T> {
+    Progress(Progress),
+    Done(T),
+    Failed(Failure),
+}
+
+/// Why the broker did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It can't be reached, or was gone before it answered.
+    #[error("the broker at `{socket}` can't be asked: {why}")]
+    Unreachable {
+        /// Its socket.
+        socket: PathBuf,
+        /// What came.
+        why: String,
+    },
+    /// It answered, and it did not come about.
+    #[error("{}", .0.error)]
+    Failed(Failure),
+}
+
+/// How Docker is; what goes wrong becomes a state to show.
+pub async fn status(socket: &Path) -> Docker {
+    match ask(socket, &Request::Status {}, |_| ()).await {
+        Ok(docker) => docker,
+        Err(Error::Unreachable { why, .. }) => Docker::NoBroker { reason: why },
+        Err(Error::Failed(failure)) => Docker::Silent { reason: failure.error },
+    }
+}
+
+/// Asks the broker, and tells how far it is.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn ask<T: DeserializeOwned>(socket: &Path, request: &Request, told: impl FnMut(Progress)) -> Result<T, Error> {
+    let unreachable = |why: String| Error::Unreachable { socket: socket.to_owned(), why };
+    let wait = patience(request);
+    match timeout(wait, exchange(socket, request, told)).await {
+        Ok(Ok(Reply::Done(answer))) => Ok(answer),
+        Ok(Ok(Reply::Failed(failure))) => Err(Error::Failed(failure)),
+        Ok(Ok(Reply::Progress(_))) => Err(unreachable("it ended before it was done".to_owned())),
+        Ok(Err(error)) => Err(unreachable(format!("{error:#}"))),
+        Err(_) => Err(unreachable(format!("no answer came within {} s", wait.as_secs()))),
+    }
+}
+
+/// How long an answer may take. What changes something is limited by the broker itself, sooner.
+fn patience(request: &Request) -> Duration {
+    match request {
+        Request::Status {} | Request::Projects {} | Request::Logs { .. } => BROKER_TIMEOUT,
+        _ => PULL_TIMEOUT.saturating_mul(2),
+    }
+}
+
+async fn exchange<T: DeserializeOwned>(socket: &Path, request: &Request, mut told: impl FnMut(Progress)) -> anyhow::Result<Reply<T>> {
+    use anyhow::Context;
+    let stream = UnixStream::connect(socket).await.with_context(|| format!("no broker at `{}`", socket.display()))?;
+    let (read, mut write) = stream.into_split();
+    write.write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes()).await.context("asking the broker")?;
+    let mut reader = BufReader::new(read.take(EXCHANGE_BYTES));
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = reader.read_line(&mut line).await.context("reading the broker's answer")?;
+        anyhow::ensure!(read > 0, "it ended before it was done");
+        match serde_json::from_str(&line).context("the broker's answer is not what this version understands")? {
+            Reply::Progress(progress) => told(progress),
+            end => return Ok(end),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_named_requests_are_understood() {
+        assert_eq!(serde_json::from_str::<Request>(r#"{"request":"status"}"#).unwrap(), Request::Status {});
+        for other in [
+            r#"{"request":"exec"}"#,
+            r#"{"request":"status","host":"/"}"#,
+            r#"{"request":"pull","app":"x","digest":"latest"}"#,
+            r#"{"request":"down","app":"x","data":false,"volumes":["/"]}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(other).is_err(), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_broker_it_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let answer = status(&dir.path().join("none.sock")).await;
+        assert!(matches!(answer, Docker::NoBroker { reason } if reason.contains("none.sock")));
+    }
+}

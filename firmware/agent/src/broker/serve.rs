@@ -1,0 +1,206 @@
+//! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
+
+use super::{Failure, LINE_BYTES, Progress, ProjectState, Projects, Reply, Request, docker, project, run};
+use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// What the broker is started with. None of it comes from the agent.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The socket to open when systemd hands none over.
+    pub socket: Option<PathBuf>,
+    /// Where it keeps the projects that it made.
+    pub state: PathBuf,
+    /// Docker's socket.
+    pub docker_socket: PathBuf,
+    /// The program that has compose as a plug-in.
+    pub docker: PathBuf,
+    /// The only registry that is pulled from.
+    pub registry: SocketAddr,
+}
+
+/// What all requests share.
+pub(super) struct Broker {
+    pub options: Options,
+    /// One project is changed at a time: a small machine does no two well.
+    changing: Mutex<()>,
+    /// One image is pulled at a time.
+    pulling: Mutex<()>,
+}
+
+/// Serves until idle (when systemd listens for us) or for ever (at `socket`).
+///
+/// # Errors
+/// When the socket can't be opened.
+pub async fn serve(options: Options) -> Result<()> {
+    let (listener, idle) = match (inherited()?, &options.socket) {
+        (Some(listener), _) => (listener, true),
+        (None, Some(path)) => (bind(path)?, false),
+        (None, None) => bail!("no socket was handed over by systemd; name one with --socket PATH"),
+    };
+    log::info!("the broker listens");
+    serve_at(listener, options, idle).await
+}
+
+async fn serve_at(listener: UnixListener, options: Options, idle: bool) -> Result<()> {
+    let broker = Arc::new(Broker { options, changing: Mutex::new(()), pulling: Mutex::new(()) });
+    let slots = Arc::new(Semaphore::new(BROKER_CLIENTS));
+    let mut clients = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, _) = accepted.context("accepting a connection to the broker")?;
+                let (broker, slot) = (Arc::clone(&broker), Arc::clone(&slots).acquire_owned().await);
+                clients.spawn(async move {
+                    let _slot = slot;
+                    if let Err(error) = client(stream, &broker).await {
+                        log::warn!("a request to the broker failed: {error:#}");
+                    }
+                });
+            }
+            Some(_) = clients.join_next(), if !clients.is_empty() => {}
+            () = tokio::time::sleep(BROKER_IDLE), if idle && clients.is_empty() => return Ok(()),
+        }
+    }
+}
+
+/// The listening socket that systemd handed over, if it did (`sd_listen_fds(3)`).
+#[expect(unsafe_code, reason = "a file descriptor handed over by systemd is a bare number")]
+fn inherited() -> Result<Option<UnixListener>> {
+    let ours = std::env::var("LISTEN_PID").is_ok_and(|pid| pid == std::process::id().to_string());
+    if !ours || !std::env::var("LISTEN_FDS").is_ok_and(|count| count == "1") {
+        return Ok(None);
+    }
+    // SAFETY: the protocol gives descriptor 3 to this process, and nothing else here takes it.
+    let listener = std::os::unix::net::UnixListener::from(unsafe { OwnedFd::from_raw_fd(3) });
+    listener.set_nonblocking(true).context("preparing the socket from systemd")?;
+    Ok(Some(UnixListener::from_std(listener).context("taking the socket from systemd")?))
+}
+
+fn bind(path: &Path) -> Result<UnixListener> {
+    let _ = std::fs::remove_file(path);
+    UnixListener::bind(path).with_context(|| format!("opening the broker's socket `{}`", path.display()))
+}
+
+/// One request. What was begun goes to its end, whether the one who asked is still there or not.
+async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = BufReader::new(read.take(LINE_BYTES));
+    timeout(BROKER_TIMEOUT, reader.read_line(&mut line)).await.context("nothing was asked")?.context("reading a request")?;
+    let request = match serde_json::from_str(&line) {
+        Ok(request) => request,
+        Err(error) => {
+            let error = format!("this is not a request that the broker knows: {error}");
+            return tell(&mut write, &Reply::<()>::Failed(Failure { error, output: String::new() })).await;
+        }
+    };
+    match request {
+        Request::Status {} => tell(&mut write, &Reply::Done(docker::status(&broker.options.docker_socket).await)).await,
+        Request::Projects {} => end(&mut write, broker.projects().await).await,
+        Request::Pull { app, digest } => {
+            let name = match project::image(&app, &digest, broker.options.registry) {
+                Ok(name) => name,
+                Err(failure) => return tell(&mut write, &Reply::<()>::Failed(failure)).await,
+            };
+            let _one = broker.pulling.lock().await;
+            let pulled = timeout(PULL_TIMEOUT, docker::pull(&broker.options.docker_socket, &name, &mut Teller(&mut write))).await;
+            let slow = || Failure { error: format!("the image is not here after {} s", PULL_TIMEOUT.as_secs()), ..Failure::default() };
+            end(&mut write, pulled.unwrap_or_else(|_| Err(slow()))).await
+        }
+        Request::Up { project } => end(&mut write, broker.up(&project).await).await,
+        Request::Stop { app } => end(&mut write, broker.change(&app, &["stop"]).await).await,
+        Request::Restart { app } => end(&mut write, broker.change(&app, &["restart"]).await).await,
+        Request::Down { app, data } => end(&mut write, broker.down(&app, data).await).await,
+        Request::Logs { app, lines } => end(&mut write, broker.logs(&app, lines.min(LOG_MAX_LINES)).await).await,
+    }
+}
+
+/// Tells how far a pull is; a client that is gone is told nothing, and the pull goes on.
+pub(super) struct Teller<'a>(&'a mut OwnedWriteHalf);
+
+impl Teller<'_> {
+    pub async fn tell(&mut self, progress: Progress) {
+        let _gone = tell(self.0, &Reply::<()>::Progress(progress)).await;
+    }
+}
+
+async fn tell<T: Serialize>(write: &mut OwnedWriteHalf, reply: &Reply<T>) -> Result<()> {
+    let line = format!("{}\n", serde_json::to_string(reply)?);
+    timeout(BROKER_TIMEOUT, write.write_all(line.as_bytes())).await.context("a client does not read")?.context("answering")
+}
+
+async fn end<T: Serialize>(write: &mut OwnedWriteHalf, outcome: Result<T, Failure>) -> Result<()> {
+    let reply = match outcome {
+        Ok(answer) => Reply::Done(answer),
+        Err(failure) => Reply::Failed(failure),
+    };
+    tell(write, &reply).await
+}
+
+impl Broker {
+    async fn projects(&self) -> Result<Projects, Failure> {
+        docker::projects(&self.options.docker_socket).await
+    }
+
+    async fn logs(&self, app: &str, lines: u32) -> Result<String, Failure> {
+        docker::logs(&self.options.docker_socket, &project::container(app)?, lines).await
+    }
+
+    /// What an app said last, for a failure: nothing where that can't be had.
+    async fn last_words(&self, app: &str) -> String {
+        let logs = timeout(BROKER_TIMEOUT, self.logs(app, FAILURE_LOG_LINES)).await;
+        logs.ok().and_then(Result::ok).filter(|text| !text.is_empty()).map(|text| format!("What the app said:\n{text}")).unwrap_or_default()
+    }
+
+    async fn up(&self, wanted: &super::Project) -> Result<(), Failure> {
+        let (text, wait) = project::compose_file(wanted, self.options.registry)?;
+        let _one = self.changing.lock().await;
+        run::write(&self.options.state, &wanted.app, &text)?;
+        let seconds = wait.as_secs().to_string();
+        let words = ["up", "--detach", "--remove-orphans", "--wait", "--wait-timeout", &seconds];
+        let done = run::compose(&self.options, &wanted.app, &words, wait + run::GRACE).await;
+        match done {
+            Ok(()) => Ok(()),
+            Err(failure) => {
+                let output = [failure.output, self.last_words(&wanted.app).await].join("\n");
+                Err(Failure { error: failure.error, output: output.trim().to_owned() })
+            }
+        }
+    }
+
+    async fn change(&self, app: &str, words: &[&str]) -> Result<(), Failure> {
+        project::named(app)?;
+        let _one = self.changing.lock().await;
+        run::compose(&self.options, app, words, run::CHANGE).await
+    }
+
+    async fn down(&self, app: &str, data: bool) -> Result<(), Failure> {
+        project::named(app)?;
+        let _one = self.changing.lock().await;
+        let words: &[&str] =
+            if data { &["down", "--remove-orphans", "--rmi", "all", "--volumes"] } else { &["down", "--remove-orphans", "--rmi", "all"] };
+        run::compose(&self.options, app, words, run::CHANGE).await?;
+        let left = self.projects().await?.get(app).copied().unwrap_or_default();
+        if left != (ProjectState { data: left.data && !data, ..ProjectState::default() }) {
+            let error = format!("`docker compose down` ended well, and something of `{app}` is still there");
+            return Err(Failure { error, output: String::new() });
+        }
+        run::forget(&self.options.state, app)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,371 @@
+//! `cloudy app …` and `cloudy jobs`.
+
+mod layout;
+
+use super::share::encode;
+use super::{Local, say, text};
+use crate::apps::{Action, AppView, JobView, Publication, Wish};
+use crate::broker::Run;
+use crate::limits::JOB_ASK_EVERY;
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// `cloudy app`.
+#[derive(clap::Args)]
+pub struct AppArgs {
+    #[command(subcommand)]
+    verb: AppVerb,
+}
+
+#[derive(Subcommand)]
+enum AppVerb {
+    /// List what can be installed.
+    Catalog(Local),
+    /// Take apps into the catalog: a folder or tar that `cargo xtask app` wrote.
+    Add {
+        /// The image layout: a folder, or a tar of one.
+        path: PathBuf,
+        /// Only these apps of a folder.
+        names: Vec<String>,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Take an app out of the catalog. One that is installed goes on.
+    Forget(Named),
+    /// Install an app of the catalog, and wait until it runs.
+    Install {
+        /// The app.
+        name: String,
+        #[command(flatten)]
+        chosen: Chosen,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Change an app's settings or ports; what is not said stays.
+    Set {
+        /// The app.
+        name: String,
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Take the version that the catalog has now.
+        #[arg(long)]
+        update: bool,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// List what is installed, and how it is.
+    List(Local),
+    /// Show an app with its settings.
+    Show(Named),
+    /// Start an app.
+    Start(Named),
+    /// Stop an app; it stays stopped after a restart of the node too.
+    Stop(Named),
+    /// Stop and start an app.
+    Restart(Named),
+    /// Take an app away. What it keeps stays, for when it is installed again.
+    Remove {
+        /// The app.
+        name: String,
+        /// With all that it keeps.
+        #[arg(long)]
+        with_data: bool,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Show what an app said last.
+    Logs {
+        /// The app.
+        name: String,
+        /// So many lines.
+        #[arg(long, default_value_t = 100)]
+        lines: u32,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Publish an app to the microcloud while it runs.
+    Publish {
+        /// The app.
+        name: String,
+        /// What it is in a few words [default: the app's title].
+        #[arg(long)]
+        title: Option<String>,
+        /// What it is in some sentences [default: the app's].
+        #[arg(long)]
+        description: Option<String>,
+        /// Which of its ports, by its name [default: the only one].
+        #[arg(long)]
+        port: Option<String>,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Publish an app no more.
+    Withdraw(Named),
+}
+
+#[derive(clap::Args)]
+struct Named {
+    /// The app.
+    name: String,
+    #[command(flatten)]
+    local: Local,
+}
+
+#[derive(clap::Args)]
+struct Chosen {
+    /// A setting, such as `user=garden`; may be given several times.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
+    settings: Vec<(String, String)>,
+    /// A setting whose value is what a file holds, such as `password=/root/mqtt`: what stands in a command can be seen by others.
+    #[arg(long = "set-from", value_name = "NAME=FILE", value_parser = pair)]
+    from: Vec<(String, String)>,
+    /// A port of the node for one of the app's, such as `mqtt=1884`; may be given several times.
+    #[arg(long = "port", value_name = "NAME=NUMBER", value_parser = port)]
+    ports: Vec<(String, u16)>,
+}
+
+/// `cloudy jobs`.
+#[derive(clap::Args)]
+pub struct Jobs {
+    /// Only this one, with what was said when it failed.
+    id: Option<u64>,
+    #[command(flatten)]
+    local: Local,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "write it as NAME=VALUE".to_owned())
+}
+
+fn port(text: &str) -> Result<(String, u16), String> {
+    let (name, number) = pair(text)?;
+    let number = number.parse().map_err(|_| format!("`{number}` is no port: a number from 1 to 65535"))?;
+    Ok((name, number))
+}
+
+impl Chosen {
+    fn wish(self, update: bool) -> Result<Wish> {
+        let mut settings: BTreeMap<String, String> = self.settings.into_iter().collect();
+        for (name, file) in self.from {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("reading `{file}`"))?;
+            settings.insert(name, text.trim_end_matches('\n').to_owned());
+        }
+        Ok(Wish { ports: self.ports.into_iter().collect(), settings, update })
+    }
+}
+
+fn at(name: &str) -> String {
+    format!("/api/v1/apps/{}", encode(name))
+}
+
+impl AppArgs {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// The agent does not answer, or refuses.
+    pub async fn run(self) -> Result<ExitCode> {
+        match self.verb {
+            AppVerb::Catalog(local) => local.show(&local.client().get("/api/v1/catalog").await?, catalog)?,
+            AppVerb::List(local) => local.show(&local.client().get("/api/v1/apps").await?, list)?,
+            AppVerb::Add { path, names, local } => {
+                let answer = local.client().upload("/api/v1/catalog", layout::pieces(&path, &names)?).await?;
+                local.show(&answer, |answer| {
+                    let names = Vec::<String>::deserialize(answer.get("added").unwrap_or(&Value::Null))?;
+                    let next = names.first().map(|name| format!("Next: `cloudy app install {name}`")).unwrap_or_default();
+                    Ok(format!("In the catalog now: {}\n{next}", names.join(", ")))
+                })?;
+            }
+            AppVerb::Forget(Named { name, local }) => {
+                let answer = local.client().delete(&format!("/api/v1/catalog/{}", encode(&name))).await?;
+                local.show(&answer, |_| Ok(format!("`{name}` is not in the catalog any more.")))?;
+            }
+            AppVerb::Install { name, chosen, local } => {
+                let begun = local.client().post(&at(&name), &chosen.wish(false)?).await?;
+                return follow(&local, begun).await;
+            }
+            AppVerb::Set { name, chosen, update, local } => {
+                let begun = local.client().put(&at(&name), &chosen.wish(update)?).await?;
+                return follow(&local, begun).await;
+            }
+            AppVerb::Show(Named { name, local }) => {
+                let mut app = local.client().get(&at(&name)).await?;
+                let settings = local.client().get(&format!("{}/settings", at(&name))).await?;
+                if let Some(app) = app.as_object_mut() {
+                    app.insert("settings".to_owned(), settings);
+                }
+                local.show(&app, show)?;
+            }
+            AppVerb::Start(named) => return act(named, Action::Start).await,
+            AppVerb::Stop(named) => return act(named, Action::Stop).await,
+            AppVerb::Restart(named) => return act(named, Action::Restart).await,
+            AppVerb::Remove { name, with_data, local } => {
+                let begun = local.client().delete(&format!("{}?with-data={with_data}", at(&name))).await?;
+                return follow(&local, begun).await;
+            }
+            AppVerb::Logs { name, lines, local } => {
+                let answer = local.client().get(&format!("{}/logs?lines={lines}", at(&name))).await?;
+                local.show(&answer, |answer| Ok(text(answer, "logs")))?;
+            }
+            AppVerb::Publish { name, title, description, port, local } => {
+                let wanted = Publication { title, description, port };
+                let answer = local.client().put(&format!("{}/publication", at(&name)), &wanted).await?;
+                local.show(&answer, |_| Ok(format!("`{name}` is published while it runs.\nNext: `cloudy search` on any node.")))?;
+            }
+            AppVerb::Withdraw(Named { name, local }) => {
+                let answer = local.client().delete(&format!("{}/publication", at(&name))).await?;
+                local.show(&answer, |_| Ok(format!("`{name}` is not published any more.")))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn act(Named { name, local }: Named, action: Action) -> Result<ExitCode> {
+    let word = match action {
+        Action::Start => "start",
+        Action::Stop => "stop",
+        Action::Restart => "restart",
+    };
+    let begun = local.client().post(&format!("{}/{word}", at(&name)), &()).await?;
+    follow(&local, begun).await
+}
+
+impl Jobs {
+    /// Shows jobs.
+    ///
+    /// # Errors
+    /// The agent does not answer, or knows no such job.
+    pub async fn run(self) -> Result<()> {
+        match self.id {
+            None => self.local.show(&self.local.client().get("/api/v1/jobs").await?, |answer| {
+                let jobs = Vec::<JobView>::deserialize(answer).context(OTHER_VERSION)?;
+                let lines: Vec<String> = jobs.iter().map(line).collect();
+                Ok(if lines.is_empty() { "Nothing was done with apps yet.".to_owned() } else { lines.join("\n") })
+            }),
+            Some(id) => self.local.show(&self.local.client().get(&format!("/api/v1/jobs/{id}")).await?, |answer| {
+                let job = JobView::deserialize(answer).context(OTHER_VERSION)?;
+                Ok(format!("{}\n{}", line(&job), job.output))
+            }),
+        }
+    }
+}
+
+const OTHER_VERSION: &str = "the agent speaks another version's language; restart it";
+
+/// Waits until a job is over, and says how far it is.
+async fn follow(local: &Local, begun: Value) -> Result<ExitCode> {
+    let (client, mut said, mut answer) = (local.client(), String::new(), begun);
+    loop {
+        let job = JobView::deserialize(&answer).context(OTHER_VERSION)?;
+        let now = line(&job);
+        if !local.json && now != said {
+            say(&now);
+            said = now;
+        }
+        if job.over {
+            if local.json {
+                say(&serde_json::to_string(&answer)?);
+            } else if !job.output.is_empty() {
+                say(job.output.trim_end());
+            }
+            return Ok(if job.state == "done" { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        tokio::time::sleep(JOB_ASK_EVERY).await;
+        answer = client.get(&format!("/api/v1/jobs/{}", job.id)).await?;
+    }
+}
+
+/// A word of the API's, as people read it.
+fn word(value: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().map(|word| word.replace('-', " ")).or_else(|| Some(text(&value, "kind"))).unwrap_or_default()
+}
+
+/// A job in one line.
+fn line(job: &JobView) -> String {
+    let mut line = format!("job {:<4} {} {}: {}", job.id, word(&job.kind), job.app, job.state);
+    let mut more = |text: String| line.push_str(&text);
+    if let Some(step) = job.step.filter(|_| !job.over) {
+        more(format!(", {} ({} of {})", word(&step), (job.done + 1).min(job.steps.max(1)), job.steps.max(1)));
+    }
+    if let Some(progress) = job.progress.filter(|progress| progress.total > 0) {
+        more(format!(", {} of {} MB", progress.done / 1_000_000, progress.total.div_ceil(1_000_000)));
+    }
+    if let Some(waits) = &job.waits {
+        more(format!(", waits: {waits}"));
+    }
+    if let Some(reason) = &job.reason {
+        more(format!(": {reason}"));
+    }
+    line
+}
+
+fn catalog(answer: &Value) -> Result<String> {
+    let apps = Vec::<crate::apps::CatalogView>::deserialize(answer).context(OTHER_VERSION)?;
+    let mut out = String::new();
+    for app in &apps {
+        let here = if app.installed { " (installed)" } else { "" };
+        writeln!(out, "{:<20} {:>6} MB  {}{here}", app.name, app.bytes / 1_000_000, app.title.get("en").unwrap_or(&app.name))?;
+        writeln!(out, "    {}", app.description.get("en").map_or("", String::as_str))?;
+        if !app.must.is_empty() {
+            let words: Vec<String> = app.must.iter().map(|name| format!("--set {name}=…")).collect();
+            writeln!(out, "    must be said: {}", words.join(" "))?;
+        }
+    }
+    out.push_str(if apps.is_empty() { "The catalog is empty. Next: `cloudy app add PATH`" } else { "Next: `cloudy app install NAME`" });
+    Ok(out)
+}
+
+/// How an app is, in words.
+fn state(app: &AppView) -> String {
+    let word = match (app.run, &app.unknown) {
+        (Some(Run::Absent), _) => "is gone: `cloudy app start` makes it anew",
+        (Some(Run::Stopped), _) => "stopped",
+        (Some(Run::Failing), _) => "ends again and again",
+        (Some(Run::Starting), _) => "starting",
+        (Some(Run::Ill), _) => "runs and is not well",
+        (Some(Run::Running), _) => "runs",
+        (None, _) => "unknown",
+    };
+    let why = app.unknown.iter().map(|why| format!(": {why}"));
+    let job = app.job.map(|job| format!(", job {job} is at work"));
+    let published = app.published.then(|| ", published".to_owned());
+    let newer = app.newer.then(|| ", the catalog has another version".to_owned());
+    word.to_owned() + &why.chain(job).chain(published).chain(newer).collect::<String>()
+}
+
+fn list(answer: &Value) -> Result<String> {
+    let apps = Vec::<AppView>::deserialize(answer).context(OTHER_VERSION)?;
+    let mut out = String::new();
+    for app in &apps {
+        let ports: Vec<String> = app.ports.values().map(|port| format!("{}:{}", port.scheme, port.port)).collect();
+        writeln!(out, "{:<20} {:<24} {}", app.name, ports.join(" "), state(app))?;
+    }
+    if apps.is_empty() {
+        out.push_str("No app is installed. Next: `cloudy app catalog`");
+    }
+    Ok(out)
+}
+
+fn show(answer: &Value) -> Result<String> {
+    let app = AppView::deserialize(answer).context(OTHER_VERSION)?;
+    let mut out = format!("{}: {}\n", app.title.get("en").unwrap_or(&app.name), state(&app));
+    for (name, port) in &app.ports {
+        writeln!(out, "port {name:<15} {} ({})", port.port, port.scheme)?;
+    }
+    let settings = BTreeMap::<String, String>::deserialize(answer.get("settings").unwrap_or(&Value::Null)).unwrap_or_default();
+    for (name, value) in &settings {
+        writeln!(out, "{name:<20} {value}")?;
+    }
+    writeln!(out, "image                {}", app.image)?;
+    if out.is_empty() {
+        bail!("{OTHER_VERSION}");
+    }
+    Ok(out)
+}

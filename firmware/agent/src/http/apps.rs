@@ -1,0 +1,243 @@
+//! Apps in the API: what is installed for everybody; the catalog, changes, settings, logs and jobs over the local socket.
+
+use super::changes::Refusal;
+use super::services::NO_COMMUNITY;
+use crate::apps::{Action, AppView, Apps, CatalogView, JobView, NotPublished, Publication, Refused, Wish, catalog};
+use crate::state::App;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router};
+use futures_util::StreamExt;
+use hyper::body::Bytes;
+use serde::Deserialize;
+use std::io::Read;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Lines of a log where nobody says how many.
+const LOG_LINES: u32 = 100;
+/// Pieces of what is uploaded that wait to be written.
+const WAITING_PIECES: usize = 4;
+
+/// For everybody: no settings, no logs, no output.
+pub fn reading() -> Router<Arc<App>> {
+    Router::new().route("/api/v1/apps", get(list)).route("/api/v1/apps/{name}", get(one))
+}
+
+/// For the local socket.
+pub fn changing() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/catalog", get(list_catalog).post(add).layer(DefaultBodyLimit::disable()))
+        .route("/api/v1/catalog/{name}", delete(forget))
+        .route("/api/v1/apps/{name}", post(install).put(change).delete(remove))
+        .route("/api/v1/apps/{name}/{action}", post(act))
+        .route("/api/v1/apps/{name}/settings", get(settings))
+        .route("/api/v1/apps/{name}/logs", get(logs))
+        .route("/api/v1/apps/{name}/publication", put(publish).delete(withdraw))
+        .route("/api/v1/jobs", get(jobs))
+        .route("/api/v1/jobs/{id}", get(job))
+}
+
+type Answer<T> = Result<Json<T>, Response>;
+
+fn refuse(status: StatusCode, error: String) -> Response {
+    (status, Json(Refusal { error })).into_response()
+}
+
+fn said(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
+}
+
+fn not_taken(error: catalog::Refused) -> Response {
+    use catalog::Refused as No;
+    let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
+    let status = match &error {
+        No::Entry { .. } | No::App { .. } | No::Architecture { .. } | No::Machine => StatusCode::UNPROCESSABLE_ENTITY,
+        No::Cut(_) => StatusCode::BAD_REQUEST,
+        No::Busy => StatusCode::CONFLICT,
+        No::Room { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        No::Io { source, .. } if full(source) => StatusCode::INSUFFICIENT_STORAGE,
+        No::Io { .. } | No::Kept(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    refuse(status, said(error))
+}
+
+fn refused(error: Refused) -> Response {
+    let status = match error {
+        Refused::Unknown(_) | Refused::NotInstalled(_) => StatusCode::NOT_FOUND,
+        Refused::Installed(_) | Refused::Busy { .. } | Refused::Port(_) => StatusCode::CONFLICT,
+        Refused::Choice(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::Facts(error) => return not_taken(error),
+        Refused::Docker(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::NotKept(_) => StatusCode::INSUFFICIENT_STORAGE,
+    };
+    refuse(status, said(error))
+}
+
+/// A job that was begun.
+fn begun(job: Result<JobView, Refused>) -> Response {
+    match job {
+        Ok(job) => (StatusCode::ACCEPTED, Json(job)).into_response(),
+        Err(error) => refused(error),
+    }
+}
+
+async fn list(State(app): State<Arc<App>>) -> Json<Vec<AppView>> {
+    Json(app.apps().list().await)
+}
+
+async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<AppView> {
+    let found = app.apps().list().await.into_iter().find(|app| app.name == name);
+    found.map(Json).ok_or_else(|| refused(Refused::NotInstalled(name)))
+}
+
+async fn list_catalog(State(app): State<Arc<App>>) -> Json<Vec<CatalogView>> {
+    Json(app.apps().list_catalog())
+}
+
+/// What comes over the connection, for those who read where waiting does no harm.
+struct Upload {
+    pieces: mpsc::Receiver<Result<Bytes, axum::Error>>,
+    piece: Bytes,
+}
+
+impl Upload {
+    fn of(body: Body) -> Self {
+        let (sender, pieces) = mpsc::channel(WAITING_PIECES);
+        tokio::spawn(async move {
+            let mut stream: BodyDataStream = body.into_data_stream();
+            while let Some(piece) = stream.next().await {
+                // What was refused is read to its end all the same, so that the one who sends it hears why.
+                let _refused = sender.send(piece).await;
+            }
+        });
+        Self { pieces, piece: Bytes::new() }
+    }
+}
+
+impl Read for Upload {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => self.piece = piece.map_err(std::io::Error::other)?,
+                None => return Ok(0),
+            }
+        }
+        let some = self.piece.split_to(into.len().min(self.piece.len()));
+        into.get_mut(..some.len()).unwrap_or_default().copy_from_slice(&some);
+        Ok(some.len())
+    }
+}
+
+/// Why nothing is begun: its record would be gone at the next start.
+fn not_kept(app: &App) -> Option<Response> {
+    let keeps = app.boot_report().is_none_or(|report| crate::kept::keeps(report.data));
+    let why = "this node's data is not kept in this run, so nothing is done with apps: `cloudy status` says what is wrong with it";
+    (!keeps).then(|| refuse(StatusCode::CONFLICT, why.to_owned()))
+}
+
+async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<serde_json::Value> {
+    if let Some(refusal) = not_kept(&app) {
+        return Err(refusal);
+    }
+    let (upload, apps) = (Upload::of(body), Arc::clone(app.apps()));
+    let take = move || apps.catalog().take(upload, || apps.in_use());
+    let taken = tokio::task::spawn_blocking(take).await;
+    let taken = taken.map_err(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    taken.map(|apps| Json(serde_json::json!({ "added": apps }))).map_err(not_taken)
+}
+
+async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<serde_json::Value> {
+    match app.apps().catalog().forget(&name, || app.apps().in_use()) {
+        Ok(true) => Ok(Json(serde_json::json!({ "forgotten": name }))),
+        Ok(false) => Err(refused(Refused::Unknown(name))),
+        Err(error) => Err(not_taken(error)),
+    }
+}
+
+async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
+    not_kept(&app).unwrap_or_else(|| begun(app.apps().install(&name, wish)))
+}
+
+async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
+    not_kept(&app).unwrap_or_else(|| begun(app.apps().change(&name, wish)))
+}
+
+/// `DELETE /api/v1/apps/NAME?with-data=true`
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Removing {
+    #[serde(default)]
+    with_data: bool,
+}
+
+async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, Query(removing): Query<Removing>) -> Response {
+    not_kept(&app).unwrap_or_else(|| begun(app.apps().remove(&name, removing.with_data)))
+}
+
+async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Response {
+    let action = match action.as_str() {
+        "start" => Action::Start,
+        "stop" => Action::Stop,
+        "restart" => Action::Restart,
+        _ => {
+            return refuse(
+                StatusCode::NOT_FOUND,
+                format!("an app can be started, stopped and restarted; not `{}`", action.escape_default()),
+            );
+        }
+    };
+    begun(app.apps().act(&name, action))
+}
+
+async fn settings(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    match app.apps().settings(&name) {
+        Some(settings) => Json(settings).into_response(),
+        None => refused(Refused::NotInstalled(name)),
+    }
+}
+
+/// `GET /api/v1/apps/NAME/logs`
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Lines {
+    lines: Option<u32>,
+}
+
+async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(lines): Query<Lines>) -> Answer<serde_json::Value> {
+    let text = app.apps().logs(&name, lines.lines.unwrap_or(LOG_LINES)).await.map_err(refused)?;
+    Ok(Json(serde_json::json!({ "logs": text })))
+}
+
+async fn jobs(State(app): State<Arc<App>>) -> Json<Vec<JobView>> {
+    Json(app.apps().jobs())
+}
+
+async fn job(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Answer<JobView> {
+    let found = app.apps().jobs().into_iter().find(|job| job.id == id);
+    found.map(Json).ok_or_else(|| refuse(StatusCode::NOT_FOUND, format!("there is no job {id}; old ones are forgotten")))
+}
+
+async fn publish(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wanted): Json<Publication>) -> Response {
+    publication(&app, &name, Some(wanted)).await
+}
+
+async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    publication(&app, &name, None).await
+}
+
+async fn publication(app: &App, name: &str, wanted: Option<Publication>) -> Response {
+    let published = wanted.is_some();
+    let Some(registry) = app.registry() else { return refuse(StatusCode::CONFLICT, NO_COMMUNITY.to_owned()) };
+    let apps: &Apps = app.apps();
+    match apps.publish(&registry, name, wanted).await {
+        Ok(()) => Json(serde_json::json!({ "name": name, "published": published })).into_response(),
+        Err(NotPublished::Refused(error)) => refused(error),
+        Err(NotPublished::Records(error)) => super::services::refused(&error),
+        Err(error @ NotPublished::Taken(_)) => refuse(StatusCode::CONFLICT, said(error)),
+        Err(error @ NotPublished::Draft(_)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, said(error)),
+    }
+}

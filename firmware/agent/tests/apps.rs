@@ -1,0 +1,102 @@
+//! Apps with a real agent and its command line, where there is no broker: what is taken into the catalog, what is refused, and a job
+//! that waits, outlives a kill of its agent, and still keeps others off its app. With a real broker, compose and Docker it is done in
+//! the builder's lab: `cargo xtask app NAME --node PROGRAM`.
+
+#![expect(clippy::unwrap_used, reason = "a test may end so")]
+
+mod support;
+
+use contract::arch::Arch;
+use contract::oci::Digest;
+use contract::oci::documents::{CONFIG, Descriptor, FACTS, INDEX, Index, LAYER, MANIFEST, Manifest, Platform, REF_NAME};
+use serde_json::Value;
+use std::path::Path;
+use support::{Agent, cloudy, get, wait};
+
+const FACTS_TEXT: &str = r#"
+category = "messages"
+title = { en = "Broker", es = "Broker", ca = "Broker" }
+description = { en = "A broker.", es = "Un broker.", ca = "Un broker." }
+limits.memory-mb = 64
+image.packages = ["mosquitto"]
+run = { command = ["/usr/bin/x"], user = "broker", uid = 20001 }
+ports.mqtt = { container = 1883, proposed = 21883, scheme = "mqtt" }
+settings.password = { kind = "password", environment = "PASSWORD", title = { en = "P", es = "P", ca = "P" } }
+"#;
+
+/// What `cargo xtask app` would write, for every machine that a test may run on.
+fn layout(folder: &Path) {
+    std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
+    let put = |media_type: &str, bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        std::fs::write(folder.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
+        let size = bytes.len().try_into().unwrap();
+        Descriptor { media_type: media_type.to_owned(), digest: digest.to_string(), size, platform: None, annotations: [].into() }
+    };
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: MANIFEST.to_owned(),
+        config: put(CONFIG, b"{}"),
+        layers: vec![put(LAYER, &vec![7; 3_000_000])],
+    };
+    let manifest = put(MANIFEST, &serde_json::to_vec(&manifest).unwrap());
+    let manifests = Arch::ALL.map(|arch| Descriptor { platform: Some(Platform::of(arch)), ..manifest.clone() });
+    let index = Index { schema_version: 2, media_type: Some(INDEX.to_owned()), manifests: manifests.to_vec() };
+    let index = put(INDEX, &serde_json::to_vec(&index).unwrap());
+    let annotations = [(REF_NAME, "broker".to_owned()), (FACTS, put("", FACTS_TEXT.as_bytes()).digest)];
+    let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
+    let list = Index { schema_version: 2, media_type: None, manifests: vec![Descriptor { annotations, ..index }] };
+    std::fs::write(folder.join("index.json"), serde_json::to_vec(&list).unwrap()).unwrap();
+}
+
+fn refused(agent: &Agent, words: &[&str]) -> String {
+    let output = agent.run(words);
+    assert!(!output.status.success(), "{words:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn job(agent: &Agent) -> Option<Value> {
+    agent.json(&["jobs"]).get(0).cloned()
+}
+
+#[test]
+fn an_app_is_added_and_its_job_outlives_its_agent() {
+    let mut agent = Agent::start("garden", "");
+    let folder = tempfile::tempdir().unwrap();
+    layout(folder.path());
+    let place = folder.path().to_str().unwrap();
+    // A layer that is not what it is called: said by the agent, although the whole was sent.
+    let layer = folder.path().join("blobs/sha256").join(Digest::of(&vec![7; 3_000_000]).hex());
+    std::fs::write(&layer, vec![8; 3_000_000]).unwrap();
+    let said = refused(&agent, &["app", "add", place]);
+    assert!(said.contains("holds something else"), "{said}");
+    std::fs::write(&layer, vec![7; 3_000_000]).unwrap();
+    assert!(refused(&agent, &["app", "add", place, "wiki"]).contains("has no app `wiki`"));
+    assert_eq!(agent.json(&["app", "add", place])["added"][0], "broker");
+    assert_eq!(agent.json(&["app", "catalog"])[0]["must"][0], "password");
+
+    assert!(refused(&agent, &["app", "install", "broker"]).contains("`password` must be said"));
+    assert!(refused(&agent, &["app", "install", "wiki"]).contains("no app `wiki` in this node's catalog"));
+    let mut asking = cloudy();
+    let asking = asking.args(["app", "install", "broker", "--set", "password=se-cret", "--data"]).arg(agent.data.path());
+    let mut asking = asking.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let waits = |agent: &Agent| job(agent).filter(|job| job["waits"].as_str().is_some_and(|why| why.contains("broker")));
+    let begun = wait("a job waits for the broker", || waits(&agent));
+    let busy = refused(&agent, &["app", "install", "broker", "--set", "password=x"]);
+    assert!(busy.contains(&format!("job {} is at work on `broker`", begun["id"])), "{busy}");
+    // As by a power cut.
+    agent.child.kill().unwrap();
+    agent.child.wait().unwrap();
+    assert!(!asking.wait().unwrap().success());
+    agent.child = Agent::spawn(agent.data.path());
+    agent.wait_until_up();
+    let again = wait("it is taken up", || waits(&agent));
+    assert_eq!((&again["id"], &again["state"]), (&begun["id"], &begun["state"]));
+    assert!(refused(&agent, &["app", "remove", "broker"]).contains("is at work"));
+    // Nobody on the network learns what was set, or of the job.
+    for path in ["/api/v1/apps", "/api/v1/jobs", "/api/v1/catalog", "/"] {
+        assert!(!get(&agent.page(), path, &[]).1.contains("se-cret"), "{path}");
+    }
+    assert!(get(&agent.page(), "/api/v1/jobs", &[]).0.contains("404"));
+    agent.stop();
+}

@@ -1,0 +1,276 @@
+//! A node in the lab: agent and broker of a given program, beside the lab's dockerd. Apps are then installed, used, stopped and
+//! removed by the node's own command line, and the agent is killed in the middle of it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::docker::{LAB_FILE, command, step, tail};
+use super::trial::Trial;
+use super::{LAYOUT, PROGRAM};
+
+const DATA: &str = "/run/node";
+const BROKER: &str = "/run/node/broker.sock";
+const STATE: &str = "/run/node/broker";
+const REGISTRY: &str = "127.0.0.1:4748";
+/// The docker command that the broker is given: the real one, with what the lab lays over every project.
+const DOCKER: &str = "/run/docker-lab";
+const LOG: &str = "/var/log/node.log";
+/// How long agent or broker may take to answer.
+const START: Duration = Duration::from_secs(60);
+/// How long a job may take that goes on in the background.
+const JOB: Duration = Duration::from_secs(240);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Agent and broker.
+pub struct Node {
+    agent: Child,
+    broker: Child,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        for child in [&mut self.agent, &mut self.broker] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn background(words: &[&str]) -> Result<Child> {
+    let log = File::options().create(true).append(true).open(LOG)?;
+    let mut program = command(PROGRAM, words);
+    program.env("RUST_BACKTRACE", "0").stdout(log.try_clone()?).stderr(log).spawn().context("failed to start the node's program")
+}
+
+fn broker() -> Result<Child> {
+    let words = ["broker", "--socket", BROKER, "--state", STATE, "--docker", DOCKER, "--docker-socket", "/var/run/docker.sock"];
+    background(&[words.as_slice(), &["--registry", REGISTRY]].concat())
+}
+
+fn agent() -> Result<Child> {
+    let at = ["--http", "127.0.0.1:8088", "--bind", "127.0.0.1:0", "--name", "lab"];
+    background(&[&["agent", "--data", DATA, "--broker", BROKER, "--registry", REGISTRY], at.as_slice()].concat())
+}
+
+fn cloudy(words: &[&str]) -> Result<Output> {
+    command(PROGRAM, &[words, &["--data", DATA]].concat()).output().context("failed to start the node's program")
+}
+
+/// What a command says that must succeed.
+fn must(words: &[&str]) -> Result<String> {
+    let output = cloudy(words)?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`cloudy {}` ended with {}:\n{said}\n{}", words.join(" "), output.status, tail(LOG));
+    Ok(said)
+}
+
+/// What a command says that must be refused.
+fn refused(words: &[&str], because: &str) -> Result<()> {
+    let output = cloudy(words)?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success() && said.contains(because), "`cloudy {}` should be refused: {said}", words.join(" "));
+    Ok(())
+}
+
+fn json(words: &[&str]) -> Result<Value> {
+    let output = cloudy(&[words, &["--json"]].concat())?;
+    ensure!(output.status.success(), "`cloudy {}`: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("what cloudy says is no JSON")
+}
+
+/// How an app is by the node's API, which may be some seconds old.
+fn is(app: &str, state: &str) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let apps = json(&["app", "list"])?;
+        let found = apps.as_array().into_iter().flatten().find(|found| found["name"] == app);
+        let run = found.map_or("not installed".to_owned(), |app| app["run"].as_str().unwrap_or("unknown").to_owned());
+        if run == state {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < START, "`{app}` should be {state}, and the node says {run}");
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn is_found(app: &str) -> Result<bool> {
+    let found = json(&["search"])?;
+    Ok(found["services"].as_array().into_iter().flatten().any(|service| service["key"] == app))
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let begun = Instant::now();
+    while !holds()? {
+        ensure!(begun.elapsed() < START, "waited {} s until {what}\n{}", START.as_secs(), tail(LOG));
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+fn docker(words: &[&str]) -> Result<String> {
+    let output = command("docker", words).output().context("failed to start docker")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What Docker has of an app: containers, volumes.
+fn has(app: &str) -> Result<(usize, usize)> {
+    let label = format!("label=com.docker.compose.project=cloudy-{app}");
+    let containers = docker(&["ps", "--all", "--quiet", "--filter", &label])?;
+    let volumes = docker(&["volume", "ls", "--quiet", "--filter", &label])?;
+    Ok((containers.lines().count(), volumes.lines().count()))
+}
+
+impl Node {
+    /// Starts broker and agent, and waits until the agent answers.
+    pub fn start() -> Result<Self> {
+        fs::create_dir_all(DATA)?;
+        let words = format!(r#"words[at + 2:at + 2] = ["--file", "{LAB_FILE}"]"#);
+        let over = "import os, sys\nwords = sys.argv[1:]\nif '--file' in words:\n    at = words.index('--file')\n    ";
+        fs::write(DOCKER, format!("#!/usr/bin/python3\n{over}{words}\nos.execv('/usr/bin/docker', ['docker', *words])\n"))?;
+        fs::set_permissions(DOCKER, fs::Permissions::from_mode(0o755))?;
+        let node = Self { broker: broker()?, agent: agent()? };
+        wait_until_up()?;
+        must(&["found", "lab"])?;
+        Ok(node)
+    }
+
+    /// Kills the agent as a power cut would, and starts it again.
+    fn kill_agent(&mut self) -> Result<()> {
+        self.agent.kill()?;
+        self.agent.wait()?;
+        let _ = fs::remove_file(Path::new(DATA).join("agent.sock"));
+        self.agent = agent()?;
+        wait_until_up()
+    }
+
+    /// What a person does with an app, from its image to its last trace.
+    pub fn run(&mut self, trial: &Trial) -> Result<()> {
+        let name = trial.name.as_str();
+        let say = |begun: Instant, what: &str| println!("  {:5.1} s  {what}", begun.elapsed().as_secs_f32());
+        let begun = Instant::now();
+        must(&["app", "add", LAYOUT, name])?;
+        say(begun, "taken into the node's catalog");
+        let settings: Vec<String> = trial.settings.iter().map(|(key, value)| format!("--set={key}={value}")).collect();
+        let install = [&["app", "install", name], settings.iter().map(String::as_str).collect::<Vec<_>>().as_slice()].concat();
+        let begun = Instant::now();
+        self.lose_a_blob(name, &install)?;
+        say(begun, "with a blob lost from the node's disk it was undone and nothing stayed; added again, it is whole");
+        let begun = Instant::now();
+        must(&install)?;
+        is(name, "running")?;
+        say(begun, "installed by one command: pulled from the node's registry by its digest, started, healthy");
+        refused(&install, "is installed already")?;
+        for each in &trial.steps {
+            let begun = Instant::now();
+            step(trial, each).with_context(|| each.what.clone())?;
+            say(begun, &each.what);
+        }
+        let begun = Instant::now();
+        // The records of a community that was just founded are opened in a moment.
+        until("it is published", || Ok(cloudy(&["app", "publish", name])?.status.success()))?;
+        until("it is found", || is_found(name))?;
+        must(&["app", "stop", name])?;
+        until("what stopped is not found", || Ok(!is_found(name)?))?;
+        is(name, "stopped")?;
+        must(&["app", "start", name])?;
+        until("what was started is found again", || is_found(name))?;
+        docker(&["kill", &format!("{}-app-1", trial.project)])?;
+        until("what was killed is not found", || Ok(!is_found(name)?))?;
+        must(&["app", "start", name])?;
+        say(begun, "published, and found in the microcloud while it ran and not when it was stopped or killed");
+        let begun = Instant::now();
+        must(&["app", "logs", name, "--lines", "5"])?;
+        must(&["app", "restart", name])?;
+        is(name, "running")?;
+        must(&["app", "set", name])?;
+        say(begun, "its log was read; it was restarted and set up again");
+        self.remove(name, &install)?;
+        ensure!(!is_found(name)?, "what was removed should not be found");
+        self.kill(name, &install)
+    }
+
+    /// The catalog's largest blob is lost, so that Docker can't pull; then the app is added again.
+    fn lose_a_blob(&self, name: &str, install: &[&str]) -> Result<()> {
+        let blobs = fs::read_dir(Path::new(DATA).join("apps/catalog/blobs"))?.collect::<Result<Vec<_>, _>>()?;
+        let largest = blobs.into_iter().max_by_key(|blob| blob.metadata().map(|meta| meta.len()).unwrap_or_default());
+        fs::remove_file(largest.context("the catalog is empty")?.path())?;
+        refused(install, "undone: pulling the image")?;
+        ensure!(has(name)? == (0, 0), "nothing should stay: {:?}", has(name)?);
+        must(&["app", "add", LAYOUT, name]).map(drop)
+    }
+
+    fn remove(&self, name: &str, install: &[&str]) -> Result<()> {
+        let begun = Instant::now();
+        let (_, volumes) = has(name)?;
+        must(&["app", "remove", name])?;
+        ensure!(has(name)? == (0, volumes), "what it keeps should stay when it is removed: {:?}", has(name)?);
+        must(install)?;
+        must(&["app", "remove", name, "--with-data"])?;
+        ensure!(has(name)? == (0, 0), "with its data nothing should stay: {:?}", has(name)?);
+        ensure!(!Path::new(STATE).join("projects").join(format!("cloudy-{name}")).exists(), "its project's file stays");
+        println!("  {:5.1} s  removed without what it keeps, installed, and removed with it", begun.elapsed().as_secs_f32());
+        Ok(())
+    }
+
+    /// The agent is killed while it installs: the job ends all the same, and the app runs.
+    fn kill(&mut self, name: &str, install: &[&str]) -> Result<()> {
+        let begun = Instant::now();
+        for (after, both) in [(0, false), (300, true), (1500, false), (1500, true)] {
+            let last = || Ok::<_, anyhow::Error>(json(&["jobs"])?.get(0).cloned().unwrap_or_default());
+            let before = last()?["id"].clone();
+            let mut asking = command(PROGRAM, &[install, &["--data", DATA]].concat());
+            let mut asking = asking.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            let waiting = Instant::now();
+            while last()?["id"] == before {
+                ensure!(waiting.elapsed() < START, "no job was begun");
+            }
+            std::thread::sleep(Duration::from_millis(after));
+            if both {
+                // With its broker, whose compose goes on or not.
+                self.broker.kill()?;
+                self.broker.wait()?;
+            }
+            self.kill_agent()?;
+            if both {
+                self.broker = broker()?;
+            }
+            asking.wait()?;
+            let waiting = Instant::now();
+            let job = loop {
+                let job = last()?;
+                if job["over"] == true {
+                    break job;
+                }
+                ensure!(waiting.elapsed() < JOB, "the job is not over after {} s: {job}", JOB.as_secs());
+                std::thread::sleep(LOOK);
+            };
+            ensure!(job["state"] == "done", "the job should be done after the agent was killed: {job}");
+            is(name, "running")?;
+            must(&["app", "remove", name, "--with-data"])?;
+        }
+        ensure!(has(name)? == (0, 0), "nothing should stay");
+        println!(
+            "  {:5.1} s  installed four times with the agent killed in the middle, twice with its broker: each time the job was finished",
+            begun.elapsed().as_secs_f32()
+        );
+        Ok(())
+    }
+}
+
+fn wait_until_up() -> Result<()> {
+    let begun = Instant::now();
+    while !cloudy(&["status", "--json"])?.status.success() {
+        if begun.elapsed() > START {
+            bail!("the agent does not answer:\n{}", tail(LOG));
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
