@@ -11,6 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::trial::{Step, Trial};
 use super::{DATA, LAYOUT, TRIALS, registry};
 
+/// Laid over every project: unlike other limits, which it lets go, Docker refuses one on processors that it can't set.
+const LAB_PROJECT: &str = "services:\n  app:\n    cpus: 0\n";
+const LAB_FILE: &str = "/run/projects/lab.yaml";
 const DOCKERD_LOG: &str = "/var/log/dockerd.log";
 const RUNTIME: &str = "/run/runc-lab";
 /// How long dockerd may take to start.
@@ -98,6 +101,8 @@ fn start() -> Result<Child> {
     fs::write(RUNTIME, RUNC)?;
     fs::set_permissions(RUNTIME, fs::Permissions::from_mode(0o755))?;
     fs::create_dir_all("/var/log")?;
+    fs::create_dir_all("/run/projects")?;
+    fs::write(LAB_FILE, LAB_PROJECT)?;
     let log = File::create(DOCKERD_LOG)?;
     let data = format!("--data-root={DATA}");
     let runtime = format!("--add-runtime=lab={RUNTIME}");
@@ -120,7 +125,7 @@ fn file(name: &str) -> String {
 
 fn compose(name: &str, args: &[&str]) -> Result<String> {
     let file = file(name);
-    let mut all = vec!["compose", "--progress", "quiet", "--file", &file];
+    let mut all = vec!["compose", "--progress", "quiet", "--file", &file, "--file", LAB_FILE];
     all.extend(args);
     must("docker", &all)
 }

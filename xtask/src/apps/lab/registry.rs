@@ -31,7 +31,10 @@ pub fn serve(root: &'static Path) -> Result<()> {
 fn answer(mut stream: TcpStream, root: &Path) -> Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?.take(LINE_BYTES));
     let mut line = String::new();
-    reader.read_line(&mut line)?;
+    // Docker tries TLS first, which is no text.
+    if reader.read_line(&mut line).is_err() {
+        return Ok(());
+    }
     loop {
         let mut header = String::new();
         if reader.read_line(&mut header)? == 0 || header.trim().is_empty() {
