@@ -42,6 +42,14 @@ impl Sampler {
     }
 }
 
+/// Bytes that may be written to the file system of a folder.
+///
+/// # Errors
+/// The system does not say.
+pub fn free(folder: &Path) -> nix::Result<u64> {
+    nix::sys::statvfs::statvfs(folder).map(|fs| bytes(fs.blocks_available(), fs.fragment_size()))
+}
+
 /// Blocks as bytes: the system's counters have 32 bits on some processors and 64 on others.
 pub fn bytes(blocks: impl Into<u64>, unit: impl Into<u64>) -> u64 {
     blocks.into().saturating_mul(unit.into())

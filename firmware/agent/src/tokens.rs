@@ -1,13 +1,12 @@
 //! Tokens by which apps use their store over the network: each opens one app's. Kept are hashes alone.
 
-use crate::settings::write_whole;
+use crate::settings::{read_whole, write_whole};
 use anyhow::{Result, ensure};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -39,16 +38,11 @@ impl AppTokens {
     /// Reads what is kept in the agent's data folder. What can't be read opens nothing, and is said.
     pub fn load(data: &Path) -> Self {
         let file = data.join(FILE);
-        let read = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(anyhow::Error::from),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Kept::default()),
-            Err(error) => Err(error.into()),
-        };
-        let kept = read.unwrap_or_else(|error| {
-            log::error!(error:%; "the tokens of apps can't be read: make new ones with `cloudy store token APP`");
-            Kept::default()
+        let read = read_whole(&file).unwrap_or_else(|error| {
+            log::error!("{error:#}: the tokens of apps open nothing; make new ones with `cloudy store token APP`");
+            None
         });
-        Self { file, kept: Mutex::new(kept) }
+        Self { file, kept: Mutex::new(read.unwrap_or_default()) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -45,7 +45,7 @@ trait Manager {
     fn system_state(&self) -> zbus::Result<String>;
 }
 
-/// What can be done with a unit.
+/// What can be done with a unit, and with an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -100,8 +100,8 @@ pub enum Error {
 }
 
 impl Action {
-    /// The word for messages.
-    fn word(self) -> &'static str {
+    /// As it is typed, said and named in paths.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop => "stop",

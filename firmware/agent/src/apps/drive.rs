@@ -1,7 +1,7 @@
 //! Drives jobs to their end, each in a task of its own: looks, asks `plan`, does one step through the broker, records, again.
 
 use super::plan::{Course, Next, Outcome, Step};
-use super::record::{Installed, Job};
+use super::record::{Installed, Job, Kept};
 use super::{Apps, Live};
 use crate::broker::{self, Project, ProjectState, Projects, Request};
 use crate::limits::DOCKER_AGAIN;
@@ -26,7 +26,7 @@ impl Apps {
             apps.live().remove(&id);
             apps.seen.forget().await;
             apps.changed.notify_one();
-            apps.catalog.clean(&apps.in_use());
+            let _ending = apps.in_background(|apps| apps.catalog.clean(&apps.in_use())).await;
         });
     }
 
@@ -34,7 +34,7 @@ impl Apps {
         self.kept().jobs.iter().find(|job| job.id == id).cloned()
     }
 
-    async fn to_the_end(&self, id: u64) {
+    async fn to_the_end(self: &Arc<Self>, id: u64) {
         while let Some(job) = self.job(id) {
             let seen = self.look_until_seen(id).await.get(&job.app).copied().unwrap_or_default();
             let (course, output) = match job.course.next(seen) {
@@ -54,7 +54,9 @@ impl Apps {
                     }
                 },
             };
-            self.record(id, course, output);
+            if self.in_background(move |apps| apps.record(id, course, output)).await.is_err() {
+                return;
+            }
         }
     }
 
@@ -95,16 +97,19 @@ impl Apps {
     }
 
     fn project(&self, app: Installed) -> Result<Project, broker::Error> {
-        let (facts, _) = self.catalog.facts(&app.entry).map_err(|error| failed(&error))?;
+        let facts = self.catalog.facts_text(&app.entry).map_err(|error| failed(&error))?;
         Ok(Project { app: app.entry.name, facts, digest: app.entry.index, choices: app.choices })
     }
 
     /// Records a job's new course. What can't be written holds in memory: after a restart the step is done again.
     fn record(&self, id: u64, course: Course, output: Option<String>) {
-        let mut kept = self.kept();
-        kept.advance(id, course, output);
-        if let Err(error) = kept.save(&self.file) {
-            log::error!("job {id} can't be recorded: {error:#}");
+        let advance = |kept: &mut Kept| {
+            kept.advance(id, course.clone(), output.clone());
+            Ok(())
+        };
+        if let Err(error) = self.alter(advance) {
+            log::error!("job {id} can't be recorded: {error}");
+            let _advanced = advance(&mut self.kept());
         }
     }
 

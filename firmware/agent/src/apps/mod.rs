@@ -20,7 +20,7 @@ mod wishes;
 pub use publish::NotPublished;
 pub use record::Publication;
 pub use shown::{AppView, CatalogView, JobView, PortView};
-pub use wishes::{Action, Refused, Wish};
+pub use wishes::{Refused, Wish};
 
 use crate::broker::{self, Projects, Request};
 use crate::limits::APPS_MAX_AGE;
@@ -57,6 +57,8 @@ pub struct Apps {
     /// Ports of the node's own, with what is said of them.
     own_ports: Vec<(u16, String)>,
     kept: Mutex<Kept>,
+    /// Held while something is written, which waits for the disk; `kept` itself never is.
+    altering: Mutex<()>,
     live: Mutex<BTreeMap<u64, Live>>,
     seen: Sampled<Result<Projects, String>>,
     /// Something has changed that published services depend on.
@@ -80,6 +82,7 @@ impl Apps {
             systemd,
             own_ports,
             kept: Mutex::new(kept),
+            altering: Mutex::new(()),
             live: Mutex::default(),
             seen: Sampled::new(APPS_MAX_AGE),
             changed: Notify::new(),
@@ -88,6 +91,31 @@ impl Apps {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is kept; it is on the disk when this returns, which may take a while. Where that fails, nothing is changed.
+    fn alter<T>(&self, change: impl FnOnce(&mut Kept) -> Result<T, Refused>) -> Result<T, Refused> {
+        let _one = self.altering.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.kept().clone();
+        let mut next = now.clone();
+        let out = change(&mut next)?;
+        if next != now {
+            next.save(&self.file).map_err(|error| Refused::NotKept(format!("{error:#}")))?;
+            *self.kept() = next;
+        }
+        Ok(out)
+    }
+
+    /// Does what waits for the disk on a thread of its own: the agent's one thread has neighbours to answer.
+    ///
+    /// # Errors
+    /// The agent ends.
+    pub async fn in_background<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> T + Send + 'static,
+    ) -> Result<T, tokio::task::JoinError> {
+        let apps = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&apps)).await
     }
 
     fn live(&self) -> MutexGuard<'_, BTreeMap<u64, Live>> {

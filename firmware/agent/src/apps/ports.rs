@@ -54,13 +54,43 @@ pub fn choose(
     Ok(chosen)
 }
 
+/// A port of the node that is taken.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Its number.
+    pub port: u16,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Who has it.
+    pub by: By,
+}
+
+/// Who has a port.
+#[derive(Clone, Debug)]
+pub enum By {
+    /// The node itself; what it is.
+    Node(String),
+    /// An app, by its name.
+    App(String),
+}
+
+/// Who has a port of the node, beside the app `of`, whose own container may listen there.
+pub fn holder(held: &[Held], of: &str, port: u16, protocol: Protocol) -> Option<String> {
+    match held.iter().find(|held| held.port == port && meet(held.protocol, protocol)).map(|held| &held.by) {
+        Some(By::Node(what)) => Some(what.clone()),
+        Some(By::App(name)) if name == of => None,
+        Some(By::App(name)) => Some(format!("the app `{name}`")),
+        None => is_listening(port, protocol).then(|| "another program of this node".to_owned()),
+    }
+}
+
 /// Whether two of these meet on one port.
-pub fn meet(one: Protocol, other: Protocol) -> bool {
+fn meet(one: Protocol, other: Protocol) -> bool {
     one == other || one == Protocol::Both || other == Protocol::Both
 }
 
 /// Whether some program of this machine listens on a port, as the kernel says when it is tried.
-pub fn is_listening(port: u16, protocol: Protocol) -> bool {
+fn is_listening(port: u16, protocol: Protocol) -> bool {
     let taken = |error: std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
     let (four, six) = ((Ipv4Addr::UNSPECIFIED, port), (Ipv6Addr::UNSPECIFIED, port));
     let tcp = || TcpListener::bind(four).is_err_and(taken) || TcpListener::bind(six).is_err_and(taken);

@@ -1,5 +1,6 @@
 //! Published apps: a service of the registry while the app runs, withdrawn when it does not.
 
+use super::record::Kept;
 use super::{Apps, Publication, Refused};
 use crate::broker::Run;
 use crate::limits::PUBLISHED_EVERY;
@@ -52,9 +53,9 @@ impl Apps {
     ///
     /// # Errors
     /// See [`NotPublished`]; nothing was changed.
-    pub async fn publish(&self, registry: &Registry, name: &str, wanted: Option<Publication>) -> Result<(), NotPublished> {
+    pub async fn publish(self: &Arc<Self>, registry: &Registry, name: &str, wanted: Option<Publication>) -> Result<(), NotPublished> {
         let app = self.kept().apps.get(name).cloned().ok_or_else(|| Refused::NotInstalled(name.to_owned()))?;
-        let (_, facts) = self.catalog.facts(&app.entry).map_err(Refused::from)?;
+        let facts = self.catalog.facts(&app.entry).map_err(Refused::from)?;
         if let Some(wanted) = &wanted {
             let draft = draft(&facts, &app.choices.ports, wanted).map_err(NotPublished::Draft)?;
             draft.service(name).map_err(NotPublished::Draft)?;
@@ -63,17 +64,16 @@ impl Apps {
                 return Err(NotPublished::Taken(name.to_owned()));
             }
         }
-        {
-            let mut kept = self.kept();
-            if let Some(busy) = kept.busy(name) {
-                return Err(Refused::Busy { id: busy.id, app: name.to_owned() }.into());
+        let of = name.to_owned();
+        let change = move |kept: &mut Kept| match (kept.busy(&of).map(|busy| busy.id), kept.apps.get_mut(&of)) {
+            (Some(id), _) => Err(Refused::Busy { id, app: of }),
+            (None, None) => Err(Refused::NotInstalled(of)),
+            (None, Some(app)) => {
+                app.publication = wanted;
+                Ok(())
             }
-            let mut next = kept.clone();
-            let Some(app) = next.apps.get_mut(name) else { return Err(Refused::NotInstalled(name.to_owned()).into()) };
-            app.publication = wanted;
-            next.save(&self.file).map_err(|error| Refused::NotKept(format!("{error:#}")))?;
-            *kept = next;
-        }
+        };
+        self.in_background(|apps| apps.alter(change)).await.unwrap_or_else(|ending| Err(Refused::NotKept(ending.to_string())))?;
         self.tell(registry).await;
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Apps {
 
     /// Publishes what runs and shall be published; withdraws what was published here and does not. Where Docker can't be asked,
     /// nobody can say that it runs.
-    async fn tell(&self, registry: &Registry) {
+    async fn tell(self: &Arc<Self>, registry: &Registry) {
         let seen = self.look().await.unwrap_or_default();
         let (apps, told) = {
             let kept = self.kept();
@@ -107,14 +107,14 @@ impl Apps {
         for (name, app) in apps {
             let run = seen.get(&name).map(|state| state.run).unwrap_or_default();
             let Some(publication) = app.publication.filter(|_| matches!(run, Run::Running | Run::Starting)) else { continue };
-            let Ok((_, facts)) = self.catalog.facts(&app.entry) else { continue };
+            let Ok(facts) = self.catalog.facts(&app.entry) else { continue };
             if let Ok(service) = draft(&facts, &app.choices.ports, &publication).and_then(|draft| draft.service(&name)) {
                 wanted.insert(name, service);
             }
         }
         for (name, service) in &wanted {
             // Noted first: what is published is withdrawn even if the agent is killed in between.
-            self.note(name, true);
+            self.note(name, true).await;
             let same = registry.published(name).await.is_ok_and(|now| now.as_ref() == Some(service));
             if !same && let Err(error) = registry.publish(name, service, false).await {
                 log::warn!("the app `{name}` could not be published: {error}");
@@ -122,17 +122,27 @@ impl Apps {
         }
         for name in told.iter().filter(|name| !wanted.contains_key(*name)) {
             match registry.withdraw(name).await {
-                Ok(_) => self.note(name, false),
+                Ok(_) => self.note(name, false).await,
                 Err(error) => log::warn!("the app `{name}` could not be withdrawn: {error}"),
             }
         }
     }
 
-    fn note(&self, name: &str, told: bool) {
-        let mut kept = self.kept();
-        let changed = if told { kept.told.insert(name.to_owned()) } else { kept.told.remove(name) };
-        if changed && let Err(error) = kept.save(&self.file) {
-            log::error!("what is published of `{name}` can't be recorded: {error:#}");
+    async fn note(self: &Arc<Self>, name: &str, told: bool) {
+        if self.kept().told.contains(name) == told {
+            return;
+        }
+        let of = name.to_owned();
+        let change = move |kept: &mut Kept| {
+            if told {
+                kept.told.insert(of)
+            } else {
+                kept.told.remove(&of)
+            };
+            Ok(())
+        };
+        if let Ok(Err(error)) = self.in_background(|apps| apps.alter(change)).await {
+            log::error!("what is published of `{name}` can't be recorded: {error}");
         }
     }
 }

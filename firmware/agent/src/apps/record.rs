@@ -3,12 +3,11 @@
 use super::catalog::Entry;
 use super::plan::{Course, Kind, Phase};
 use crate::limits::JOBS_KEPT;
-use crate::settings::write_whole;
+use crate::settings::{read_or_put_aside, write_whole};
 use anyhow::{Context, Result};
 use contract::apps::compose::Choices;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::path::Path;
 
 /// An app of this node.
@@ -74,16 +73,7 @@ pub struct Kept {
 impl Kept {
     /// Reads the file; nothing where there is none. One that can't be read is said and put aside.
     pub fn load(file: &Path) -> Self {
-        let read = match std::fs::read(file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(anyhow::Error::from),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error.into()),
-        };
-        read.unwrap_or_else(|error| {
-            log::error!("what is kept of apps in `{}` can't be read ({error}) and is put aside; their data is untouched", file.display());
-            let _ = std::fs::rename(file, file.with_extension("broken"));
-            Self::default()
-        })
+        read_or_put_aside(file, "no app is known any more; their data is untouched")
     }
 
     /// Writes the file: on disk when this returns, for this user alone.
@@ -144,8 +134,8 @@ impl Kept {
         self.apps.values().chain(targets).map(|app| app.entry.clone()).collect()
     }
 
-    /// The node's ports that apps have or are about to have: app, port's name, number.
-    pub fn ports(&self) -> impl Iterator<Item = (&str, &Installed)> {
+    /// Apps that have ports of the node or are about to, by name.
+    pub fn with_ports(&self) -> impl Iterator<Item = (&str, &Installed)> {
         let targets = self.jobs.iter().filter_map(|job| Some((job.app.as_str(), job.target.as_ref()?)));
         self.apps.iter().map(|(name, app)| (name.as_str(), app)).chain(targets)
     }
@@ -209,6 +199,6 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         std::fs::write(&file, "{").unwrap();
         assert_eq!(Kept::load(&file), Kept::default());
-        assert!(file.with_extension("broken").exists());
+        assert!(folder.path().join("apps/apps.json.broken").exists());
     }
 }

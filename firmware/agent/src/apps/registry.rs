@@ -24,53 +24,50 @@ pub fn router(catalog: Arc<Catalog>) -> Router {
 
 async fn answer(State(catalog): State<Arc<Catalog>>, request: Request) -> Response<Body> {
     let ask = Ask::parse(request.method().as_str(), request.uri().path());
-    let (found, file) = match ask {
-        Some(Ask::Version) => (Found::Version, None),
+    let content = match &ask {
         Some(Ask::Blob { digest, .. }) => blob(&catalog, digest).await,
         Some(Ask::Manifest { digest, .. }) => manifest(&catalog, digest).await,
-        None => (Found::Nothing, None),
+        Some(Ask::Version) | None => None,
+    };
+    let (found, bytes, body) = match (ask, content) {
+        (Some(Ask::Version), _) => (Found::Version, None, Body::empty()),
+        (_, Some(Content { found, bytes, body })) => (found, Some(bytes), body),
+        (_, None) => (Found::Nothing, None, Body::empty()),
     };
     let status = if found == Found::Nothing { StatusCode::NOT_FOUND } else { StatusCode::OK };
     let mut response = Response::builder().status(status);
     for (name, value) in headers(&found) {
         response = response.header(name, value);
     }
-    let body = match file {
-        Some((file, bytes)) => {
-            response = response.header(header::CONTENT_LENGTH, bytes);
-            if request.method() == Method::HEAD { Body::empty() } else { stream_of(file) }
-        }
-        None => Body::empty(),
-    };
+    if let Some(bytes) = bytes {
+        response = response.header(header::CONTENT_LENGTH, bytes);
+    }
+    let body = if request.method() == Method::HEAD { Body::empty() } else { body };
     response.body(body).unwrap_or_default()
 }
 
-type Opened = (Found, Option<(File, u64)>);
-
-/// Opened before it is answered: what is removed meanwhile is still sent whole.
-async fn open(catalog: &Catalog, digest: &Digest) -> Option<(File, u64)> {
-    let file = File::open(catalog.blob(digest)).await.ok()?;
-    let bytes = file.metadata().await.ok()?.len();
-    Some((file, bytes))
+/// What is served of a digest.
+struct Content {
+    found: Found,
+    bytes: u64,
+    body: Body,
 }
 
-async fn blob(catalog: &Catalog, digest: Digest) -> Opened {
-    match open(catalog, &digest).await {
-        Some(opened) => (Found::Blob(digest), Some(opened)),
-        None => (Found::Nothing, None),
-    }
+/// Opened before it is answered: what is removed meanwhile is still sent whole.
+async fn blob(catalog: &Catalog, digest: &Digest) -> Option<Content> {
+    let file = File::open(catalog.blob(digest)).await.ok()?;
+    let bytes = file.metadata().await.ok()?.len();
+    Some(Content { found: Found::Blob(digest.clone()), bytes, body: stream_of(file) })
 }
 
 /// Only an index or a manifest is served as one.
-async fn manifest(catalog: &Catalog, digest: Digest) -> Opened {
-    let Some((_, bytes)) = open(catalog, &digest).await.filter(|(_, bytes)| *bytes <= MAX_DOCUMENT_BYTES) else {
-        return (Found::Nothing, None);
-    };
-    let kind = tokio::fs::read(catalog.blob(&digest)).await.ok().and_then(|bytes| media_type(&bytes).ok());
-    match (kind, open(catalog, &digest).await) {
-        (Some(kind), Some(opened)) if opened.1 == bytes => (Found::Manifest(digest, kind), Some(opened)),
-        _ => (Found::Nothing, None),
-    }
+async fn manifest(catalog: &Catalog, digest: &Digest) -> Option<Content> {
+    let file = File::open(catalog.blob(digest)).await.ok()?;
+    let mut document = Vec::new();
+    file.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut document).await.ok()?;
+    let bytes = u64::try_from(document.len()).ok().filter(|bytes| *bytes <= MAX_DOCUMENT_BYTES)?;
+    let kind = media_type(&document).ok()?;
+    Some(Content { found: Found::Manifest(digest.clone(), kind), bytes, body: document.into() })
 }
 
 fn stream_of(file: File) -> Body {

@@ -146,7 +146,7 @@ impl Apps {
         let installed: Vec<String> = self.kept().apps.keys().cloned().collect();
         let entries = self.catalog.entries();
         let shown = entries.into_iter().filter_map(|entry| match self.catalog.facts(&entry) {
-            Ok((_, app)) => Some(CatalogView {
+            Ok(app) => Some(CatalogView {
                 title: words(&app.title),
                 description: words(&app.description),
                 category: app.category.word().to_owned(),
@@ -170,7 +170,7 @@ impl Apps {
         let apps: Vec<(String, Installed)> = self.kept().apps.iter().map(|(name, app)| (name.clone(), app.clone())).collect();
         let view = |(name, app): (String, Installed)| {
             let newer = self.catalog.get(&name).is_some_and(|entry| entry.index != app.entry.index || entry.facts != app.entry.facts);
-            let facts = self.catalog.facts(&app.entry).ok().map(|(_, facts)| facts);
+            let facts = self.catalog.facts(&app.entry).ok();
             let scheme = |port: &String| facts.as_ref().and_then(|facts| Some(facts.ports.get(port)?.scheme.word())).unwrap_or_default();
             let ports = app.choices.ports.iter();
             AppView {
@@ -191,7 +191,7 @@ impl Apps {
     /// What a person set of an app; of secrets only that they are set. For the local socket alone.
     pub fn settings(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let app = self.kept().apps.get(name).cloned()?;
-        let (_, facts) = self.catalog.facts(&app.entry).ok()?;
+        let facts = self.catalog.facts(&app.entry).ok()?;
         let shown = |(name, setting): (&String, &contract::apps::Setting)| {
             let said = app.choices.settings.get(name).or(setting.default.as_ref())?;
             let secret = matches!(setting.kind, SettingKind::Password(_));

@@ -3,6 +3,7 @@
 
 use super::catalog::tests::{FACTS_TEXT, Layout};
 use super::*;
+use crate::units::Action;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

@@ -4,8 +4,9 @@ use super::catalog::{self, Entry};
 use super::plan::Kind;
 use super::record::{Installed, Job};
 use super::{Apps, JobView, ports};
+use crate::units::Action;
+use contract::apps::Protocol;
 use contract::apps::compose::{self, Choices, ImageName, PROJECT_PREFIX};
-use contract::apps::{App, Protocol};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,18 +24,6 @@ pub struct Wish {
     /// A change also takes the image and facts that the catalog has now.
     #[serde(default)]
     pub update: bool,
-}
-
-/// What is done with an app as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Start it.
-    Start,
-    /// Stop it.
-    Stop,
-    /// Stop and start it.
-    Restart,
 }
 
 /// Why there is no job.
@@ -100,7 +89,7 @@ impl Apps {
             false => now.entry.clone(),
         };
         let mut choices = now.choices.clone();
-        let (_, app) = self.catalog.facts(&entry)?;
+        let app = self.catalog.facts(&entry)?;
         // What a newer version has no more is forgotten.
         choices.ports.retain(|port, _| app.ports.contains_key(port));
         choices.settings.retain(|setting, _| app.settings.contains_key(setting));
@@ -138,8 +127,7 @@ impl Apps {
         kind: Kind,
         target: impl FnOnce(Option<&Installed>) -> Result<Option<Installed>, Refused>,
     ) -> Result<JobView, Refused> {
-        let job: Job = {
-            let mut kept = self.kept();
+        let job: Job = self.alter(|kept| {
             if let Some(busy) = kept.busy(name) {
                 return Err(Refused::Busy { id: busy.id, app: name.to_owned() });
             }
@@ -148,20 +136,17 @@ impl Apps {
                 return Err(Refused::NotInstalled(name.to_owned()));
             }
             let target = target(installed)?;
-            let mut next = kept.clone();
-            let job = next.begin(name, kind, target);
-            next.save(&self.file).map_err(|error| Refused::NotKept(format!("{error:#}")))?;
-            *kept = next;
-            job
-        };
+            Ok(kept.begin(name, kind, target))
+        })?;
         self.drive(job.id);
         Ok(JobView::of(&job, None))
     }
 
     /// An app as it shall be: all its ports chosen, its settings held against what it takes.
     fn target(&self, entry: Entry, choices: Choices) -> Result<Installed, Refused> {
-        let (_, app) = self.catalog.facts(&entry)?;
-        let ports = ports::choose(&app, &choices.ports, |port, protocol| self.holder(&app, port, protocol))?;
+        let app = self.catalog.facts(&entry)?;
+        let held = self.held();
+        let ports = ports::choose(&app, &choices.ports, |port, protocol| ports::holder(&held, &app.name, port, protocol))?;
         let choices = Choices { ports, settings: choices.settings };
         // The broker composes it; what it would refuse is refused now.
         let image = ImageName::new("127.0.0.1", &entry.index.to_string())?;
@@ -169,22 +154,22 @@ impl Apps {
         Ok(Installed { entry, choices, publication: None })
     }
 
-    /// Who has a port of the node, beside this app itself.
-    fn holder(&self, of: &App, port: u16, protocol: Protocol) -> Option<String> {
-        if let Some((_, what)) = self.own_ports.iter().find(|(own, _)| *own == port) {
-            return Some(what.clone());
+    /// The ports that are the node's own, or of apps.
+    fn held(&self) -> Vec<ports::Held> {
+        let own = self.own_ports.iter().map(|(port, what)| ports::Held {
+            port: *port,
+            protocol: Protocol::Both,
+            by: ports::By::Node(what.clone()),
+        });
+        let mut held: Vec<_> = own.collect();
+        for (name, installed) in self.kept().with_ports() {
+            let Ok(app) = self.catalog.facts(&installed.entry) else { continue };
+            let its = |(port, number): (&String, &u16)| {
+                let protocol = app.ports.get(port)?.protocol;
+                Some(ports::Held { port: *number, protocol, by: ports::By::App(name.to_owned()) })
+            };
+            held.extend(installed.choices.ports.iter().filter_map(its));
         }
-        let kept = self.kept();
-        for (name, installed) in kept.ports() {
-            let of_that = |name: &String| installed.choices.ports.get(name) == Some(&port);
-            let Ok((_, app)) = self.catalog.facts(&installed.entry) else { continue };
-            let has = app.ports.iter().any(|(name, its)| of_that(name) && ports::meet(its.protocol, protocol));
-            match has {
-                true if name == of.name => return None,
-                true => return Some(format!("the app `{name}`")),
-                false => {}
-            }
-        }
-        ports::is_listening(port, protocol).then(|| "another program of this node".to_owned())
+        held
     }
 }

@@ -4,9 +4,10 @@ mod layout;
 
 use super::share::encode;
 use super::{Local, say, text};
-use crate::apps::{Action, AppView, JobView, Publication, Wish};
+use crate::apps::{AppView, JobView, Publication, Wish};
 use crate::broker::Run;
 use crate::limits::JOB_ASK_EVERY;
+use crate::units::Action;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use serde::Deserialize;
@@ -227,12 +228,7 @@ impl AppArgs {
 }
 
 async fn act(Named { name, local }: Named, action: Action) -> Result<ExitCode> {
-    let word = match action {
-        Action::Start => "start",
-        Action::Stop => "stop",
-        Action::Restart => "restart",
-    };
-    let begun = local.client().post(&format!("{}/{word}", at(&name)), &()).await?;
+    let begun = local.client().post(&format!("{}/{}", at(&name), action.word()), &()).await?;
     follow(&local, begun).await
 }
 

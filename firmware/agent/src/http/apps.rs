@@ -2,14 +2,16 @@
 
 use super::changes::Refusal;
 use super::services::NO_COMMUNITY;
-use crate::apps::{Action, AppView, Apps, CatalogView, JobView, NotPublished, Publication, Refused, Wish, catalog};
+use crate::apps::{AppView, Apps, CatalogView, JobView, NotPublished, Publication, Refused, Wish, catalog};
 use crate::state::App;
+use crate::units::Action;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
+use clap::ValueEnum;
 use futures_util::StreamExt;
 use hyper::body::Bytes;
 use serde::Deserialize;
@@ -77,11 +79,17 @@ fn refused(error: Refused) -> Response {
     refuse(status, said(error))
 }
 
-/// A job that was begun.
-fn begun(job: Result<JobView, Refused>) -> Response {
-    match job {
-        Ok(job) => (StatusCode::ACCEPTED, Json(job)).into_response(),
-        Err(error) => refused(error),
+/// The agent ends while it is at work.
+fn ending(error: tokio::task::JoinError) -> Response {
+    refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+}
+
+/// Begins a job, which waits for the disk.
+async fn begin(app: &App, wish: impl FnOnce(&Arc<Apps>) -> Result<JobView, Refused> + Send + 'static) -> Response {
+    match app.apps().in_background(wish).await {
+        Ok(Ok(job)) => (StatusCode::ACCEPTED, Json(job)).into_response(),
+        Ok(Err(error)) => refused(error),
+        Err(error) => ending(error),
     }
 }
 
@@ -143,15 +151,14 @@ async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<serde_json::Valu
     if let Some(refusal) = not_kept(&app) {
         return Err(refusal);
     }
-    let (upload, apps) = (Upload::of(body), Arc::clone(app.apps()));
-    let take = move || apps.catalog().take(upload, || apps.in_use());
-    let taken = tokio::task::spawn_blocking(take).await;
-    let taken = taken.map_err(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let upload = Upload::of(body);
+    let taken = app.apps().in_background(move |apps| apps.catalog().take(upload, || apps.in_use())).await.map_err(ending)?;
     taken.map(|apps| Json(serde_json::json!({ "added": apps }))).map_err(not_taken)
 }
 
 async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<serde_json::Value> {
-    match app.apps().catalog().forget(&name, || app.apps().in_use()) {
+    let of = name.clone();
+    match app.apps().in_background(move |apps| apps.catalog().forget(&of, || apps.in_use())).await.map_err(ending)? {
         Ok(true) => Ok(Json(serde_json::json!({ "forgotten": name }))),
         Ok(false) => Err(refused(Refused::Unknown(name))),
         Err(error) => Err(not_taken(error)),
@@ -159,11 +166,17 @@ async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer
 }
 
 async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
-    not_kept(&app).unwrap_or_else(|| begun(app.apps().install(&name, wish)))
+    match not_kept(&app) {
+        Some(refusal) => refusal,
+        None => begin(&app, move |apps| apps.install(&name, wish)).await,
+    }
 }
 
 async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
-    not_kept(&app).unwrap_or_else(|| begun(app.apps().change(&name, wish)))
+    match not_kept(&app) {
+        Some(refusal) => refusal,
+        None => begin(&app, move |apps| apps.change(&name, wish)).await,
+    }
 }
 
 /// `DELETE /api/v1/apps/NAME?with-data=true`
@@ -175,22 +188,19 @@ struct Removing {
 }
 
 async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, Query(removing): Query<Removing>) -> Response {
-    not_kept(&app).unwrap_or_else(|| begun(app.apps().remove(&name, removing.with_data)))
+    match not_kept(&app) {
+        Some(refusal) => refusal,
+        None => begin(&app, move |apps| apps.remove(&name, removing.with_data)).await,
+    }
 }
 
 async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Response {
-    let action = match action.as_str() {
-        "start" => Action::Start,
-        "stop" => Action::Stop,
-        "restart" => Action::Restart,
-        _ => {
-            return refuse(
-                StatusCode::NOT_FOUND,
-                format!("an app can be started, stopped and restarted; not `{}`", action.escape_default()),
-            );
-        }
+    let Some(known) = Action::value_variants().iter().find(|known| known.word() == action) else {
+        let error = format!("an app can be started, stopped and restarted; not `{}`", action.escape_default());
+        return refuse(StatusCode::NOT_FOUND, error);
     };
-    begun(app.apps().act(&name, action))
+    let action = *known;
+    begin(&app, move |apps| apps.act(&name, action)).await
 }
 
 async fn settings(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
@@ -232,8 +242,7 @@ async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>) -> Resp
 async fn publication(app: &App, name: &str, wanted: Option<Publication>) -> Response {
     let published = wanted.is_some();
     let Some(registry) = app.registry() else { return refuse(StatusCode::CONFLICT, NO_COMMUNITY.to_owned()) };
-    let apps: &Apps = app.apps();
-    match apps.publish(&registry, name, wanted).await {
+    match app.apps().publish(&registry, name, wanted).await {
         Ok(()) => Json(serde_json::json!({ "name": name, "published": published })).into_response(),
         Err(NotPublished::Refused(error)) => refused(error),
         Err(NotPublished::Records(error)) => super::services::refused(&error),

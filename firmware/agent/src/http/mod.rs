@@ -138,6 +138,12 @@ mod tests {
         ("GET", "/api/v1/jobs/1"),
     ];
 
+    /// An agent alone, with nobody to ask.
+    fn agent(data: &std::path::Path) -> Arc<App> {
+        let (data, broker, registry) = (data.to_owned(), data.join("none.sock"), ([127, 0, 0, 1], 4748).into());
+        Arc::new(App::new(data, broker, "garden".to_owned(), Vec::new(), None, None, registry))
+    }
+
     /// The status that a router answers with.
     async fn status(router: Router, method: &str, path: &str) -> u16 {
         status_with(router, method, path, "").await
@@ -171,16 +177,7 @@ mod tests {
     #[tokio::test]
     async fn the_network_serves_reading_only() {
         let data = tempfile::tempdir().unwrap();
-        let place = data.path().to_owned();
-        let app = Arc::new(App::new(
-            place.clone(),
-            place.join("none.sock"),
-            "garden".to_owned(),
-            Vec::new(),
-            None,
-            None,
-            ([127, 0, 0, 1], 4748).into(),
-        ));
+        let app = agent(data.path());
         for (method, path) in CHANGES {
             let far = status(reading(Arc::clone(&app)), method, path).await;
             assert!(matches!(far, 404 | 405), "{method} {path}: {far}");
@@ -211,16 +208,7 @@ mod tests {
     #[tokio::test]
     async fn a_store_opens_to_its_own_token_and_a_token_opens_nothing_else() {
         let data = tempfile::tempdir().unwrap();
-        let place = data.path().to_owned();
-        let app = Arc::new(App::new(
-            place.clone(),
-            place.join("none.sock"),
-            "garden".to_owned(),
-            Vec::new(),
-            None,
-            None,
-            ([127, 0, 0, 1], 4748).into(),
-        ));
+        let app = agent(data.path());
         let tokens = ["notes", "other"].map(|of| app.app_tokens().make(of).unwrap());
         let [own, other] = tokens.map(|token| format!("authorization: Bearer {token}\r\n"));
         let twice = format!("{other}{own}");

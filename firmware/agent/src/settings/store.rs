@@ -4,6 +4,7 @@ use crate::limits::{DATA_DIR, SETTINGS_DIR};
 use anyhow::{Context, Result};
 use contract::settings::MAX_BYTES;
 use contract::settings::inbox::{Step, Stored, decide};
+use serde::de::DeserializeOwned;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,7 +22,7 @@ fn folder(data: &Path) -> PathBuf {
 
 /// The settings that are kept; the defaults where there are none, or they can't be read (said in the log).
 pub fn load(data: &Path) -> Stored {
-    read(&folder(data).join(FILE))
+    read_whole(&folder(data).join(FILE))
         .unwrap_or_else(|error| {
             log::error!("{error:#}; going on with the defaults");
             None
@@ -29,13 +30,35 @@ pub fn load(data: &Path) -> Stored {
         .unwrap_or_default()
 }
 
-fn read(path: &Path) -> Result<Option<Stored>> {
-    let doing = || format!("reading the settings `{}`", path.display());
+/// Reads a file of JSON that was written whole; none when there is none.
+///
+/// # Errors
+/// When it can't be read, or is no such JSON.
+pub fn read_whole<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let doing = || format!("reading `{}`", path.display());
     match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).with_context(doing).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(doing),
     }
+}
+
+/// The same; what can't be read is said to be `what`, and put aside under a name that ends in `.broken`.
+pub fn read_or_put_aside<T: DeserializeOwned + Default>(path: &Path, what: &str) -> T {
+    let read = read_whole(path).unwrap_or_else(|error| {
+        let aside = aside(path);
+        log::error!("{error:#}: {what}; put aside as `{}`", aside.display());
+        let _ = std::fs::rename(path, aside);
+        None
+    });
+    read.unwrap_or_default()
+}
+
+/// Where a file goes that can't be read.
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".broken");
+    name.into()
 }
 
 /// Keeps the settings: on disk when this returns, and never half.
@@ -78,13 +101,8 @@ fn read_inbox(path: &Path) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// When the inbox can't be read or the settings can't be kept. A failed masking is only logged: it is tried again.
 pub fn take_inbox(folder: &Path, path: &Path, writable: impl Fn() -> Result<()>) -> Result<Stored> {
-    let stored = read(&folder.join(FILE)).unwrap_or_else(|error| {
-        log::error!("{error:#}; put aside as {FILE}.broken");
-        let _ = std::fs::rename(folder.join(FILE), folder.join(format!("{FILE}.broken")));
-        None
-    });
+    let stored: Stored = read_or_put_aside(&folder.join(FILE), "what was set is gone");
     let file = read_inbox(path)?;
-    let stored = stored.unwrap_or_default();
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(INBOX);
     let (mut stored, masked) = match decide(&stored, file.as_deref(), name) {
         Step::Nothing => (stored, None),

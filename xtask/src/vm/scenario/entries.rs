@@ -45,8 +45,8 @@ pub struct Kept {
     build: BuildId,
     /// Texts of all builds as they were before the first write, and whether the boot loader had tries left for each.
     first: Option<BTreeMap<BuildId, (String, bool)>>,
-    /// Its names one after the other, as whole states had them.
-    names: Vec<EntryName>,
+    /// Its name in the last complete state that had it.
+    name: Option<EntryName>,
     /// It was lost before it was seen that the boot loader counted.
     unexplained: Option<anyhow::Error>,
     /// The last write was the boot loader's counting.
@@ -57,7 +57,7 @@ pub struct Kept {
 impl Kept {
     /// Of that build.
     pub const fn of(build: BuildId) -> Self {
-        Self { build, first: None, names: Vec::new(), unexplained: None, counting: false, lost: 0 }
+        Self { build, first: None, name: None, unexplained: None, counting: false, lost: 0 }
     }
 
     /// Looks at a state; `complete` where it has all writes so far.
@@ -85,9 +85,8 @@ impl Kept {
             self.counting = false;
         }
         if let Some((name, _)) = own {
-            if complete && self.names.last() != Some(name) {
-                self.names.push(*name);
-                self.counting = self.names.last_chunk().is_some_and(counted);
+            if complete && self.name != Some(*name) {
+                self.counting = self.name.replace(*name).is_some_and(|before| counted(before, *name));
                 // What was lost before is explained by this, or by nothing.
                 return self.unexplained.take().filter(|_| !self.counting).map_or(Ok(()), Err);
             }
@@ -115,7 +114,7 @@ impl Kept {
 }
 
 /// Nobody but the boot loader takes one try away and says that it was done.
-fn counted([before, after]: &[EntryName; 2]) -> bool {
+fn counted(before: EntryName, after: EntryName) -> bool {
     matches!((before.tries, after.tries), (Some(old), Some(new)) if old.left.checked_sub(1) == Some(new.left) && old.done + 1 == new.done)
 }
 

@@ -7,7 +7,7 @@ mod receive;
 mod walk;
 
 use crate::limits::CATALOG_SPARE_BYTES;
-use crate::settings::write_whole;
+use crate::settings::{read_or_put_aside, write_whole};
 use contract::apps::App;
 use contract::arch::Arch;
 use contract::oci::Digest;
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The list, in the catalog's folder.
 const LIST: &str = "catalog.json";
@@ -120,6 +120,8 @@ pub struct Catalog {
     folder: PathBuf,
     arch: Option<Arch>,
     list: Mutex<BTreeMap<String, Entry>>,
+    /// What was read of apps, by their names and the digests of their facts: a page that looks every few seconds reads no disk.
+    known: Mutex<BTreeMap<(String, Digest), Arc<App>>>,
     receiving: Mutex<()>,
 }
 
@@ -137,18 +139,8 @@ impl Catalog {
     /// The catalog in `folder`, which is made when something is taken. A list that can't be read is said and put aside.
     pub fn open(folder: &Path, arch: Option<Arch>) -> Self {
         let _ = fs::remove_dir_all(folder.join(INCOMING));
-        let path = folder.join(LIST);
-        let read = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(BTreeMap::new()),
-            Err(error) => Err(error.to_string()),
-        };
-        let list = read.unwrap_or_else(|error| {
-            log::error!("the list of apps `{}` can't be read ({error}) and is put aside: add the apps again", path.display());
-            let _ = fs::rename(&path, folder.join(format!("{LIST}.broken")));
-            BTreeMap::new()
-        });
-        Self { folder: folder.to_owned(), arch, list: Mutex::new(list), receiving: Mutex::new(()) }
+        let list = read_or_put_aside(&folder.join(LIST), "the catalog is empty now: add the apps again");
+        Self { folder: folder.to_owned(), arch, list: Mutex::new(list), known: Mutex::default(), receiving: Mutex::new(()) }
     }
 
     fn list(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -174,18 +166,37 @@ impl Catalog {
         self.list().get(name).cloned()
     }
 
-    /// The text of an app's `app.toml`, and what it says.
+    fn known(&self) -> MutexGuard<'_, BTreeMap<(String, Digest), Arc<App>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an app's `app.toml` says.
     ///
     /// # Errors
     /// Its blob is gone or damaged.
-    pub fn facts(&self, entry: &Entry) -> Result<(String, App), Refused> {
+    pub fn facts(&self, entry: &Entry) -> Result<Arc<App>, Refused> {
+        let key = (entry.name.clone(), entry.facts.clone());
+        let known = self.known().get(&key).cloned();
+        if let Some(app) = known {
+            return Ok(app);
+        }
+        let app = Arc::new(walk::facts(&entry.name, &self.facts_text(entry)?)?);
+        self.known().insert(key, Arc::clone(&app));
+        Ok(app)
+    }
+
+    /// The text of an app's `app.toml`, from the disk.
+    ///
+    /// # Errors
+    /// Its blob is gone or damaged.
+    pub fn facts_text(&self, entry: &Entry) -> Result<String, Refused> {
         let path = self.blob(&entry.facts);
         let damaged = |why: String| Refused::App { app: entry.name.clone(), why };
         let bytes = fs::read(&path).map_err(Refused::io(format!("reading `{}`", path.display())))?;
         if Digest::of(&bytes) != entry.facts {
             return Err(damaged("its facts are damaged on this node's disk".to_owned()));
         }
-        walk::facts(&entry.name, &bytes)
+        String::from_utf8(bytes).map_err(|_| damaged("its facts are no text".to_owned()))
     }
 
     /// Takes all apps of an image layout that comes as a tar, or none: their names. `kept` says what else must stay.
@@ -260,6 +271,7 @@ impl Catalog {
 
     fn remove_unnamed(&self, kept: &[Entry]) {
         let named = named(self.list().values().chain(kept));
+        self.known().retain(|(_, facts), _| named.contains(facts.hex()));
         let Ok(folder) = fs::read_dir(self.blobs()) else { return };
         for file in folder.flatten().filter(|file| !file.file_name().to_str().is_some_and(|name| named.contains(name))) {
             if let Err(error) = fs::remove_file(file.path()) {
@@ -276,10 +288,8 @@ fn named<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<String> {
 
 /// Whether there is room for so many bytes beside what the node itself needs.
 fn room(folder: &Path, needed: u64) -> Result<(), Refused> {
-    let stat = nix::sys::statvfs::statvfs(folder)
-        .map_err(|error| Refused::Io { doing: format!("asking how much is free at `{}`", folder.display()), source: error.into() })?;
-    #[expect(clippy::useless_conversion, reason = "these are narrower on other machines")]
-    let free = u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size()));
+    let doing = || format!("asking how much is free at `{}`", folder.display());
+    let free = crate::host::free(folder).map_err(|error| Refused::Io { doing: doing(), source: error.into() })?;
     let spare = CATALOG_SPARE_BYTES;
     if free.saturating_sub(spare) < needed { Err(Refused::Room { needed, free, spare }) } else { Ok(()) }
 }

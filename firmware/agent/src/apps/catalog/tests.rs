@@ -116,14 +116,19 @@ fn an_app_is_taken_with_all_its_blobs_and_known_after_a_restart() {
         let bytes = fs::read(catalog.blob(digest)).unwrap();
         assert_eq!((&Digest::of(&bytes), u64::try_from(bytes.len()).unwrap()), (digest, *size));
     }
-    assert_eq!(catalog.facts(&entry).unwrap().1.ports["mqtt"].container, 1883);
+    assert_eq!(catalog.facts(&entry).unwrap().ports["mqtt"].container, 1883);
     // The same again changes nothing.
     let before = blobs(&catalog);
     catalog.take(layout.tar().as_slice(), none).unwrap();
     assert_eq!(blobs(&catalog), before);
     // Damage on this node's disk is noticed when it is used.
     fs::write(catalog.blob(&entry.facts), "x").unwrap();
-    assert!(catalog.facts(&entry).unwrap_err().to_string().contains("damaged"));
+    assert!(catalog.facts_text(&entry).unwrap_err().to_string().contains("damaged"));
+    let again = Catalog::open(folder.path(), Some(Arch::Amd64));
+    assert!(again.facts(&entry).unwrap_err().to_string().contains("damaged"));
+    // What was read before is known only as long as something names it.
+    assert!(catalog.facts(&entry).is_ok() && catalog.forget("broker", none).unwrap());
+    assert!(catalog.facts(&entry).is_err());
 }
 
 #[test]

@@ -38,11 +38,9 @@ fn usable_name(name: &str) -> Option<&str> {
 }
 
 /// Reads an app's `app.toml`.
-pub fn facts(app: &str, bytes: &[u8]) -> Result<(String, App), Refused> {
-    let refuse = |why: String| Refused::App { app: app.to_owned(), why };
-    let text = str::from_utf8(bytes).map_err(|_| refuse("its facts are no text".to_owned()))?;
-    let read = contract::apps::read(&Path::new(app).join("app.toml"), text).map_err(|error| refuse(error.to_string()))?;
-    Ok((text.to_owned(), read))
+pub fn facts(app: &str, text: &str) -> Result<App, Refused> {
+    let read = contract::apps::read(&Path::new(app).join("app.toml"), text);
+    read.map_err(|error| Refused::App { app: app.to_owned(), why: error.to_string() })
 }
 
 /// The walk from an app's index to its last blob.
@@ -85,7 +83,8 @@ impl Walk<'_> {
         let Some(facts_digest) = facts_digest else {
             return Err(self.refuse("the list does not say which blob is its app.toml"));
         };
-        let (_, app) = facts(self.app, &self.read(&facts_digest, FACTS_BYTES)?)?;
+        let text = self.read(&facts_digest, FACTS_BYTES)?;
+        let app = facts(self.app, str::from_utf8(&text).map_err(|_| self.refuse("its facts are no text"))?)?;
         if !app.architectures.contains(&self.arch) {
             return Err(self.refuse(format!("its app.toml does not name {}", self.arch)));
         }

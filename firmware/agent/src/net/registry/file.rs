@@ -2,7 +2,7 @@
 //! and a damaged file is put aside.
 
 use cluster::store::{Storage, StoreError};
-use nix::{errno::Errno, fcntl::posix_fallocate, sys::statvfs::statvfs};
+use nix::{errno::Errno, fcntl::posix_fallocate};
 use redb::{StorageBackend, backends::FileBackend};
 use std::{
     fs::{self, File, OpenOptions},
@@ -66,8 +66,7 @@ impl Storage for DatabaseFile {
 
     fn room(&mut self) -> Result<(), StoreError> {
         let folder = self.path.parent().unwrap_or(&self.path);
-        let free = statvfs(folder).map(|fs| crate::host::bytes(fs.blocks_available(), fs.fragment_size()));
-        match free {
+        match crate::host::free(folder) {
             Ok(free) if free < SPARE_BYTES => {
                 Err(StoreError::Full(format!("{} KB are free in `{}`, {} are needed", free / 1024, folder.display(), SPARE_BYTES / 1024)))
             }
