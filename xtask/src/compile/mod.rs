@@ -25,6 +25,10 @@ const SOURCES: [&str; 4] = ["Cargo.toml", "Cargo.lock", "firmware", "xtask"];
 /// Says relocations in a hundredth of the bytes (DT_RELR), which the image's own glibc reads: a megabyte of the agent.
 const PACKED_RELOCATIONS: [&str; 3] = ["--", "-C", "link-arg=-Wl,-z,pack-relative-relocs"];
 
+/// Has the compiler keep the memory that it got: Debian's rustc has glibc's malloc, which would give it back and ask again all the time.
+const MALLOC: &str =
+    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967295:glibc.malloc.top_pad=67108864:glibc.malloc.trim_threshold=4294967295";
+
 /// The programs of a node, on the host's disk.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -149,6 +153,7 @@ fn sandbox(repo: &Path, tools: &Tools, cargo_home: &Path, target_dir: &Path, arc
         .env(&format!("AR_{under}"), &format!("{}-ar", arch.multiarch()))
         // Build scripts and macros run here, on the builder's own architecture.
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "x86_64-linux-gnu-gcc")
+        .env("GLIBC_TUNABLES", MALLOC)
         .env("SOURCE_DATE_EPOCH", "0");
     if job.fixed {
         sandbox = sandbox.env(&format!("CARGO_TARGET_{upper}_RUSTFLAGS"), "-C target-feature=+crt-static");

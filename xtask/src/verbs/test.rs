@@ -40,6 +40,8 @@ struct Part {
     slow: bool,
     /// Parts of different lanes that follow each other in the list run beside each other; those of one lane in turn.
     lane: Option<Lane>,
+    /// Gives way to what runs beside it.
+    yields: bool,
 }
 
 /// What keeps a machine busy for long and needs nothing of the other.
@@ -51,7 +53,7 @@ enum Lane {
 
 impl Part {
     const fn new(name: &'static str, what: &'static str, command: &'static [&'static str]) -> Self {
-        Self { name, what, command, slow: false, lane: None }
+        Self { name, what, command, slow: false, lane: None, yields: false }
     }
 
     const fn slow(self) -> Self {
@@ -61,28 +63,35 @@ impl Part {
     const fn on(self, lane: Lane) -> Self {
         Self { lane: Some(lane), ..self }
     }
+
+    const fn yielding(self) -> Self {
+        Self { yields: true, ..self }
+    }
 }
 
 /// In the order in which they run: what fails quickly first.
 const PARTS: &[Part] = &[
     Part::new("tidy", "the repository's own rules", &["xtask", "tidy"]),
     Part::new("format", "rustfmt", &["cargo", "fmt", "--all", "--check"]),
+    // The image comes first: machines then boot, one after the other and often waiting, while there is still something to compile.
     Part::new(
         "clippy",
         "lints, while all tests are compiled; warnings are errors",
         &["cargo", "test", "--workspace", "--locked", "--no-run", "--quiet"],
     )
-    .on(Lane::Code),
+    .on(Lane::Code)
+    .yielding(),
     Part::new("unit", "unit, property and loopback tests", &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]).on(Lane::Code),
     Part::new("image", "an image from nothing", &["xtask", "image", BOARD]).on(Lane::Image),
+    Part::new("vm", "scenarios on virtual machines that boot it", &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"])
+        .on(Lane::Image),
+    // Not before the tests are compiled: two cargos would wait for each other.
     Part::new(
         "disturbed",
         "a build that is killed while it writes, and two at once",
         &["cargo", "test", "--workspace", "--locked", "--test", "builds", "--", "--ignored", DISTURBED],
     )
     .on(Lane::Image),
-    Part::new("vm", "scenarios on virtual machines that boot it", &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"])
-        .on(Lane::Image),
     Part::new(
         "app",
         "an app's image, built twice, and messages through it on a real Docker",
@@ -219,7 +228,7 @@ fn run(part: &Part, own: &Path, beside: bool) -> Result<()> {
         "cargo" => cargo(),
         other => other.into(),
     };
-    let mut command = cmd!(shell, "{path} {words...}");
+    let mut command = if beside && part.yields { cmd!(shell, "nice -n 5 {path} {words...}") } else { cmd!(shell, "{path} {words...}") };
     if (*program, words.first()) == ("cargo", Some(&"test")) {
         command = linted(command, &path)?;
     }
@@ -272,7 +281,7 @@ mod tests {
         };
         let quick: Vec<&Part> = PARTS.iter().filter(|part| !part.slow).collect();
         let groups: Vec<_> = groups(&quick).iter().map(names).collect();
-        let expected: [&[&str]; 3] = [&["tidy"], &["format"], &["clippy then unit", "image then disturbed then vm"]];
+        let expected: [&[&str]; 3] = [&["tidy"], &["format"], &["clippy then unit", "image then vm then disturbed"]];
         assert_eq!(groups, expected);
     }
 
