@@ -98,6 +98,13 @@ const PARTS: &[Part] = &[
         &["xtask", "app", "mosquitto", "--arch", "amd64", "--twice", "--try"],
     )
     .slow(),
+    // The program is what the part `unit` compiled.
+    Part::new(
+        "app-node",
+        "the same through a node's command line, killed while it installs",
+        &["xtask", "app", "mosquitto", "--arch", "amd64", "--node", "target/debug/cloudy"],
+    )
+    .slow(),
     Part::new(
         "unit-slow",
         "tests that take long: a simulated day, every locked package",
