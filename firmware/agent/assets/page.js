@@ -7,10 +7,15 @@ const lost = document.getElementById("lost");
 async function refresh() {
   if (document.hidden) return;
   try {
-    const answer = await fetch("/body", { cache: "no-store", signal: AbortSignal.timeout(EVERY_MS * 2) });
+    // The header says that nobody clicked: looking by itself keeps no session alive.
+    const answer = await fetch(main.dataset.fresh, {
+      cache: "no-store", headers: { "x-cloudy-refresh": "1" }, signal: AbortSignal.timeout(EVERY_MS * 2),
+    });
     if (!answer.ok) throw new Error(answer.statusText);
     const text = await answer.text();
-    if (text !== main.dataset.last) {
+    // What a person has opened or is about to press stays.
+    const busy = main.querySelector("details[open]") || (main.contains(document.activeElement) && document.activeElement !== main);
+    if (text !== main.dataset.last && !busy) {
       main.innerHTML = text;
       main.dataset.last = text;
     }

@@ -81,18 +81,21 @@ pub async fn run(options: Options) -> Result<()> {
     };
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot, at_registry));
+    if unknown {
+        app.users().distrust();
+    }
 
     let monitor = net.clone().map(|net| tokio::spawn(monitor(Arc::clone(&app), net)));
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();
     for listener in pages {
-        servers.spawn(http::serve(Listener::Tcp(listener), http::reading(Arc::clone(&app)), stopping.clone()));
+        servers.spawn(http::serve(Listener::Tcp(listener), http::network(Arc::clone(&app)), stopping.clone()));
     }
     if let Ok(registry) = registry {
         let router = apps::registry::router(Arc::clone(app.apps().catalog()));
         servers.spawn(http::serve(Listener::Tcp(registry), router, stopping.clone()));
     }
-    servers.spawn(http::serve(Listener::Unix(local, http::may_change), http::changes(Arc::clone(&app)), stopping));
+    servers.spawn(http::serve(Listener::Unix(local, http::may_change), http::local(Arc::clone(&app)), stopping));
     app.apps().resume();
     let telling = tokio::spawn({
         let app = Arc::clone(&app);

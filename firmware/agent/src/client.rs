@@ -92,7 +92,7 @@ impl Client {
         let _ = driver.await;
         let value: Result<Value, _> = serde_json::from_slice(&bytes);
         if !status.is_success() {
-            let said = value.ok().and_then(|v| v.get("error").and_then(Value::as_str).map(str::to_owned));
+            let said = value.ok().and_then(|v| v.get("detail").and_then(Value::as_str).map(str::to_owned));
             bail!("{}", said.unwrap_or_else(|| format!("the agent answered {status}: {}", String::from_utf8_lossy(&bytes).trim())));
         }
         value.context("the agent's answer is no JSON")

@@ -104,3 +104,42 @@ pub const INSTALL_ASK_EVERY: Duration = Duration::from_secs(1);
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(2);
 /// How long devices may take to settle before the first Ethernet is looked for, in seconds.
 pub const SETTLE_TIMEOUT_SECS: u64 = 20;
+
+/// Memory that hashing a password takes, in KiB (OWASP's "Password Storage Cheat Sheet", Argon2id: 19 MiB with 2 passes, 1 lane).
+pub const PASSWORD_MEMORY_KIB: u32 = 19 * 1024;
+/// How often that memory is gone over.
+pub const PASSWORD_PASSES: u32 = 2;
+/// Passwords that may wait while one is hashed; who comes then is asked to come again.
+pub const PASSWORDS_WAITING: usize = 1;
+/// When to come again, in seconds.
+pub const PASSWORDS_AGAIN_SECS: u64 = 3;
+/// The shortest password in characters, and the longest in bytes.
+pub const PASSWORD_MIN_CHARS: usize = 10;
+/// The longest password in bytes.
+pub const PASSWORD_MAX_BYTES: usize = 256;
+/// People that a node knows.
+pub const USERS_KEPT: usize = 32;
+/// Tokens for programs that are kept.
+pub const USER_TOKENS_KEPT: usize = 64;
+/// A session ends after this long without use.
+pub const SESSION_IDLE: Duration = Duration::from_secs(8 * 3600);
+/// A session ends this long after its login, used or not.
+pub const SESSION_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Sessions of all people; of one more, the one that was used least lately ends.
+pub const SESSIONS_KEPT: usize = 64;
+/// Sessions of one person, likewise.
+pub const SESSIONS_OF_ONE: usize = 8;
+/// Wrong passwords from one address that cost no waiting.
+pub const FREE_TRIES_OF_ADDRESS: u32 = 5;
+/// The longest wait of an address, which doubles with each wrong password.
+pub const LONGEST_WAIT_OF_ADDRESS: Duration = Duration::from_secs(900);
+/// Wrong passwords for one name that cost no waiting: more, and a shorter wait, since anybody may name it.
+pub const FREE_TRIES_OF_NAME: u32 = 10;
+/// The longest wait for a name.
+pub const LONGEST_WAIT_OF_NAME: Duration = Duration::from_secs(60);
+/// Wrong passwords are forgotten this long after the last.
+pub const TRIES_FORGOTTEN: Duration = Duration::from_secs(3600);
+/// Addresses and names whose wrong passwords are counted; of more, the one that failed least lately is forgotten.
+pub const TRIES_COUNTED: usize = 256;
+/// A node without an owner can be claimed from its own link this long after power-on, with no code.
+pub const CLAIM_WINDOW: Duration = Duration::from_secs(30 * 60);

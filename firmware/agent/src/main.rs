@@ -24,6 +24,7 @@ mod text;
 mod tokens;
 mod uboot;
 mod units;
+mod users;
 mod wifi;
 
 use std::process::ExitCode;

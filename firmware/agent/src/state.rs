@@ -10,6 +10,7 @@ use crate::status::{Boot, Clock, Docker, Host, Services, Status};
 use crate::text::Lang;
 use crate::tokens::AppTokens;
 use crate::units::Systemd;
+use crate::users::Users;
 use cluster::health::{self, Figures, MAX_TEXT_BYTES};
 use contract::report::Report;
 use std::net::SocketAddr;
@@ -65,6 +66,7 @@ pub struct App {
     watchers: Arc<Semaphore>,
     app_watchers: Arc<Semaphore>,
     app_tokens: AppTokens,
+    users: Arc<Users>,
 }
 
 impl App {
@@ -83,6 +85,7 @@ impl App {
         Self {
             apps: Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&systemd), &pages, registry)),
             app_tokens: AppTokens::load(&data),
+            users: Arc::new(Users::load(&data, boot.as_ref().is_none_or(|report| crate::kept::keeps(report.data)))),
             data,
             broker,
             name,
@@ -121,6 +124,11 @@ impl App {
     /// Tokens by which apps use their store over the network.
     pub fn app_tokens(&self) -> &AppTokens {
         &self.app_tokens
+    }
+
+    /// The users of this node.
+    pub fn users(&self) -> &Arc<Users> {
+        &self.users
     }
 
     /// Room for those who watch changes.

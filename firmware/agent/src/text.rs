@@ -1,6 +1,30 @@
 //! The languages of the page: English, Spanish, Catalan. Which one is asked for, and the words of the page.
 //!
-//! The sentences about what is wrong stand with their causes in `problems`.
+//! The sentences about what is wrong stand with their causes in `problems`, those about people and apps in `people` and `store`.
+
+/// Words in the three languages, each beside its others: English, Spanish, Catalan.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $get:ident { $($word:ident: $en:literal, $es:literal, $ca:literal;)* }) => {
+        $(#[$doc])*
+        pub struct $name { $(pub $word: &'static str,)* }
+
+        impl $crate::text::Lang {
+            $(#[$doc])*
+            pub fn $get(self) -> &'static $name {
+                static EN: $name = $name { $($word: $en,)* };
+                static ES: $name = $name { $($word: $es,)* };
+                static CA: $name = $name { $($word: $ca,)* };
+                self.pick(&EN, &ES, &CA)
+            }
+        }
+    };
+}
+
+mod people;
+mod store;
+
+pub use people::People;
+pub use store::Store;
 
 /// A language that the page speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -149,7 +149,7 @@ fn on_a_full_disk_reads_go_on_and_writes_are_refused_with_the_reason() {
     for _ in 0..20 {
         let (status, answer) = put("refused");
         assert_eq!(status, 507, "{answer}");
-        assert!(answer["error"].as_str().unwrap().contains("the disk is full"), "{answer}");
+        assert!(answer["detail"].as_str().unwrap().contains("the disk is full"), "{answer}");
         assert_eq!(keys(), ["before"]);
     }
     let said = get(&socket, "/api/v1/nodes")["problems"].to_string();

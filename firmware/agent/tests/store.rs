@@ -153,5 +153,5 @@ fn an_owned_app_is_written_by_those_whom_its_owner_names_and_there_is_an_end() {
         .find(|(status, _)| *status != 200);
     let (status, said) = full.unwrap();
     assert_eq!(status, 507, "{said}");
-    assert!(said["error"].as_str().unwrap().contains("delete some first"));
+    assert!(said["detail"].as_str().unwrap().contains("delete some first"));
 }

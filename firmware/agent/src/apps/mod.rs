@@ -17,6 +17,7 @@ mod shown;
 mod tests;
 mod wishes;
 
+pub use plan::Kind as JobKind;
 pub use publish::NotPublished;
 pub use record::Publication;
 pub use shown::{AppView, CatalogView, JobView, PortView};

@@ -2,11 +2,12 @@
 
 use super::plan::{Course, Kind, Next, Phase, Step};
 use super::record::{Installed, Job};
-use super::{Apps, Live};
+use super::{Apps, Live, ports};
 use crate::broker::{Progress, ProjectState, Run};
 use contract::apps::{App, SettingKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An app in the catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct CatalogView {
     pub bytes: u64,
     /// What must be said to install it.
     pub must: Vec<String>,
+    /// Where it would be reached on this node now, by the port's name.
+    #[serde(default)]
+    pub ports: BTreeMap<String, PortView>,
     /// Whether it is installed.
     pub installed: bool,
 }
@@ -153,6 +157,7 @@ impl Apps {
                 image: entry.index.to_string(),
                 bytes: entry.blobs.values().sum(),
                 must: must(&app),
+                ports: self.proposed(&app),
                 installed: installed.contains(&entry.name),
                 name: entry.name,
             }),
@@ -162,6 +167,19 @@ impl Apps {
             }
         });
         shown.collect()
+    }
+
+    /// The ports that an app would get now; none where there are not enough.
+    fn proposed(&self, app: &App) -> BTreeMap<String, PortView> {
+        let held = self.held();
+        let chosen = ports::choose(app, &BTreeMap::new(), |port, protocol| ports::holder(&held, &app.name, port, protocol));
+        let scheme = |name: &String| app.ports.get(name).map(|port| port.scheme.word().to_owned()).unwrap_or_default();
+        chosen.unwrap_or_default().into_iter().map(|(name, port)| (name.clone(), PortView { port, scheme: scheme(&name) })).collect()
+    }
+
+    /// What the catalog's `app.toml` of that name says.
+    pub fn facts(&self, name: &str) -> Option<Arc<App>> {
+        self.catalog.get(name).and_then(|entry| self.catalog.facts(&entry).ok())
     }
 
     /// All apps of this node.

@@ -155,7 +155,7 @@ impl Apps {
     }
 
     /// The ports that are the node's own, or of apps.
-    fn held(&self) -> Vec<ports::Held> {
+    pub(super) fn held(&self) -> Vec<ports::Held> {
         let own = self.own_ports.iter().map(|(port, what)| ports::Held {
             port: *port,
             protocol: Protocol::Both,

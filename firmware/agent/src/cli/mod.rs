@@ -5,6 +5,7 @@ mod install;
 mod print;
 mod share;
 mod store;
+mod user;
 
 use crate::client::Client;
 use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest};
@@ -162,6 +163,8 @@ enum Verb {
     Jobs(apps::Jobs),
     /// What apps keep in the microcloud: registers, counters and sets.
     Store(store::Store),
+    /// People who may do something on this node's page, and their programs' tokens.
+    User(user::UserArgs),
     /// Start, stop or restart a unit, and wait for the result.
     Unit {
         /// What to do.
@@ -294,6 +297,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Store(store) => store.run().await?,
         Verb::App(app) => return app.run().await,
         Verb::Jobs(jobs) => jobs.run().await?,
+        Verb::User(user) => user.run().await?,
         Verb::Unit { action, unit, local } => {
             let answer = local.client().post("/api/v1/unit", &UnitRequest { unit, action }).await?;
             local.show(&answer, |_| Ok("Done.".to_owned()))?;

@@ -1,6 +1,7 @@
-//! Apps in the API: what is installed for everybody; the catalog, changes, settings, logs and jobs over the local socket.
+//! Apps in the API: what is installed for everybody; the catalog, changes, settings, logs and jobs for operators. The page's forms call
+//! the same functions.
 
-use super::changes::Refusal;
+use super::problem::Refusal;
 use super::services::NO_COMMUNITY;
 use crate::apps::{AppView, Apps, CatalogView, JobView, NotPublished, Publication, Refused, Wish, catalog};
 use crate::state::App;
@@ -8,13 +9,13 @@ use crate::units::Action;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use clap::ValueEnum;
 use futures_util::StreamExt;
 use hyper::body::Bytes;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -29,7 +30,7 @@ pub fn reading() -> Router<Arc<App>> {
     Router::new().route("/api/v1/apps", get(list)).route("/api/v1/apps/{name}", get(one))
 }
 
-/// For the local socket.
+/// For operators; what the catalog holds is for owners to change.
 pub fn changing() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/catalog", get(list_catalog).post(add).layer(DefaultBodyLimit::disable()))
@@ -43,17 +44,19 @@ pub fn changing() -> Router<Arc<App>> {
         .route("/api/v1/jobs/{id}", get(job))
 }
 
-type Answer<T> = Result<Json<T>, Response>;
+type Answer<T> = Result<Json<T>, Refusal>;
+/// What begins a job.
+type Begun = Result<(StatusCode, Json<JobView>), Refusal>;
 
-fn refuse(status: StatusCode, error: String) -> Response {
-    (status, Json(Refusal { error })).into_response()
+fn refuse(status: StatusCode, error: String) -> Refusal {
+    Refusal::new(status, error)
 }
 
 fn said(error: impl Into<anyhow::Error>) -> String {
     format!("{:#}", error.into())
 }
 
-fn not_taken(error: catalog::Refused) -> Response {
+fn not_taken(error: catalog::Refused) -> Refusal {
     use catalog::Refused as No;
     let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
     let status = match &error {
@@ -67,7 +70,7 @@ fn not_taken(error: catalog::Refused) -> Response {
     refuse(status, said(error))
 }
 
-fn refused(error: Refused) -> Response {
+fn refused(error: Refused) -> Refusal {
     let status = match error {
         Refused::Unknown(_) | Refused::NotInstalled(_) => StatusCode::NOT_FOUND,
         Refused::Installed(_) | Refused::Busy { .. } | Refused::Port(_) => StatusCode::CONFLICT,
@@ -80,17 +83,17 @@ fn refused(error: Refused) -> Response {
 }
 
 /// The agent ends while it is at work.
-fn ending(error: tokio::task::JoinError) -> Response {
+fn ending(error: tokio::task::JoinError) -> Refusal {
     refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 /// Begins a job, which waits for the disk.
-async fn begin(app: &App, wish: impl FnOnce(&Arc<Apps>) -> Result<JobView, Refused> + Send + 'static) -> Response {
-    match app.apps().in_background(wish).await {
-        Ok(Ok(job)) => (StatusCode::ACCEPTED, Json(job)).into_response(),
-        Ok(Err(error)) => refused(error),
-        Err(error) => ending(error),
-    }
+async fn begin(app: &App, wish: impl FnOnce(&Arc<Apps>) -> Result<JobView, Refused> + Send + 'static) -> Result<JobView, Refusal> {
+    app.apps().in_background(wish).await.map_err(ending)?.map_err(refused)
+}
+
+fn accepted(begun: Result<JobView, Refusal>) -> Begun {
+    begun.map(|job| (StatusCode::ACCEPTED, Json(job)))
 }
 
 async fn list(State(app): State<Arc<App>>) -> Json<Vec<AppView>> {
@@ -140,17 +143,15 @@ impl Read for Upload {
     }
 }
 
-/// Why nothing is begun: its record would be gone at the next start.
-fn not_kept(app: &App) -> Option<Response> {
+/// Refuses where the record of what is begun would be gone at the next start.
+fn kept(app: &App) -> Result<(), Refusal> {
     let keeps = app.boot_report().is_none_or(|report| crate::kept::keeps(report.data));
     let why = "this node's data is not kept in this run, so nothing is done with apps: `cloudy status` says what is wrong with it";
-    (!keeps).then(|| refuse(StatusCode::CONFLICT, why.to_owned()))
+    if keeps { Ok(()) } else { Err(refuse(StatusCode::CONFLICT, why.to_owned())) }
 }
 
 async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<serde_json::Value> {
-    if let Some(refusal) = not_kept(&app) {
-        return Err(refusal);
-    }
+    kept(&app)?;
     let upload = Upload::of(body);
     let taken = app.apps().in_background(move |apps| apps.catalog().take(upload, || apps.in_use())).await.map_err(ending)?;
     taken.map(|apps| Json(serde_json::json!({ "added": apps }))).map_err(not_taken)
@@ -165,18 +166,35 @@ async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer
     }
 }
 
-async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
-    match not_kept(&app) {
-        Some(refusal) => refusal,
-        None => begin(&app, move |apps| apps.install(&name, wish)).await,
-    }
+/// Begins to install an app.
+pub(super) async fn begin_install(app: &App, name: String, wish: Wish) -> Result<JobView, Refusal> {
+    kept(app)?;
+    begin(app, move |apps| apps.install(&name, wish)).await
 }
 
-async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Response {
-    match not_kept(&app) {
-        Some(refusal) => refusal,
-        None => begin(&app, move |apps| apps.change(&name, wish)).await,
-    }
+/// Begins to remove one.
+pub(super) async fn begin_remove(app: &App, name: String, with_data: bool) -> Result<JobView, Refusal> {
+    kept(app)?;
+    begin(app, move |apps| apps.remove(&name, with_data)).await
+}
+
+/// Begins to start, stop or restart one.
+pub(super) async fn begin_action(app: &App, name: String, action: &str) -> Result<JobView, Refusal> {
+    let Some(known) = Action::value_variants().iter().find(|known| known.word() == action) else {
+        let error = format!("an app can be started, stopped and restarted; not `{}`", action.escape_default());
+        return Err(refuse(StatusCode::NOT_FOUND, error));
+    };
+    let action = *known;
+    begin(app, move |apps| apps.act(&name, action)).await
+}
+
+async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Begun {
+    accepted(begin_install(&app, name, wish).await)
+}
+
+async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Begun {
+    kept(&app)?;
+    accepted(begin(&app, move |apps| apps.change(&name, wish)).await)
 }
 
 /// `DELETE /api/v1/apps/NAME?with-data=true`
@@ -187,27 +205,16 @@ struct Removing {
     with_data: bool,
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, Query(removing): Query<Removing>) -> Response {
-    match not_kept(&app) {
-        Some(refusal) => refusal,
-        None => begin(&app, move |apps| apps.remove(&name, removing.with_data)).await,
-    }
+async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, Query(removing): Query<Removing>) -> Begun {
+    accepted(begin_remove(&app, name, removing.with_data).await)
 }
 
-async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Response {
-    let Some(known) = Action::value_variants().iter().find(|known| known.word() == action) else {
-        let error = format!("an app can be started, stopped and restarted; not `{}`", action.escape_default());
-        return refuse(StatusCode::NOT_FOUND, error);
-    };
-    let action = *known;
-    begin(&app, move |apps| apps.act(&name, action)).await
+async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Begun {
+    accepted(begin_action(&app, name, &action).await)
 }
 
-async fn settings(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
-    match app.apps().settings(&name) {
-        Some(settings) => Json(settings).into_response(),
-        None => refused(Refused::NotInstalled(name)),
-    }
+async fn settings(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<BTreeMap<String, String>> {
+    app.apps().settings(&name).map(Json).ok_or_else(|| refused(Refused::NotInstalled(name)))
 }
 
 /// `GET /api/v1/apps/NAME/logs`
@@ -218,8 +225,13 @@ struct Lines {
 }
 
 async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(lines): Query<Lines>) -> Answer<serde_json::Value> {
-    let text = app.apps().logs(&name, lines.lines.unwrap_or(LOG_LINES)).await.map_err(refused)?;
+    let text = read_logs(&app, &name, lines.lines).await?;
     Ok(Json(serde_json::json!({ "logs": text })))
+}
+
+/// What an app said last.
+pub(super) async fn read_logs(app: &App, name: &str, lines: Option<u32>) -> Result<String, Refusal> {
+    app.apps().logs(name, lines.unwrap_or(LOG_LINES)).await.map_err(refused)
 }
 
 async fn jobs(State(app): State<Arc<App>>) -> Json<Vec<JobView>> {
@@ -231,22 +243,23 @@ async fn job(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Answer<JobView
     found.map(Json).ok_or_else(|| refuse(StatusCode::NOT_FOUND, format!("there is no job {id}; old ones are forgotten")))
 }
 
-async fn publish(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wanted): Json<Publication>) -> Response {
-    publication(&app, &name, Some(wanted)).await
+async fn publish(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wanted): Json<Publication>) -> Answer<serde_json::Value> {
+    set_publication(&app, &name, Some(wanted)).await?;
+    Ok(Json(serde_json::json!({ "name": name, "published": true })))
 }
 
-async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
-    publication(&app, &name, None).await
+async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<serde_json::Value> {
+    set_publication(&app, &name, None).await?;
+    Ok(Json(serde_json::json!({ "name": name, "published": false })))
 }
 
-async fn publication(app: &App, name: &str, wanted: Option<Publication>) -> Response {
-    let published = wanted.is_some();
-    let Some(registry) = app.registry() else { return refuse(StatusCode::CONFLICT, NO_COMMUNITY.to_owned()) };
-    match app.apps().publish(&registry, name, wanted).await {
-        Ok(()) => Json(serde_json::json!({ "name": name, "published": published })).into_response(),
-        Err(NotPublished::Refused(error)) => refused(error),
-        Err(NotPublished::Records(error)) => super::services::refused(&error),
-        Err(error @ NotPublished::Taken(_)) => refuse(StatusCode::CONFLICT, said(error)),
-        Err(error @ NotPublished::Draft(_)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, said(error)),
-    }
+/// Publishes an app while it runs, or no more.
+pub(super) async fn set_publication(app: &App, name: &str, wanted: Option<Publication>) -> Result<(), Refusal> {
+    let registry = app.registry().ok_or_else(|| refuse(StatusCode::CONFLICT, NO_COMMUNITY.to_owned()))?;
+    app.apps().publish(&registry, name, wanted).await.map_err(|error| match error {
+        NotPublished::Refused(error) => refused(error),
+        NotPublished::Records(error) => super::services::refused(&error),
+        error @ NotPublished::Taken(_) => refuse(StatusCode::CONFLICT, said(error)),
+        error @ NotPublished::Draft(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, said(error)),
+    })
 }

@@ -1,13 +1,12 @@
-//! Changes: invite, join, found, the door, units, installing. Served over the local socket only; who may use it is told by the kernel.
+//! Changes: invite, join, found, the door, units, installing; and who may use the local socket, as the kernel tells.
 
-use super::api;
+use super::problem::Refusal;
 use crate::install;
-use crate::limits::HTTP_BODY_BYTES;
 use crate::net::{Command, CommandResult};
 use crate::state::App;
 use crate::text::Lang;
 use crate::units::{self, Action};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -16,14 +15,6 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
-
-/// What a change that did not happen answers.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Refusal {
-    /// Why, and what to do.
-    pub error: String,
-}
 
 /// `POST /api/v1/invite`
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,27 +60,24 @@ pub struct UnitRequest {
     pub action: Action,
 }
 
-/// Reading and changing, for the local socket.
-pub fn router(app: Arc<App>) -> Router {
+/// For owners: the microcloud and units.
+pub fn owning() -> Router<Arc<App>> {
     Router::new()
-        .merge(api())
-        .merge(super::services::changing())
-        .merge(super::apps::changing())
-        .merge(super::store::router())
-        .merge(super::store::owning())
-        .route("/api/v1/doctor", get(doctor))
         .route("/api/v1/found", post(found))
         .route("/api/v1/invite", post(invite))
         .route("/api/v1/join", post(join))
         .route("/api/v1/rename", post(rename))
         .route("/api/v1/leave", post(leave))
-        .route("/api/v1/kit", post(kit))
         .route("/api/v1/door", post(door))
         .route("/api/v1/unit", post(unit))
+}
+
+/// For the local socket alone: what looks into the machine, its disks, and the recovery kit.
+pub fn local() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/doctor", get(doctor))
+        .route("/api/v1/kit", post(kit))
         .route("/api/v1/install", get(install_overview).post(install_begin))
-        .fallback(|| async { (StatusCode::NOT_FOUND, Json(Refusal { error: "there is no such thing in this API".to_owned() })) })
-        .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
-        .with_state(app)
 }
 
 /// Who may change things: root, the agent's own user, and members of its group. The socket's mode says the same.
@@ -111,7 +99,7 @@ fn in_group(uid: u32, group: nix::unistd::Gid) -> bool {
 }
 
 /// Sends a wish to the network part and waits for its answer.
-async fn wish<T>(app: &App, make: impl FnOnce(oneshot::Sender<CommandResult<T>>) -> Command) -> Result<T, Response> {
+async fn wish<T>(app: &App, make: impl FnOnce(oneshot::Sender<CommandResult<T>>) -> Command) -> Result<T, Refusal> {
     let gone =
         || refuse(StatusCode::SERVICE_UNAVAILABLE, "the network part of the agent does not run; `cloudy doctor` says why".to_owned());
     let net = app.net().ok_or_else(gone)?;
@@ -120,14 +108,14 @@ async fn wish<T>(app: &App, make: impl FnOnce(oneshot::Sender<CommandResult<T>>)
     answer.await.map_err(|_| gone())?.map_err(|error| refuse(StatusCode::CONFLICT, error))
 }
 
-fn refuse(status: StatusCode, error: String) -> Response {
-    (status, Json(Refusal { error })).into_response()
+fn refuse(status: StatusCode, error: String) -> Refusal {
+    Refusal::new(status, error)
 }
 
-fn answer<T: Serialize>(key: &'static str, result: Result<T, Response>) -> Response {
+fn answer<T: Serialize>(key: &'static str, result: Result<T, Refusal>) -> Response {
     match result {
         Ok(value) => Json(serde_json::json!({ key: value })).into_response(),
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -187,7 +175,7 @@ fn refuse_install(error: install::Refused) -> Response {
         install::Refused::Disk(_) | install::Refused::Busy(_) => StatusCode::CONFLICT,
         install::Refused::Unit(_) | install::Refused::Host(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    refuse(status, format!("{:#}", anyhow::Error::from(error)))
+    refuse(status, format!("{:#}", anyhow::Error::from(error))).into_response()
 }
 
 async fn unit(State(app): State<Arc<App>>, Json(request): Json<UnitRequest>) -> Response {
@@ -199,7 +187,7 @@ async fn unit(State(app): State<Arc<App>>, Json(request): Json<UnitRequest>) -> 
                 units::Error::NoBus(_) => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::CONFLICT,
             };
-            refuse(status, format!("{:#}", anyhow::Error::from(error)))
+            refuse(status, format!("{:#}", anyhow::Error::from(error))).into_response()
         }
     }
 }

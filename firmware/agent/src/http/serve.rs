@@ -4,15 +4,28 @@
 
 use crate::limits::{HTTP_CONNECTIONS, HTTP_GOODBYE, HTTP_HEAD_TIMEOUT};
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+
+/// Who is at the other end, as far as the kernel says.
+#[derive(Clone, Copy, Debug)]
+pub enum Peer {
+    /// Somebody on the network.
+    Network(IpAddr),
+    /// A user of this machine, by number, whom the local socket let in.
+    Local(u32),
+}
 
 /// What can be accepted from: TCP for everybody, a Unix socket for those whom `may` lets in.
 pub enum Listener {
@@ -27,12 +40,16 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Listener {
-    async fn accept(&self) -> std::io::Result<Option<Box<dyn Stream>>> {
+    async fn accept(&self) -> std::io::Result<Option<(Box<dyn Stream>, Peer)>> {
         Ok(match self {
-            Self::Tcp(listener) => Some(Box::new(listener.accept().await?.0)),
+            Self::Tcp(listener) => {
+                let (stream, from) = listener.accept().await?;
+                Some((Box::new(stream), Peer::Network(from.ip().to_canonical())))
+            }
             Self::Unix(listener, may) => {
                 let stream = listener.accept().await?.0;
-                may(&stream).then(|| Box::new(stream) as Box<dyn Stream>)
+                let uid = stream.peer_cred()?.uid();
+                may(&stream).then(|| (Box::new(stream) as Box<dyn Stream>, Peer::Local(uid)))
             }
         })
     }
@@ -57,8 +74,8 @@ pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver
             () = stopped(&mut stop) => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok(Some(stream)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(Some(accepted)) => accepted,
             Ok(None) => continue,
             Err(error) => {
                 // Out of descriptors, or the peer left already: take breath rather than spin.
@@ -67,7 +84,12 @@ pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
+        let router = TowerToHyperService::new(router.clone());
+        // Whoever asks: told by the connection, never by what is sent over it.
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            router.call(request)
+        });
         let mut stop = stop.clone();
         open.spawn(async move {
             let _slot = slot;

@@ -1,12 +1,12 @@
-//! The registry in the API: searching and watching for everybody, publishing over the local socket.
+//! The registry in the API: searching and watching for everybody, publishing for owners.
 
-use super::changes::Refusal;
+use super::problem::Refusal;
 use crate::net::{ClusterView, Draft, Listed, Page, Refused, Registry, RegistryView, Search};
 use crate::state::App;
 use axum::extract::{Path, Query, State, rejection::QueryRejection};
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use cluster::records::{Order, WriteError};
@@ -54,18 +54,18 @@ pub fn reading() -> Router<Arc<App>> {
     Router::new().route("/api/v1/services", get(search)).route("/api/v1/view", get(agreement)).route("/api/v1/watch", get(watch))
 }
 
-/// For the local socket.
+/// For owners.
 pub fn changing() -> Router<Arc<App>> {
     Router::new().route("/api/v1/services", post(publish_new)).route("/api/v1/services/{key}", put(publish).delete(withdraw))
 }
 
-type Answer<T> = Result<Json<T>, Response>;
+type Answer<T> = Result<Json<T>, Refusal>;
 
-fn refuse(status: StatusCode, error: impl ToString) -> Response {
-    (status, Json(Refusal { error: error.to_string() })).into_response()
+fn refuse(status: StatusCode, error: impl ToString) -> Refusal {
+    Refusal::new(status, error.to_string())
 }
 
-pub(super) fn refused(refused: &Refused) -> Response {
+pub(super) fn refused(refused: &Refused) -> Refusal {
     let status = match refused {
         Refused::Closed(_) | Refused::Gone => StatusCode::SERVICE_UNAVAILABLE,
         Refused::Write(WriteError::Copied) => StatusCode::CONFLICT,
@@ -80,12 +80,12 @@ pub(super) fn refused(refused: &Refused) -> Response {
 pub(super) const NO_COMMUNITY: &str =
     "this node belongs to no microcloud, so there are no records: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
 
-fn no_community() -> Response {
+fn no_community() -> Refusal {
     refuse(StatusCode::CONFLICT, NO_COMMUNITY)
 }
 
 /// A page of services, with how their nodes are.
-pub async fn find(app: &App, query: &Search) -> Result<Page, Response> {
+pub async fn find(app: &App, query: &Search) -> Result<Page, Refusal> {
     let found = app.registry().ok_or_else(no_community)?.search(query).await.map_err(|error| refused(&error))?;
     let mut page = found.map_err(|words| refuse(StatusCode::BAD_REQUEST, words))?;
     if let Some(view) = app.view() {
@@ -112,7 +112,7 @@ async fn agreement(State(app): State<Arc<App>>) -> Answer<Agreement> {
 }
 
 /// Changes as they come, as server-sent events: `changed` with node and records, `missed` when the watcher was too slow.
-async fn watch(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Response> {
+async fn watch(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Refusal> {
     let registry = app.registry().ok_or_else(no_community)?;
     let Ok(permit) = app.watchers().try_acquire_owned() else {
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "too many watch already: try again later"));

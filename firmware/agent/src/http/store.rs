@@ -3,7 +3,7 @@
 //!
 //! Values are text in JSON, or base 64 where they are not text. The causal context is the `ETag`.
 
-use super::changes::Refusal;
+use super::problem::Refusal;
 use super::services::{NO_COMMUNITY, refused};
 use crate::net::{AppChanged, Registry};
 use crate::state::App as Agent;
@@ -174,7 +174,7 @@ fn registry(agent: &Agent) -> Result<Registry, No> {
 type Answer = Result<Response, Response>;
 
 fn refuse(status: StatusCode, error: impl ToString) -> Response {
-    (status, Json(Refusal { error: error.to_string() })).into_response()
+    Refusal::new(status, error.to_string()).into_response()
 }
 
 fn named(app: &str) -> Result<App, No> {
@@ -217,7 +217,7 @@ async fn read(State(agent): State<Arc<Agent>>, Path((app, key)): Path<(String, S
     if !cluster::appstore::is_key(&key) {
         return Err(unwritten(&AppError::Key(key.chars().take(60).collect())));
     }
-    let value = registry(&agent)?.app_read(named(&app)?, key.clone()).await.map_err(|error| refused(&error))?;
+    let value = registry(&agent)?.app_read(named(&app)?, key.clone()).await.map_err(|error| refused(&error).into_response())?;
     let value = value.map_err(|error| unread(&error))?;
     if value.is_empty() {
         return Err(refuse(StatusCode::NOT_FOUND, format!("there is nothing under `{key}`")));
@@ -234,7 +234,11 @@ async fn list(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Query(pa
         return Ok(watch(&agent, &registry, &app)?);
     }
     let limit = paging.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let found = registry.app_list(app, paging.after, limit).await.map_err(|error| refused(&error))?.map_err(|error| unread(&error))?;
+    let found = registry
+        .app_list(app, paging.after, limit)
+        .await
+        .map_err(|error| refused(&error).into_response())?
+        .map_err(|error| unread(&error))?;
     let next = found.keys.last().filter(|_| found.more).map(|(key, _)| key.clone());
     let keys: Vec<Read> = found.keys.into_iter().map(|(key, value)| Read::of(key, &value)).collect();
     Ok(Json(serde_json::json!({ "keys": keys, "next": next })).into_response())
@@ -307,7 +311,7 @@ fn wish(wanted: Wanted, key: Option<String>, headers: Option<&HeaderMap>) -> Res
 
 async fn write(agent: &Agent, app: &str, wishes: Vec<Wish>) -> Result<Vec<(String, ETag)>, Response> {
     let keys: Vec<String> = wishes.iter().map(|wish| wish.key.clone()).collect();
-    let written = registry(agent)?.app_write(named(app)?, wishes).await.map_err(|error| refused(&error))?;
+    let written = registry(agent)?.app_write(named(app)?, wishes).await.map_err(|error| refused(&error).into_response())?;
     let etags = written.map_err(|error| unwritten(&error))?;
     Ok(keys.into_iter().zip(etags).collect())
 }
@@ -359,12 +363,12 @@ async fn batch(State(agent): State<Arc<Agent>>, Path(app): Path<String>, headers
 }
 
 async fn names(State(agent): State<Arc<Agent>>) -> Answer {
-    let names = registry(&agent)?.app_names().await.map_err(|error| refused(&error))?;
+    let names = registry(&agent)?.app_names().await.map_err(|error| refused(&error).into_response())?;
     Ok(Json(serde_json::json!({ "apps": names })).into_response())
 }
 
 async fn own(State(agent): State<Arc<Agent>>, Path(label): Path<String>) -> Answer {
-    let app = registry(&agent)?.app_owned(label).await.map_err(|error| refused(&error))?;
+    let app = registry(&agent)?.app_owned(label).await.map_err(|error| refused(&error).into_response())?;
     let app = app.map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, error))?;
     Ok(Json(serde_json::json!({ "app": app.as_str() })).into_response())
 }
@@ -396,7 +400,7 @@ async fn kept<T: Send + 'static>(
 
 async fn writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {
     let app = named(&app)?;
-    let facts = registry(&agent)?.app_facts(app.clone()).await.map_err(|error| refused(&error))?;
+    let facts = registry(&agent)?.app_facts(app.clone()).await.map_err(|error| refused(&error).into_response())?;
     let only = match facts.manifest.as_ref().map(cluster::appstore::Manifest::writers) {
         Some(Writers::All) => None,
         Some(Writers::Only(keys)) => Some(keys.iter().map(cluster::keys::Key::hex).collect()),
@@ -416,7 +420,7 @@ async fn set_writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>, J
         None => Writers::All,
         Some(ids) => Writers::Only(ids.iter().map(key).collect::<Result<_, _>>()?),
     };
-    let done = registry(&agent)?.app_writers(named(&app)?, writers).await.map_err(|error| refused(&error))?;
+    let done = registry(&agent)?.app_writers(named(&app)?, writers).await.map_err(|error| refused(&error).into_response())?;
     done.map_err(|error| unwritten(&error))?;
     Ok(Json(serde_json::json!({ "app": app })).into_response())
 }

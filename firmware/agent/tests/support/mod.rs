@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
+pub mod layout;
 pub mod namespaces;
 
 use serde_json::Value;

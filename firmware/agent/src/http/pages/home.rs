@@ -1,39 +1,12 @@
-//! The first page: this node, its neighbours, what is wrong. Rendered here, refreshed by a small script.
+//! The first page: this node, its neighbours, what is wrong.
 
 use crate::apps::{AppView, PortView};
 use crate::broker::Run;
 use crate::net::{ClusterView, Liveness, MemberView, Page};
 use crate::status::{Docker, Services, Severity, Status, Unit};
 use crate::text::{Lang, Words};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 use std::net::SocketAddr;
-
-/// The whole page.
-pub fn page(status: &Status, view: Option<&ClusterView>, published: &Page, apps: &[AppView], lang: Lang) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang=(lang.tag()) {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (status.name) " · cloudy" }
-                link rel="stylesheet" href="/style.css";
-                link rel="icon" href="/icon.svg" type="image/svg+xml";
-                script src="/page.js" defer {}
-            }
-            body {
-                header {
-                    img src="/icon.svg" alt="" width="32" height="32";
-                    h1 { (status.name) }
-                }
-                p #lost hidden role="alert" { (lang.words().lost_touch) }
-                main #main { (body(status, view, published, apps, lang)) }
-                footer { p { (lang.words().not_encrypted) } }
-            }
-        }
-    }
-}
 
 /// What the script fetches again: all that changes.
 pub fn body(status: &Status, view: Option<&ClusterView>, published: &Page, apps: &[AppView], lang: Lang) -> Markup {
@@ -187,7 +160,7 @@ fn shared(published: &Page, words: &Words) -> Markup {
     }
 }
 
-/// The apps of this node, as they are; they are changed from the command line.
+/// The apps of this node, as they are; they are changed on their own page.
 fn installed(apps: &[AppView], lang: Lang) -> Markup {
     let words = lang.words();
     html! {
@@ -195,14 +168,7 @@ fn installed(apps: &[AppView], lang: Lang) -> Markup {
             h2 { (words.apps) }
             ul.nodes {
                 @for app in apps {
-                    @let (class, state) = match app.run {
-                        Some(Run::Running) => ("ok", words.runs),
-                        Some(Run::Starting) => ("warn", words.starts),
-                        Some(Run::Ill) => ("bad", words.not_well),
-                        Some(Run::Failing) => ("bad", words.ends_again),
-                        Some(Run::Stopped | Run::Absent) => ("warn", words.stopped),
-                        None => ("none", words.docker_silent),
-                    };
+                    @let (class, state) = run(app.run, words);
                     li data-app=(app.name) {
                         span.dot.(class) {}
                         div {
@@ -214,6 +180,18 @@ fn installed(apps: &[AppView], lang: Lang) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// How an app is: the colour of its dot, and words.
+pub fn run(run: Option<Run>, words: &Words) -> (&'static str, &'static str) {
+    match run {
+        Some(Run::Running) => ("ok", words.runs),
+        Some(Run::Starting) => ("warn", words.starts),
+        Some(Run::Ill) => ("bad", words.not_well),
+        Some(Run::Failing) => ("bad", words.ends_again),
+        Some(Run::Stopped | Run::Absent) => ("warn", words.stopped),
+        None => ("none", words.docker_silent),
     }
 }
 
@@ -320,7 +298,7 @@ fn duration(seconds: u64, words: &Words) -> String {
 }
 
 /// Bytes in the unit that people read: 1 GB = 10⁹ bytes.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
     let number = bytes as f64;
     match bytes {
@@ -339,8 +317,8 @@ mod tests {
     #[test]
     fn what_others_say_is_escaped() {
         let mut status = well();
-        status.name = "<script>alert(1)</script>".to_owned();
-        let html = page(&status, None, &Page::default(), &[], Lang::En).into_string();
+        status.version = "<script>alert(1)</script>".to_owned();
+        let html = body(&status, None, &Page::default(), &[], Lang::En).into_string();
         assert!(!html.contains("<script>alert"));
         assert!(html.contains("&lt;script&gt;"));
     }
@@ -348,11 +326,11 @@ mod tests {
     #[test]
     fn the_page_names_what_is_wrong_in_the_readers_language() {
         let mut status = well();
-        assert!(page(&status, None, &Page::default(), &[], Lang::Ca).into_string().contains("Tot va bé."));
+        assert!(body(&status, None, &Page::default(), &[], Lang::Ca).into_string().contains("Tot va bé."));
         status.addresses.clear();
         status.problems = find(&status, &[], Lang::Es);
-        let html = page(&status, None, &Page::default(), &[], Lang::Es).into_string();
-        assert!(html.contains("lang=\"es\"") && html.contains("Esta máquina no tiene dirección de red."));
+        let html = body(&status, None, &Page::default(), &[], Lang::Es).into_string();
+        assert!(html.contains("Esta máquina no tiene dirección de red."));
     }
 
     #[test]
@@ -364,9 +342,9 @@ mod tests {
             ports: [("mqtt".to_owned(), PortView { port: 1883, scheme: "mqtt".to_owned() })].into(),
             ..AppView::default()
         };
-        let html = page(&well(), None, &Page::default(), &[app], Lang::Ca).into_string();
+        let html = body(&well(), None, &Page::default(), &[app], Lang::Ca).into_string();
         assert!(html.contains("&lt;b&gt;Missatges") && html.contains("aturat") && html.contains("mqtt 1883"), "{html}");
-        assert!(!page(&well(), None, &Page::default(), &[], Lang::Ca).into_string().contains("Aplicacions"));
+        assert!(!body(&well(), None, &Page::default(), &[], Lang::Ca).into_string().contains("Aplicacions"));
     }
 
     #[test]

@@ -1,0 +1,242 @@
+//! Every request passes here: who asks, whether they may, whether a page of ours asks for them; and what was changed goes to the journal.
+
+use super::problem::Refusal;
+use super::routes;
+use super::serve::Peer;
+use crate::limits::HTTP_BODY_BYTES;
+use crate::state::App;
+use crate::users::{self, Operation, Rights, Role, Scope, Secret};
+use axum::body::{Body, to_bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The header in which scripts say what forms say in the field `csrf`.
+const CSRF_HEADER: &str = "x-csrf-token";
+/// What the page's script sends when it looks by itself: that is no use of a session.
+const REFRESH_HEADER: &str = "x-cloudy-refresh";
+/// Characters of a path in the journal at most.
+const PATH_CHARS: usize = 200;
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What they have shown.
+    pub who: Who,
+    /// Where they are.
+    pub peer: Peer,
+}
+
+/// What was shown.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// Nothing.
+    Nobody,
+    /// They came over the local socket.
+    Local,
+    /// The session of a person.
+    Session {
+        /// Whose.
+        user: String,
+        /// What the person is.
+        role: Role,
+        /// The session.
+        id: Secret,
+    },
+    /// A token of a person.
+    Token {
+        /// Whose.
+        user: String,
+        /// What the person is.
+        role: Role,
+        /// What it may.
+        scope: Scope,
+        /// Its number.
+        id: u64,
+    },
+}
+
+/// Said by a handler that learned who acts, for the journal: a known user's name, never what was typed.
+#[derive(Clone, Debug)]
+pub struct Acted(pub String);
+
+impl Caller {
+    fn rights(&self) -> Rights {
+        match &self.who {
+            Who::Nobody => Rights::Nobody,
+            Who::Local => Rights::Local,
+            Who::Session { role, .. } => Rights::Session(*role),
+            Who::Token { role, scope, .. } => Rights::Token(*role, *scope),
+        }
+    }
+
+    /// Whether they may do that.
+    pub fn may(&self, operation: Operation) -> bool {
+        users::may(self.rights(), operation)
+    }
+
+    /// The session, if there is one.
+    pub fn session(&self) -> Option<&Secret> {
+        match &self.who {
+            Who::Session { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The person, if it is known.
+    pub fn user(&self) -> Option<&str> {
+        match &self.who {
+            Who::Session { user, .. } | Who::Token { user, .. } => Some(user),
+            Who::Nobody | Who::Local => None,
+        }
+    }
+
+    /// The address; loopback for the local socket.
+    pub fn ip(&self) -> IpAddr {
+        match self.peer {
+            Peer::Network(ip) => ip,
+            Peer::Local(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+
+    /// In words, for the journal.
+    fn words(&self) -> String {
+        match &self.who {
+            Who::Nobody => "nobody known".to_owned(),
+            Who::Local => "the local socket".to_owned(),
+            Who::Session { user, .. } => user.clone(),
+            Who::Token { user, id, .. } => format!("token {id} of {user}"),
+        }
+    }
+}
+
+/// Lets a request pass if whoever asks may do that.
+pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let api = path.starts_with("/api/");
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned()).unwrap_or_default();
+    let Some(operation) = routes::operation(&method, &route) else {
+        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is nothing that can be done with this")).into_response();
+    };
+    let Some(peer) = request.extensions().get::<Peer>().copied() else {
+        return Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody knows who asks").into_response();
+    };
+    let changing = method != Method::GET && method != Method::HEAD;
+    let (caller, refused, request) = match identify(&app, request.headers(), peer) {
+        Err(refusal) => (Caller { who: Who::Nobody, peer }, Some(refusal), request),
+        Ok(caller) if !caller.may(operation) => {
+            let refusal = forbidden(&caller, operation);
+            (caller, Some(refusal), request)
+        }
+        Ok(caller) => match caller.session().cloned().filter(|_| changing) {
+            None => (caller, None, request),
+            Some(id) => match from_our_page(request, &id).await {
+                Ok(request) => (caller, None, request),
+                Err(refusal) => (caller, Some(refusal), Request::default()),
+            },
+        },
+    };
+    let response = match refused {
+        // A person's browser is shown where to log in.
+        Some(refusal) if !api && refusal.status == StatusCode::UNAUTHORIZED => Redirect::to("/login").into_response(),
+        Some(refusal) if !api => (refusal.status, format!("{}\n", refusal.detail)).into_response(),
+        Some(refusal) => refusal.into_response(),
+        None => {
+            let mut request = request;
+            request.extensions_mut().insert(caller.clone());
+            next.run(request).await
+        }
+    };
+    if changing && !matches!(operation, Operation::Store) {
+        record(&caller, &method, &path, &response);
+    }
+    response
+}
+
+/// Who asks, by the connection, the token or the cookie.
+fn identify(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Caller, Refusal> {
+    let ip = match peer {
+        Peer::Local(_) => return Ok(Caller { who: Who::Local, peer }),
+        Peer::Network(ip) => ip,
+    };
+    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+    let bad = || Refusal::new(StatusCode::UNAUTHORIZED, "this token opens nothing: `cloudy user token NAME` on the node makes one");
+    if let (Some(value), None) = (shown.next().and_then(|value| value.to_str().ok()), shown.next())
+        && let Some(secret) = users::bearer(value).map_err(|()| bad())?
+    {
+        let (token, role) = app.users().token(&secret).ok_or_else(bad)?;
+        return Ok(Caller { who: Who::Token { user: token.user, role, scope: token.scope, id: token.id }, peer });
+    }
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let who = users::session_of(cookies).and_then(|id| {
+        let (user, role) = app.users().session(&id, ip, !headers.contains_key(REFRESH_HEADER))?;
+        Some(Who::Session { user, role, id })
+    });
+    Ok(Caller { who: who.unwrap_or(Who::Nobody), peer })
+}
+
+fn forbidden(caller: &Caller, operation: Operation) -> Refusal {
+    let who = match operation {
+        Operation::Local => "this is done on the node itself, with its command line `cloudy`",
+        Operation::Own => "only an owner of this node may do that",
+        Operation::Account if matches!(caller.who, Who::Local) => "this is for people who are logged in",
+        Operation::Leave => "nobody is logged in",
+        _ => "only an operator or owner of this node may do that",
+    };
+    match caller.who {
+        Who::Nobody if operation != Operation::Local => {
+            let how = "log in on the node's page, or show a token (`Authorization: Bearer`)";
+            Refusal::new(StatusCode::UNAUTHORIZED, format!("{who}: {how}"))
+        }
+        _ => Refusal::new(StatusCode::FORBIDDEN, who),
+    }
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(default)]
+    csrf: String,
+}
+
+/// A browser sends cookies whoever made it ask. So a change wants two things more, which only a page of ours can give: an Origin
+/// (`guard` has compared it), and what this session's forms carry.
+async fn from_our_page(request: Request, id: &Secret) -> Result<Request, Refusal> {
+    let refuse = |why: &str| Refusal::new(StatusCode::FORBIDDEN, format!("{why}: open the node's page anew and try again"));
+    if !request.headers().contains_key(header::ORIGIN) {
+        return Err(refuse("the browser does not say from which page this comes"));
+    }
+    let stale = || refuse("this form is not of your session");
+    if let Some(said) = request.headers().get(CSRF_HEADER) {
+        return if id.is_csrf(said.to_str().unwrap_or_default()) { Ok(request) } else { Err(stale()) };
+    }
+    let form = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+    if !request.headers().get(header::CONTENT_TYPE).is_some_and(form) {
+        return Err(stale());
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = to_bytes(body, HTTP_BODY_BYTES).await;
+    let bytes = bytes.map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the form is too long"))?;
+    let shown = serde_urlencoded::from_bytes::<Shown>(&bytes).map_err(|_| stale())?;
+    if !id.is_csrf(&shown.csrf) {
+        return Err(stale());
+    }
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}
+
+/// Who changed what, from where, and how it ended. No body stands in it, so no secret does.
+fn record(caller: &Caller, method: &Method, path: &str, response: &Response) {
+    let who = response.extensions().get::<Acted>().map_or_else(|| caller.words(), |acted| acted.0.clone());
+    let from = match caller.peer {
+        Peer::Network(ip) => ip.to_string(),
+        Peer::Local(uid) => format!("user id {uid} of this machine"),
+    };
+    let path: String = path.chars().filter(char::is_ascii_graphic).take(PATH_CHARS).collect();
+    let status = response.status();
+    let outcome = if status.is_client_error() || status.is_server_error() { "refused" } else { "done" };
+    log::info!(audit = outcome, who:% = who, from:% = from, what:% = format!("{method} {path}"), status = status.as_u16();
+        "{who} ({from}): {method} {path}: {outcome}");
+}

@@ -1,0 +1,175 @@
+//! Forms about apps.
+
+use super::{Reader, html, to};
+use crate::apps::{AppView, Publication, Wish};
+use crate::http::allow::Caller;
+use crate::http::apps::{begin_action, begin_install, begin_remove, read_logs, set_publication};
+use crate::http::pages::apps::{self as page, Shown};
+use crate::http::problem::Refusal;
+use crate::state::App;
+use crate::users::Operation;
+use axum::Extension;
+use axum::extract::{Form, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// This node as the reader typed it, without the port; `guard` has seen that it is one of its names.
+fn host(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let bare = match host.rsplit_once(':') {
+        Some((bare, port)) if !port.ends_with(']') => bare,
+        _ => host,
+    };
+    bare.to_owned()
+}
+
+/// What the reader may see.
+async fn shown(reader: &Reader, headers: &HeaderMap) -> Shown {
+    let apps = reader.app.apps();
+    let (mut catalog, mut jobs) = (Vec::new(), Vec::new());
+    if reader.caller.may(Operation::Inspect) {
+        // Facts that were never read wait for the disk.
+        catalog = apps.in_background(|apps| apps.list_catalog()).await.unwrap_or_default();
+        jobs = apps.jobs();
+    }
+    Shown { apps: apps.list().await, catalog, jobs, host: host(headers) }
+}
+
+/// `GET /apps`
+pub async fn show(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let body = page::body(&reader.view(), &shown(&reader, &headers).await, None);
+    reader.page("/apps", Some("/apps/body"), &body)
+}
+
+/// `GET /apps/body`
+pub async fn show_body(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    html(page::body(&reader.view(), &shown(&reader, &headers).await, None))
+}
+
+async fn find(app: &App, name: &str) -> Option<AppView> {
+    app.apps().list().await.into_iter().find(|app| app.name == name)
+}
+
+/// `GET /apps/NAME`
+pub async fn show_one(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let Some(app) = find(&reader.app, &name).await else { return reader.nothing() };
+    let settings = reader.app.apps().settings(&name).unwrap_or_default();
+    let log = read_logs(&reader.app, &name, None).await.map_err(|refusal| refusal.detail);
+    let log = log.as_ref().map_or_else(|why| Err(why.as_str()), |log| Ok(log.as_str()));
+    reader.page("/apps", None, &page::one(&reader.view(), &app, &settings, log))
+}
+
+/// `GET /apps/NAME/install` and `GET /apps/NAME/remove`: what is asked before.
+pub async fn ask(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path((name, action)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    match action.as_str() {
+        "install" => match choices(&reader, &name, None).await {
+            Some(body) => reader.page("/apps", None, &body),
+            None => reader.nothing(),
+        },
+        "remove" => match find(&reader.app, &name).await {
+            Some(app) => reader.page("/apps", None, &page::remove(&reader.view(), &app)),
+            None => reader.nothing(),
+        },
+        _ => reader.nothing(),
+    }
+}
+
+/// What may be chosen before that app is installed.
+async fn choices(reader: &Reader, name: &str, wrong: Option<&str>) -> Option<maud::Markup> {
+    let of = name.to_owned();
+    let found = reader.app.apps().in_background(move |apps| {
+        let offered = apps.list_catalog().into_iter().find(|offered| offered.name == of)?;
+        Some((apps.facts(&of)?, offered.ports))
+    });
+    let (facts, ports) = found.await.ok()??;
+    Some(page::install(&reader.view(), &facts, &ports, wrong))
+}
+
+/// `POST /apps/NAME/ACTION`
+pub async fn act(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path((name, action)): Path<(String, String)>,
+    headers: HeaderMap,
+    Form(fields): Form<BTreeMap<String, String>>,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let app = &reader.app;
+    let done = match action.as_str() {
+        "install" => match wish(&fields) {
+            Ok(wish) => begin_install(app, name.clone(), wish).await.map(|_| ()),
+            Err(refusal) => Err(refusal),
+        },
+        "remove" => {
+            let with_data = fields.get("with-data").is_some_and(|said| said == "true");
+            begin_remove(app, name.clone(), with_data).await.map(|_| ())
+        }
+        "publish" => set_publication(app, &name, Some(Publication::default())).await,
+        "withdraw" => set_publication(app, &name, None).await,
+        other => begin_action(app, name.clone(), other).await.map(|_| ()),
+    };
+    let Err(refusal) = done else { return to("/apps") };
+    let again = if action == "install" { choices(&reader, &name, Some(&refusal.detail)).await } else { None };
+    let body = match again {
+        Some(body) => body,
+        None => page::body(&reader.view(), &shown(&reader, &headers).await, Some(&refusal.detail)),
+    };
+    reader.refused(&refusal, "/apps", &body)
+}
+
+/// What a form's fields wish: `port.NAME` and `set.NAME`. An empty field says nothing.
+fn wish(fields: &BTreeMap<String, String>) -> Result<Wish, Refusal> {
+    let mut wish = Wish::default();
+    for (field, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        if let Some(name) = field.strip_prefix("set.") {
+            wish.settings.insert(name.to_owned(), value.clone());
+        } else if let Some(name) = field.strip_prefix("port.") {
+            let number = value
+                .parse()
+                .map_err(|_| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("`{name}` is no port: a number from 1 to 65535")))?;
+            wish.ports.insert(name.to_owned(), number);
+        }
+    }
+    Ok(wish)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_say_what_is_wished() {
+        let fields = [("csrf", "x"), ("port.web", "8081"), ("port.other", ""), ("set.user", "ana"), ("set.title", "")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let wished = wish(&fields.into()).unwrap();
+        assert_eq!(wished.ports, [("web".to_owned(), 8081)].into());
+        assert_eq!(wished.settings, [("user".to_owned(), "ana".to_owned())].into());
+        assert!(wish(&[("port.web".to_owned(), "70000".to_owned())].into()).is_err());
+    }
+
+    #[test]
+    fn the_host_is_what_was_typed() {
+        for (typed, bare) in [("garden", "garden"), ("10.0.0.1:80", "10.0.0.1"), ("[fd00::1]:80", "[fd00::1]"), ("[fd00::1]", "[fd00::1]")]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, typed.parse().unwrap());
+            assert_eq!(host(&headers), bare);
+        }
+    }
+}

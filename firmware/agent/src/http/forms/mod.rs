@@ -1,0 +1,105 @@
+//! What the page is asked and told: `GET` shows, `POST` does something by the API's own functions and sends the browser on (303).
+//! What was not done is said on the page that asked.
+
+mod apps;
+mod people;
+
+use super::allow::Caller;
+use super::pages::{self, View, home};
+use super::problem::Refusal;
+use super::{lang, services};
+use crate::apps::AppView;
+use crate::net::{ClusterView, Page, Search};
+use crate::state::App;
+use crate::status::Status;
+use crate::text::Lang;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use maud::Markup;
+use std::sync::Arc;
+
+/// All pages and their forms.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(show_home))
+        .route("/body", get(show_home_body))
+        .route("/apps", get(apps::show))
+        .route("/apps/body", get(apps::show_body))
+        .route("/apps/{name}", get(apps::show_one))
+        .route("/apps/{name}/{action}", get(apps::ask).post(apps::act))
+        .route("/login", get(people::show_login).post(people::login))
+        .route("/logout", post(people::logout))
+        .route("/claim", get(people::show_claim).post(people::claim))
+        .route("/account", get(people::show_account))
+        .route("/account/{action}", post(people::act_on_account))
+        .route("/users", get(people::show_users).post(people::add_user))
+        .route("/users/{name}/{action}", post(people::act_on_user))
+}
+
+/// What every page is made for.
+struct Reader {
+    caller: Caller,
+    lang: Lang,
+    app: Arc<App>,
+}
+
+impl Reader {
+    fn new(app: Arc<App>, caller: Caller, headers: &HeaderMap) -> Self {
+        Self { caller, lang: lang(headers), app }
+    }
+
+    fn view(&self) -> View<'_> {
+        View { node: self.app.name(), lang: self.lang, caller: &self.caller, owned: self.app.users().owned() }
+    }
+
+    /// A whole page.
+    fn page(&self, here: &str, fresh: Option<&str>, body: &Markup) -> Response {
+        html(pages::page(&self.view(), here, fresh, body))
+    }
+
+    /// A page that says why something was not done.
+    fn refused(&self, refusal: &Refusal, here: &str, body: &Markup) -> Response {
+        let mut response = self.page(here, None, body);
+        *response.status_mut() = refusal.status;
+        if let Some(seconds) = refusal.again {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    /// A page that there is not.
+    fn nothing(&self) -> Response {
+        let why = Refusal::new(StatusCode::NOT_FOUND, "there is no such page");
+        self.refused(&why, "", &pages::not_done(self.lang, &why.detail))
+    }
+}
+
+fn html(markup: Markup) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::VARY, "Accept-Language, Cookie")];
+    (headers, markup.into_string()).into_response()
+}
+
+fn to(path: &str) -> Response {
+    Redirect::to(path).into_response()
+}
+
+async fn show_home(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let (status, view, services, apps) = shown(&reader.app, reader.lang).await;
+    reader.page("/", Some("/body"), &home::body(&status, view.as_ref(), &services, &apps, reader.lang))
+}
+
+async fn show_home_body(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let lang = lang(&headers);
+    let (status, view, services, apps) = shown(&app, lang).await;
+    html(home::body(&status, view.as_ref(), &services, &apps, lang))
+}
+
+/// What the first page shows.
+async fn shown(app: &App, lang: Lang) -> (Status, Option<ClusterView>, Page, Vec<AppView>) {
+    let services = services::find(app, &Search::default()).await.unwrap_or_default();
+    (app.status(lang).await, app.view(), services, app.apps().list().await)
+}

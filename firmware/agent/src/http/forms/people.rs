@@ -1,0 +1,206 @@
+//! Forms about people: logging in and out, claiming, users, one's own account.
+
+use super::{Reader, to};
+use crate::http::allow::Caller;
+use crate::http::pages::people as page;
+use crate::http::users::{Claim, Login, person, refused, with_session, with_tried, without_session};
+use crate::state::App;
+use crate::users::{PasswordRefused, Refused, Role, RuleRefused, Scope};
+use axum::Extension;
+use axum::extract::{Form, Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// In the reader's language, where there are words for it.
+fn words(reader: &Reader, error: &Refused) -> String {
+    let people = reader.lang.people();
+    match error {
+        Refused::Wrong => people.wrong.to_owned(),
+        Refused::Wait(seconds) => format!("{} {seconds}", people.wait),
+        Refused::Password(PasswordRefused::Busy) => people.busy.to_owned(),
+        Refused::Password(PasswordRefused::Length) => people.password_rule.to_owned(),
+        Refused::Rule(RuleRefused::Name) => people.name_rule.to_owned(),
+        Refused::Rule(RuleRefused::Claimed) => people.claim_owned.to_owned(),
+        Refused::Code => people.code_wrong.to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// `GET /login`
+pub async fn show_login(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    reader.page("/login", None, &page::login(&reader.view(), None))
+}
+
+/// `POST /login`
+pub async fn login(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Form(Login { name, password }): Form<Login>,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    match reader.app.users().login(reader.caller.ip(), &name, password, reader.caller.session()).await {
+        Ok(id) => with_session(to("/apps"), &id, &name),
+        Err(error) => {
+            let body = page::login(&reader.view(), Some(&words(&reader, &error)));
+            with_tried(reader.refused(&refused(error), "/login", &body), reader.app.users(), &name)
+        }
+    }
+}
+
+/// `POST /logout`
+pub async fn logout(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Response {
+    if let Some(id) = caller.session() {
+        app.users().logout(id);
+    }
+    without_session(to("/"))
+}
+
+/// `GET /claim`
+pub async fn show_claim(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let way = reader.app.users().claim_way(reader.caller.ip());
+    reader.page("/claim", None, &page::claim(&reader.view(), way, None))
+}
+
+/// `POST /claim`
+pub async fn claim(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Form(Claim { code, name, password }): Form<Claim>,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let users = reader.app.users();
+    match users.claim(reader.caller.ip(), &code, name.clone(), password).await {
+        Ok(id) => with_session(to("/apps"), &id, &name),
+        Err(error) => {
+            let way = users.claim_way(reader.caller.ip());
+            let body = page::claim(&reader.view(), way, Some(&words(&reader, &error)));
+            reader.refused(&refused(error), "/claim", &body)
+        }
+    }
+}
+
+/// `GET /users`
+pub async fn show_users(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    reader.page("/users", None, &page::users(&reader.view(), &reader.app.users().list(), None))
+}
+
+fn after(reader: &Reader, done: Result<(), Refused>) -> Response {
+    match done {
+        Ok(()) => to("/users"),
+        Err(error) => {
+            let body = page::users(&reader.view(), &reader.app.users().list(), Some(&words(reader, &error)));
+            reader.refused(&refused(error), "/users", &body)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Added {
+    name: String,
+    password: String,
+    role: Role,
+}
+
+/// `POST /users`
+pub async fn add_user(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Form(new): Form<Added>,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let done = reader.app.users().add(new.name, new.role, new.password).await;
+    after(&reader, done)
+}
+
+#[derive(Deserialize)]
+pub struct Changed {
+    role: Option<Role>,
+    password: Option<String>,
+}
+
+/// `POST /users/NAME/ACTION`
+pub async fn act_on_user(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path((name, action)): Path<(String, String)>,
+    headers: HeaderMap,
+    Form(changed): Form<Changed>,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let users = reader.app.users();
+    let done = match (action.as_str(), changed) {
+        ("remove", _) => users.remove(&name).await,
+        ("role", Changed { role: Some(role), .. }) => users.set_role(&name, role).await,
+        ("password", Changed { password: Some(password), .. }) => users.set_password(&name, password).await,
+        _ => return reader.nothing(),
+    };
+    after(&reader, done)
+}
+
+/// `GET /account`
+pub async fn show_account(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+    account(&Reader::new(app, caller, &headers), None)
+}
+
+fn account(reader: &Reader, made: Option<&str>) -> Response {
+    let tokens = reader.app.users().tokens(reader.caller.user());
+    reader.page("/account", None, &page::account(&reader.view(), &tokens, made, None))
+}
+
+/// The forms of one's account.
+#[derive(Deserialize)]
+pub struct Account {
+    old: Option<String>,
+    new: Option<String>,
+    id: Option<u64>,
+    scope: Option<Scope>,
+    #[serde(default)]
+    label: String,
+}
+
+/// `POST /account/ACTION`
+pub async fn act_on_account(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(action): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<Account>,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let users = reader.app.users();
+    let Ok(user) = person(&reader.caller) else { return to("/login") };
+    let done = match (action.as_str(), form) {
+        ("everywhere", _) => {
+            users.logout_everywhere(&user);
+            return without_session(to("/login"));
+        }
+        ("password", Account { old: Some(old), new: Some(new), .. }) => {
+            match users.change_password(reader.caller.ip(), &user, old, new).await {
+                Ok(id) => return with_session(to("/account"), &id, &user),
+                Err(error) => Err(error),
+            }
+        }
+        ("token", Account { scope: Some(scope), label, .. }) => match users.make_token(&user, scope, label).await {
+            // Shown in this one answer, which no browser keeps (`Cache-Control: no-store`).
+            Ok((_, token)) => return account(&reader, Some(&token)),
+            Err(error) => Err(error),
+        },
+        ("revoke", Account { id: Some(id), .. }) => users.revoke_token(&user, id).await,
+        _ => return reader.nothing(),
+    };
+    match done {
+        Ok(()) => to("/account"),
+        Err(error) => {
+            let body = page::account(&reader.view(), &users.tokens(Some(&user)), None, Some(&words(&reader, &error)));
+            reader.refused(&refused(error), "/account", &body)
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The page of apps: what is installed, the store, what is being done; one app with its settings and log; what is asked once more.
+
+use super::home::{run, size};
+use super::{View, not_done};
+use crate::apps::{AppView, CatalogView, JobView, PortView};
+use crate::broker::Run;
+use crate::text::{Lang, Store};
+use crate::users::Operation;
+use contract::apps::{App, Setting, SettingKind, Words as AppWords};
+use maud::{Markup, html};
+use std::collections::BTreeMap;
+
+/// What the page of apps shows. Who may not see it gets no catalog and no jobs.
+pub struct Shown {
+    /// What is installed.
+    pub apps: Vec<AppView>,
+    /// The store.
+    pub catalog: Vec<CatalogView>,
+    /// Jobs, the newest first.
+    pub jobs: Vec<JobView>,
+    /// This node's address as the reader typed it, for links.
+    pub host: String,
+}
+
+/// Jobs that are over and shown all the same.
+const ENDED_SHOWN: usize = 3;
+
+fn title<'a>(title: &'a BTreeMap<String, String>, name: &'a str, lang: Lang) -> &'a str {
+    title.get(lang.tag()).map_or(name, String::as_str)
+}
+
+/// All of it.
+pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
+    let words = view.lang.store();
+    let operator = view.caller.may(Operation::Operate);
+    html! {
+        @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
+        @if !shown.jobs.is_empty() { (jobs(view, &shown.jobs)) }
+        section {
+            h2 { (words.installed) }
+            @if shown.apps.is_empty() { p { (if operator { words.none_installed } else { words.none_guest }) } }
+            ul.nodes { @for app in &shown.apps { (installed(view, app, &shown.host)) } }
+        }
+        @if operator { (store(view, &shown.catalog)) } @else { section { p { (words.guest) } } }
+    }
+}
+
+fn installed(view: &View<'_>, app: &AppView, host: &str) -> Markup {
+    let (words, node) = (view.lang.store(), view.lang.words());
+    let (class, state) = run(app.run, node);
+    let at = |action: &str| format!("/apps/{}/{action}", app.name);
+    html! {
+        li data-app=(app.name) {
+            span.dot.(class) {}
+            div.wide {
+                strong { (title(&app.title, &app.name, view.lang)) } " "
+                span.quiet { (state) @if app.job.is_some() { ", " (node.at_work) } @if app.published { ", " (words.published) } }
+                div.quiet { @for port in app.ports.values() { (reached(port, host, words)) " " } }
+                @if view.caller.may(Operation::Operate) {
+                    div.buttons {
+                        @if matches!(app.run, Some(Run::Stopped | Run::Absent | Run::Failing) | None) { (view.button(&at("start"), words.start)) }
+                        @if !matches!(app.run, Some(Run::Stopped | Run::Absent)) {
+                            (view.button(&at("stop"), words.stop)) (view.button(&at("restart"), words.restart))
+                        }
+                        @if app.published { (view.button(&at("withdraw"), words.withdraw)) } @else { (view.button(&at("publish"), words.publish)) }
+                        a.button href=(format!("/apps/{}", app.name)) { (words.details) }
+                        a.button href=(at("remove")) { (words.remove) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where a port is reached: a link where a browser can open it.
+fn reached(port: &PortView, host: &str, words: &Store) -> Markup {
+    html! {
+        @if matches!(port.scheme.as_str(), "http" | "https") {
+            a href=(format!("{}://{host}:{}/", port.scheme, port.port)) rel="noreferrer" { (words.open) " " (host) ":" (port.port) }
+        } @else { (port.scheme) " " (words.port) " " (port.port) }
+    }
+}
+
+fn store(view: &View<'_>, catalog: &[CatalogView]) -> Markup {
+    let words = view.lang.store();
+    html! {
+        section {
+            h2 { (words.store) }
+            @if catalog.is_empty() { p { (words.store_empty) } } @else if catalog.iter().all(|app| app.installed) { p { (words.all_installed) } }
+            ul.nodes { @for app in catalog.iter().filter(|app| !app.installed) {
+                @let at = format!("/apps/{}/install", app.name);
+                li data-offer=(app.name) { div.wide {
+                    strong { (title(&app.title, &app.name, view.lang)) } " " span.quiet { (app.category) ", " (size(app.bytes)) }
+                    p { (title(&app.description, "", view.lang)) }
+                    p.quiet { @for port in app.ports.values() { (words.on_port) " " (words.port) " " (port.port) " (" (port.scheme) ") " } }
+                    div.buttons {
+                        @if app.must.is_empty() { (view.button(&at, words.install)) }
+                        a.button href=(at) { (words.choose) }
+                    }
+                } }
+            } }
+        }
+    }
+}
+
+fn jobs(view: &View<'_>, jobs: &[JobView]) -> Markup {
+    let words = view.lang.store();
+    let over = jobs.iter().filter(|job| job.over).take(ENDED_SHOWN);
+    html! {
+        section aria-live="polite" {
+            h2 { (words.jobs) }
+            ul.nodes { @for job in jobs.iter().filter(|job| !job.over).chain(over) { (self::job(job, words)) } }
+        }
+    }
+}
+
+fn job(job: &JobView, words: &Store) -> Markup {
+    use crate::apps::JobKind as Kind;
+    let kind = match job.kind {
+        Kind::Install => words.job_install,
+        Kind::Change => words.job_change,
+        Kind::Start => words.job_start,
+        Kind::Stop => words.job_stop,
+        Kind::Restart => words.job_restart,
+        Kind::Remove { .. } => words.job_remove,
+    };
+    let (class, state) = match job.state.as_str() {
+        "queued" => ("none", words.queued),
+        "running" => ("warn", words.running),
+        "undoing" => ("warn", words.undoing),
+        "done" => ("ok", words.done),
+        "undone" => ("bad", words.undone),
+        _ => ("bad", words.failed),
+    };
+    html! {
+        li data-job=(job.id) {
+            span.dot.(class) {}
+            div.wide {
+                strong { (kind) ": " (job.app) } " " span.quiet { (state) @if !job.over { ", " (job.done) "/" (job.steps) } }
+                @if !job.over {
+                    @match &job.progress {
+                        Some(progress) => progress max=(progress.total.max(1)) value=(progress.done) {},
+                        None => progress max=(job.steps.max(1)) value=(job.done) {},
+                    }
+                }
+                @if let Some(waits) = &job.waits { p.quiet { (waits) } }
+                @if let Some(reason) = &job.reason { p { (reason) } }
+                @if !job.output.is_empty() { details { summary { (words.said) } pre { (job.output) } } }
+            }
+        }
+    }
+}
+
+fn spoken(words: &AppWords, lang: Lang) -> &str {
+    lang.pick(&words.en, &words.es, &words.ca)
+}
+
+/// What is chosen before an app is installed.
+pub fn install(view: &View<'_>, app: &App, ports: &BTreeMap<String, PortView>, wrong: Option<&str>) -> Markup {
+    let words = view.lang.store();
+    html! {
+        @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
+        section {
+            h2 { (spoken(&app.title, view.lang)) }
+            p { (spoken(&app.description, view.lang)) }
+            form method="post" action=(format!("/apps/{}/install", app.name)) {
+                (view.csrf())
+                @for (name, port) in ports {
+                    label { (words.port) " " (name) input name=(format!("port.{name}")) type="number" min="1" max="65535" value=(port.port); }
+                }
+                @for (name, setting) in &app.settings { (self::setting(name, setting, view.lang, words)) }
+                button.main { (words.install) }
+            }
+            p { a href="/apps" { (words.back) } }
+        }
+    }
+}
+
+fn setting(name: &str, setting: &Setting, lang: Lang, words: &Store) -> Markup {
+    let (field, said) = (format!("set.{name}"), setting.default.as_deref());
+    let must = said.is_none();
+    html! {
+        label {
+            (spoken(&setting.title, lang))
+            @match &setting.kind {
+                SettingKind::Text(most) => input name=(field) maxlength=(most) value=(said.unwrap_or_default()) required[must];,
+                SettingKind::Password(most) => input name=(field) type="password" maxlength=(most) required[must] autocomplete="new-password";,
+                SettingKind::Number(least, most) => input name=(field) type="number" min=(least) max=(most) value=[said] required[must];,
+                SettingKind::Choice(choices) => select name=(field) required[must] {
+                    @for choice in choices { option value=(choice) selected[said == Some(choice)] { (choice) } }
+                },
+                SettingKind::Switch => select name=(field) required[must] {
+                    option value="yes" selected[said == Some("yes")] { (words.yes) }
+                    option value="no" selected[said != Some("yes")] { (words.no) }
+                },
+            }
+        }
+    }
+}
+
+/// Whether it shall really go.
+pub fn remove(view: &View<'_>, app: &AppView) -> Markup {
+    let words = view.lang.store();
+    let form = |with_data: &str, label: &str| {
+        html! { form method="post" action=(format!("/apps/{}/remove", app.name)) {
+            (view.csrf()) input type="hidden" name="with-data" value=(with_data); button.main { (label) }
+        } }
+    };
+    html! {
+        section {
+            h2 { (words.remove_title) }
+            p { strong { (title(&app.title, &app.name, view.lang)) } }
+            p { (words.remove_keep_why) } (form("false", words.remove_keep))
+            p { (words.remove_all_why) } (form("true", words.remove_all))
+            p { a href="/apps" { (words.back) } }
+        }
+    }
+}
+
+/// One app: what was set, of secrets only that they are; and what it said last, or why that is not known.
+pub fn one(view: &View<'_>, app: &AppView, settings: &BTreeMap<String, String>, log: Result<&str, &str>) -> Markup {
+    let words = view.lang.store();
+    html! {
+        section {
+            h2 { (title(&app.title, &app.name, view.lang)) }
+            h3 { (words.settings) }
+            @if settings.is_empty() { p { (words.no_settings) } }
+            dl { @for (name, value) in settings { div { dt { (name) } dd { (value) } } } }
+            p { a href="/apps" { (words.back) } }
+        }
+        section.whole {
+            h3 { (words.log) }
+            @match log {
+                Ok(text) if text.trim().is_empty() => p { (words.log_empty) },
+                Ok(text) => pre { (text) },
+                Err(why) => p { (why) },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::caller;
+    use super::*;
+    use crate::users::Role;
+
+    fn shown() -> Shown {
+        let words = |text: &str| [("en".to_owned(), text.to_owned())].into();
+        let app = AppView { name: "wiki".to_owned(), title: words("<i>Wiki"), run: Some(Run::Running), ..AppView::default() };
+        let offer = CatalogView { name: "broker".to_owned(), title: words("<i>Broker"), ..CatalogView::default() };
+        let port = PortView { port: 8081, scheme: "http".to_owned() };
+        Shown {
+            apps: vec![AppView { ports: [("web".to_owned(), port.clone())].into(), ..app }],
+            catalog: vec![CatalogView { ports: [("web".to_owned(), port)].into(), ..offer }],
+            jobs: Vec::new(),
+            host: "garden.local".to_owned(),
+        }
+    }
+
+    fn html(role: Option<Role>) -> String {
+        let caller = caller(role);
+        let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
+        body(&view, &shown(), Some("<i>")).into_string()
+    }
+
+    #[test]
+    fn guests_see_what_runs_and_operators_its_buttons() {
+        for role in [None, Some(Role::Guest)] {
+            let html = html(role);
+            assert!(html.contains("http://garden.local:8081/") && !html.contains("<form") && !html.contains("broker"), "{html}");
+        }
+        let html = html(Some(Role::Operator));
+        for action in ["wiki/stop", "wiki/restart", "wiki/publish", "broker/install"] {
+            assert!(html.contains(&format!("action=\"/apps/{action}\"")), "{action}");
+        }
+        assert!(html.contains("href=\"/apps/wiki/remove\"") && !html.contains("action=\"/apps/wiki/remove\""), "asked once more");
+        assert_eq!(html.matches("<form").count(), html.matches("name=\"csrf\"").count());
+        assert!(!html.contains("<i>"));
+    }
+}

@@ -1,0 +1,118 @@
+//! The pages: rendered here, refreshed by a small script, whole without it. No page decides or does anything: that is `forms`.
+
+pub mod apps;
+pub mod home;
+pub mod people;
+
+use super::allow::{Caller, Who};
+use crate::text::Lang;
+use crate::users::Operation;
+use maud::{DOCTYPE, Markup, html};
+
+/// What all pages of one answer share.
+pub struct View<'a> {
+    /// The node's name.
+    pub node: &'a str,
+    /// The reader's language.
+    pub lang: Lang,
+    /// Who reads.
+    pub caller: &'a Caller,
+    /// Whether somebody owns this node.
+    pub owned: bool,
+}
+
+impl View<'_> {
+    /// The field that each form of a session carries.
+    pub fn csrf(&self) -> Markup {
+        html! { @if let Some(id) = self.caller.session() { input type="hidden" name="csrf" value=(id.csrf()); } }
+    }
+
+    /// A form of one button.
+    pub fn button(&self, action: &str, label: &str) -> Markup {
+        html! { form.inline method="post" action=(action) { (self.csrf()) button { (label) } } }
+    }
+}
+
+/// A whole page. `fresh` is where the script fetches `body` again.
+pub fn page(view: &View<'_>, here: &str, fresh: Option<&str>, body: &Markup) -> Markup {
+    let (words, people) = (view.lang.words(), view.lang.people());
+    html! {
+        (DOCTYPE)
+        html lang=(view.lang.tag()) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (view.node) " · cloudy" }
+                link rel="stylesheet" href="/style.css";
+                link rel="icon" href="/icon.svg" type="image/svg+xml";
+                @if fresh.is_some() { script src="/page.js" defer {} }
+            }
+            body {
+                header {
+                    img src="/icon.svg" alt="" width="32" height="32";
+                    h1 { (view.node) }
+                    (menu(view, here))
+                }
+                p #lost hidden role="alert" { (words.lost_touch) }
+                @if !view.owned && here != "/claim" { p.notice { (people.unclaimed) " " a href="/claim" { (people.claim) } } }
+                main #main data-fresh=[fresh] { (body) }
+                footer { p { (words.not_encrypted) } }
+            }
+        }
+    }
+}
+
+fn menu(view: &View<'_>, here: &str) -> Markup {
+    let people = view.lang.people();
+    let link = |href: &str, label: &str| html! { a href=(href) aria-current=[(href == here).then_some("page")] { (label) } };
+    html! {
+        nav aria-label=(people.menu) {
+            (link("/", people.home))
+            (link("/apps", people.apps))
+            @if view.caller.may(Operation::Own) { (link("/users", people.users)) }
+            @if view.caller.may(Operation::Account) { (link("/account", people.account)) }
+            @match &view.caller.who {
+                Who::Session { .. } => (view.button("/logout", people.log_out)),
+                _ if view.owned => (link("/login", people.log_in)),
+                _ => (link("/claim", people.claim)),
+            }
+        }
+    }
+}
+
+/// Something that was not done, and why.
+pub fn not_done(lang: Lang, why: &str) -> Markup {
+    html! { section.wrong role="alert" { h2 { (lang.people().not_done) } p { (why) } } }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::http::serve::Peer;
+    use crate::users::{Role, Secret};
+
+    pub fn caller(role: Option<Role>) -> Caller {
+        let session = |role| Who::Session { user: "ana".to_owned(), role, id: Secret::random() };
+        Caller { who: role.map_or(Who::Nobody, session), peer: Peer::Network([192, 0, 2, 1].into()) }
+    }
+
+    #[test]
+    fn the_menu_shows_what_the_reader_may_and_names_are_escaped() {
+        let shown = |role, owned| {
+            let caller = caller(role);
+            let view = View { node: "<b>garden", lang: Lang::Ca, caller: &caller, owned };
+            page(&view, "/", Some("/body"), &html! {}).into_string()
+        };
+        let nobody = shown(None, true);
+        assert!(nobody.contains("&lt;b&gt;garden") && nobody.contains("lang=\"ca\"") && nobody.contains("href=\"/login\""));
+        assert!(
+            !nobody.contains("/users") && !nobody.contains("/account") && !nobody.contains("csrf") && !nobody.contains("href=\"/claim\"")
+        );
+        assert!(shown(None, false).contains("href=\"/claim\""));
+        assert!(!shown(Some(Role::Guest), true).contains("/account"));
+        assert!(!shown(Some(Role::Operator), true).contains("/users"));
+        let owner = shown(Some(Role::Owner), true);
+        assert!(owner.contains("/users") && owner.contains("action=\"/logout\"") && owner.contains("name=\"csrf\""));
+    }
+}

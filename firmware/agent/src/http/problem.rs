@@ -1,0 +1,81 @@
+//! What is not done is said as RFC 9457 has it: `application/problem+json`.
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+/// What problems are sent as.
+const KIND: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// Bytes of a sentence that is put into a problem at most.
+const SENTENCE_BYTES: usize = 4096;
+
+/// A problem as it travels. Its type is `about:blank`, so that the title is the status's own.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Problem {
+    r#type: String,
+    title: String,
+    status: u16,
+    /// Why, and what to do.
+    detail: String,
+}
+
+/// Why something was not done, and the status that says so.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The status.
+    pub status: StatusCode,
+    /// Why, and what to do.
+    pub detail: String,
+    /// When to come again, in seconds.
+    pub again: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal with its reason.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), again: None }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or_default().to_owned();
+        let problem = Problem { r#type: "about:blank".to_owned(), title, status: self.status.as_u16(), detail: self.detail };
+        let mut response = (self.status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, KIND);
+        if let Some(seconds) = self.again {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Puts what axum itself refuses (a body that is no JSON, a method that is not there) into the same form.
+pub async fn in_form(request: Request, next: Next) -> Response {
+    let api = request.uri().path().starts_with("/api/");
+    let response = next.run(request).await;
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    let plain = response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !(api && failed && plain) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let detail = match to_bytes(body, SENTENCE_BYTES).await {
+        Ok(bytes) if !bytes.is_empty() => String::from_utf8_lossy(&bytes).trim().to_owned(),
+        _ => parts.status.canonical_reason().unwrap_or_default().to_owned(),
+    };
+    let (said, body) = Refusal::new(parts.status, detail).into_response().into_parts();
+    let mut response = Response::from_parts(parts, Body::new(body));
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().extend(said.headers);
+    response
+}

@@ -1,0 +1,53 @@
+//! Words about apps: the store, what is installed, what is being done.
+
+words! {
+    /// Words about apps.
+    Store, store {
+        store: "Store", "Catálogo", "Catàleg";
+        installed: "On this node", "En este nodo", "En aquest node";
+        none_installed: "No app is installed. Choose one in the store below: it runs after one click.", "No hay ninguna aplicación instalada. Elija una del catálogo: funciona con un clic.", "No hi ha cap aplicació instal·lada. Trieu-ne una del catàleg: funciona amb un clic.";
+        none_guest: "No app is installed on this node.", "No hay ninguna aplicación instalada en este nodo.", "No hi ha cap aplicació instal·lada en aquest node.";
+        store_empty: "The store is empty. `cloudy app add PATH` on the node takes apps into it.", "El catálogo está vacío. `cloudy app add RUTA` en el nodo añade aplicaciones.", "El catàleg és buit. `cloudy app add RUTA` al node hi afegeix aplicacions.";
+        all_installed: "All apps of the store are installed.", "Todas las aplicaciones del catálogo están instaladas.", "Totes les aplicacions del catàleg estan instal·lades.";
+        guest: "Who looks after this node logs in to install and change apps.", "Quien cuida de este nodo entra para instalar y cambiar aplicaciones.", "Qui té cura d'aquest node hi entra per instal·lar i canviar aplicacions.";
+        install: "Install", "Instalar", "Instal·la";
+        choose: "Choose…", "Elegir…", "Tria…";
+        start: "Start", "Arrancar", "Engega";
+        stop: "Stop", "Parar", "Atura";
+        restart: "Restart", "Reiniciar", "Reinicia";
+        publish: "Publish", "Publicar", "Publica";
+        withdraw: "Withdraw", "Retirar", "Retira";
+        remove: "Remove…", "Quitar…", "Treu…";
+        details: "Settings and log", "Ajustes y registro", "Paràmetres i registre";
+        published: "published", "publicada", "publicada";
+        open: "Open", "Abrir", "Obre";
+        port: "port", "puerto", "port";
+        on_port: "will be at", "estará en", "serà a";
+        remove_title: "Remove this app?", "¿Quitar esta aplicación?", "Treure aquesta aplicació?";
+        remove_keep: "Remove, and keep its data", "Quitar y conservar sus datos", "Treu-la i conserva'n les dades";
+        remove_keep_why: "What it keeps stays on this node, and is there again when the app is installed again.", "Lo que guarda se queda en este nodo y vuelve a estar ahí si se instala de nuevo.", "El que desa es queda en aquest node i hi torna a ser si s'instal·la de nou.";
+        remove_all: "Remove with all its data", "Quitar con todos sus datos", "Treu-la amb totes les dades";
+        remove_all_why: "What it keeps is deleted. Nothing brings it back.", "Lo que guarda se borra. Nada lo recupera.", "El que desa s'esborra. Res no ho recupera.";
+        back: "Back", "Volver", "Torna";
+        jobs: "What is being done", "Qué se está haciendo", "Què s'està fent";
+        settings: "Settings", "Ajustes", "Paràmetres";
+        log: "Log", "Registro", "Registre";
+        log_empty: "It has said nothing yet.", "Todavía no ha dicho nada.", "Encara no ha dit res.";
+        no_settings: "It has no settings.", "No tiene ajustes.", "No té paràmetres.";
+        yes: "yes", "sí", "sí";
+        no: "no", "no", "no";
+        queued: "waits", "espera", "espera";
+        running: "at work", "en ello", "en marxa";
+        undoing: "is being undone", "se está deshaciendo", "s'està desfent";
+        done: "done", "hecho", "fet";
+        undone: "did not work, and was undone", "no ha funcionado y se ha deshecho", "no ha funcionat i s'ha desfet";
+        failed: "has failed", "ha fallado", "ha fallat";
+        job_install: "Install", "Instalar", "Instal·lar";
+        job_change: "Change", "Cambiar", "Canviar";
+        job_start: "Start", "Arrancar", "Engegar";
+        job_stop: "Stop", "Parar", "Aturar";
+        job_restart: "Restart", "Reiniciar", "Reiniciar";
+        job_remove: "Remove", "Quitar", "Treure";
+        said: "What was said", "Lo que se dijo", "El que es va dir";
+    }
+}

@@ -1,0 +1,136 @@
+//! Users as a whole: claimed once, logged in, thrown out.
+
+use super::*;
+
+const PASSWORD: &str = "correct horse";
+
+fn ip(n: u8) -> IpAddr {
+    [192, 0, 2, n].into()
+}
+
+fn open(data: &Path) -> Arc<Users> {
+    Arc::new(Users::load(data, true))
+}
+
+async fn claimed(data: &Path) -> Arc<Users> {
+    let users = open(data);
+    let code = users.claim_code();
+    users.claim(ip(1), &code, "ana".to_owned(), PASSWORD.to_owned()).await.unwrap();
+    users
+}
+
+#[tokio::test]
+async fn of_two_who_claim_at_once_one_is_the_owner() {
+    let data = tempfile::tempdir().unwrap();
+    let users = open(data.path());
+    let code = users.claim_code();
+    let claim = |n: u8, name: &str| users.claim(ip(n), &code, name.to_owned(), PASSWORD.to_owned());
+    let (ana, eva) = (claim(1, "ana"), claim(2, "eva"));
+    let (ana, eva) = tokio::join!(ana, eva);
+    assert!(ana.is_ok() && matches!(eva, Err(Refused::Rule(RuleRefused::Claimed))), "{ana:?} {eva:?}");
+    assert_eq!(users.list(), [("ana".to_owned(), Role::Owner)]);
+    let again = open(data.path());
+    assert_eq!(again.list(), users.list());
+    assert_ne!(again.claim_code(), users.claim_code());
+    assert_eq!(again.claim_way(ip(1)), Way::Owned);
+}
+
+#[tokio::test]
+async fn without_the_code_nobody_claims_and_guessing_is_slow() {
+    let data = tempfile::tempdir().unwrap();
+    let users = open(data.path());
+    assert_eq!(users.claim_way(ip(1)), Way::Code, "192.0.2.0/24 is no link of this machine");
+    for _ in 0..FREE_TRIES_OF_ADDRESS {
+        let refused = users.claim(ip(1), "aaaa-bbbb-cccc", "eva".to_owned(), PASSWORD.to_owned()).await;
+        assert!(matches!(refused, Err(Refused::Code)), "{refused:?}");
+    }
+    let code = users.claim_code();
+    let refused = users.claim(ip(1), &code, "eva".to_owned(), PASSWORD.to_owned()).await;
+    assert!(matches!(refused, Err(Refused::Wait(_))), "{refused:?}");
+    assert!(users.claim(ip(2), &code, "ana".to_owned(), PASSWORD.to_owned()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_login_is_a_new_session_and_ends_the_one_that_was_shown() {
+    let data = tempfile::tempdir().unwrap();
+    let users = claimed(data.path()).await;
+    let first = users.login(ip(1), "ana", PASSWORD.to_owned(), None).await.unwrap();
+    assert_eq!(users.session(&first, ip(1), true), Some(("ana".to_owned(), Role::Owner)));
+    assert_eq!(users.session(&first, ip(2), true), None);
+    let second = users.login(ip(1), "ana", PASSWORD.to_owned(), Some(&first)).await.unwrap();
+    assert!(first != second && users.session(&first, ip(1), true).is_none() && users.session(&second, ip(1), true).is_some());
+    users.logout(&second);
+    assert!(users.session(&second, ip(1), true).is_none());
+}
+
+#[tokio::test]
+async fn wrong_passwords_and_unknown_names_are_answered_alike() {
+    let data = tempfile::tempdir().unwrap();
+    let users = claimed(data.path()).await;
+    for name in ["ana", "eva", "no name at all"] {
+        let refused = users.login(ip(9), name, "wrong password".to_owned(), None).await.unwrap_err();
+        assert_eq!(refused.to_string(), Refused::Wrong.to_string(), "{name}");
+    }
+    for _ in 3..FREE_TRIES_OF_ADDRESS {
+        users.login(ip(9), "eva", "wrong password".to_owned(), None).await.unwrap_err();
+    }
+    // From that address nobody is let in for a while, from others they are.
+    let refused = users.login(ip(9), "ana", PASSWORD.to_owned(), None).await;
+    assert!(matches!(refused, Err(Refused::Wait(1..=2))), "{refused:?}");
+    users.login(ip(8), "ana", PASSWORD.to_owned(), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_of_role_or_password_ends_all_sessions_of_that_person() {
+    let data = tempfile::tempdir().unwrap();
+    let users = claimed(data.path()).await;
+    users.add("ben".to_owned(), Role::Owner, PASSWORD.to_owned()).await.unwrap();
+    let login = |name: &'static str, password: &str| users.login(ip(1), name, password.to_owned(), None);
+    let (ana, ben) = (login("ana", PASSWORD).await.unwrap(), login("ben", PASSWORD).await.unwrap());
+    users.set_role("ben", Role::Operator).await.unwrap();
+    assert!(users.session(&ben, ip(1), true).is_none() && users.session(&ana, ip(1), true).is_some());
+    let ben = login("ben", PASSWORD).await.unwrap();
+    let new = users.change_password(ip(1), "ben", PASSWORD.to_owned(), "another horse".to_owned()).await.unwrap();
+    assert!(users.session(&ben, ip(1), true).is_none());
+    assert_eq!(users.session(&new, ip(1), true), Some(("ben".to_owned(), Role::Operator)));
+    let wrong = users.change_password(ip(1), "ben", PASSWORD.to_owned(), "third horse".to_owned()).await;
+    assert!(matches!(wrong, Err(Refused::Wrong)), "{wrong:?}");
+    let (_, text) = users.make_token("ben", Scope::Admin, "x".to_owned()).await.unwrap();
+    let secret = bearer(&format!("Bearer {text}")).unwrap().unwrap();
+    assert_eq!(users.token(&secret).map(|(token, role)| (token.scope, role)), Some((Scope::Admin, Role::Operator)));
+    users.remove("ben").await.unwrap();
+    assert!(users.session(&new, ip(1), true).is_none() && users.token(&secret).is_none());
+    assert!(login("ben", "another horse").await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_not_kept_or_not_read_makes_no_owner() {
+    let data = tempfile::tempdir().unwrap();
+    let lost = Arc::new(Users::load(data.path(), false));
+    let code = lost.claim_code();
+    assert_eq!(lost.claim_way(ip(1)), Way::Unsure);
+    assert!(lost.claim(ip(1), &code, "eva".to_owned(), PASSWORD.to_owned()).await.is_err());
+    assert!(matches!(lost.add("eva".to_owned(), Role::Owner, PASSWORD.to_owned()).await, Err(Refused::NotKept(_))));
+
+    let users = claimed(data.path()).await;
+    let file = data.path().join(FILE);
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!std::fs::read_to_string(&file).unwrap().contains(PASSWORD));
+    drop(users);
+    std::fs::write(&file, "{").unwrap();
+    for _ in 0..2 {
+        let broken = open(data.path());
+        assert_eq!(broken.claim_way(ip(1)), Way::Unsure);
+        let code = broken.claim_code();
+        assert!(broken.claim(ip(1), &code, "eva".to_owned(), PASSWORD.to_owned()).await.is_err());
+    }
+    // Who reaches the local socket begins anew.
+    let broken = open(data.path());
+    broken.add("ben".to_owned(), Role::Owner, PASSWORD.to_owned()).await.unwrap();
+    assert!(data.path().join("users.json.broken").exists());
+    assert_eq!(open(data.path()).list(), [("ben".to_owned(), Role::Owner)]);
+    // What can't be written is not done.
+    let nowhere = Arc::new(Users::load(&data.path().join("nowhere"), true));
+    assert!(nowhere.add("ben".to_owned(), Role::Owner, PASSWORD.to_owned()).await.is_err() && !nowhere.owned());
+}

@@ -1,0 +1,42 @@
+//! An image layout with one app that no machine could run, to be taken into a catalog.
+
+use contract::arch::Arch;
+use contract::oci::Digest;
+use contract::oci::documents::{CONFIG, Descriptor, FACTS, INDEX, Index, LAYER, MANIFEST, Manifest, Platform, REF_NAME};
+use std::path::Path;
+
+const FACTS_TEXT: &str = r#"
+category = "messages"
+title = { en = "Broker", es = "Broker", ca = "Broker" }
+description = { en = "A broker.", es = "Un broker.", ca = "Un broker." }
+limits.memory-mb = 64
+image.packages = ["mosquitto"]
+run = { command = ["/usr/bin/x"], user = "broker", uid = 20001 }
+ports.mqtt = { container = 1883, proposed = 21883, scheme = "mqtt" }
+settings.password = { kind = "password", environment = "PASSWORD", title = { en = "P", es = "P", ca = "P" } }
+"#;
+
+/// What `cargo xtask app` would write, for every machine that a test may run on.
+pub fn layout(folder: &Path) {
+    std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
+    let put = |media_type: &str, bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        std::fs::write(folder.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
+        let size = bytes.len().try_into().unwrap();
+        Descriptor { media_type: media_type.to_owned(), digest: digest.to_string(), size, platform: None, annotations: [].into() }
+    };
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: MANIFEST.to_owned(),
+        config: put(CONFIG, b"{}"),
+        layers: vec![put(LAYER, &vec![7; 3_000_000])],
+    };
+    let manifest = put(MANIFEST, &serde_json::to_vec(&manifest).unwrap());
+    let manifests = Arch::ALL.map(|arch| Descriptor { platform: Some(Platform::of(arch)), ..manifest.clone() });
+    let index = Index { schema_version: 2, media_type: Some(INDEX.to_owned()), manifests: manifests.to_vec() };
+    let index = put(INDEX, &serde_json::to_vec(&index).unwrap());
+    let annotations = [(REF_NAME, "broker".to_owned()), (FACTS, put("", FACTS_TEXT.as_bytes()).digest)];
+    let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
+    let list = Index { schema_version: 2, media_type: None, manifests: vec![Descriptor { annotations, ..index }] };
+    std::fs::write(folder.join("index.json"), serde_json::to_vec(&list).unwrap()).unwrap();
+}

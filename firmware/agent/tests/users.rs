@@ -1,0 +1,176 @@
+//! A real agent whose node is claimed, logged in to and used over real HTTP, with forms as a browser without JavaScript sends them, and
+//! with the API; up to where Docker would be needed.
+
+#![expect(clippy::unwrap_used, reason = "a test may end so")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+use support::layout::layout;
+use support::{Agent, cloudy, wait};
+
+const PASSWORD: &str = "a horse in the garden";
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).unwrap_or_default()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// A browser: it keeps a cookie, says where it comes from, and finds in a page what its forms carry.
+struct Browser {
+    at: String,
+    cookie: String,
+}
+
+impl Browser {
+    fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.at).unwrap();
+        let cookie = if self.cookie.is_empty() { String::new() } else { format!("Cookie: {}\r\n", self.cookie) };
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{cookie}{headers}", self.at);
+        write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let answer = Answer { status, head: head.to_owned(), body: body.to_owned() };
+        if let Some(cookie) = answer.header("set-cookie").split(';').next().filter(|cookie| !cookie.is_empty()) {
+            self.cookie = cookie.to_owned();
+        }
+        answer
+    }
+
+    fn get(&mut self, path: &str) -> Answer {
+        self.send("GET", path, "", "")
+    }
+
+    /// Presses a button of the page `from`.
+    fn press(&mut self, from: &str, action: &str, fields: &str) -> Answer {
+        let page = self.get(from);
+        assert!(page.body.contains(&format!("action=\"{action}\"")), "{from} has no button for {action}: {}", page.body);
+        let csrf = page.body.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        let headers = format!("Origin: http://{}\r\nContent-Type: application/x-www-form-urlencoded\r\n", self.at);
+        self.send("POST", action, &headers, &format!("csrf={csrf}&{fields}"))
+    }
+
+    fn api(&mut self, method: &str, path: &str, body: &Value) -> Answer {
+        let csrf = self.get("/api/v1/session").json()["csrf"].as_str().unwrap_or_default().to_owned();
+        let headers = format!("Origin: http://{}\r\nX-CSRF-Token: {csrf}\r\nContent-Type: application/json\r\n", self.at);
+        self.send(method, path, &headers, &body.to_string())
+    }
+}
+
+fn said(agent: &Agent, words: &[&str], input: &str) -> std::process::Output {
+    let mut child = cloudy();
+    let child = child.args(words).arg("--data").arg(agent.data.path());
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_node_is_claimed_and_an_app_begun_from_its_page() {
+    let mut agent = Agent::start("garden", "");
+    let folder = tempfile::tempdir().unwrap();
+    layout(folder.path());
+    agent.json(&["app", "add", folder.path().to_str().unwrap()]);
+    let at = agent.page();
+    let mut owner = Browser { at: at.clone(), cookie: String::new() };
+    let mut stranger = Browser { at: at.clone(), cookie: String::new() };
+
+    // Nobody owns it: the page teaches how, a wrong code is none, the right one makes an owner, and once only.
+    assert!(owner.get("/").body.contains("Nobody owns this node yet."));
+    let fields = |code: &str, name: &str| format!("code={code}&name={name}&password={}", PASSWORD.replace(' ', "+"));
+    assert_eq!(stranger.press("/claim", "/claim", &fields("aaaa-bbbb-cccc", "eva")).status, 403);
+    let code = agent.json(&["user", "claim-code"])["code"].as_str().unwrap().to_owned();
+    let claimed = owner.press("/claim", "/claim", &fields(&code, "ana"));
+    assert_eq!((claimed.status, claimed.header("location")), (303, "/apps"), "{}", claimed.body);
+    let late = stranger.send("POST", "/claim", "Content-Type: application/x-www-form-urlencoded\r\n", &fields(&code, "eva"));
+    assert!(late.status == 409 && late.body.contains("This node has an owner."), "{}", late.body);
+    assert!(!agent.run(&["user", "claim-code"]).status.success());
+
+    // The store offers the app; a stranger sees none of it.
+    let page = owner.get("/apps").body;
+    assert!(page.contains("data-offer=\"broker\"") && page.contains("21883"), "{page}");
+    assert!(page.contains("href=\"/apps/broker/install\"") && !page.contains("action=\"/apps/broker/install\""), "it wants a password");
+    assert!(!stranger.get("/apps").body.contains("broker"));
+    let begun = owner.press("/apps/broker/install", "/apps/broker/install", "port.mqtt=21884&set.password=se-cret");
+    assert_eq!((begun.status, begun.header("location")), (303, "/apps"), "{}", begun.body);
+    // There is no broker here: the job says so, on the page and in the API, to those who may see it.
+    let shown = wait("the page shows the job", || Some(owner.get("/apps/body").body).filter(|body| body.contains("data-job=\"1\"")));
+    assert!(shown.contains("Install: broker") && !shown.contains("se-cret"), "{shown}");
+    let jobs = owner.get("/api/v1/jobs").json();
+    assert!(jobs[0]["app"] == "broker" && !jobs.to_string().contains("se-cret"), "{jobs}");
+    let again = owner.press("/apps/broker/install", "/apps/broker/install", "set.password=x");
+    assert!(again.status == 409 && again.body.contains("job 1 is at work"), "{}", again.body);
+    for path in ["/api/v1/jobs", "/api/v1/catalog", "/api/v1/apps/broker/logs", "/api/v1/apps/broker/settings"] {
+        let refused = stranger.get(path);
+        assert_eq!((refused.status, refused.header("content-type")), (401, "application/problem+json"), "{path}");
+        assert!(!refused.body.contains("se-cret"));
+    }
+    let refused = stranger.send("DELETE", "/api/v1/apps/broker", "", "");
+    assert!(refused.status == 401 && refused.json()["detail"].as_str().unwrap().contains("log in"), "{}", refused.body);
+    agent.stop();
+}
+
+#[test]
+fn people_come_and_go_and_programs_have_tokens() {
+    let agent = Agent::start("garden", "");
+    let at = agent.page();
+    let added = said(&agent, &["user", "add", "ana", "--role", "owner"], &format!("{PASSWORD}\n"));
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    let short = said(&agent, &["user", "add", "ben"], "short\n");
+    assert!(String::from_utf8_lossy(&short.stderr).contains("at least 10 characters"));
+    let login = format!("name=ana&password={}", PASSWORD.replace(' ', "+"));
+    let mut ana = Browser { at: at.clone(), cookie: String::new() };
+    assert_eq!(ana.press("/login", "/login", &login).status, 303);
+    assert_eq!(ana.press("/users", "/users", "name=ben&role=operator&password=another+good+horse").status, 303);
+    let mut ben = Browser { at, cookie: String::new() };
+    let answer = ben.api("POST", "/api/v1/session", &json!({ "name": "ben", "password": "another good horse" }));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(ben.get("/users").body.contains("only an owner"));
+    assert_eq!(ben.api("POST", "/api/v1/invite", &json!({ "uses": 1, "valid-seconds": null })).status, 403);
+    assert_eq!(ben.api("PUT", "/api/v1/users/ana/password", &json!({ "password": "mine now, horse" })).status, 403);
+
+    // A token is shown once, opens what it is for, and nothing when it is revoked.
+    let made = ben.press("/account", "/account/token", "scope=apps&label=backup");
+    let token = made.body.split("cloudy-user-").nth(1).and_then(|rest| rest.split('<').next()).unwrap().to_owned();
+    assert!(!ben.get("/account").body.contains(&token));
+    let mut program = Browser { at: ben.at.clone(), cookie: String::new() };
+    let bearer = format!("Authorization: Bearer cloudy-user-{token}\r\nContent-Type: application/json\r\n");
+    assert_eq!(program.send("GET", "/api/v1/jobs", &bearer, "").status, 200);
+    let absent = program.send("POST", "/api/v1/apps/wiki", &bearer, "{}");
+    assert!(absent.status == 404 && absent.json()["detail"].as_str().unwrap().contains("no app `wiki`"), "{}", absent.body);
+    assert_eq!(program.send("POST", "/api/v1/apps/wiki", &bearer, "no json").header("content-type"), "application/problem+json");
+    assert_eq!(program.send("GET", "/api/v1/users", &bearer, "").status, 403);
+    assert_eq!(agent.json(&["user", "tokens", "ben"])["tokens"][0]["label"], "backup");
+    assert!(agent.run(&["user", "revoke", "ben", "1"]).status.success());
+    assert_eq!(program.send("GET", "/api/v1/jobs", &bearer, "").status, 401);
+
+    // A forgotten password is set on the node; sessions end. A guest changes nothing. The last owner stays.
+    assert!(said(&agent, &["user", "password", "ben"], "a third good horse\n").status.success());
+    assert_eq!(ben.get("/api/v1/session").json()["user"], Value::Null);
+    assert!(agent.run(&["user", "role", "ben", "guest"]).status.success());
+    assert_eq!(ben.api("POST", "/api/v1/session", &json!({ "name": "ben", "password": "a third good horse" })).status, 200);
+    assert_eq!(ben.api("POST", "/api/v1/apps/wiki/start", &json!({})).status, 403);
+    assert_eq!(ben.get("/api/v1/jobs").status, 403);
+    let last = agent.run(&["user", "remove", "ana"]);
+    assert!(!last.status.success() && String::from_utf8_lossy(&last.stderr).contains("last owner"));
+    assert_eq!(agent.json(&["user", "list"])["users"].as_array().unwrap().len(), 2);
+    let kept = std::fs::read_to_string(agent.data.path().join("users.json")).unwrap();
+    assert!(kept.contains("$argon2id$") && !kept.contains("horse") && !kept.contains(&token));
+}
