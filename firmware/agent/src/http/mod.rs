@@ -48,8 +48,8 @@ pub fn network(app: Arc<App>) -> Router {
         .merge(api())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), allow::allow))
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The page is at /, the API at /api/v1/status.\n") })
-        .layer(middleware::from_fn(problem::in_form))
         .layer(middleware::from_fn_with_state(name, guard::guard))
+        .layer(middleware::from_fn(problem::in_form))
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
         .with_state(app)
 }

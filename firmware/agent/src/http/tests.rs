@@ -140,7 +140,7 @@ async fn each_role_passes_each_route_as_the_table_says() {
                 "{role:?} {method} {at}: {}",
                 answer.text
             );
-            assert!(!local || matches!(answer.status, 403..=405), "{method} {at} is there on the network");
+            assert!(!local || matches!(answer.status, 404 | 405), "{method} {at} is there on the network");
         }
     }
 }
@@ -239,10 +239,16 @@ async fn wrong_logins_are_answered_alike_and_end_in_429() {
     let (known, unknown) = (login("ana").await, login("nobody").await);
     assert_eq!((known.status, known.body()), (401, unknown.body()));
     assert_eq!(known.header("content-type"), Some("application/problem+json"));
-    for _ in 2..crate::limits::FREE_TRIES_OF_ADDRESS {
-        assert_eq!(login("ana").await.status, 401);
+    // The wait doubles, so a slow machine comes there too.
+    let mut answers = Vec::new();
+    for n in 0..30 {
+        answers.push(login(&format!("nobody{n}")).await);
+        if answers.last().is_some_and(|answer| answer.status == 429) {
+            break;
+        }
     }
-    let waits = login("ben").await;
+    let waits = answers.pop().unwrap();
+    assert!(answers.len() >= 3 && answers.iter().all(|answer| answer.status == 401));
     assert_eq!(waits.status, 429, "{}", waits.text);
     assert!(waits.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
 }

@@ -20,7 +20,7 @@ pub struct Tries<K> {
 }
 
 impl<K: Eq + Hash + Clone> Tries<K> {
-    /// Nobody failed; so many failures are `free`, after which the wait doubles from a second up to `longest`.
+    /// Nobody failed; so many failures are `free`, after which the wait doubles from four seconds up to `longest`.
     pub fn new(free: u32, longest: Duration) -> Self {
         Self { failed: HashMap::new(), free, longest }
     }
@@ -29,7 +29,7 @@ impl<K: Eq + Hash + Clone> Tries<K> {
     pub fn wait(&self, key: &K, now: Instant) -> Option<Duration> {
         let failed = self.failed.get(key).filter(|failed| now.saturating_duration_since(failed.last) < TRIES_FORGOTTEN)?;
         let over = failed.times.checked_sub(self.free)?;
-        let wait = Duration::from_secs(1_u64.checked_shl(over.min(32)).unwrap_or(u64::MAX)).min(self.longest);
+        let wait = Duration::from_secs(4_u64.checked_shl(over.min(32)).unwrap_or(u64::MAX)).min(self.longest);
         (failed.last + wait).checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
@@ -65,7 +65,7 @@ mod tests {
             assert_eq!(tries.wait(&"a", now), None);
             tries.count(&"a", now);
         }
-        for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
+        for wait in [4, 8, 16, 32, 60, 60] {
             assert_eq!(tries.wait(&"a", now), Some(wait * SECOND));
             assert_eq!(tries.wait(&"b", now), None);
             now += wait * SECOND;
