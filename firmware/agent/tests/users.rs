@@ -163,7 +163,8 @@ fn people_come_and_go_and_programs_have_tokens() {
     assert_eq!(program.send("GET", "/api/v1/jobs", &bearer, "").status, 401);
 
     // A forgotten password is set on the node; sessions end. A guest changes nothing. The last owner stays.
-    assert!(said(&agent, &["user", "password", "ben"], "a third good horse\n").status.success());
+    let set = said(&agent, &["user", "password", "ben"], "a third good horse\n");
+    assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
     assert_eq!(ben.get("/api/v1/session").json()["user"], Value::Null);
     assert!(agent.run(&["user", "role", "ben", "guest"]).status.success());
     assert_eq!(ben.api("POST", "/api/v1/session", &json!({ "name": "ben", "password": "a third good horse" })).status, 200);

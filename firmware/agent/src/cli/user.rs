@@ -32,7 +32,7 @@ enum UserVerb {
         #[arg(long, value_enum, default_value = "operator")]
         role: Role,
         #[command(flatten)]
-        password: Password,
+        password: Given,
         #[command(flatten)]
         local: Local,
     },
@@ -53,7 +53,7 @@ enum UserVerb {
         /// The user.
         name: String,
         #[command(flatten)]
-        password: Password,
+        password: Given,
         #[command(flatten)]
         local: Local,
     },
@@ -92,13 +92,13 @@ struct Named {
 }
 
 #[derive(clap::Args)]
-struct Password {
+struct Given {
     /// A file whose first line is the password: what stands in a command can be seen by others.
     #[arg(long, value_name = "FILE")]
     password_from: Option<PathBuf>,
 }
 
-impl Password {
+impl Given {
     fn read(&self) -> Result<String> {
         let mut line = String::new();
         match &self.password_from {

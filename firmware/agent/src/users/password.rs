@@ -3,7 +3,7 @@
 use crate::limits::{
     PASSWORD_MAX_BYTES, PASSWORD_MEMORY_KIB, PASSWORD_MIN_CHARS, PASSWORD_PASSES, PASSWORDS_AGAIN_SECS, PASSWORDS_WAITING,
 };
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use rand::Rng;
 use std::sync::Arc;
@@ -83,7 +83,12 @@ impl Turn {
         self.work(move || {
             let known = hash.is_some();
             let password = password.get(..password.len().min(PASSWORD_MAX_BYTES + 1)).unwrap_or_default();
-            let same = argon2()?.verify_password(password.as_bytes(), hash.as_deref().unwrap_or(NOBODY)).is_ok();
+            let same = match argon2()?.verify_password(password.as_bytes(), hash.as_deref().unwrap_or(NOBODY)) {
+                Ok(()) => true,
+                Err(Error::PasswordInvalid) => false,
+                // What can't be read was not held against anything, and took no time.
+                Err(error) => return Err(Refused::Hash(error.to_string())),
+            };
             Ok(same && known)
         })
         .await
@@ -130,28 +135,11 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn nobody_takes_as_long_as_somebody() {
-        let passwords = Passwords::default();
-        let hash = passwords.turn().await.unwrap().hash("correct horse".to_owned()).await.unwrap();
-        let took = async |hash: Option<String>| {
-            let mut least = Duration::MAX;
-            for _ in 0..3 {
-                let (turn, start) = (passwords.turn().await.unwrap(), std::time::Instant::now());
-                turn.is("wrong horse".to_owned(), hash.clone()).await.unwrap();
-                least = least.min(start.elapsed());
-            }
-            least
-        };
-        let (somebody, nobody) = (took(Some(hash)).await, took(None).await);
-        assert!(nobody * 4 > somebody, "{nobody:?} {somebody:?}");
-    }
-
     #[test]
     fn nobodys_hash_costs_what_anybodys_does() {
         // One that could not be read would be refused at once.
         let error = argon2().unwrap().verify_password(b"x", NOBODY).unwrap_err();
-        assert!(matches!(error, argon2::password_hash::Error::PasswordInvalid), "{error:?}");
+        assert!(matches!(error, Error::PasswordInvalid), "{error:?}");
         let params = format!("$argon2id$v=19$m={PASSWORD_MEMORY_KIB},t={PASSWORD_PASSES},p=1$");
         assert!(NOBODY.starts_with(&params));
     }
@@ -167,7 +155,8 @@ mod tests {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(passwords.turn().await, Err(Refused::Busy)));
+        let third = tokio::time::timeout(Duration::from_secs(5), passwords.turn()).await;
+        assert!(matches!(third, Ok(Err(Refused::Busy))));
         assert!(!second.is_finished());
         drop(first);
         drop(second.await.unwrap().unwrap());
