@@ -1,8 +1,8 @@
 //! Every request passes here: who asks, whether they may, whether a page of ours asks for them; and what was changed goes to the journal.
 
 use super::problem::Refusal;
-use super::routes;
 use super::serve::Peer;
+use super::{forms, lang, routes};
 use crate::limits::HTTP_BODY_BYTES;
 use crate::state::App;
 use crate::users::{self, Operation, Rights, Role, Scope, Secret};
@@ -117,7 +117,7 @@ impl Caller {
 /// Lets a request pass if whoever asks may do that.
 pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let api = path.starts_with("/api/");
+    let (api, lang) = (path.starts_with("/api/"), lang(request.headers()));
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned()).unwrap_or_default();
     let Some(operation) = routes::operation(&method, &route) else {
         return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is nothing that can be done with this")).into_response();
@@ -143,7 +143,7 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let response = match refused {
         // A person's browser is shown where to log in.
         Some(refusal) if !api && refusal.status == StatusCode::UNAUTHORIZED => Redirect::to("/login").into_response(),
-        Some(refusal) if !api => (refusal.status, format!("{}\n", refusal.detail)).into_response(),
+        Some(refusal) if !api => forms::refused(&app, &caller, lang, &refusal),
         Some(refusal) => refusal.into_response(),
         None => {
             let mut request = request;

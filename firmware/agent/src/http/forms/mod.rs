@@ -77,6 +77,12 @@ impl Reader {
     }
 }
 
+/// A page that says why the one who asks may not do that.
+pub fn refused(app: &Arc<App>, caller: &Caller, lang: Lang, refusal: &Refusal) -> Response {
+    let reader = Reader { caller: caller.clone(), lang, app: Arc::clone(app) };
+    reader.refused(refusal, "", &pages::not_done(lang, &refusal.detail))
+}
+
 fn html(markup: Markup) -> Response {
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::VARY, "Accept-Language, Cookie")];
     (headers, markup.into_string()).into_response()
