@@ -176,3 +176,25 @@ fn people_come_and_go_and_programs_have_tokens() {
     let kept = std::fs::read_to_string(agent.data.path().join("users.json")).unwrap();
     assert!(kept.contains("$argon2id$") && !kept.contains("horse") && !kept.contains(&token));
 }
+
+/// Resident memory of a process in kB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_memory_of_a_password_is_given_back() {
+    let agent = Agent::start("garden", "");
+    assert!(said(&agent, &["user", "add", "ana", "--role", "owner"], &format!("{PASSWORD}\n")).status.success());
+    let mut ana = Browser { at: agent.page(), cookie: String::new() };
+    let login = format!("name=ana&password={}", PASSWORD.replace(' ', "+"));
+    let before = resident(agent.child.id());
+    for _ in 0..6 {
+        ana.cookie.clear();
+        assert_eq!(ana.press("/login", "/login", &login).status, 303);
+    }
+    let after = resident(agent.child.id());
+    assert!(after < before + 10_000, "{before} kB before, {after} kB after");
+}
