@@ -22,7 +22,7 @@ words! {
         published: "published", "publicada", "publicada";
         open: "Open", "Abrir", "Obre";
         port: "port", "puerto", "port";
-        on_port: "will be at", "estará en", "serà a";
+        on_port: "will be at", "estará en el", "serà al";
         remove_title: "Remove this app?", "¿Quitar esta aplicación?", "Treure aquesta aplicació?";
         remove_keep: "Remove, and keep its data", "Quitar y conservar sus datos", "Treu-la i conserva'n les dades";
         remove_keep_why: "What it keeps stays on this node, and is there again when the app is installed again.", "Lo que guarda se queda en este nodo y vuelve a estar ahí si se instala de nuevo.", "El que desa es queda en aquest node i hi torna a ser si s'instal·la de nou.";
