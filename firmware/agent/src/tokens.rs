@@ -1,9 +1,9 @@
 //! Tokens by which apps use their store over the network: each opens one app's. Kept are hashes alone.
 
 use crate::settings::{read_whole, write_whole};
+use crate::users::Secret;
 use anyhow::{Result, ensure};
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use rand::Rng;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -54,9 +54,7 @@ impl AppTokens {
     /// # Errors
     /// It could not be kept, or there are too many.
     pub fn make(&self, app: &str) -> Result<String> {
-        let mut secret = [0; 24];
-        rand::rng().fill_bytes(&mut secret);
-        let token = format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&secret));
+        let token = format!("{PREFIX}{}", Secret::random().text());
         let mut kept = self.kept();
         ensure!(kept.tokens.len() < MAX_TOKENS, "there are {MAX_TOKENS} tokens already: take some back with `cloudy store revoke APP`");
         let mut new = kept.clone();

@@ -6,7 +6,7 @@ use super::{Apps, Live, ports};
 use crate::broker::{Progress, ProjectState, Run};
 use contract::apps::{App, SettingKind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An app in the catalog.
@@ -27,7 +27,7 @@ pub struct CatalogView {
     pub bytes: u64,
     /// What must be said to install it.
     pub must: Vec<String>,
-    /// Where it would be reached on this node now, by the port's name.
+    /// Where it would be reached on this node now, by the port's name; none once it is installed.
     #[serde(default)]
     pub ports: BTreeMap<String, PortView>,
     /// Whether it is installed.
@@ -144,10 +144,18 @@ fn words(words: &contract::apps::Words) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The ports that an app would get now; none where there are not enough.
+fn proposed(app: &App, held: &[ports::Held]) -> BTreeMap<String, PortView> {
+    let chosen = ports::choose(app, &BTreeMap::new(), |port, protocol| ports::holder(held, &app.name, port, protocol));
+    let scheme = |name: &String| app.ports.get(name).map(|port| port.scheme.word().to_owned()).unwrap_or_default();
+    chosen.unwrap_or_default().into_iter().map(|(name, port)| (name.clone(), PortView { port, scheme: scheme(&name) })).collect()
+}
+
 impl Apps {
-    /// All that the catalog has.
+    /// All that the catalog has. Facts that were never read wait for the disk, and ports are tried: see [`Apps::in_background`].
     pub fn list_catalog(&self) -> Vec<CatalogView> {
-        let installed: Vec<String> = self.kept().apps.keys().cloned().collect();
+        let installed: BTreeSet<String> = self.kept().apps.keys().cloned().collect();
+        let held = self.held();
         let entries = self.catalog.entries();
         let shown = entries.into_iter().filter_map(|entry| match self.catalog.facts(&entry) {
             Ok(app) => Some(CatalogView {
@@ -157,7 +165,7 @@ impl Apps {
                 image: entry.index.to_string(),
                 bytes: entry.blobs.values().sum(),
                 must: must(&app),
-                ports: self.proposed(&app),
+                ports: if installed.contains(&entry.name) { BTreeMap::new() } else { proposed(&app, &held) },
                 installed: installed.contains(&entry.name),
                 name: entry.name,
             }),
@@ -169,17 +177,11 @@ impl Apps {
         shown.collect()
     }
 
-    /// The ports that an app would get now; none where there are not enough.
-    fn proposed(&self, app: &App) -> BTreeMap<String, PortView> {
-        let held = self.held();
-        let chosen = ports::choose(app, &BTreeMap::new(), |port, protocol| ports::holder(&held, &app.name, port, protocol));
-        let scheme = |name: &String| app.ports.get(name).map(|port| port.scheme.word().to_owned()).unwrap_or_default();
-        chosen.unwrap_or_default().into_iter().map(|(name, port)| (name.clone(), PortView { port, scheme: scheme(&name) })).collect()
-    }
-
-    /// What the catalog's `app.toml` of that name says.
-    pub fn facts(&self, name: &str) -> Option<Arc<App>> {
-        self.catalog.get(name).and_then(|entry| self.catalog.facts(&entry).ok())
+    /// What may be chosen before the catalog's app of that name is installed: its facts, and the ports that it would get now.
+    pub fn offer(&self, name: &str) -> Option<(Arc<App>, BTreeMap<String, PortView>)> {
+        let app = self.catalog.get(name).and_then(|entry| self.catalog.facts(&entry).ok())?;
+        let ports = proposed(&app, &self.held());
+        Some((app, ports))
     }
 
     /// All apps of this node.

@@ -105,8 +105,9 @@ async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<Ap
     found.map(Json).ok_or_else(|| refused(Refused::NotInstalled(name)))
 }
 
-async fn list_catalog(State(app): State<Arc<App>>) -> Json<Vec<CatalogView>> {
-    Json(app.apps().list_catalog())
+async fn list_catalog(State(app): State<Arc<App>>) -> Answer<Vec<CatalogView>> {
+    let listed = app.apps().in_background(|apps| apps.list_catalog()).await;
+    listed.map(Json).map_err(|ending| refuse(StatusCode::SERVICE_UNAVAILABLE, ending.to_string()))
 }
 
 /// What comes over the connection, for those who read where waiting does no harm.

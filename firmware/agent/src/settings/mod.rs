@@ -5,7 +5,7 @@ mod render;
 mod store;
 
 pub use apply::apply;
-pub use store::{load, read_or_put_aside, read_whole, take_local_inbox, write_whole};
+pub use store::{load, put_aside, read_or_put_aside, read_whole, take_local_inbox, write_whole};
 
 use crate::status::SettingsState;
 use std::path::Path;

@@ -46,19 +46,25 @@ pub fn read_whole<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 /// The same; what can't be read is said to be `what`, and put aside under a name that ends in `.broken`.
 pub fn read_or_put_aside<T: DeserializeOwned + Default>(path: &Path, what: &str) -> T {
     let read = read_whole(path).unwrap_or_else(|error| {
-        let aside = aside(path);
-        log::error!("{error:#}: {what}; put aside as `{}`", aside.display());
-        let _ = std::fs::rename(path, aside);
+        match put_aside(path) {
+            Ok(aside) => log::error!("{error:#}: {what}; put aside as `{}`", aside.display()),
+            Err(stays) => log::error!("{error:#}: {what}; it can't be put aside: {stays}"),
+        }
         None
     });
     read.unwrap_or_default()
 }
 
-/// Where a file goes that can't be read.
-fn aside(path: &Path) -> PathBuf {
+/// Puts a file aside that can't be read, under a name that ends in `.broken`; the name.
+///
+/// # Errors
+/// It can't be renamed.
+pub fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(".broken");
-    name.into()
+    let aside = PathBuf::from(name);
+    std::fs::rename(path, &aside)?;
+    Ok(aside)
 }
 
 /// Keeps the settings: on disk when this returns, and never half.

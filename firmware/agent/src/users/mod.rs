@@ -24,7 +24,7 @@ pub use sessions::Place;
 
 use crate::host;
 use crate::limits::{FREE_TRIES_OF_ADDRESS, FREE_TRIES_OF_NAME, LONGEST_WAIT_OF_ADDRESS, LONGEST_WAIT_OF_NAME};
-use crate::settings::{read_whole, write_whole};
+use crate::settings::{put_aside, read_whole, write_whole};
 use password::Passwords;
 use secret::Code;
 use sessions::Sessions;
@@ -77,6 +77,8 @@ pub struct Users {
     by_name: Mutex<Tries<String>>,
     passwords: Passwords,
     code: Code,
+    /// The time, which stands still in tests.
+    now: fn() -> Instant,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -106,6 +108,7 @@ impl Users {
             by_name: Mutex::new(Tries::new(FREE_TRIES_OF_NAME, LONGEST_WAIT_OF_NAME)),
             passwords: Passwords::default(),
             code: Code::random(),
+            now: Instant::now,
         }
     }
 
@@ -139,7 +142,7 @@ impl Users {
 
     fn write(&self, kept: &Kept) -> anyhow::Result<()> {
         if !self.readable.load(Ordering::Relaxed) {
-            std::fs::rename(&self.file, self.file.with_extension("json.broken"))?;
+            put_aside(&self.file)?;
             self.readable.store(true, Ordering::Relaxed);
         }
         write_whole(&self.file, &serde_json::to_vec(kept)?, 0o600)
@@ -147,11 +150,13 @@ impl Users {
 
     /// How the one at that address can claim this node.
     pub fn claim_way(&self, ip: IpAddr) -> Way {
+        let owned = self.owned();
         claim::way(claim::Facts {
-            owned: lock(&self.kept).owned(),
+            owned,
             sure: self.keeps.load(Ordering::Relaxed) && self.readable.load(Ordering::Relaxed),
             up: host::uptime(),
-            near: host::is_near(ip),
+            // The kernel is asked only while it matters.
+            near: !owned && host::is_near(ip),
         })
     }
 
@@ -189,12 +194,12 @@ impl Users {
         let hash = self.passwords.turn().await?.hash(password).await?;
         let owner = name.clone();
         self.alter(move |kept| kept.claim(&owner, hash)).await?;
-        Ok(lock(&self.sessions).open(&name, place, Instant::now()))
+        Ok(lock(&self.sessions).open(&name, place, (self.now)()))
     }
 
     /// Counts a try, unless there were too many.
     fn count(&self, place: Place, name: Option<&str>) -> Result<(), Refused> {
-        let now = Instant::now();
+        let now = (self.now)();
         let (mut places, mut names) = (lock(&self.by_place), lock(&self.by_name));
         let name = name.map(str::to_owned);
         let wait = places.wait(&place, now).max(name.as_ref().and_then(|name| names.wait(name, now)));
@@ -240,7 +245,7 @@ impl Users {
         if let Some(shown) = shown {
             sessions.close(shown);
         }
-        Ok(sessions.open(name, place, Instant::now()))
+        Ok(sessions.open(name, place, (self.now)()))
     }
 
     /// Changes one's own password, shown the old one. All sessions end; the new one is given back.
@@ -250,12 +255,12 @@ impl Users {
     pub async fn change_password(self: &Arc<Self>, ip: IpAddr, name: &str, old: String, new: String) -> Result<Secret, Refused> {
         self.verify(Place::from(ip), name, old).await?;
         self.set_password(name, new).await?;
-        Ok(lock(&self.sessions).open(name, ip.into(), Instant::now()))
+        Ok(lock(&self.sessions).open(name, ip.into(), (self.now)()))
     }
 
     /// Whose session that is, and what the person is now. `counts`: whether this is a use of it.
     pub fn session(&self, id: &Secret, ip: IpAddr, counts: bool) -> Option<(String, Role)> {
-        let name = lock(&self.sessions).user(id, ip.into(), Instant::now(), counts)?;
+        let name = lock(&self.sessions).user(id, ip.into(), (self.now)(), counts)?;
         let role = lock(&self.kept).users.get(&name)?.role;
         Some((name, role))
     }

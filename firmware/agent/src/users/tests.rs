@@ -1,6 +1,7 @@
 //! Users as a whole: claimed once, logged in, thrown out.
 
 use super::*;
+use std::sync::OnceLock;
 
 const PASSWORD: &str = "correct horse";
 
@@ -8,8 +9,14 @@ fn ip(n: u8) -> IpAddr {
     [192, 0, 2, n].into()
 }
 
+/// The time of all these tests: it stands still, however slow the machine is.
+fn still() -> Instant {
+    static NOW: OnceLock<Instant> = OnceLock::new();
+    *NOW.get_or_init(Instant::now)
+}
+
 fn open(data: &Path) -> Arc<Users> {
-    Arc::new(Users::load(data, true))
+    Arc::new(Users { now: still, ..Users::load(data, true) })
 }
 
 async fn claimed(data: &Path) -> Arc<Users> {
@@ -42,7 +49,7 @@ async fn without_the_code_nobody_claims_and_guessing_is_slow() {
     assert_eq!(users.claim_way(ip(1)), Way::Code, "192.0.2.0/24 is no link of this machine");
     let wrong = "aaaa-bbbb-cccc";
     let slowed = until_slowed(async |_| users.claim(ip(1), wrong, "eva".to_owned(), PASSWORD.to_owned()).await).await;
-    assert!(slowed >= FREE_TRIES_OF_ADDRESS, "{slowed}");
+    assert_eq!(slowed, FREE_TRIES_OF_ADDRESS);
     let code = users.claim_code();
     let refused = users.claim(ip(1), &code, "eva".to_owned(), PASSWORD.to_owned()).await;
     assert!(matches!(refused, Err(Refused::Wait(_))), "{refused:?}");
@@ -72,22 +79,20 @@ async fn wrong_passwords_and_unknown_names_are_answered_alike() {
     }
     // Each time another name, so that it is the address that waits.
     let slowed = until_slowed(async |n| users.login(ip(9), &format!("eva{n}"), "wrong password".to_owned(), None).await).await;
-    assert!(slowed >= FREE_TRIES_OF_ADDRESS - 3, "{slowed}");
+    assert_eq!(slowed, FREE_TRIES_OF_ADDRESS - 3);
     let refused = users.login(ip(9), "ana", PASSWORD.to_owned(), None).await;
     assert!(matches!(refused, Err(Refused::Wait(_))), "{refused:?}");
     users.login(ip(8), "ana", PASSWORD.to_owned(), None).await.unwrap();
 }
 
-/// Tries until it must wait: after how many. The wait doubles, so a slow machine comes there too.
+/// Tries until it must wait: after how many.
 async fn until_slowed(attempt: impl AsyncFn(u32) -> Result<Secret, Refused>) -> u32 {
     for n in 0..30 {
         match attempt(n).await {
-            // What is left of a second may be over before it is tried again.
-            Err(Refused::Wait(seconds)) if seconds > 4 => return n,
-            Err(Refused::Wrong | Refused::Code | Refused::Wait(_)) => {}
+            Err(Refused::Wait(_)) => return n,
+            Err(Refused::Wrong | Refused::Code) => {}
             other => panic!("{other:?}"),
         }
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     }
     panic!("nobody was slowed down");
 }
@@ -98,7 +103,7 @@ async fn a_name_that_is_tried_from_everywhere_is_slowed_down_too() {
     let users = claimed(data.path()).await;
     let ip_of = |n: u32| ip(10 + u8::try_from(n).unwrap());
     let slowed = until_slowed(async |n| users.login(ip_of(n), "ana", "wrong password".to_owned(), None).await).await;
-    assert!(slowed >= FREE_TRIES_OF_NAME, "{slowed}");
+    assert_eq!(slowed, FREE_TRIES_OF_NAME);
     let refused = users.login(ip(100), "ana", PASSWORD.to_owned(), None).await;
     assert!(matches!(refused, Err(Refused::Wait(_))), "{refused:?}");
 }

@@ -30,7 +30,6 @@ async fn shown(reader: &Reader, headers: &HeaderMap) -> Shown {
     let apps = reader.app.apps();
     let (mut catalog, mut jobs) = (Vec::new(), Vec::new());
     if reader.caller.may(Operation::Inspect) {
-        // Facts that were never read wait for the disk.
         catalog = apps.in_background(|apps| apps.list_catalog()).await.unwrap_or_default();
         jobs = apps.jobs();
     }
@@ -93,11 +92,7 @@ pub async fn ask(
 /// What may be chosen before that app is installed.
 async fn choices(reader: &Reader, name: &str, wrong: Option<&str>) -> Option<maud::Markup> {
     let of = name.to_owned();
-    let found = reader.app.apps().in_background(move |apps| {
-        let offered = apps.list_catalog().into_iter().find(|offered| offered.name == of)?;
-        Some((apps.facts(&of)?, offered.ports))
-    });
-    let (facts, ports) = found.await.ok()??;
+    let (facts, ports) = reader.app.apps().in_background(move |apps| apps.offer(&of)).await.ok()??;
     Some(page::install(&reader.view(), &facts, &ports, wrong))
 }
 
