@@ -4,7 +4,7 @@
 use crate::boot;
 use crate::digest::Key;
 use crate::near;
-use crate::plan::{BootFile, BootSource, Plan};
+use crate::plan::{BootSource, Plan};
 use crate::tree::modules::Modules;
 use crate::tree::{Tree, firmware};
 
@@ -14,10 +14,10 @@ pub const FOLDER: &str = "brought";
 const RECIPE: &str = "brought 1";
 
 /// The hash of all of a plan that counts here: a build of the same packages for the same board looks once. What a build writes
-/// itself, texts with its id in them too, is brought by no package.
+/// itself is brought by no package: texts with its id in them, and the places, named by its id, where its files go.
 pub fn key(plan: &Plan) -> String {
-    let written = |file: &&BootFile| matches!(file.from, BootSource::Text(_));
-    let boot: Vec<&BootFile> = plan.boot.files.iter().chain(&plan.boot.config_files).filter(|file| !written(file)).collect();
+    let sources = plan.boot.files.iter().chain(&plan.boot.config_files).map(|file| &file.from);
+    let boot: Vec<&BootSource> = sources.filter(|from| !matches!(from, BootSource::Text(_))).collect();
     let modules = (&plan.modules, &plan.initramfs.modules, &plan.initramfs.load, &plan.firmware.keep);
     let asked = serde_json::json!([plan.board, plan.kernel_release, plan.device_trees, boot, modules]);
     let packages = plan
@@ -67,6 +67,7 @@ pub fn check(plan: &Plan, payload: &Tree, rest: &Tree, modules: &Modules) -> Res
 mod tests {
     use super::*;
     use crate::board::Globs;
+    use crate::plan::BootFile;
     use crate::tree::modules::Module;
     use crate::tree::modules::testing::modules;
     use crate::tree::testing::{file, tree};
@@ -109,6 +110,11 @@ mod tests {
         other.build_id = "other".to_owned();
         other.boot.files.push(BootFile { path: "entry".to_owned(), from: BootSource::Text("build other".to_owned()) });
         assert_eq!(key(&other), key(&first));
+        let mut kernel_in = |folder: &str| {
+            other.boot.files = vec![BootFile { path: format!("{folder}/linux"), from: BootSource::Kernel }];
+            key(&other)
+        };
+        assert_eq!(kernel_in("first"), kernel_in("other"));
         let changes: [fn(&mut Plan); 5] = [
             |plan| plan.packages[0].sha256.push('0'),
             |plan| plan.packages[0].payload = !plan.packages[0].payload,

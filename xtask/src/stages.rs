@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use contract::partitions::{Layout, Role};
 use disks::Part;
 
@@ -298,9 +298,41 @@ fn lint(plan: &Plan, whole: &Tree, root: &Root) -> Result<()> {
     }
 }
 
-/// The partitions' content, made in `work`.
+/// The partitions' content, made in `work`. The root, which is nearly all of it, is written while it is checked and the others are made.
 pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: &Programs, work: &Path) -> Result<Partitions> {
-    lint(plan, whole, root)?;
+    let (others, root) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| root_part(shop, plan, &root.tree, &work.join("root.erofs")));
+        let others = lint(plan, whole, root).and_then(|()| small_parts(shop, plan, whole, root, programs, work));
+        (others, writer.join())
+    });
+    // What is wrong with the tree is told before what it led to.
+    let mut parts = others?;
+    parts.push((Role::RootA, root.map_err(|_| anyhow!("the thread that writes the root panicked"))??));
+    Ok(Partitions { layout: plan.boot.flow.layout(), parts })
+}
+
+/// The root's file system, at `file`.
+fn root_part(shop: &Workshop, plan: &Plan, tree: &Tree, file: &Path) -> Result<Part> {
+    let _stage = ui::stage("erofs", "writing the root");
+    let compression = match plan.root.compression {
+        Compression::None => None,
+        Compression::Lz4 => Some("lz4hc,12".to_owned()),
+    };
+    let settings = ErofsSettings { uuid: plan.root.uuid.clone(), epoch: plan.root.timestamp, compression };
+    erofs::make(&shop.tools.sandbox(), tree, &settings, file)?;
+    let part = Part::of_file(file)?;
+    if part.bytes > plan.root.max_bytes {
+        bail!(
+            "the root has {} MB; a slot may hold {} MB, so that later versions fit too: prune more in the flavour or drop modules in the family",
+            part.bytes / 1_000_000,
+            plan.root.max_bytes / 1_000_000
+        );
+    }
+    Ok(part)
+}
+
+/// All partitions before the root, in their order.
+fn small_parts(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, programs: &Programs, work: &Path) -> Result<Vec<(Role, Part)>> {
     let packed = initramfs(shop, plan, whole, root, programs)?;
     let boot_parts = boot::Parts {
         tree: whole,
@@ -314,26 +346,7 @@ pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, progr
     let mut config_files = image::config_files(&example);
     config_files.extend(boot::config_files(&plan.boot, &boot_parts)?);
     let config = image::config_part(&config_files, &work.join("config.fat"))?;
-    let layout = plan.boot.flow.layout();
-    let root_file = work.join("root.erofs");
-    {
-        let _stage = ui::stage("erofs", "writing the root");
-        let compression = match plan.root.compression {
-            Compression::None => None,
-            Compression::Lz4 => Some("lz4hc,12".to_owned()),
-        };
-        let settings = ErofsSettings { uuid: plan.root.uuid.clone(), epoch: plan.root.timestamp, compression };
-        erofs::make(&shop.tools.sandbox(), &root.tree, &settings, &root_file)?;
-    }
-    let root_part = Part::of_file(&root_file)?;
-    if root_part.bytes > plan.root.max_bytes {
-        bail!(
-            "the root has {} MB; a slot may hold {} MB, so that later versions fit too: prune more in the flavour or drop modules in the family",
-            root_part.bytes / 1_000_000,
-            plan.root.max_bytes / 1_000_000
-        );
-    }
-    let mut parts = match layout {
+    let mut parts = match plan.boot.flow.layout() {
         Layout::Uefi => vec![(Role::Esp, image::esp_part(&boot_files, &work.join("esp.fat"))?)],
         Layout::Uboot => vec![
             (Role::State, image::state_part(&work.join("state"))?),
@@ -341,8 +354,8 @@ pub fn partitions(shop: &Workshop, plan: &Plan, whole: &Tree, root: &Root, progr
             (Role::BootB, image::empty_boot_part(&work.join("boot-b"))?),
         ],
     };
-    parts.extend([(Role::Config, config), (Role::RootA, root_part)]);
-    Ok(Partitions { layout, parts })
+    parts.push((Role::Config, config));
+    Ok(parts)
 }
 
 /// The text of `cloudy.toml.example` on the config partition.

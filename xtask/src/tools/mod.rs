@@ -32,6 +32,9 @@ pub const PEERS_LOCK: &str = "images/tools/peers.lock";
 /// The layer of `cargo xtask bench cluster`: Serf, and what makes networks.
 pub const CLUSTER_LOCK: &str = "images/tools/cluster.lock";
 
+/// The layer of scenarios in which somebody uses a browser.
+pub const BROWSER_LOCK: &str = "images/tools/browser.lock";
+
 /// Changes whenever this module lays out another tree from the same lock.
 const RECIPE: &str = "tools 1";
 

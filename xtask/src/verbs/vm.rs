@@ -90,6 +90,9 @@ impl VmVerb {
         for board in boards {
             layers.extend(tools::machine_layer(catalog.board(board)?.arch));
         }
+        if jobs.iter().any(|job| job.scenario.browses()) {
+            layers.insert(tools::BROWSER_LOCK);
+        }
         for layer in layers {
             tools = tools.with_layer(&repo, layer, &cache, None)?;
         }

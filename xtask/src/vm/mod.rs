@@ -4,6 +4,7 @@
 //! owner may write on its config partition, never by a changed image.
 
 pub mod boot_cases;
+mod browser;
 mod cuts;
 mod dhcp;
 mod disk;

@@ -20,7 +20,7 @@ mod wishes;
 pub use plan::Kind as JobKind;
 pub use publish::NotPublished;
 pub use record::Publication;
-pub use shown::{AppView, CatalogView, JobView, PortView};
+pub use shown::{AppView, CatalogView, Changeable, JobView, PortView};
 pub use wishes::{Refused, Wish};
 
 use crate::broker::{self, Projects, Request};

@@ -1,7 +1,7 @@
 //! Apps, the catalog and jobs as they are shown: `/api/v1/apps`, `/api/v1/catalog`, `/api/v1/jobs`. No setting stands in any of them.
 
 use super::plan::{Course, Kind, Next, Phase, Step};
-use super::record::{Installed, Job};
+use super::record::{Installed, Job, Publication};
 use super::{Apps, Live, ports};
 use crate::broker::{Progress, ProjectState, Run};
 use contract::apps::{App, SettingKind};
@@ -151,6 +151,18 @@ fn proposed(app: &App, held: &[ports::Held]) -> BTreeMap<String, PortView> {
     chosen.unwrap_or_default().into_iter().map(|(name, port)| (name.clone(), PortView { port, scheme: scheme(&name) })).collect()
 }
 
+/// What can be changed of an installed app.
+pub struct Changeable {
+    /// What it takes.
+    pub facts: Arc<App>,
+    /// Its ports.
+    pub ports: BTreeMap<String, PortView>,
+    /// What is set; of secrets only that they are.
+    pub settings: BTreeMap<String, String>,
+    /// How it is published.
+    pub publication: Option<Publication>,
+}
+
 impl Apps {
     /// All that the catalog has. Facts that were never read wait for the disk, and ports are tried: see [`Apps::in_background`].
     pub fn list_catalog(&self) -> Vec<CatalogView> {
@@ -208,16 +220,26 @@ impl Apps {
         apps.into_iter().map(view).collect()
     }
 
-    /// What a person set of an app; of secrets only that they are set. For the local socket alone.
+    /// What a person set of an app; of secrets only that they are set.
     pub fn settings(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let app = self.kept().apps.get(name).cloned()?;
         let facts = self.catalog.facts(&app.entry).ok()?;
-        let shown = |(name, setting): (&String, &contract::apps::Setting)| {
-            let said = app.choices.settings.get(name).or(setting.default.as_ref())?;
-            let secret = matches!(setting.kind, SettingKind::Password(_));
-            Some((name.clone(), if secret { "(set)".to_owned() } else { said.clone() }))
-        };
-        Some(facts.settings.iter().filter_map(shown).collect())
+        Some(set(&app, &facts))
+    }
+
+    /// What can be changed of an installed app; with `update`, of the version that the catalog has. Facts that were never read wait
+    /// for the disk: see [`Apps::in_background`].
+    pub fn changeable(&self, name: &str, update: bool) -> Option<Changeable> {
+        let app = self.kept().apps.get(name).cloned()?;
+        let entry = if update { self.catalog.get(name)? } else { app.entry.clone() };
+        let facts = self.catalog.facts(&entry).ok()?;
+        let mut ports = proposed(&facts, &self.held());
+        for (name, number) in &app.choices.ports {
+            if let Some(port) = ports.get_mut(name) {
+                port.port = *number;
+            }
+        }
+        Some(Changeable { ports, settings: set(&app, &facts), publication: app.publication, facts })
     }
 
     /// All jobs that are remembered, the newest first.
@@ -225,6 +247,16 @@ impl Apps {
         let live = self.live().clone();
         self.kept().jobs.iter().rev().map(|job| JobView::of(job, live.get(&job.id))).collect()
     }
+}
+
+/// What is set of what these facts know.
+fn set(app: &Installed, facts: &App) -> BTreeMap<String, String> {
+    let shown = |(name, setting): (&String, &contract::apps::Setting)| {
+        let said = app.choices.settings.get(name).or(setting.default.as_ref())?;
+        let secret = matches!(setting.kind, SettingKind::Password(_));
+        Some((name.clone(), if secret { "(set)".to_owned() } else { said.clone() }))
+    };
+    facts.settings.iter().filter_map(shown).collect()
 }
 
 /// The settings that have no default.

@@ -173,6 +173,12 @@ pub(super) async fn begin_install(app: &App, name: String, wish: Wish) -> Result
     begin(app, move |apps| apps.install(&name, wish)).await
 }
 
+/// Begins to change one.
+pub(super) async fn begin_change(app: &App, name: String, wish: Wish) -> Result<JobView, Refusal> {
+    kept(app)?;
+    begin(app, move |apps| apps.change(&name, wish)).await
+}
+
 /// Begins to remove one.
 pub(super) async fn begin_remove(app: &App, name: String, with_data: bool) -> Result<JobView, Refusal> {
     kept(app)?;
@@ -194,8 +200,7 @@ async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wis
 }
 
 async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Begun {
-    kept(&app)?;
-    accepted(begin(&app, move |apps| apps.change(&name, wish)).await)
+    accepted(begin_change(&app, name, wish).await)
 }
 
 /// `DELETE /api/v1/apps/NAME?with-data=true`

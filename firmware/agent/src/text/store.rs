@@ -19,6 +19,15 @@ words! {
         withdraw: "Withdraw", "Retirar", "Retira";
         remove: "Remove…", "Quitar…", "Treu…";
         details: "Settings and log", "Ajustes y registro", "Paràmetres i registre";
+        change: "Change", "Cambiar", "Canvia";
+        unchanged: "stays as it is", "queda como está", "queda com està";
+        neighbours_see: "What neighbours see", "Lo que ven los vecinos", "El que veuen els veïns";
+        neighbours_why: "While it runs, everybody in the microcloud finds it by these words.", "Mientras funciona, toda la micronube la encuentra con estas palabras.", "Mentre funciona, tot el micronúvol la troba amb aquestes paraules.";
+        title: "Title", "Título", "Títol";
+        description: "Description", "Descripción", "Descripció";
+        newer: "The store has a newer version.", "El catálogo tiene una versión más nueva.", "El catàleg té una versió més nova.";
+        update: "Update…", "Actualizar…", "Actualitza…";
+        update_now: "Update", "Actualizar", "Actualitza";
         published: "published", "publicada", "publicada";
         open: "Open", "Abrir", "Obre";
         port: "port", "puerto", "port";

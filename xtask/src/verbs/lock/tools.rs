@@ -11,7 +11,7 @@ use crate::packages::lock::{self, Lock, LockedPackage};
 use crate::packages::resolve::{self, Means, Update, Wanted};
 
 /// Every `images/tools/NAME.toml`: trees first, since layers stand on them.
-pub const TREES: [&str; 9] = ["tools", "bench", "peers", "arm64", "armhf", "arm", "payload", "docker", "cluster"];
+pub const TREES: [&str; 10] = ["tools", "bench", "peers", "arm64", "armhf", "arm", "payload", "docker", "cluster", "browser"];
 
 /// Where they lie, below the repo's root.
 const FOLDER: &str = "images/tools";

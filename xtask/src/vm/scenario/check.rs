@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use contract::boot::BuildId;
 
 use super::super::lab::NodeSpec;
-use super::raw::{RawNode, RawScenario, RawStep};
+use super::raw::{Browse, RawNode, RawScenario, RawStep};
 use crate::board::parse;
 
 /// A scenario whose steps name only what is there.
@@ -30,6 +30,11 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Whether somebody uses a browser in it.
+    pub fn browses(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, RawStep::Browse(_)))
+    }
+
     /// Reads the text of `path`.
     ///
     /// # Errors
@@ -133,6 +138,7 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
             plain_path(&deliver.to)?;
         }
         RawStep::DeliverApps(deliver) => plain_path(&deliver.to)?,
+        RawStep::Browse(browse) => check_browse(browse)?,
         RawStep::EditData(edit) => {
             ensure!(!edit.commands.is_empty(), "it has no commands");
             ensure!(edit.commands.iter().all(|command| !command.contains('\n')), "a command is one line");
@@ -158,6 +164,32 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
         | RawStep::Screenshot(_) => {}
     }
     Ok(())
+}
+
+/// What is put into selectors ends none of their strings, and what is taken has a plain name.
+fn check_browse(browse: &Browse) -> Result<()> {
+    let path = browse.open.as_deref().unwrap_or("/");
+    ensure!(path.starts_with('/'), "`{path}` does not begin with /");
+    let quoted = browse.fill.iter().flat_map(|(name, value)| [name, value]).chain(&browse.press);
+    ensure!(quoted.into_iter().all(|text| !text.contains(['"', '\\'])), "a field, a value or a button has a quote or a backslash");
+    let plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    ensure!(browse.pictures.iter().all(plain), "pictures are named by letters, digits and -");
+    let idle =
+        browse.open.is_none() && browse.press.is_none() && browse.see.is_empty() && browse.lacks.is_empty() && browse.pictures.is_none();
+    ensure!(!idle, "nothing is opened, pressed or seen");
+    Ok(())
+}
+
+impl Browse {
+    /// What the person does, for the line that is printed.
+    fn shown(&self) -> String {
+        let mut words = vec![format!("{}:", self.person)];
+        words.extend(self.open.clone());
+        words.extend(self.press.as_ref().map(|label| format!("presses `{label}`")));
+        words.extend((!self.see.is_empty()).then(|| format!("sees `{}`", self.see.join("`, `"))));
+        words.extend((!self.lacks.is_empty()).then(|| format!("does not see `{}`", self.lacks.join("`, `"))));
+        words.join(" ")
+    }
 }
 
 /// What is compared with was kept before; what is kept may be compared with from now on.
@@ -216,6 +248,7 @@ impl RawStep {
             Self::AddDisk(_) => "add-disk",
             Self::RemoveDisk(_) => "remove-disk",
             Self::Screenshot(_) => "screenshot",
+            Self::Browse(_) => "browse",
         }
     }
 
@@ -245,6 +278,7 @@ impl RawStep {
             Self::CorruptBytes(step) => Some(&step.node),
             Self::AddSlot(step) => Some(&step.node),
             Self::Screenshot(step) => Some(&step.node),
+            Self::Browse(step) => Some(&step.node),
             Self::LoseFrames(_) => None,
         }
     }
@@ -263,6 +297,7 @@ impl RawStep {
             Self::WriteConfig(step) => step.name.clone(),
             Self::Deliver(step) => format!("{} of {}", step.file, step.package),
             Self::EditData(step) => format!("`{}`", step.commands.join("; ")),
+            Self::Browse(step) => step.shown(),
             _ => String::new(),
         };
         format!("{} {} {what}", self.verb(), self.node().unwrap_or_default()).trim_end().to_owned()

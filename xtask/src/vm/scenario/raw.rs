@@ -1,5 +1,7 @@
 //! The keys of a scenario file, as they are written.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::super::disk::Damage;
@@ -130,6 +132,8 @@ pub enum RawStep {
     RemoveDisk(OneNode),
     /// Takes a picture of a node's screen.
     Screenshot(Screenshot),
+    /// Has a person use a node's page in a browser.
+    Browse(Browse),
 }
 
 /// A step about a node and nothing else.
@@ -395,6 +399,48 @@ pub struct AddSlot {
     pub build: String,
     /// Tries that it is given; confirmed without.
     pub tries: Option<u32>,
+}
+
+/// See [`RawStep::Browse`]. In this order: goes to a path, fills fields, presses a button, waits until the page shows what it shall,
+/// takes pictures of it. A fault of the page's script, or a thing that its policy kept from happening, fails the step.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Browse {
+    /// Whose page.
+    pub node: String,
+    /// Who: each has a browser, and so a session, of their own.
+    #[serde(default = "somebody")]
+    pub person: String,
+    /// The language that this person's browser asks for, where the person first comes.
+    #[serde(default = "english")]
+    pub language: String,
+    /// Where to go; without it the person stays where they are.
+    pub open: Option<String>,
+    /// What fields and button are in: a CSS selector.
+    pub within: Option<String>,
+    /// Values of fields, by their names.
+    #[serde(default)]
+    pub fill: BTreeMap<String, String>,
+    /// What the button (or link) that is pressed shows.
+    pub press: Option<String>,
+    /// The page then shows all of these.
+    #[serde(default)]
+    pub see: Vec<String>,
+    /// And none of these.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// Pictures of it are taken under this name, at the width of a phone, a tablet and a laptop; it may not be wider than they are.
+    pub pictures: Option<String>,
+    /// Limit.
+    pub seconds: u64,
+}
+
+fn somebody() -> String {
+    "somebody".to_owned()
+}
+
+fn english() -> String {
+    "en".to_owned()
 }
 
 /// See [`RawStep::Screenshot`].

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use contract::boot::BuildId;
 use contract::gpt::SECTOR_BYTES;
 
+use super::super::browser::Browser;
 use super::super::disk::{Disk, damaged};
 use super::super::emulator::Emulator;
 use super::super::lab::{DISK_GB, Lab, NodeSpec, prepare_folder};
@@ -16,9 +17,12 @@ use super::super::machine::{PAGE_PORT, SSH_PORT};
 use super::super::node::POLL;
 use super::super::power::Random;
 use super::super::visit::{self, Answer};
+use super::browse::browse;
 use super::entries::{Found, Kept};
 use super::people::People;
-use super::raw::{AddSlot, AssertFile, CorruptFile, CutEachWrite, Deliver, DeliverApps, PowerCutRandom, RawStep, RunCommand, WaitHttp};
+use super::raw::{
+    AddSlot, AssertFile, Browse, CorruptFile, CutEachWrite, Deliver, DeliverApps, PowerCutRandom, RawStep, RunCommand, WaitHttp,
+};
 use super::{Scenario, Shelf, slot};
 use crate::ui;
 
@@ -62,7 +66,7 @@ pub fn run(
         .map(|(spec, _)| NodeSpec { cloudy_toml: spec.cloudy_toml.as_deref().map(|text| people.fill(text)), ..spec.clone() })
         .collect();
     let lab = Lab::new(emulator, image, folder, &specs)?;
-    let mut stage = Stage { emulator, repo, shelf, lab, people, saved: BTreeMap::new(), begun, told_as };
+    let mut stage = Stage { emulator, repo, shelf, lab, people, browser: None, saved: BTreeMap::new(), begun, told_as };
     let result = stage.play(scenario);
     if let Err(error) = &result {
         stage.show_tails();
@@ -85,6 +89,8 @@ struct Stage<'a> {
     shelf: &'a Shelf<'a>,
     lab: Lab,
     people: People,
+    /// What people use, once the first of them comes.
+    browser: Option<Browser>,
     /// What commands printed, by the name under which it was kept.
     saved: BTreeMap<String, String>,
     begun: Instant,
@@ -152,6 +158,7 @@ impl Stage<'_> {
             RawStep::EditData(step) => self.edit_data(&step.node, &step.commands),
             RawStep::AddDisk(step) => self.lab.add_disk(&step.node, step.gb.unwrap_or(DISK_GB), step.blank),
             RawStep::RemoveDisk(step) => self.lab.remove_disk(&step.node),
+            RawStep::Browse(step) => self.browse(step),
             RawStep::Screenshot(step) => {
                 let (_, node) = self.lab.node(&step.node)?;
                 node.screenshot(&step.name)?;
@@ -160,6 +167,19 @@ impl Stage<'_> {
                 Ok(())
             }
         }
+    }
+
+    fn browse(&mut self, step: &Browse) -> Result<()> {
+        let folder = self.lab.folder().to_owned();
+        let port = self.lab.node(&step.node)?.1.plan.host_port(PAGE_PORT)?;
+        let browser = match &mut self.browser {
+            Some(browser) => browser,
+            none => none.insert(Browser::start(self.emulator, &folder)?),
+        };
+        let visitor = browser.person(&step.person, &step.language)?;
+        let taken = browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), step)?;
+        taken.iter().for_each(|picture| self.say(&format!("            {}", picture.display())));
+        Ok(())
     }
 
     fn set_cut(&mut self, node: &str, cut: bool) -> Result<()> {

@@ -3,8 +3,8 @@
 use super::{Reader, html, to};
 use crate::apps::{AppView, Publication, Wish};
 use crate::http::allow::Caller;
-use crate::http::apps::{begin_action, begin_install, begin_remove, read_logs, set_publication};
-use crate::http::pages::apps::{self as page, Shown};
+use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication};
+use crate::http::pages::apps::{self as page, Details, Shown};
 use crate::http::problem::Refusal;
 use crate::state::App;
 use crate::users::Operation;
@@ -12,6 +12,7 @@ use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use contract::apps::SettingKind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -61,14 +62,23 @@ pub async fn show_one(
     headers: HeaderMap,
 ) -> Response {
     let reader = Reader::new(app, caller, &headers);
-    let Some(app) = find(&reader.app, &name).await else { return reader.nothing() };
-    let settings = reader.app.apps().settings(&name).unwrap_or_default();
-    let log = read_logs(&reader.app, &name, None).await.map_err(|refusal| refusal.detail);
-    let log = log.as_ref().map_or_else(|why| Err(why.as_str()), |log| Ok(log.as_str()));
-    reader.page("/apps", None, &page::one(&reader.view(), &app, &settings, log))
+    match details(&reader, &name, false, None).await {
+        Some(body) => reader.page("/apps", None, &body),
+        None => reader.nothing(),
+    }
 }
 
-/// `GET /apps/NAME/install` and `GET /apps/NAME/remove`: what is asked before.
+/// The page of one app; with `update`, its form is about the version that the catalog has.
+async fn details(reader: &Reader, name: &str, update: bool, wrong: Option<&str>) -> Option<maud::Markup> {
+    let app = find(&reader.app, name).await?;
+    let of = name.to_owned();
+    let change = reader.app.apps().in_background(move |apps| apps.changeable(&of, update)).await.ok()?;
+    let log = read_logs(&reader.app, name, None).await.map_err(|refusal| refusal.detail);
+    let log = log.as_ref().map_or_else(|why| Err(why.as_str()), |log| Ok(log.as_str()));
+    Some(page::one(&reader.view(), &Details { app: &app, change: change.as_ref(), update, log }, wrong))
+}
+
+/// `GET /apps/NAME/{install,remove,update}`: what is asked before.
 pub async fn ask(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
@@ -78,6 +88,10 @@ pub async fn ask(
     let reader = Reader::new(app, caller, &headers);
     match action.as_str() {
         "install" => match choices(&reader, &name, None).await {
+            Some(body) => reader.page("/apps", None, &body),
+            None => reader.nothing(),
+        },
+        "update" => match details(&reader, &name, true, None).await {
             Some(body) => reader.page("/apps", None, &body),
             None => reader.nothing(),
         },
@@ -115,15 +129,24 @@ pub async fn act(
             let with_data = fields.get("with-data").is_some_and(|said| said == "true");
             begin_remove(app, name.clone(), with_data).await.map(|_| ())
         }
-        "publish" => set_publication(app, &name, Some(Publication::default())).await,
+        "change" | "update" => match changed(&reader, &name, &fields, action == "update").await {
+            Ok(wish) => begin_change(app, name.clone(), wish).await.map(|_| ()),
+            Err(refusal) => Err(refusal),
+        },
+        "publish" => set_publication(app, &name, Some(publication(&fields))).await,
         "withdraw" => set_publication(app, &name, None).await,
         other => begin_action(app, name.clone(), other).await.map(|_| ()),
     };
     let Err(refusal) = done else { return to("/apps") };
-    let again = if action == "install" { choices(&reader, &name, Some(&refusal.detail)).await } else { None };
+    let wrong = Some(refusal.detail.as_str());
+    let again = match action.as_str() {
+        "install" => choices(&reader, &name, wrong).await,
+        "change" | "update" | "publish" => details(&reader, &name, action == "update", wrong).await,
+        _ => None,
+    };
     let body = match again {
         Some(body) => body,
-        None => page::body(&reader.view(), &shown(&reader, &headers).await, Some(&refusal.detail)),
+        None => page::body(&reader.view(), &shown(&reader, &headers).await, wrong),
     };
     reader.refused(&refusal, "/apps", &body)
 }
@@ -144,9 +167,43 @@ fn wish(fields: &BTreeMap<String, String>) -> Result<Wish, Refusal> {
     Ok(wish)
 }
 
+/// What is wished of an installed app: what [`wish`] reads, and a text that was emptied is empty. An empty field of another kind
+/// says nothing: of a password, that it stays.
+async fn changed(reader: &Reader, name: &str, fields: &BTreeMap<String, String>, update: bool) -> Result<Wish, Refusal> {
+    let mut wish = Wish { update, ..wish(fields)? };
+    let of = name.to_owned();
+    let change = reader.app.apps().in_background(move |apps| apps.changeable(&of, update)).await;
+    if let Ok(Some(change)) = change {
+        wish.settings.extend(emptied(&change.facts, fields));
+    }
+    Ok(wish)
+}
+
+/// The texts that were emptied.
+fn emptied<'a>(facts: &'a contract::apps::App, fields: &'a BTreeMap<String, String>) -> impl Iterator<Item = (String, String)> + 'a {
+    let texts = facts.settings.iter().filter(|(_, setting)| matches!(setting.kind, SettingKind::Text(_)));
+    let empty = |name: &String| fields.get(&format!("set.{name}")).is_some_and(String::is_empty);
+    texts.filter(move |(name, _)| empty(name)).map(|(name, _)| (name.clone(), String::new()))
+}
+
+/// How it shall be published; an empty field leaves it to the app's own words.
+fn publication(fields: &BTreeMap<String, String>) -> Publication {
+    let said = |name: &str| fields.get(name).map(|said| said.trim().to_owned()).filter(|said| !said.is_empty());
+    Publication { title: said("title"), description: said("description"), port: said("port") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_neighbours_see_is_the_apps_own_words_where_nothing_is_typed() {
+        let fields =
+            [("csrf", "x"), ("title", " Our broker "), ("description", "  ")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let said = publication(&fields.into());
+        assert_eq!(said, Publication { title: Some("Our broker".to_owned()), ..Publication::default() });
+        assert_eq!(publication(&BTreeMap::new()), Publication::default());
+    }
 
     #[test]
     fn fields_say_what_is_wished() {

@@ -2,7 +2,7 @@
 
 use super::home::{run, size};
 use super::{View, not_done};
-use crate::apps::{AppView, CatalogView, JobView, PortView};
+use crate::apps::{AppView, CatalogView, Changeable, JobView, PortView};
 use crate::broker::Run;
 use crate::text::{Lang, Store};
 use crate::users::Operation;
@@ -165,10 +165,8 @@ pub fn install(view: &View<'_>, app: &App, ports: &BTreeMap<String, PortView>, w
             p { (spoken(&app.description, view.lang)) }
             form method="post" action=(format!("/apps/{}/install", app.name)) {
                 (view.csrf())
-                @for (name, port) in ports {
-                    label { (words.port) " " (name) input name=(format!("port.{name}")) type="number" min="1" max="65535" value=(port.port); }
-                }
-                @for (name, setting) in &app.settings { (self::setting(name, setting, view.lang, words)) }
+                @for (name, port) in ports { (port_field(name, port, words)) }
+                @for (name, setting) in &app.settings { (self::setting(name, setting, None, view.lang)) }
                 button.main { (words.install) }
             }
             p { a href="/apps" { (words.back) } }
@@ -176,15 +174,18 @@ pub fn install(view: &View<'_>, app: &App, ports: &BTreeMap<String, PortView>, w
     }
 }
 
-fn setting(name: &str, setting: &Setting, lang: Lang, words: &Store) -> Markup {
-    let (field, said) = (format!("set.{name}"), setting.default.as_deref());
+/// A field for a setting; `now` is what it is set to, of a secret anything.
+fn setting(name: &str, setting: &Setting, now: Option<&str>, lang: Lang) -> Markup {
+    let (field, words) = (format!("set.{name}"), lang.store());
+    let said = now.or(setting.default.as_deref());
     let must = said.is_none();
     html! {
         label {
             (spoken(&setting.title, lang))
             @match &setting.kind {
                 SettingKind::Text(most) => input name=(field) maxlength=(most) value=(said.unwrap_or_default()) required[must];,
-                SettingKind::Password(most) => input name=(field) type="password" maxlength=(most) required[must] autocomplete="new-password";,
+                SettingKind::Password(most) => input name=(field) type="password" maxlength=(most) required[must]
+                    placeholder=[now.map(|_| words.unchanged)] autocomplete="new-password";,
                 SettingKind::Number(least, most) => input name=(field) type="number" min=(least) max=(most) value=[said] required[must];,
                 SettingKind::Choice(choices) => select name=(field) required[must] {
                     @for choice in choices { option value=(choice) selected[said == Some(choice)] { (choice) } }
@@ -217,23 +218,93 @@ pub fn remove(view: &View<'_>, app: &AppView) -> Markup {
     }
 }
 
-/// One app: what was set, of secrets only that they are; and what it said last, or why that is not known.
-pub fn one(view: &View<'_>, app: &AppView, settings: &BTreeMap<String, String>, log: Result<&str, &str>) -> Markup {
-    let words = view.lang.store();
+/// One app, as its page shows it.
+pub struct Details<'a> {
+    /// The app.
+    pub app: &'a AppView,
+    /// What can be changed of it; of the catalog's version where it is `update`d. Nothing where its facts can't be read.
+    pub change: Option<&'a Changeable>,
+    /// Whether the form is about the catalog's version.
+    pub update: bool,
+    /// What it said last, or why that is not known.
+    pub log: Result<&'a str, &'a str>,
+}
+
+/// One app: its settings, to be changed by who may; what neighbours see of it; what it said last.
+pub fn one(view: &View<'_>, details: &Details<'_>, wrong: Option<&str>) -> Markup {
+    let (words, app) = (view.lang.store(), details.app);
+    let operator = view.caller.may(Operation::Operate);
     html! {
+        @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
         section {
             h2 { (title(&app.title, &app.name, view.lang)) }
+            @if app.newer && !details.update {
+                p { (words.newer) @if operator { " " a.button href=(format!("/apps/{}/update", app.name)) { (words.update) } } }
+            }
             h3 { (words.settings) }
-            @if settings.is_empty() { p { (words.no_settings) } }
-            dl { @for (name, value) in settings { div { dt { (name) } dd { (value) } } } }
+            @match details.change {
+                Some(change) if operator => (settings_form(view, &app.name, change, details.update)),
+                Some(change) if !change.settings.is_empty() => dl {
+                    @for (name, value) in &change.settings { div { dt { (name) } dd { (value) } } }
+                },
+                _ => p { (words.no_settings) },
+            }
             p { a href="/apps" { (words.back) } }
         }
+        @if let Some(change) = details.change { @if operator && !change.ports.is_empty() { (publish_form(view, app, change)) } }
         section.whole {
             h3 { (words.log) }
-            @match log {
+            @match details.log {
                 Ok(text) if text.trim().is_empty() => p { (words.log_empty) },
                 Ok(text) => pre { (text) },
                 Err(why) => p { (why) },
+            }
+        }
+    }
+}
+
+fn settings_form(view: &View<'_>, name: &str, change: &Changeable, update: bool) -> Markup {
+    let words = view.lang.store();
+    let (action, label) = if update { ("update", words.update_now) } else { ("change", words.change) };
+    html! {
+        form #settings method="post" action=(format!("/apps/{name}/{action}")) {
+            (view.csrf())
+            @for (name, port) in &change.ports { (port_field(name, port, words)) }
+            @for (name, setting) in &change.facts.settings {
+                (self::setting(name, setting, change.settings.get(name).map(String::as_str), view.lang))
+            }
+            button.main { (label) }
+        }
+    }
+}
+
+fn port_field(name: &str, port: &PortView, words: &Store) -> Markup {
+    html! {
+        label { (words.port) " " (name) input name=(format!("port.{name}")) type="number" min="1" max="65535" value=(port.port); }
+    }
+}
+
+fn publish_form(view: &View<'_>, app: &AppView, change: &Changeable) -> Markup {
+    let words = view.lang.store();
+    let now = change.publication.clone().unwrap_or_default();
+    html! {
+        section {
+            h3 { (words.neighbours_see) }
+            p.quiet { (words.neighbours_why) }
+            form #publication method="post" action=(format!("/apps/{}/publish", app.name)) {
+                (view.csrf())
+                label { (words.title) input name="title" value=(now.title.as_deref().unwrap_or_default())
+                    placeholder=(spoken(&change.facts.title, Lang::En)); }
+                label { (words.description) input name="description" value=(now.description.as_deref().unwrap_or_default())
+                    placeholder=(spoken(&change.facts.description, Lang::En)); }
+                @if change.ports.len() > 1 {
+                    label { (words.port) select name="port" {
+                        @for (name, port) in &change.ports {
+                            option value=(name) selected[now.port.as_ref() == Some(name)] { (name) " (" (port.port) ")" }
+                        }
+                    } }
+                }
+                button.main { (if app.published { words.change } else { words.publish }) }
             }
         }
     }

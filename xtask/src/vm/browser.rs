@@ -1,0 +1,318 @@
+//! A person's browser: Chromium of the tools tree, without a window, driven by WebDriver.
+//!
+//! WebDriver is a dozen JSON requests, asked with the HTTP client that is here anyway: its client crates bring an asynchronous runtime
+//! and another HTTP client into the builder, which every newcomer compiles first.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use super::emulator::Emulator;
+use super::node::POLL;
+use crate::sandbox::Running;
+
+/// Where the browser is in the tools tree; the program beside it is a script of the distribution's.
+const CHROMIUM: &str = "/usr/lib/chromium/chromium";
+/// How long the driver may take to listen.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long one request may take: pages of translated machines are slow.
+const REQUEST_LIMIT: Duration = Duration::from_secs(120);
+/// The most of an answer that is read: a picture is the largest.
+const ANSWER_MAX_BYTES: u64 = 64 << 20;
+/// What is sent to the driver.
+const JSON: &str = "application/json";
+/// The name under which WebDriver hands out elements.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// Widths at which pages are looked at: a phone, a tablet, a laptop.
+pub const WIDTHS: [u32; 3] = [360, 768, 1280];
+/// Height of the window.
+const HEIGHT: u32 = 900;
+/// How much of a page that does not show what it shall an error holds.
+const SHOWN_CHARS: usize = 1500;
+
+/// The driver, and the people who use it.
+pub struct Browser {
+    running: Running,
+    driver: String,
+    http: ureq::Agent,
+    people: BTreeMap<String, Visitor>,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // All that it started ends with it.
+        let _ = self.running.child.kill();
+        let _ = self.running.child.wait();
+    }
+}
+
+impl Browser {
+    /// Starts the driver, whose log lies in `folder`; it has to be in the emulator's tools.
+    pub fn start(emulator: &Emulator, folder: &Path) -> Result<Self> {
+        let log = folder.join("chromedriver.log");
+        let errors = File::create(folder.join("chromedriver.errors"))?;
+        let words = ["chromedriver".to_owned(), "--port=0".to_owned()];
+        let mut running = emulator.start(folder, &words, Stdio::null(), File::create(&log)?.into(), errors.into())?;
+        let begun = Instant::now();
+        let port = loop {
+            let said = fs::read_to_string(&log)?;
+            if let Some(port) = port_of(&said) {
+                break port;
+            }
+            if let Some(status) = running.child.try_wait()? {
+                bail!("chromedriver ended with {status}: see `{}`", log.display());
+            }
+            ensure!(begun.elapsed() < START_LIMIT, "chromedriver listens on no port after {} s", START_LIMIT.as_secs());
+            std::thread::sleep(POLL);
+        };
+        let config = ureq::Agent::config_builder().timeout_global(Some(REQUEST_LIMIT)).http_status_as_error(false).proxy(None);
+        Ok(Self { running, driver: format!("http://127.0.0.1:{port}"), http: config.build().into(), people: BTreeMap::new() })
+    }
+
+    /// The person of that name, with cookies of their own; their browser is started when they first come.
+    pub fn person(&mut self, name: &str, language: &str) -> Result<&Visitor> {
+        if !self.people.contains_key(name) {
+            let visitor = Visitor::new(&self.http, &self.driver, language).context("failed to start Chromium")?;
+            self.people.insert(name.to_owned(), visitor);
+        }
+        self.people.get(name).context("nobody came")
+    }
+}
+
+/// The port that the driver says it listens on.
+fn port_of(said: &str) -> Option<u16> {
+    let rest = said.split_once("started successfully on port ")?.1;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// One person's browser.
+pub struct Visitor {
+    http: ureq::Agent,
+    session: String,
+}
+
+/// An element of the page that is shown.
+struct Element(String);
+
+impl Visitor {
+    fn new(http: &ureq::Agent, driver: &str, language: &str) -> Result<Self> {
+        let lang = format!("--lang={language}");
+        let args = [
+            "--headless=new",
+            // It runs in a sandbox of ours already, in which it could make none.
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--no-proxy-server",
+            // Whatever it would look up is not there: it talks to loopback alone.
+            "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+            lang.as_str(),
+        ];
+        let options = json!({ "binary": CHROMIUM, "args": args, "prefs": { "intl.accept_languages": language } });
+        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
+        let made = answer(
+            http.post(format!("{driver}/session"))
+                .header("content-type", JSON)
+                .send(json!({ "capabilities": { "alwaysMatch": wanted } }).to_string()),
+        )?;
+        let id = made.get("sessionId").and_then(Value::as_str).context("the driver gave no session")?;
+        Ok(Self { http: http.clone(), session: format!("{driver}/session/{id}") })
+    }
+
+    /// Goes to an address.
+    pub fn open(&self, url: &str) -> Result<()> {
+        self.post("url", &json!({ "url": url })).map(|_| ())
+    }
+
+    /// Fills fields by their names, all within `within` (a CSS selector) if there is one.
+    pub fn fill(&self, within: Option<&str>, fields: &BTreeMap<String, String>) -> Result<()> {
+        for (name, value) in fields {
+            let field = self.only(within, "css selector", &format!("[name=\"{name}\"]")).with_context(|| format!("the field `{name}`"))?;
+            if self.get(&format!("element/{}/name", field.0))? == "select" {
+                let choice = self.elements(Some(&field), "css selector", &format!("option[value=\"{value}\"]"))?;
+                let choice = choice.first().with_context(|| format!("`{name}` has no choice `{value}`"))?;
+                self.click(choice)?;
+            } else {
+                self.post(&format!("element/{}/clear", field.0), &json!({}))?;
+                self.post(&format!("element/{}/value", field.0), &json!({ "text": value }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Presses the one button, link or summary that shows `label`.
+    pub fn press(&self, within: Option<&str>, label: &str) -> Result<()> {
+        let by = format!(".//*[self::a or self::button or self::summary][normalize-space()=\"{label}\"]");
+        match self.only(within, "xpath", &by) {
+            Ok(found) => self.click(&found),
+            Err(error) => {
+                let all = self.elements(None, "css selector", "a, button, summary")?;
+                let labels: Vec<String> = all.iter().filter_map(|each| self.text_of(each).ok()).filter(|text| !text.is_empty()).collect();
+                Err(error.context(format!("the button `{label}`; there are: {}", labels.join(", "))))
+            }
+        }
+    }
+
+    /// What the page shows, as text.
+    pub fn text(&self) -> Result<String> {
+        let text = self.script("return document.body.innerText")?;
+        Ok(text.as_str().context("the page has no text")?.to_owned())
+    }
+
+    /// Takes a picture of the whole page at each width, `NAME-360.png` and so on, in `folder`.
+    ///
+    /// # Errors
+    /// When the page is wider than its window: a phone would have to be pushed to and fro.
+    pub fn pictures(&self, folder: &Path, name: &str) -> Result<Vec<PathBuf>> {
+        fs::create_dir_all(folder)?;
+        let mut taken = Vec::new();
+        for width in WIDTHS {
+            let size = json!({ "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false });
+            self.devtools("Emulation.setDeviceMetricsOverride", &size)?;
+            let wide = self.script("return document.documentElement.scrollWidth")?.as_u64().context("the page has no width")?;
+            let png = self.devtools("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }))?;
+            let png = BASE64.decode(png.get("data").and_then(Value::as_str).context("there is no picture")?.as_bytes())?;
+            let path = folder.join(format!("{name}-{width}.png"));
+            fs::write(&path, png)?;
+            taken.push(path);
+            ensure!(wide <= u64::from(width), "the page `{name}` is {wide} wide in a window of {width}");
+        }
+        self.devtools("Emulation.clearDeviceMetricsOverride", &json!({}))?;
+        Ok(taken)
+    }
+
+    /// What the browser's console said since it was asked last, but for requests that failed: a script's faults, and what the page's
+    /// policy kept from happening.
+    pub fn complaints(&self) -> Result<Vec<String>> {
+        let log = self.post("se/log", &json!({ "type": "browser" }))?;
+        let entries = log.as_array().cloned().unwrap_or_default();
+        let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok(entries
+            .iter()
+            .filter(|entry| text(entry, "level") == "SEVERE" && text(entry, "source") != "network")
+            .map(|entry| text(entry, "message"))
+            .collect())
+    }
+
+    /// The one element that is shown of those that match.
+    fn only(&self, within: Option<&str>, using: &str, value: &str) -> Result<Element> {
+        let parent = match within {
+            Some(selector) => {
+                let found = self.elements(None, "css selector", selector)?;
+                Some(found.into_iter().next().with_context(|| format!("nothing is `{selector}`"))?)
+            }
+            None => None,
+        };
+        let mut shown = Vec::new();
+        for element in self.elements(Some(parent.as_ref().unwrap_or(&self.body()?)), using, value)? {
+            if self.get(&format!("element/{}/displayed", element.0))? == true {
+                shown.push(element);
+            }
+        }
+        let count = shown.len();
+        ensure!(count < 2, "{count} of them are shown: say which by `within`");
+        shown.pop().context("none is shown")
+    }
+
+    fn body(&self) -> Result<Element> {
+        self.elements(None, "css selector", "body")?.pop().context("the page is empty")
+    }
+
+    fn elements(&self, parent: Option<&Element>, using: &str, value: &str) -> Result<Vec<Element>> {
+        let path = parent.map_or_else(|| "elements".to_owned(), |parent| format!("element/{}/elements", parent.0));
+        let found = self.post(&path, &json!({ "using": using, "value": value }))?;
+        let ids = found.as_array().into_iter().flatten().filter_map(|each| each.get(ELEMENT).and_then(Value::as_str));
+        Ok(ids.map(|id| Element(id.to_owned())).collect())
+    }
+
+    fn text_of(&self, element: &Element) -> Result<String> {
+        Ok(self.get(&format!("element/{}/text", element.0))?.as_str().unwrap_or_default().to_owned())
+    }
+
+    fn click(&self, element: &Element) -> Result<()> {
+        self.post(&format!("element/{}/click", element.0), &json!({})).map(|_| ())
+    }
+
+    fn script(&self, script: &str) -> Result<Value> {
+        self.post("execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    fn devtools(&self, command: &str, params: &Value) -> Result<Value> {
+        self.post("goog/cdp/execute", &json!({ "cmd": command, "params": params }))
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        answer(self.http.post(format!("{}/{path}", self.session)).header("content-type", JSON).send(body.to_string()))
+    }
+
+    fn get(&self, path: &str) -> Result<Value> {
+        answer(self.http.get(format!("{}/{path}", self.session)).call())
+    }
+}
+
+/// What the driver answered, or why it did not do it.
+fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value> {
+    let mut response = response?;
+    let body = response.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_string()?;
+    value_of(response.status().is_success(), &body)
+}
+
+fn value_of(good: bool, body: &str) -> Result<Value> {
+    let json: Value = serde_json::from_str(body).context("the driver's answer is no JSON")?;
+    let value = json.get("value").cloned().unwrap_or_default();
+    if good {
+        return Ok(value);
+    }
+    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    // What follows the first line is the driver's own stack.
+    bail!("{}: {}", text("error"), text("message").lines().next().unwrap_or_default())
+}
+
+/// Whether a page shows all that it shall, and nothing that it shall not.
+pub fn check_shown(text: &str, see: &[String], lacks: &[String]) -> Result<()> {
+    let short = || text.chars().take(SHOWN_CHARS).collect::<String>();
+    if let Some(missing) = see.iter().find(|part| !text.contains(part.as_str())) {
+        bail!("the page does not show `{missing}`; it shows: {}", short());
+    }
+    if let Some(there) = lacks.iter().find(|part| text.contains(part.as_str())) {
+        bail!("the page shows `{there}`; all of it: {}", short());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drivers_port_is_read_once_it_is_whole() {
+        assert_eq!(port_of("Starting ChromeDriver\nChromeDriver was started successfully on port 41234.\n"), Some(41234));
+        assert_eq!(port_of("Starting ChromeDriver on port 0\n"), None);
+        assert_eq!(port_of("started successfully on port .\n"), None);
+    }
+
+    #[test]
+    fn a_refusal_is_told_without_the_drivers_stack() {
+        let error = r#"{"value":{"error":"no such element","message":"no such element: x\n  (Session info)","stacktrace":"0x1"}}"#;
+        assert_eq!(value_of(false, error).unwrap_err().to_string(), "no such element: no such element: x");
+        assert_eq!(value_of(true, r#"{"value":null}"#).unwrap(), Value::Null);
+        assert!(value_of(true, "<html>").is_err());
+    }
+
+    #[test]
+    fn what_a_page_shows_is_compared_with_what_it_shall() {
+        let parts = |all: &[&str]| all.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+        assert!(check_shown("Mosquitto running", &parts(&["Mosquitto", "running"]), &parts(&["stopped"])).is_ok());
+        assert!(check_shown("Mosquitto", &parts(&["running"]), &[]).unwrap_err().to_string().contains("does not show `running`"));
+        assert!(check_shown("Mosquitto", &[], &parts(&["Mosq"])).unwrap_err().to_string().contains("shows `Mosq`"));
+    }
+}

@@ -1,0 +1,40 @@
+//! The step `browse`: a person goes somewhere, fills a form, presses a button, and sees what came of it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::super::browser::{Visitor, check_shown};
+use super::super::node::POLL;
+use super::raw::Browse;
+
+/// Does the step on the page at `base` (`http://HOST:PORT`); pictures go into `folder`, their paths are returned.
+pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Result<Vec<PathBuf>> {
+    let (begun, limit) = (Instant::now(), Duration::from_secs(step.seconds));
+    if let Some(path) = &step.open {
+        until(begun, limit, || visitor.open(&format!("{base}{path}")))?;
+    }
+    if !step.fill.is_empty() || step.press.is_some() {
+        // The page may make itself anew meanwhile: then all is filled in again.
+        until(begun, limit, || {
+            visitor.fill(step.within.as_deref(), &step.fill)?;
+            step.press.as_ref().map_or(Ok(()), |label| visitor.press(step.within.as_deref(), label))
+        })?;
+    }
+    until(begun, limit, || check_shown(&visitor.text()?, &step.see, &step.lacks))?;
+    let complaints = visitor.complaints()?;
+    ensure!(complaints.is_empty(), "the browser complains: {}", complaints.join("; "));
+    step.pictures.as_ref().map_or(Ok(Vec::new()), |name| visitor.pictures(folder, name))
+}
+
+/// Tries again until it is done or the time is over.
+fn until(begun: Instant, limit: Duration, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+    loop {
+        let Err(error) = attempt() else { return Ok(()) };
+        if begun.elapsed() >= limit {
+            return Err(error).with_context(|| format!("not in {} s", limit.as_secs()));
+        }
+        std::thread::sleep(POLL);
+    }
+}
