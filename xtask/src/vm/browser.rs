@@ -57,7 +57,8 @@ impl Browser {
     pub fn start(emulator: &Emulator, folder: &Path) -> Result<Self> {
         let log = folder.join("chromedriver.log");
         let errors = File::create(folder.join("chromedriver.errors"))?;
-        let words = ["chromedriver".to_owned(), "--port=0".to_owned()];
+        // It looks its browser up as `localhost`, which a tree that nobody configured does not know.
+        let words = ["sh", "-c", "echo 127.0.0.1 localhost >/etc/hosts && exec chromedriver --port=0"].map(str::to_owned);
         let mut running = emulator.start(folder, &words, Stdio::null(), File::create(&log)?.into(), errors.into())?;
         let begun = Instant::now();
         let port = loop {
