@@ -111,6 +111,8 @@ impl Visitor {
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--no-first-run",
+            // A phone's lie over the page.
+            "--hide-scrollbars",
             "--disable-background-networking",
             "--disable-component-update",
             "--no-proxy-server",

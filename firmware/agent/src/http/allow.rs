@@ -5,6 +5,7 @@ use super::serve::Peer;
 use super::{forms, lang, routes};
 use crate::limits::HTTP_BODY_BYTES;
 use crate::state::App;
+use crate::text::{Lang, People};
 use crate::users::{self, Operation, Rights, Role, Scope, Secret};
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
@@ -117,7 +118,9 @@ impl Caller {
 /// Lets a request pass if whoever asks may do that.
 pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let (api, lang) = (path.starts_with("/api/"), lang(request.headers()));
+    let api = path.starts_with("/api/");
+    // Programs are told in one language, people in theirs.
+    let lang = if api { Lang::En } else { lang(request.headers()) };
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned()).unwrap_or_default();
     let Some(operation) = routes::operation(&method, &route) else {
         return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is nothing that can be done with this")).into_response();
@@ -129,12 +132,12 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let (caller, refused, request) = match identify(&app, request.headers(), peer) {
         Err(refusal) => (Caller { who: Who::Nobody, peer }, Some(refusal), request),
         Ok(caller) if !caller.may(operation) => {
-            let refusal = forbidden(&caller, operation);
+            let refusal = forbidden(&caller, operation, lang.people());
             (caller, Some(refusal), request)
         }
         Ok(caller) => match caller.session().cloned().filter(|_| changing) {
             None => (caller, None, request),
-            Some(id) => match from_our_page(request, &id).await {
+            Some(id) => match from_our_page(request, &id, lang.people()).await {
                 Ok(request) => (caller, None, request),
                 Err(refusal) => (caller, Some(refusal), Request::default()),
             },
@@ -179,13 +182,13 @@ fn identify(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Caller, Refusa
     Ok(Caller { who: who.unwrap_or(Who::Nobody), peer })
 }
 
-fn forbidden(caller: &Caller, operation: Operation) -> Refusal {
+fn forbidden(caller: &Caller, operation: Operation, people: &People) -> Refusal {
     let who = match operation {
-        Operation::Local => "this is done on the node itself, with its command line `cloudy`",
-        Operation::Own => "only an owner of this node may do that",
+        Operation::Local => people.on_the_node,
+        Operation::Own => people.may_own,
         Operation::Account if matches!(caller.who, Who::Local) => "this is for people who are logged in",
         Operation::Leave => "nobody is logged in",
-        _ => "only an operator or owner of this node may do that",
+        _ => people.may_operate,
     };
     match caller.who {
         Who::Nobody if operation != Operation::Local => {
@@ -204,12 +207,12 @@ struct Shown {
 
 /// A browser sends cookies whoever made it ask. So a change wants two things more, which only a page of ours can give: an Origin
 /// (`guard` has compared it), and what this session's forms carry.
-async fn from_our_page(request: Request, id: &Secret) -> Result<Request, Refusal> {
-    let refuse = |why: &str| Refusal::new(StatusCode::FORBIDDEN, format!("{why}: open the node's page anew and try again"));
+async fn from_our_page(request: Request, id: &Secret, people: &People) -> Result<Request, Refusal> {
+    let refuse = |why: &str| Refusal::new(StatusCode::FORBIDDEN, format!("{why}: {}", people.open_anew));
     if !request.headers().contains_key(header::ORIGIN) {
-        return Err(refuse("the browser does not say from which page this comes"));
+        return Err(refuse(people.no_origin));
     }
-    let stale = || refuse("this form is not of your session");
+    let stale = || refuse(people.stale_form);
     if let Some(said) = request.headers().get(CSRF_HEADER) {
         return if id.is_csrf(said.to_str().unwrap_or_default()) { Ok(request) } else { Err(stale()) };
     }

@@ -10,6 +10,7 @@ pub const TABLE: &[(&str, &str, Operation)] = &[
     // The page.
     ("GET", "/", Look),
     ("GET", "/body", Look),
+    ("GET", "/search", Look),
     ("GET", "/style.css", Look),
     ("GET", "/page.js", Look),
     ("GET", "/icon.svg", Look),

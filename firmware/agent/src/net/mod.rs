@@ -31,6 +31,8 @@ mod tests;
 mod view;
 
 pub use health::{HealthLink, HealthView};
+#[cfg(test)]
+pub use registry::Service;
 pub use registry::{AppChanged, Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search, is_plain};
 pub use view::*;
 

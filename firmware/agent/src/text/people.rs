@@ -31,6 +31,12 @@ words! {
         owner: "owner: decides on everything", "propietario: decide sobre todo", "propietari: decideix sobre tot";
         operator: "operator: installs and runs apps", "operador: instala y lleva aplicaciones", "operador: instal·la i porta aplicacions";
         guest: "guest: sees what is shared", "invitado: ve lo que se comparte", "convidat: veu el que es comparteix";
+        may_own: "only an owner of this node may do that", "esto solo puede hacerlo un propietario de este nodo", "això només ho pot fer un propietari d'aquest node";
+        may_operate: "only an operator or owner of this node may do that", "esto solo puede hacerlo un operador o propietario de este nodo", "això només ho pot fer un operador o propietari d'aquest node";
+        on_the_node: "this is done on the node itself, with its command line `cloudy`", "esto se hace en el propio nodo, con su línea de órdenes `cloudy`", "això es fa al mateix node, amb la seva línia d'ordres `cloudy`";
+        stale_form: "this form is not of your session", "este formulario no es de su sesión", "aquest formulari no és de la vostra sessió";
+        no_origin: "the browser does not say from which page this comes", "el navegador no dice de qué página viene esto", "el navegador no diu de quina pàgina ve això";
+        open_anew: "open the node's page anew and try again", "abra de nuevo la página del nodo y vuelva a probar", "torneu a obrir la pàgina del node i torneu-ho a provar";
         add_user: "Add a user", "Añadir un usuario", "Afegir un usuari";
         add: "Add", "Añadir", "Afegeix";
         alone: "You are the only user. Add one for each person who looks after this node: a shared password can't be taken back from one of them.", "Usted es el único usuario. Añada uno por cada persona que cuide de este nodo: una contraseña compartida no se puede retirar a una sola.", "Sou l'únic usuari. Afegiu-ne un per cada persona que tingui cura d'aquest node: una contrasenya compartida no es pot retirar a una de sola.";

@@ -1,5 +1,7 @@
 //! Words about apps: the store, what is installed, what is being done.
 
+use super::Lang;
+
 words! {
     /// Words about apps.
     Store, store {
@@ -58,5 +60,53 @@ words! {
         job_restart: "Restart", "Reiniciar", "Reiniciar";
         job_remove: "Remove", "Quitar", "Treure";
         said: "What was said", "Lo que se dijo", "El que es va dir";
+        search: "Search", "Buscar", "Cerca";
+        search_what: "What are you looking for?", "¿Qué busca?", "Què busqueu?";
+        category: "Kind", "Tipo", "Mena";
+        any_category: "all", "todos", "totes";
+        on_node: "On the node", "En el nodo", "Al node";
+        nothing_found: "Nothing that is shared fits.", "Nada de lo que se comparte encaja.", "Res del que es comparteix no hi encaixa.";
+        more: "More", "Más", "Més";
+        messages: "messages", "mensajes", "missatges";
+        web: "web", "web", "web";
+        files: "files", "archivos", "fitxers";
+        databases: "databases", "bases de datos", "bases de dades";
+        media: "music and video", "música y vídeo", "música i vídeo";
+        library: "books and knowledge", "libros y saber", "llibres i saber";
+        network: "network", "red", "xarxa";
+        monitoring: "monitoring", "supervisión", "supervisió";
+        games: "games", "juegos", "jocs";
+    }
+}
+
+impl Lang {
+    /// What people call a category. A neighbour may have named one that this version does not know.
+    pub fn category(self, word: &str) -> &str {
+        let words = self.store();
+        match word {
+            "messages" => words.messages,
+            "web" => words.web,
+            "files" => words.files,
+            "databases" => words.databases,
+            "media" => words.media,
+            "library" => words.library,
+            "network" => words.network,
+            "monitoring" => words.monitoring,
+            "games" => words.games,
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::apps::Category;
+
+    #[test]
+    fn every_category_has_words_of_its_own_and_a_neighbours_stays() {
+        let words: std::collections::BTreeSet<&str> = Category::ALL.iter().map(|category| Lang::Es.category(category.word())).collect();
+        assert_eq!(words.len(), Category::ALL.len());
+        assert_eq!(Lang::Es.category("bicycles"), "bicycles");
     }
 }

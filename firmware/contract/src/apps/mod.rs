@@ -42,6 +42,10 @@ impl Scheme {
 }
 
 impl Category {
+    /// All of them, in the order in which they are offered.
+    pub const ALL: [Self; 9] =
+        [Self::Messages, Self::Web, Self::Files, Self::Databases, Self::Media, Self::Library, Self::Network, Self::Monitoring, Self::Games];
+
     /// As it is written.
     pub fn word(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ mod apps;
 mod people;
 
 use super::allow::Caller;
-use super::pages::{self, View, home};
+use super::pages::{self, View, home, search};
 use super::problem::Refusal;
 use super::{lang, services};
 use crate::apps::AppView;
@@ -13,7 +13,8 @@ use crate::net::{ClusterView, Page, Search};
 use crate::state::App;
 use crate::status::Status;
 use crate::text::Lang;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -26,6 +27,7 @@ pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(show_home))
         .route("/body", get(show_home_body))
+        .route("/search", get(show_search))
         .route("/apps", get(apps::show))
         .route("/apps/body", get(apps::show_body))
         .route("/apps/{name}", get(apps::show_one))
@@ -102,6 +104,21 @@ async fn show_home_body(State(app): State<Arc<App>>, headers: HeaderMap) -> Resp
     let lang = lang(&headers);
     let (status, view, services, apps) = shown(&app, lang).await;
     html(home::body(&status, view.as_ref(), &services, &apps, lang))
+}
+
+/// `GET /search`: the fields are the API's.
+async fn show_search(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    query: Result<Query<Search>, QueryRejection>,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let asked = query.map(|Query(asked)| asked).unwrap_or_default();
+    match services::find(&reader.app, &asked).await {
+        Ok(found) => reader.page("/search", None, &search::body(&reader.view(), &asked, Ok(&found))),
+        Err(refusal) => reader.refused(&refusal, "/search", &search::body(&reader.view(), &asked, Err(&refusal.detail))),
+    }
 }
 
 /// What the first page shows.

@@ -90,7 +90,7 @@ fn store(view: &View<'_>, catalog: &[CatalogView]) -> Markup {
             ul.nodes { @for app in catalog.iter().filter(|app| !app.installed) {
                 @let at = format!("/apps/{}/install", app.name);
                 li data-offer=(app.name) { div.wide {
-                    strong { (title(&app.title, &app.name, view.lang)) } " " span.quiet { (app.category) ", " (size(app.bytes)) }
+                    strong { (title(&app.title, &app.name, view.lang)) } " " span.quiet { (view.lang.category(&app.category)) ", " (size(app.bytes)) }
                     p { (title(&app.description, "", view.lang)) }
                     p.quiet { @for port in app.ports.values() { (words.on_port) " " (words.port) " " (port.port) " (" (port.scheme) ") " } }
                     div.buttons {

@@ -1,5 +1,6 @@
 //! The first page: this node, its neighbours, what is wrong.
 
+use super::search;
 use crate::apps::{AppView, PortView};
 use crate::broker::Run;
 use crate::net::{ClusterView, Liveness, MemberView, Page};
@@ -14,7 +15,7 @@ pub fn body(status: &Status, view: Option<&ClusterView>, published: &Page, apps:
     html! {
         (problems(status, words))
         (neighbours(status, view, words))
-        @if view.is_some_and(|view| view.community.is_some()) { (shared(published, words)) }
+        @if view.is_some_and(|view| view.community.is_some()) { (shared(published, lang)) }
         @if !apps.is_empty() { (installed(apps, lang)) }
         (this_node(status, words))
         (services(status, words))
@@ -133,29 +134,14 @@ fn page_of(member: &MemberView) -> Option<String> {
 }
 
 /// What the members share.
-fn shared(published: &Page, words: &Words) -> Markup {
+fn shared(published: &Page, lang: Lang) -> Markup {
+    let words = lang.words();
     html! {
         section {
             h2 { (words.shared) }
             @if published.services.is_empty() { p { (words.nothing_shared) } }
-            ul.nodes {
-                @for found in &published.services {
-                    @let class = match found.state { Some(Liveness::Alive) => "ok", Some(Liveness::Suspect) => "warn", _ => "bad" };
-                    li {
-                        span.dot.(class) {}
-                        div {
-                            // Others write this: no scheme but these may become a link.
-                            @match found.address.as_ref().filter(|at| at.starts_with("http://") || at.starts_with("https://")) {
-                                Some(at) => a href=(at) rel="noreferrer" { strong { (found.service.title) } },
-                                None => strong { (found.service.title) },
-                            }
-                            " " span.quiet { (found.node_name) @if !found.service.category.is_empty() { " · " (found.service.category) } }
-                            @if !found.service.description.is_empty() { div.quiet { (found.service.description) } }
-                        }
-                    }
-                }
-            }
-            @if published.next.is_some() { p.quiet { (words.more_shared) } }
+            (search::list(published, lang))
+            @if published.next.is_some() { p { a href="/search" { (words.more_shared) } } }
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod apps;
 pub mod home;
 pub mod people;
+pub mod search;
 
 use super::allow::{Caller, Who};
 use crate::text::Lang;
@@ -69,6 +70,7 @@ fn menu(view: &View<'_>, here: &str) -> Markup {
     html! {
         nav aria-label=(people.menu) {
             (link("/", people.home))
+            (link("/search", view.lang.store().search))
             (link("/apps", people.apps))
             @if view.caller.may(Operation::Own) { (link("/users", people.users)) }
             @if view.caller.may(Operation::Account) { (link("/account", people.account)) }

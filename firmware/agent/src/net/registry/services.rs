@@ -34,7 +34,7 @@ pub struct Search {
 }
 
 /// A service that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Listed {
     /// The key by which its node publishes it.
