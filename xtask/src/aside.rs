@@ -1,14 +1,18 @@
 //! Working folders beside what is being made. What is whole is renamed out of one; what a killed build left in its own is removed by the next
-//! build that works there.
+//! build that works there. What is large and over is removed by a process that goes on when the builder has ended: freeing it takes seconds
+//! where the file system tells the disk of each freed block, and nobody has to wait for it.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 /// How such a folder is named.
 pub const PREFIX: &str = ".making-";
+
+/// What is over is called until it is removed.
+pub const OLD_PREFIX: &str = ".old-";
 
 /// A working folder of this build alone, removed when it is dropped.
 #[derive(Debug)]
@@ -39,6 +43,29 @@ impl Aside {
     }
 }
 
+impl Aside {
+    /// Ends the work: the folder is removed, in a while.
+    pub fn leave(self) {
+        let Some(name) = self.path().file_name().map(|name| name.to_string_lossy().replacen(PREFIX, OLD_PREFIX, 1)) else { return };
+        let old = self.path().with_file_name(name);
+        // Where it can't have another name it is removed now, as it is dropped.
+        if std::fs::rename(self.path(), &old).is_ok() {
+            let _ = self.dir.keep();
+            remove_later(&[old]);
+        }
+    }
+}
+
+/// Removes files and folders, in a while.
+#[expect(clippy::disallowed_methods, reason = "it goes on when the builder has ended, and nobody looks at what it says")]
+pub fn remove_later(old: &[PathBuf]) {
+    if !old.is_empty() {
+        use std::process::{Command, Stdio};
+        // What it fails to remove, the next build removes.
+        let _ = Command::new("rm").arg("-rf").args(old).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    }
+}
+
 fn remove_leftovers(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -53,6 +80,20 @@ fn remove_leftovers(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_left_is_nobodys_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let aside = Aside::begin(folder.path()).unwrap();
+        let path = aside.path().to_owned();
+        std::fs::write(path.join("large"), "x").unwrap();
+        aside.leave();
+        assert!(!path.exists());
+        // Only a hang would end this otherwise.
+        while std::fs::read_dir(folder.path()).unwrap().count() > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
 
     #[test]
     fn leftovers_are_removed_and_what_is_in_use_stays() {

@@ -11,7 +11,7 @@ use disks::{Arranged, Content, Part, Segment};
 
 use super::sink::{Sink, Written};
 use super::{bmap, sink::BLOCK_BYTES};
-use crate::aside::Aside;
+use crate::aside::{Aside, OLD_PREFIX, remove_later};
 use crate::full_disk;
 
 /// All that an image is made of.
@@ -73,9 +73,6 @@ fn write(partitions: &Partitions, parent: &Path, path: &Path, summed: bool) -> R
     Ok(Image { path: path.to_owned(), bmap: map_path, bytes: written.bytes, sha256: written.sha256 })
 }
 
-/// What an image that is being replaced is called until it is removed.
-const OLD_PREFIX: &str = ".old-";
-
 /// Gives the image that is there a second name, so that replacing it frees nothing yet. Returns it, and any that an
 /// earlier build had no time to remove.
 fn set_aside(parent: &Path, path: &Path) -> Result<Vec<PathBuf>> {
@@ -95,16 +92,6 @@ fn set_aside(parent: &Path, path: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(old)
-}
-
-/// Freeing an image takes seconds where the file system tells the disk of each freed block: nobody has to wait for it.
-#[expect(clippy::disallowed_methods, reason = "it goes on when the builder has ended, and nobody looks at what it says")]
-fn remove_later(old: &[PathBuf]) {
-    if !old.is_empty() {
-        use std::process::{Command, Stdio};
-        // What it fails to remove, the next build removes.
-        let _ = Command::new("rm").arg("-f").args(old).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    }
 }
 
 fn fill(partitions: &Partitions, image: &File, summed: bool) -> Result<Written> {

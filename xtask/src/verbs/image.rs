@@ -105,5 +105,6 @@ pub fn build(shop: &Workshop, plan: &Plan, out: &Path, summed: bool) -> Result<(
     let partitions = stages::partitions(shop, plan, &whole, &root, &programs, work.path()).map_err(&of_images)?;
     let image = stages::image(plan, &partitions, out, summed)?;
     let packed = plan.xz_preset.is_some().then(|| release::make(shop, plan, &image, work.path())).transpose().map_err(&of_images)?;
+    work.leave();
     Ok((image, packed))
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::archive::{self, SUITE};
+use crate::aside::Aside;
 use crate::compile::Programs;
 use crate::packages::cache::Cache;
 use crate::packages::lock::LockedPackage;
@@ -106,7 +107,7 @@ impl Whole {
 
 /// All stages but the compiler, from .debs to the image file.
 fn image(shop: &Workshop, plan: &Plan, programs: &Programs, out: &Path) -> Result<()> {
-    let work = tempfile::tempdir_in(out)?;
+    let work = Aside::begin(out)?;
     let devices = stages::drivers(shop, plan)?;
     let packages = stages::packages(shop, plan)?;
     let delta = stages::delta(shop, plan)?;
@@ -114,6 +115,7 @@ fn image(shop: &Workshop, plan: &Plan, programs: &Programs, out: &Path) -> Resul
     let root = stages::root(shop, plan, &whole, programs, devices)?;
     let partitions = stages::partitions(shop, plan, &whole, &root, programs, work.path())?;
     stages::image(plan, &partitions, out, false)?;
+    work.leave();
     Ok(())
 }
 
