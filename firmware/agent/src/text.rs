@@ -20,9 +20,11 @@ macro_rules! words {
     };
 }
 
+mod cloud;
 mod people;
 mod store;
 
+pub use cloud::Cloud;
 pub use people::People;
 pub use store::Store;
 

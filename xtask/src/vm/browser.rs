@@ -171,6 +171,12 @@ impl Visitor {
         Ok(text.as_str().context("the page has no text")?.to_owned())
     }
 
+    /// The text of the one element that a CSS selector finds.
+    pub fn text_at(&self, selector: &str) -> Result<String> {
+        let found = self.only(None, "css selector", selector).with_context(|| format!("what `{selector}` is"))?;
+        self.text_of(&found)
+    }
+
     /// Takes a picture of the whole page at each width, `NAME-360.png` and so on, in `folder`.
     ///
     /// # Errors

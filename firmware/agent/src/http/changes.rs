@@ -99,7 +99,7 @@ fn in_group(uid: u32, group: nix::unistd::Gid) -> bool {
 }
 
 /// Sends a wish to the network part and waits for its answer.
-async fn wish<T>(app: &App, make: impl FnOnce(oneshot::Sender<CommandResult<T>>) -> Command) -> Result<T, Refusal> {
+pub(super) async fn wish<T>(app: &App, make: impl FnOnce(oneshot::Sender<CommandResult<T>>) -> Command) -> Result<T, Refusal> {
     let gone =
         || refuse(StatusCode::SERVICE_UNAVAILABLE, "the network part of the agent does not run; `cloudy doctor` says why".to_owned());
     let net = app.net().ok_or_else(gone)?;

@@ -9,8 +9,8 @@ use super::super::browser::{Visitor, check_shown};
 use super::super::node::POLL;
 use super::raw::Browse;
 
-/// Does the step on the page at `base` (`http://HOST:PORT`); pictures go into `folder`, their paths are returned.
-pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Result<Vec<PathBuf>> {
+/// Does the step on the page at `base` (`http://HOST:PORT`); pictures go into `folder`. Returns what is kept, and the pictures' paths.
+pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Result<(Vec<(String, String)>, Vec<PathBuf>)> {
     let (begun, limit) = (Instant::now(), Duration::from_secs(step.seconds));
     if let Some(path) = &step.open {
         until(begun, limit, || visitor.open(&format!("{base}{path}")))?;
@@ -25,7 +25,9 @@ pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Re
     until(begun, limit, || check_shown(&visitor.text()?, &step.see, &step.lacks))?;
     let complaints = visitor.complaints()?;
     ensure!(complaints.is_empty(), "the browser complains: {}", complaints.join("; "));
-    step.pictures.as_ref().map_or(Ok(Vec::new()), |name| visitor.pictures(folder, name))
+    let kept = step.save.iter().map(|(name, selector)| Ok((name.clone(), visitor.text_at(selector)?))).collect::<Result<_>>()?;
+    let taken = step.pictures.as_ref().map_or(Ok(Vec::new()), |name| visitor.pictures(folder, name))?;
+    Ok((kept, taken))
 }
 
 /// Tries again until it is done or the time is over.

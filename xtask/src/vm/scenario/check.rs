@@ -138,7 +138,13 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
             plain_path(&deliver.to)?;
         }
         RawStep::DeliverApps(deliver) => plain_path(&deliver.to)?,
-        RawStep::Browse(browse) => check_browse(browse)?,
+        RawStep::Browse(browse) => {
+            check_browse(browse)?;
+            for value in browse.fill.values() {
+                check_saved(saved, placeholder(value), None)?;
+            }
+            saved.extend(browse.save.keys().map(String::as_str));
+        }
         RawStep::EditData(edit) => {
             ensure!(!edit.commands.is_empty(), "it has no commands");
             ensure!(edit.commands.iter().all(|command| !command.contains('\n')), "a command is one line");
@@ -178,6 +184,11 @@ fn check_browse(browse: &Browse) -> Result<()> {
         browse.open.is_none() && browse.press.is_none() && browse.see.is_empty() && browse.lacks.is_empty() && browse.pictures.is_none();
     ensure!(!idle, "nothing is opened, pressed or seen");
     Ok(())
+}
+
+/// What a value stands for, if it stands for what was kept.
+pub fn placeholder(value: &str) -> Option<&str> {
+    value.strip_prefix('{')?.strip_suffix('}')
 }
 
 impl Browse {

@@ -418,7 +418,7 @@ pub struct Browse {
     pub open: Option<String>,
     /// What fields and button are in: a CSS selector.
     pub within: Option<String>,
-    /// Values of fields, by their names.
+    /// Values of fields, by their names; `{NAME}` is what an earlier step kept under that name.
     #[serde(default)]
     pub fill: BTreeMap<String, String>,
     /// What the button (or link) that is pressed shows.
@@ -429,6 +429,9 @@ pub struct Browse {
     /// And none of these.
     #[serde(default)]
     pub lacks: Vec<String>,
+    /// Keeps the text of elements: name → CSS selector.
+    #[serde(default)]
+    pub save: BTreeMap<String, String>,
     /// Pictures of it are taken under this name, at the width of a phone, a tablet and a laptop; it may not be wider than they are.
     pub pictures: Option<String>,
     /// Limit.

@@ -18,6 +18,7 @@ use super::super::node::POLL;
 use super::super::power::Random;
 use super::super::visit::{self, Answer};
 use super::browse::browse;
+use super::check::placeholder;
 use super::entries::{Found, Kept};
 use super::people::People;
 use super::raw::{
@@ -177,7 +178,13 @@ impl Stage<'_> {
             none => none.insert(Browser::start(self.emulator, &folder)?),
         };
         let visitor = browser.person(&step.person, &step.language)?;
-        let taken = browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), step)?;
+        let mut step = step.clone();
+        for value in step.fill.values_mut() {
+            let kept = placeholder(value).and_then(|name| self.saved.get(name)).cloned();
+            *value = kept.unwrap_or_else(|| value.clone());
+        }
+        let (kept, taken) = browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), &step)?;
+        self.saved.extend(kept);
         taken.iter().for_each(|picture| self.say(&format!("            {}", picture.display())));
         Ok(())
     }

@@ -22,6 +22,9 @@ fn what_is_wrong_is_named_with_its_place() {
         ("[[steps]]\nrun = { node = \"one\", command = \"x\", seconds = 1, same-as = \"y\" }\n", "no step before it saves `y`"),
         ("[[steps]]\nwait-http = { node = \"one\", path = \"x\", seconds = 1 }\n", "does not begin with /"),
         ("[[steps]]\nadd-slot = { node = \"one\", build = \"12\" }\n", "no build id"),
+        ("[[steps]]\nbrowse = { node = \"one\", press = \"say \\\"x\\\"\", seconds = 1 }\n", "has a quote"),
+        ("[[steps]]\nbrowse = { node = \"one\", fill = { a = \"b\" }, seconds = 1 }\n", "nothing is opened, pressed or seen"),
+        ("[[steps]]\nbrowse = { node = \"one\", fill = { a = \"{y}\" }, press = \"x\", seconds = 1 }\n", "no step before it saves `y`"),
         ("[[steps]]\nwrite-config = { node = \"one\", name = \"c\", text = \"{tken}\" }\n", "`{tken}` is not known"),
     ];
     for (steps, expected) in cases {

@@ -2,6 +2,7 @@
 //! What was not done is said on the page that asked.
 
 mod apps;
+mod cloud;
 mod people;
 
 use super::allow::Caller;
@@ -32,6 +33,9 @@ pub fn router() -> Router<Arc<App>> {
         .route("/apps/body", get(apps::show_body))
         .route("/apps/{name}", get(apps::show_one))
         .route("/apps/{name}/{action}", get(apps::ask).post(apps::act))
+        .route("/microcloud", get(cloud::show))
+        .route("/microcloud/body", get(cloud::show_body))
+        .route("/microcloud/{action}", post(cloud::act))
         .route("/login", get(people::show_login).post(people::login))
         .route("/logout", post(people::logout))
         .route("/claim", get(people::show_claim).post(people::claim))

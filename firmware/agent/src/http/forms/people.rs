@@ -76,7 +76,11 @@ pub async fn claim(
     let reader = Reader::new(app, caller, &headers);
     let users = reader.app.users();
     match users.claim(reader.caller.ip(), &code, name.clone(), password).await {
-        Ok(id) => with_session(to("/apps"), &id, &name),
+        Ok(id) => {
+            // What an owner does first: a node alone finds its neighbours.
+            let alone = reader.app.view().is_some_and(|view| view.community.is_none());
+            with_session(to(if alone { "/microcloud" } else { "/apps" }), &id, &name)
+        }
         Err(error) => {
             let way = users.claim_way(reader.caller.ip());
             let body = page::claim(&reader.view(), way, Some(&words(&reader, &error)));

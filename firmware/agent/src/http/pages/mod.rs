@@ -1,6 +1,7 @@
 //! The pages: rendered here, refreshed by a small script, whole without it. No page decides or does anything: that is `forms`.
 
 pub mod apps;
+pub mod cloud;
 pub mod home;
 pub mod people;
 pub mod search;
@@ -72,7 +73,7 @@ fn menu(view: &View<'_>, here: &str) -> Markup {
             (link("/", people.home))
             (link("/search", view.lang.store().search))
             (link("/apps", people.apps))
-            @if view.caller.may(Operation::Own) { (link("/users", people.users)) }
+            @if view.caller.may(Operation::Own) { (link("/microcloud", view.lang.cloud().microcloud)) (link("/users", people.users)) }
             @if view.caller.may(Operation::Account) { (link("/account", people.account)) }
             @match &view.caller.who {
                 Who::Session { .. } => (view.button("/logout", people.log_out)),

@@ -1,0 +1,100 @@
+//! Forms about the microcloud.
+
+use super::{Reader, html, to};
+use crate::http::allow::Caller;
+use crate::http::changes::wish;
+use crate::http::pages::cloud::{self as page, Made};
+use crate::http::problem::Refusal;
+use crate::net::Command;
+use crate::state::App;
+use axum::Extension;
+use axum::extract::{Form, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use maud::Markup;
+use serde::Deserialize;
+use std::sync::Arc;
+
+const HERE: &str = "/microcloud";
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// `GET /microcloud`
+pub async fn show(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+    answer(&Reader::new(app, caller, &headers), None)
+}
+
+/// `GET /microcloud/body`: while it joins, the page looks by itself.
+pub async fn show_body(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+    body(&Reader::new(app, caller, &headers), None, None).map_or_else(|refusal| *refusal, html)
+}
+
+fn answer(reader: &Reader, made: Option<Made<'_>>) -> Response {
+    let joins = made.is_none() && reader.app.view().is_some_and(|view| view.joining.is_some());
+    match body(reader, made, None) {
+        Ok(body) => reader.page(HERE, joins.then_some("/microcloud/body"), &body),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// What the page shows; an answer of its own where the network part does not run.
+fn body(reader: &Reader, made: Option<Made<'_>>, wrong: Option<&str>) -> Result<Markup, Box<Response>> {
+    let Some(view) = reader.app.view() else {
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the network part of the agent does not run");
+        return Err(Box::new(reader.refused(&refusal, HERE, &crate::http::pages::not_done(reader.lang, &refusal.detail))));
+    };
+    Ok(page::body(&reader.view(), &view, made, wrong))
+}
+
+/// The fields of all its forms.
+#[derive(Deserialize)]
+pub struct Fields {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    name: String,
+    uses: Option<u16>,
+    days: Option<u64>,
+    minutes: Option<u32>,
+}
+
+/// `POST /microcloud/ACTION`
+pub async fn act(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(action): Path<String>,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let reader = Reader::new(app, caller, &headers);
+    let app = &reader.app;
+    let done = match (action.as_str(), fields) {
+        // Both are shown in this one answer, which no browser keeps (`Cache-Control: no-store`).
+        ("found", Fields { name, .. }) => match wish(app, |reply| Command::Found { name, reply }).await {
+            Ok(kit) => return answer(&reader, Some(Made::Kit(&kit))),
+            Err(refusal) => Err(refusal),
+        },
+        ("invite", Fields { uses: Some(uses), days: Some(days), .. }) => {
+            let valid_seconds = Some(days.saturating_mul(SECONDS_PER_DAY));
+            match wish(app, |reply| Command::Invite { uses, valid_seconds, reply }).await {
+                Ok(token) => return answer(&reader, Some(Made::Invite(&token))),
+                Err(refusal) => Err(refusal),
+            }
+        }
+        // What is copied out of a letter has line ends and blanks in it.
+        ("join", Fields { token, .. }) => {
+            let token = token.split_whitespace().collect();
+            wish(app, |reply| Command::Join { token, reply }).await.map(|_| ())
+        }
+        ("rename", Fields { name, .. }) => wish(app, |reply| Command::Rename { name, reply }).await,
+        ("door", Fields { minutes: Some(minutes), .. }) => wish(app, |reply| Command::OpenDoor { minutes, reply }).await,
+        ("leave", _) => wish(app, |reply| Command::Leave { reply }).await,
+        _ => return reader.nothing(),
+    };
+    match done {
+        Ok(()) => to(HERE),
+        Err(refusal) => match body(&reader, None, Some(&refusal.detail)) {
+            Ok(body) => reader.refused(&refusal, HERE, &body),
+            Err(response) => *response,
+        },
+    }
+}

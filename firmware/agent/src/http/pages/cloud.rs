@@ -1,0 +1,187 @@
+//! The page of the microcloud: joining and founding; then letting others in, and leaving.
+
+use super::{View, not_done};
+use crate::net::{ClusterView, CommunityView, Door, JoinState};
+use crate::text::Cloud;
+use maud::{Markup, html};
+
+/// For how many nodes an invite may be.
+const USES: [u16; 3] = [1, 5, 20];
+/// For how many days it may be good.
+const DAYS: [u64; 3] = [1, 7, 30];
+/// For how many minutes the door may be open.
+const MINUTES: [u32; 3] = [10, 60, 600];
+
+/// What was just made, and is shown once.
+#[derive(Clone, Copy, Debug)]
+pub enum Made<'a> {
+    /// The recovery kit of a community that was founded.
+    Kit(&'a str),
+    /// An invite.
+    Invite(&'a str),
+}
+
+/// All of it.
+pub fn body(page: &View<'_>, view: &ClusterView, made: Option<Made<'_>>, wrong: Option<&str>) -> Markup {
+    let words = page.lang.cloud();
+    html! {
+        @if let Some(wrong) = wrong { (not_done(page.lang, wrong)) }
+        @if let Some(made) = made { (once(made, words)) }
+        @match &view.community {
+            Some(community) => (inside(page, community, view.members.len())),
+            None => {
+                @if let Some(joining) = &view.joining { (self::joining(joining, page)) }
+                (outside(page))
+            }
+        }
+        section {
+            h2 { (words.node_name) }
+            form method="post" action="/microcloud/rename" {
+                (page.csrf())
+                label { (words.node_name) input name="name" required maxlength="63" value=(view.me.name); }
+                button { (words.rename) }
+            }
+        }
+    }
+}
+
+fn once(made: Made<'_>, words: &Cloud) -> Markup {
+    let (title, why, text) = match made {
+        Made::Kit(kit) => (words.kit, words.kit_why, kit),
+        Made::Invite(token) => (words.invite_made, words.invite_how, token),
+    };
+    html! { section.well { h2 { (title) } p { (why) } p { code #made { (text) } } } }
+}
+
+fn outside(page: &View<'_>) -> Markup {
+    let words = page.lang.cloud();
+    html! {
+        section {
+            h2 { (words.join) }
+            p { (words.join_why) }
+            form method="post" action="/microcloud/join" {
+                (page.csrf())
+                label { (words.invite) textarea name="token" rows="5" required autocapitalize="none" autocomplete="off" spellcheck="false" {} }
+                button.main { (words.join_now) }
+            }
+        }
+        section {
+            h2 { (words.found) }
+            p { (words.found_why) }
+            form method="post" action="/microcloud/found" {
+                (page.csrf())
+                label { (words.name) input name="name" required maxlength="63"; }
+                button.main { (words.found_now) }
+            }
+        }
+    }
+}
+
+fn joining(joining: &JoinState, page: &View<'_>) -> Markup {
+    /// So many of the last failures are shown.
+    const SHOWN: usize = 3;
+    let words = page.lang.cloud();
+    html! {
+        section.whole aria-live="polite" {
+            h2 { (page.lang.words().joining) ": " (joining.what) }
+            @if joining.retrying && joining.next_attempt_seconds > 0 { p.quiet { (words.next_try) " " (joining.next_attempt_seconds) } }
+            ul { @for failure in joining.failures.iter().take(SHOWN) {
+                li { p { (words.seen) ": " (failure.target) ": " (failure.seen) } p.mend { (failure.mend) } }
+            } }
+        }
+    }
+}
+
+fn inside(page: &View<'_>, community: &CommunityView, members: usize) -> Markup {
+    let words = page.lang.cloud();
+    html! {
+        section {
+            h2 { (community.name) }
+            p { (words.members) ": " (members) }
+            details {
+                summary { (words.leave) }
+                p { (words.leave_why) }
+                (page.button("/microcloud/leave", words.leave_now))
+            }
+        }
+        section {
+            h2 { (words.let_in) }
+            @if community.can_invite {
+                form method="post" action="/microcloud/invite" {
+                    (page.csrf())
+                    label { (words.uses) select name="uses" { @for uses in USES { option value=(uses) { (uses) } } } }
+                    label { (words.valid) select name="days" { @for days in DAYS { option value=(days) { (days) } } } }
+                    button.main { (words.make_invite) }
+                }
+            } @else { p { (words.may_not_invite) } }
+        }
+        @if community.can_invite { (door(page, community.door)) }
+    }
+}
+
+fn door(page: &View<'_>, door: Door) -> Markup {
+    let words = page.lang.cloud();
+    html! {
+        section {
+            h2 { (words.door) }
+            p { (words.door_why) }
+            form method="post" action="/microcloud/door" {
+                (page.csrf())
+                @match door {
+                    Door::Closed => {
+                        label { (words.minutes) select name="minutes" { @for minutes in MINUTES { option value=(minutes) { (minutes) } } } }
+                        button.main { (words.open) }
+                    },
+                    Door::Open | Door::OpenFor { .. } => {
+                        p { strong { (words.door_open) } }
+                        input type="hidden" name="minutes" value="0";
+                        button.main { (words.close) }
+                    },
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::caller;
+    use super::*;
+    use crate::net::{LanView, Me};
+    use crate::text::Lang;
+    use crate::users::Role;
+
+    fn shown(community: Option<CommunityView>, made: Option<Made<'_>>) -> String {
+        let caller = caller(Some(Role::Owner));
+        let page = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
+        let me = Me { id: String::new(), name: "<b>garden".to_owned(), version: String::new(), addresses: Vec::new(), epoch: 1 };
+        let lan = LanView { enabled: true, problem: None, seen: Vec::new() };
+        let view = ClusterView { me, community, members: Vec::new(), joining: None, lan, records: None, problems: Vec::new() };
+        body(&page, &view, made, Some("<no>")).into_string()
+    }
+
+    fn community(can_invite: bool, door: Door) -> Option<CommunityView> {
+        Some(CommunityView { id: String::new(), name: "<i>Home".to_owned(), can_invite, door })
+    }
+
+    #[test]
+    fn who_is_outside_may_join_or_found_and_who_is_inside_lets_others_in() {
+        let actions = |html: &str| -> Vec<String> {
+            html.split("action=\"/microcloud/").skip(1).map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+        };
+        assert_eq!(actions(&shown(None, None)), ["join", "found", "rename"]);
+        assert_eq!(actions(&shown(community(true, Door::Closed), None)), ["leave", "invite", "door", "rename"]);
+        assert_eq!(actions(&shown(community(false, Door::Closed), None)), ["leave", "rename"]);
+        let open = shown(community(true, Door::OpenFor { seconds: 3 }), None);
+        assert!(open.contains("name=\"minutes\" value=\"0\""), "an open door is closed");
+        assert_eq!(open.matches("<form").count(), open.matches("name=\"csrf\"").count());
+        assert!(!open.contains("<i>") && !open.contains("<b>garden") && !open.contains("<no>"), "{open}");
+    }
+
+    #[test]
+    fn what_was_made_is_shown_in_that_answer_alone() {
+        let kit = shown(community(true, Door::Closed), Some(Made::Kit("cloudy1-kit-x")));
+        assert!(kit.contains("<code id=\"made\">cloudy1-kit-x</code>") && kit.contains("recovery kit"), "{kit}");
+        assert!(!shown(community(true, Door::Closed), None).contains("id=\"made\""));
+    }
+}

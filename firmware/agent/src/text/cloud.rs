@@ -1,0 +1,39 @@
+//! Words about the microcloud: joining, founding, letting others in, leaving.
+
+words! {
+    /// Words about the microcloud.
+    Cloud, cloud {
+        microcloud: "Microcloud", "Micronube", "Micronúvol";
+        join: "Join the neighbours", "Unirse a los vecinos", "Unir-se als veïns";
+        join_why: "Somebody of the microcloud makes an invite on the page of their node and gives it to you. Paste it here.", "Alguien de la micronube crea una invitación en la página de su nodo y se la da. Péguela aquí.", "Algú del micronúvol crea una invitació a la pàgina del seu node i us la dona. Enganxeu-la aquí.";
+        invite: "Invite", "Invitación", "Invitació";
+        join_now: "Join", "Unirse", "Uneix-t'hi";
+        found: "Or begin a new one", "O empezar una nueva", "O començar-ne un de nou";
+        found_why: "You are its first member, and invite the others.", "Usted es su primer miembro e invita a los demás.", "En sou el primer membre i convideu els altres.";
+        name: "Its name", "Su nombre", "El seu nom";
+        found_now: "Begin", "Empezar", "Comença";
+        kit: "Keep this recovery kit", "Guarde este juego de recuperación", "Deseu aquest joc de recuperació";
+        kit_why: "Copy it, print it, and put it where nobody else finds it. Who has it decides who belongs to the microcloud; if all nodes that can invite are lost, it alone brings that back. It is not shown again here.", "Cópielo, imprímalo y guárdelo donde nadie más lo encuentre. Quien lo tiene decide quién pertenece a la micronube; si se pierden todos los nodos que pueden invitar, solo él lo recupera. Aquí no se volverá a mostrar.", "Copieu-lo, imprimiu-lo i deseu-lo on ningú més el trobi. Qui el té decideix qui pertany al micronúvol; si es perden tots els nodes que poden convidar, només ell ho recupera. Aquí no es tornarà a mostrar.";
+        invite_made: "Give this invite to your neighbour", "Dé esta invitación a su vecino", "Doneu aquesta invitació al vostre veí";
+        invite_how: "They paste it on the page of their node, under Microcloud, or write it into cloudy.toml as `token`. Who has it gets in: send it so that nobody else reads it.", "La pega en la página de su nodo, en Micronube, o la escribe en cloudy.toml como `token`. Quien la tiene entra: envíela de modo que nadie más la lea.", "L'enganxa a la pàgina del seu node, a Micronúvol, o l'escriu a cloudy.toml com a `token`. Qui la té hi entra: envieu-la de manera que ningú més la llegeixi.";
+        let_in: "Let others in", "Dejar entrar a otros", "Deixar entrar altres";
+        uses: "For how many nodes", "Para cuántos nodos", "Per a quants nodes";
+        valid: "Good for so many days", "Vale estos días", "Val aquests dies";
+        make_invite: "Make an invite", "Crear una invitación", "Crear una invitació";
+        may_not_invite: "This node can't invite: a node that can makes the invite.", "Este nodo no puede invitar: la invitación la crea uno que puede.", "Aquest node no pot convidar: la invitació la crea un que pot.";
+        door: "Open the door", "Abrir la puerta", "Obrir la porta";
+        door_why: "While it is open, every node on this network that looks for neighbours comes in without an invite.", "Mientras está abierta, todo nodo de esta red que busque vecinos entra sin invitación.", "Mentre és oberta, tot node d'aquesta xarxa que busqui veïns hi entra sense invitació.";
+        door_open: "The door is open.", "La puerta está abierta.", "La porta és oberta.";
+        minutes: "For so many minutes", "Durante estos minutos", "Durant aquests minuts";
+        open: "Open", "Abrir", "Obre";
+        close: "Close the door", "Cerrar la puerta", "Tanca la porta";
+        node_name: "This node's name", "El nombre de este nodo", "El nom d'aquest node";
+        rename: "Change", "Cambiar", "Canvia";
+        leave: "Leave the microcloud…", "Dejar la micronube…", "Deixar el micronúvol…";
+        leave_why: "The others forget this node and what it publishes. Its apps and their data stay. To come back it needs a new invite.", "Los demás olvidan este nodo y lo que publica. Sus aplicaciones y sus datos se quedan. Para volver necesita una invitación nueva.", "Els altres obliden aquest node i el que publica. Les seves aplicacions i les seves dades es queden. Per tornar-hi li cal una invitació nova.";
+        leave_now: "Leave it", "Dejarla", "Deixa'l";
+        members: "Members", "Miembros", "Membres";
+        seen: "Seen", "Se ha visto", "S'ha vist";
+        next_try: "next try in seconds:", "próximo intento en segundos:", "proper intent en segons:";
+    }
+}
