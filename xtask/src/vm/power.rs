@@ -2,7 +2,8 @@
 //!
 //! While a node runs, QEMU logs every write beside the disk (its `blklogwrites` driver, in the format of Linux's
 //! dm-log-writes). After the plug is pulled, the disk is made anew from what it was at the start: all writes up to
-//! the last flush, and of those after it only some, the last of them perhaps in part.
+//! the last flush, and of those after it only some, the last of them perhaps in part. That is right for disks of which QEMU passes on
+//! what must be on the disk at once: not its NVMe, which drops that flag (FUA), by which a journal is committed.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -19,6 +19,7 @@ words! {
         let_in: "Let others in", "Dejar entrar a otros", "Deixar entrar altres";
         uses: "For how many nodes", "Para cuántos nodos", "Per a quants nodes";
         valid: "Good for so many days", "Vale estos días", "Val aquests dies";
+        no_end: "no end", "sin fin", "sense fi";
         make_invite: "Make an invite", "Crear una invitación", "Crear una invitació";
         may_not_invite: "This node can't invite: a node that can makes the invite.", "Este nodo no puede invitar: la invitación la crea uno que puede.", "Aquest node no pot convidar: la invitació la crea un que pot.";
         door: "Open the door", "Abrir la puerta", "Obrir la porta";

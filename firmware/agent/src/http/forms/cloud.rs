@@ -74,7 +74,7 @@ pub async fn act(
             Err(refusal) => Err(refusal),
         },
         ("invite", Fields { uses: Some(uses), days: Some(days), .. }) => {
-            let valid_seconds = Some(days.saturating_mul(SECONDS_PER_DAY));
+            let valid_seconds = (days > 0).then(|| days.saturating_mul(SECONDS_PER_DAY));
             match wish(app, |reply| Command::Invite { uses, valid_seconds, reply }).await {
                 Ok(token) => return answer(&reader, Some(Made::Invite(&token))),
                 Err(refusal) => Err(refusal),

@@ -31,7 +31,7 @@ fn words(reader: &Reader, error: &Refused) -> String {
 /// `GET /login`
 pub async fn show_login(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
     let reader = Reader::new(app, caller, &headers);
-    reader.page("/login", None, &page::login(&reader.view(), None))
+    reader.page("/login", None, &page::login(&reader.view(), "", None))
 }
 
 /// `POST /login`
@@ -45,7 +45,7 @@ pub async fn login(
     match reader.app.users().login(reader.caller.ip(), &name, password, reader.caller.session()).await {
         Ok(id) => with_session(to("/apps"), &id, &name),
         Err(error) => {
-            let body = page::login(&reader.view(), Some(&words(&reader, &error)));
+            let body = page::login(&reader.view(), &name, Some(&words(&reader, &error)));
             with_tried(reader.refused(&refused(error), "/login", &body), reader.app.users(), &name)
         }
     }
@@ -63,7 +63,7 @@ pub async fn logout(State(app): State<Arc<App>>, Extension(caller): Extension<Ca
 pub async fn show_claim(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
     let reader = Reader::new(app, caller, &headers);
     let way = reader.app.users().claim_way(reader.caller.ip());
-    reader.page("/claim", None, &page::claim(&reader.view(), way, None))
+    reader.page("/claim", None, &page::claim(&reader.view(), way, "", None))
 }
 
 /// `POST /claim`
@@ -83,7 +83,7 @@ pub async fn claim(
         }
         Err(error) => {
             let way = users.claim_way(reader.caller.ip());
-            let body = page::claim(&reader.view(), way, Some(&words(&reader, &error)));
+            let body = page::claim(&reader.view(), way, &name, Some(&words(&reader, &error)));
             reader.refused(&refused(error), "/claim", &body)
         }
     }

@@ -110,7 +110,11 @@ fn inside(page: &View<'_>, community: &CommunityView, members: usize) -> Markup 
                 form method="post" action="/microcloud/invite" {
                     (page.csrf())
                     label { (words.uses) select name="uses" { @for uses in USES { option value=(uses) { (uses) } } } }
-                    label { (words.valid) select name="days" { @for days in DAYS { option value=(days) { (days) } } } }
+                    label { (words.valid) select name="days" {
+                        @for days in DAYS { option value=(days) { (days) } }
+                        // Where a node's clock was not set from the network, none other can be made.
+                        option value="0" { (words.no_end) }
+                    } }
                     button.main { (words.make_invite) }
                 }
             } @else { p { (words.may_not_invite) } }

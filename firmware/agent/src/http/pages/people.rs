@@ -6,10 +6,10 @@ use crate::text::People;
 use crate::users::{Role, Scope, Token, Way};
 use maud::{Markup, html};
 
-/// A name and a password to be typed.
-fn who(people: &People, new: bool) -> Markup {
+/// A name and a password to be typed; `name` was typed before.
+fn who(people: &People, new: bool, name: &str) -> Markup {
     html! {
-        label { (people.name) input name="name" required maxlength="32" autocomplete="username" autocapitalize="none" spellcheck="false"; }
+        label { (people.name) input name="name" value=(name) required maxlength="32" autocomplete="username" autocapitalize="none" spellcheck="false"; }
         @if new {
             p.quiet { (people.name_rule) }
             label { (people.password) input name="password" type="password" required minlength=(PASSWORD_MIN_CHARS) autocomplete="new-password"; }
@@ -20,28 +20,28 @@ fn who(people: &People, new: bool) -> Markup {
     }
 }
 
-/// Logging in.
-pub fn login(view: &View<'_>, wrong: Option<&str>) -> Markup {
+/// Logging in. `name` was typed before, and `wrong` came of it.
+pub fn login(view: &View<'_>, name: &str, wrong: Option<&str>) -> Markup {
     let people = view.lang.people();
     html! {
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
         section {
             h2 { (people.log_in) }
-            form method="post" action="/login" { (view.csrf()) (who(people, false)) button.main { (people.log_in) } }
+            form method="post" action="/login" { (view.csrf()) (who(people, false, name)) button.main { (people.log_in) } }
             p.quiet { (people.forgotten) }
         }
     }
 }
 
-/// Claiming the node.
-pub fn claim(view: &View<'_>, way: Way, wrong: Option<&str>) -> Markup {
+/// Claiming the node. `name` was typed before, and `wrong` came of it.
+pub fn claim(view: &View<'_>, way: Way, name: &str, wrong: Option<&str>) -> Markup {
     let people = view.lang.people();
     let form = |code: bool| {
         html! {
             form method="post" action="/claim" {
                 (view.csrf())
                 @if code { label { (people.code) input name="code" required autocomplete="off" autocapitalize="none" spellcheck="false"; } }
-                (who(people, true))
+                (who(people, true, name))
                 button.main { (people.claim) }
             }
         }
@@ -96,7 +96,7 @@ pub fn users(view: &View<'_>, users: &[(String, Role)], wrong: Option<&str>) -> 
         }
         section {
             h2 { (people.add_user) }
-            form method="post" action="/users" { (view.csrf()) (who(people, true)) (roles(people, Role::Operator)) button.main { (people.add) } }
+            form method="post" action="/users" { (view.csrf()) (who(people, true, "")) (roles(people, Role::Operator)) button.main { (people.add) } }
         }
     }
 }
@@ -191,7 +191,7 @@ mod tests {
             let token = Token { id: 3, user: "ana".to_owned(), scope: Scope::Read, label: "<i>".to_owned() };
             let all = html! {
                 (users(&view, &[("ana".to_owned(), Role::Owner), ("ben".to_owned(), Role::Guest)], Some("<i>")))
-                (account(&view, &[token], Some("<i>"), None)) (login(&view, None)) (claim(&view, Way::Code, None)) (claim(&view, Way::Open, None))
+                (account(&view, &[token], Some("<i>"), None)) (login(&view, "<i>", None)) (claim(&view, Way::Code, "<i>", None)) (claim(&view, Way::Open, "", None))
             };
             let html = all.into_string();
             assert_eq!(html.matches("<form").count(), html.matches("name=\"csrf\"").count());
