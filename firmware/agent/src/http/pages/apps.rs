@@ -202,17 +202,17 @@ fn setting(name: &str, setting: &Setting, now: Option<&str>, lang: Lang) -> Mark
 /// Whether it shall really go.
 pub fn remove(view: &View<'_>, app: &AppView) -> Markup {
     let words = view.lang.store();
-    let form = |with_data: &str, label: &str| {
+    let form = |with_data: &str, class: &str, label: &str| {
         html! { form method="post" action=(format!("/apps/{}/remove", app.name)) {
-            (view.csrf()) input type="hidden" name="with-data" value=(with_data); button.main { (label) }
+            (view.csrf()) input type="hidden" name="with-data" value=(with_data); button class=(class) { (label) }
         } }
     };
     html! {
         section {
             h2 { (words.remove_title) }
             p { strong { (title(&app.title, &app.name, view.lang)) } }
-            p { (words.remove_keep_why) } (form("false", words.remove_keep))
-            p { (words.remove_all_why) } (form("true", words.remove_all))
+            p { (words.remove_keep_why) } (form("false", "main", words.remove_keep))
+            p { (words.remove_all_why) } (form("true", "danger", words.remove_all))
             p { a href="/apps" { (words.back) } }
         }
     }
