@@ -1,5 +1,6 @@
 //! The step `browse`: a person goes somewhere, fills a form, presses a button, and sees what came of it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,17 @@ use super::super::browser::{Visitor, check_shown};
 use super::super::node::POLL;
 use super::raw::Browse;
 
-/// Does the step on the page at `base` (`http://HOST:PORT`); pictures go into `folder`. Returns what is kept, and the pictures' paths.
-pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Result<(Vec<(String, String)>, Vec<PathBuf>)> {
+/// What came of a step.
+#[derive(Debug)]
+pub struct Browsed {
+    /// Name → text that is kept.
+    pub kept: BTreeMap<String, String>,
+    /// Where the pictures are.
+    pub pictures: Vec<PathBuf>,
+}
+
+/// Does the step on the page at `base` (`http://HOST:PORT`); pictures go into `folder`.
+pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Result<Browsed> {
     let (begun, limit) = (Instant::now(), Duration::from_secs(step.seconds));
     if let Some(path) = &step.open {
         until(begun, limit, || visitor.open(&format!("{base}{path}")))?;
@@ -26,8 +36,8 @@ pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Re
     let complaints = visitor.complaints()?;
     ensure!(complaints.is_empty(), "the browser complains: {}", complaints.join("; "));
     let kept = step.save.iter().map(|(name, selector)| Ok((name.clone(), visitor.text_at(selector)?))).collect::<Result<_>>()?;
-    let taken = step.pictures.as_ref().map_or(Ok(Vec::new()), |name| visitor.pictures(folder, name))?;
-    Ok((kept, taken))
+    let pictures = step.pictures.as_ref().map_or(Ok(Vec::new()), |name| visitor.pictures(folder, name))?;
+    Ok(Browsed { kept, pictures })
 }
 
 /// Tries again until it is done or the time is over.

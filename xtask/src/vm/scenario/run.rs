@@ -183,9 +183,9 @@ impl Stage<'_> {
             let kept = placeholder(value).and_then(|name| self.saved.get(name)).cloned();
             *value = kept.unwrap_or_else(|| value.clone());
         }
-        let (kept, taken) = browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), &step)?;
-        self.saved.extend(kept);
-        taken.iter().for_each(|picture| self.say(&format!("            {}", picture.display())));
+        let browsed = browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), &step)?;
+        self.saved.extend(browsed.kept);
+        browsed.pictures.iter().for_each(|picture| self.say(&format!("            {}", picture.display())));
         Ok(())
     }
 
