@@ -17,6 +17,7 @@ mod mounts;
 mod net;
 mod notify;
 mod problems;
+mod sampled;
 mod settings;
 mod state;
 mod status;

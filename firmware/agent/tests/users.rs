@@ -62,6 +62,12 @@ impl Browser {
     fn press(&mut self, from: &str, action: &str, fields: &str) -> Answer {
         let page = self.get(from);
         assert!(page.body.contains(&format!("action=\"{action}\"")), "{from} has no button for {action}: {}", page.body);
+        self.post(from, action, fields)
+    }
+
+    /// Sends a form with what those of the page `from` carry.
+    fn post(&mut self, from: &str, action: &str, fields: &str) -> Answer {
+        let page = self.get(from);
         let csrf = page.body.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
         let headers = format!("Origin: http://{}\r\nContent-Type: application/x-www-form-urlencoded\r\n", self.at);
         self.send("POST", action, &headers, &format!("csrf={csrf}&{fields}"))
@@ -98,7 +104,7 @@ fn a_node_is_claimed_and_an_app_begun_from_its_page() {
     assert_eq!(stranger.press("/claim", "/claim", &fields("aaaa-bbbb-cccc", "eva")).status, 403);
     let code = agent.json(&["user", "claim-code"])["code"].as_str().unwrap().to_owned();
     let claimed = owner.press("/claim", "/claim", &fields(&code, "ana"));
-    assert_eq!((claimed.status, claimed.header("location")), (303, "/apps"), "{}", claimed.body);
+    assert_eq!((claimed.status, claimed.header("location")), (303, "/microcloud"), "{}", claimed.body);
     let late = stranger.send("POST", "/claim", "Content-Type: application/x-www-form-urlencoded\r\n", &fields(&code, "eva"));
     assert!(late.status == 409 && late.body.contains("This node has an owner."), "{}", late.body);
     assert!(!agent.run(&["user", "claim-code"]).status.success());
@@ -175,6 +181,56 @@ fn people_come_and_go_and_programs_have_tokens() {
     assert_eq!(agent.json(&["user", "list"])["users"].as_array().unwrap().len(), 2);
     let kept = std::fs::read_to_string(agent.data.path().join("users.json")).unwrap();
     assert!(kept.contains("$argon2id$") && !kept.contains("horse") && !kept.contains(&token));
+}
+
+/// Who owns an agent, logged in.
+fn owner_of(agent: &Agent) -> Browser {
+    assert!(said(agent, &["user", "add", "ana", "--role", "owner"], &format!("{PASSWORD}\n")).status.success());
+    let mut ana = Browser { at: agent.page(), cookie: String::new() };
+    assert_eq!(ana.press("/login", "/login", &format!("name=ana&password={}", PASSWORD.replace(' ', "+"))).status, 303);
+    ana
+}
+
+/// What was just made, as the page shows it once.
+fn made(answer: &Answer) -> String {
+    answer.body.split("<code id=\"made\">").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_microcloud_is_begun_on_one_page_and_joined_on_another() {
+    let (one, two) = (Agent::start("one", ""), Agent::start("two", ""));
+    let (mut ana, mut ben) = (owner_of(&one), owner_of(&two));
+    let mut stranger = Browser { at: one.page(), cookie: String::new() };
+    assert_eq!(stranger.get("/microcloud").header("location"), "/login");
+
+    // The kit and the invite are shown in the answers that make them, and nowhere else.
+    let begun = ana.press("/microcloud", "/microcloud/found", "name=Home");
+    let kit = made(&begun);
+    assert!(begun.status == 200 && kit.starts_with("cloudy1-kit-"), "{}", begun.body);
+    assert_eq!(begun.header("cache-control"), "no-store");
+    let invited = ana.press("/microcloud", "/microcloud/invite", "uses=1&days=0");
+    let invite = made(&invited);
+    assert!(invite.starts_with("cloudy1-invite-") && !invited.body.contains(&kit), "{}", invited.body);
+    let page = ana.get("/microcloud").body;
+    assert!(page.contains("Home") && !page.contains(&kit) && !page.contains(&invite), "{page}");
+    assert_eq!(ana.post("/microcloud", "/microcloud/found", "name=Other").status, 409);
+
+    // What is no invite is refused, and the page stays; one that a letter broke into lines lets in.
+    let refused = ben.press("/microcloud", "/microcloud/join", "token=cloudy1-invite-nonsense");
+    assert!(refused.status == 409 && refused.body.contains("this is no invite"), "{}", refused.body);
+    let (front, back) = invite.split_at(40);
+    assert_eq!(ben.press("/microcloud", "/microcloud/join", &format!("token={front}%0D%0A+{back}")).header("location"), "/microcloud");
+    wait("both are members", || Some(()).filter(|()| two.alive().len() == 2 && one.alive().len() == 2));
+    let page = ben.get("/microcloud").body;
+    assert!(page.contains("Home") && page.contains("can't invite") && !page.contains("/microcloud/found"), "{page}");
+
+    // The door, the name, leaving; what there is not is not there.
+    assert_eq!(ana.press("/microcloud", "/microcloud/door", "minutes=10").status, 303);
+    assert!(ana.get("/microcloud").body.contains("The door is open."));
+    assert_eq!(ana.press("/microcloud", "/microcloud/rename", "name=attic").status, 303);
+    assert_eq!(ana.post("/microcloud", "/microcloud/sell", "name=x").status, 404);
+    assert_eq!(ben.press("/microcloud", "/microcloud/leave", "").status, 303);
+    wait("it has left", || Some(()).filter(|()| ben.get("/microcloud").body.contains("/microcloud/join")));
 }
 
 /// Resident memory of a process in kB.

@@ -77,9 +77,9 @@ impl Browser {
     }
 
     /// The person of that name, with cookies of their own; their browser is started when they first come.
-    pub fn person(&mut self, name: &str, language: &str) -> Result<&Visitor> {
+    pub fn person(&mut self, name: &str, language: &str, scripts: bool) -> Result<&Visitor> {
         if !self.people.contains_key(name) {
-            let visitor = Visitor::new(&self.http, &self.driver, language).context("failed to start Chromium")?;
+            let visitor = Visitor::new(&self.http, &self.driver, language, scripts).context("failed to start Chromium")?;
             self.people.insert(name.to_owned(), visitor);
         }
         self.people.get(name).context("nobody came")
@@ -102,7 +102,7 @@ pub struct Visitor {
 struct Element(String);
 
 impl Visitor {
-    fn new(http: &ureq::Agent, driver: &str, language: &str) -> Result<Self> {
+    fn new(http: &ureq::Agent, driver: &str, language: &str, scripts: bool) -> Result<Self> {
         let lang = format!("--lang={language}");
         let args = [
             "--headless=new",
@@ -120,7 +120,10 @@ impl Visitor {
             "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
             lang.as_str(),
         ];
-        let options = json!({ "binary": CHROMIUM, "args": args, "prefs": { "intl.accept_languages": language } });
+        // 1 allows, 2 blocks.
+        let script = if scripts { 1 } else { 2 };
+        let prefs = json!({ "intl.accept_languages": language, "profile.managed_default_content_settings.javascript": script });
+        let options = json!({ "binary": CHROMIUM, "args": args, "prefs": prefs });
         let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
         let made = answer(
             http.post(format!("{driver}/session"))
@@ -128,7 +131,11 @@ impl Visitor {
                 .send(json!({ "capabilities": { "alwaysMatch": wanted } }).to_string()),
         )?;
         let id = made.get("sessionId").and_then(Value::as_str).context("the driver gave no session")?;
-        Ok(Self { http: http.clone(), session: format!("{driver}/session/{id}") })
+        let visitor = Self { http: http.clone(), session: format!("{driver}/session/{id}") };
+        visitor.open("data:text/html,<title>asleep</title><script>document.title='awake'</script>")?;
+        let awake = visitor.script("return document.title")? == "awake";
+        ensure!(awake == scripts, "scripts were to run: {scripts}; they did: {awake}");
+        Ok(visitor)
     }
 
     /// Goes to an address.
@@ -197,6 +204,15 @@ impl Visitor {
         }
         self.devtools("Emulation.clearDeviceMetricsOverride", &json!({}))?;
         Ok(taken)
+    }
+
+    /// What somebody who hears the page instead of seeing it can't tell apart: controls and pictures that have no name in the browser's
+    /// own accessibility tree.
+    pub fn nameless(&self) -> Result<Vec<String>> {
+        self.devtools("Accessibility.enable", &json!({}))?;
+        let tree = self.devtools("Accessibility.getFullAXTree", &json!({}))?;
+        self.devtools("Accessibility.disable", &json!({}))?;
+        Ok(nameless(&tree))
     }
 
     /// What the browser's console said since it was asked last, but for requests that failed: a script's faults, and what the page's
@@ -286,6 +302,20 @@ fn value_of(good: bool, body: &str) -> Result<Value> {
     bail!("{}: {}", text("error"), text("message").lines().next().unwrap_or_default())
 }
 
+/// Roles whose elements must have a name.
+const NAMED: [&str; 12] =
+    ["button", "link", "textbox", "searchbox", "combobox", "listbox", "spinbutton", "checkbox", "radio", "image", "progressbar", "meter"];
+
+/// The roles of those in an accessibility tree that must have a name and have none.
+fn nameless(tree: &Value) -> Vec<String> {
+    let nodes = tree.get("nodes").and_then(Value::as_array).into_iter().flatten();
+    let text =
+        |node: &Value, key: &str| node.pointer(&format!("/{key}/value")).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
+    let heard = nodes.filter(|node| node.get("ignored") != Some(&Value::Bool(true)));
+    let named = heard.map(|node| (text(node, "role"), text(node, "name")));
+    named.filter(|(role, name)| NAMED.contains(&role.as_str()) && name.is_empty()).map(|(role, _)| role).collect()
+}
+
 /// Whether a page shows all that it shall, and nothing that it shall not.
 pub fn check_shown(text: &str, see: &[String], lacks: &[String]) -> Result<()> {
     let short = || text.chars().take(SHOWN_CHARS).collect::<String>();
@@ -315,6 +345,21 @@ mod tests {
         assert_eq!(value_of(false, error).unwrap_err().to_string(), "no such element: no such element: x");
         assert_eq!(value_of(true, r#"{"value":null}"#).unwrap(), Value::Null);
         assert!(value_of(true, "<html>").is_err());
+    }
+
+    #[test]
+    fn what_has_no_name_in_the_accessibility_tree_is_found() {
+        let node =
+            |role: &str, name: &str, ignored: bool| json!({ "role": { "value": role }, "name": { "value": name }, "ignored": ignored });
+        let nodes = [
+            node("button", "Install", false),
+            node("textbox", " ", false),
+            node("link", "", true),
+            node("generic", "", false),
+            json!({ "role": { "value": "progressbar" } }),
+        ];
+        assert_eq!(nameless(&json!({ "nodes": nodes })), ["textbox", "progressbar"]);
+        assert_eq!(nameless(&Value::Null), Vec::<String>::new());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use wishes::{Refused, Wish};
 
 use crate::broker::{self, Projects, Request};
 use crate::limits::APPS_MAX_AGE;
-use crate::state::Sampled;
+use crate::sampled::Sampled;
 use crate::units::Systemd;
 use catalog::{Catalog, Entry};
 use record::Kept;

@@ -1,19 +1,19 @@
 //! Every request passes here: who asks, whether they may, whether a page of ours asks for them; and what was changed goes to the journal.
 
+use super::caller::{Acted, Caller, Who};
 use super::problem::Refusal;
 use super::serve::Peer;
 use super::{forms, lang, routes};
 use crate::limits::HTTP_BODY_BYTES;
 use crate::state::App;
 use crate::text::{Lang, People};
-use crate::users::{self, Operation, Rights, Role, Scope, Secret};
+use crate::users::{self, Operation, Secret};
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The header in which scripts say what forms say in the field `csrf`.
@@ -22,98 +22,6 @@ const CSRF_HEADER: &str = "x-csrf-token";
 const REFRESH_HEADER: &str = "x-cloudy-refresh";
 /// Characters of a path in the journal at most.
 const PATH_CHARS: usize = 200;
-
-/// Who asks.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// What they have shown.
-    pub who: Who,
-    /// Where they are.
-    pub peer: Peer,
-}
-
-/// What was shown.
-#[derive(Clone, Debug)]
-pub enum Who {
-    /// Nothing.
-    Nobody,
-    /// They came over the local socket.
-    Local,
-    /// The session of a person.
-    Session {
-        /// Whose.
-        user: String,
-        /// What the person is.
-        role: Role,
-        /// The session.
-        id: Secret,
-    },
-    /// A token of a person.
-    Token {
-        /// Whose.
-        user: String,
-        /// What the person is.
-        role: Role,
-        /// What it may.
-        scope: Scope,
-        /// Its number.
-        id: u64,
-    },
-}
-
-/// Said by a handler that learned who acts, for the journal: a known user's name, never what was typed.
-#[derive(Clone, Debug)]
-pub struct Acted(pub String);
-
-impl Caller {
-    fn rights(&self) -> Rights {
-        match &self.who {
-            Who::Nobody => Rights::Nobody,
-            Who::Local => Rights::Local,
-            Who::Session { role, .. } => Rights::Session(*role),
-            Who::Token { role, scope, .. } => Rights::Token(*role, *scope),
-        }
-    }
-
-    /// Whether they may do that.
-    pub fn may(&self, operation: Operation) -> bool {
-        users::may(self.rights(), operation)
-    }
-
-    /// The session, if there is one.
-    pub fn session(&self) -> Option<&Secret> {
-        match &self.who {
-            Who::Session { id, .. } => Some(id),
-            _ => None,
-        }
-    }
-
-    /// The person, if it is known.
-    pub fn user(&self) -> Option<&str> {
-        match &self.who {
-            Who::Session { user, .. } | Who::Token { user, .. } => Some(user),
-            Who::Nobody | Who::Local => None,
-        }
-    }
-
-    /// The address; loopback for the local socket.
-    pub fn ip(&self) -> IpAddr {
-        match self.peer {
-            Peer::Network(ip) => ip,
-            Peer::Local(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-        }
-    }
-
-    /// In words, for the journal.
-    fn words(&self) -> String {
-        match &self.who {
-            Who::Nobody => "nobody known".to_owned(),
-            Who::Local => "the local socket".to_owned(),
-            Who::Session { user, .. } => user.clone(),
-            Who::Token { user, id, .. } => format!("token {id} of {user}"),
-        }
-    }
-}
 
 /// Lets a request pass if whoever asks may do that.
 pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

@@ -7,6 +7,7 @@
 
 mod allow;
 mod apps;
+mod caller;
 mod changes;
 mod forms;
 mod guard;

@@ -1,6 +1,6 @@
 //! Users in the API: logging in and out, claiming the node, people and their programs' tokens.
 
-use super::allow::{Acted, Caller, Who};
+use super::caller::{Acted, Caller, Who};
 use super::problem::Refusal;
 use crate::limits::PASSWORDS_AGAIN_SECS;
 use crate::state::App;

@@ -35,6 +35,8 @@ pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Re
     until(begun, limit, || check_shown(&visitor.text()?, &step.see, &step.lacks))?;
     let complaints = visitor.complaints()?;
     ensure!(complaints.is_empty(), "the browser complains: {}", complaints.join("; "));
+    let nameless = visitor.nameless()?;
+    ensure!(nameless.is_empty(), "who hears the page can't tell what these are, which have no name: {}", nameless.join(", "));
     let kept = step.save.iter().map(|(name, selector)| Ok((name.clone(), visitor.text_at(selector)?))).collect::<Result<_>>()?;
     let pictures = step.pictures.as_ref().map_or(Ok(Vec::new()), |name| visitor.pictures(folder, name))?;
     Ok(Browsed { kept, pictures })

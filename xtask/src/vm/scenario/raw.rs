@@ -402,7 +402,8 @@ pub struct AddSlot {
 }
 
 /// See [`RawStep::Browse`]. In this order: goes to a path, fills fields, presses a button, waits until the page shows what it shall,
-/// takes pictures of it. A fault of the page's script, or a thing that its policy kept from happening, fails the step.
+/// takes pictures of it. A fault of the page's script, a thing that its policy kept from happening, or a control without a name in the
+/// browser's accessibility tree fails the step.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Browse {
@@ -414,6 +415,9 @@ pub struct Browse {
     /// The language that this person's browser asks for, where the person first comes.
     #[serde(default = "english")]
     pub language: String,
+    /// Whether this person's browser runs scripts, where the person first comes.
+    #[serde(default = "yes")]
+    pub scripts: bool,
     /// Where to go; without it the person stays where they are.
     pub open: Option<String>,
     /// What fields and button are in: a CSS selector.

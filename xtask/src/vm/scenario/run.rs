@@ -177,7 +177,7 @@ impl Stage<'_> {
             Some(browser) => browser,
             none => none.insert(Browser::start(self.emulator, &folder)?),
         };
-        let visitor = browser.person(&step.person, &step.language)?;
+        let visitor = browser.person(&step.person, &step.language, step.scripts)?;
         let mut step = step.clone();
         for value in step.fill.values_mut() {
             let kept = placeholder(value).and_then(|name| self.saved.get(name)).cloned();

@@ -2,8 +2,8 @@
 
 use super::{Reader, html, to};
 use crate::apps::{AppView, Publication, Wish};
-use crate::http::allow::Caller;
 use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication};
+use crate::http::caller::Caller;
 use crate::http::pages::apps::{self as page, Details, Shown};
 use crate::http::problem::Refusal;
 use crate::state::App;
@@ -195,6 +195,16 @@ fn publication(fields: &BTreeMap<String, String>) -> Publication {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_may_be_emptied_and_an_empty_password_stays_as_it_is() {
+        let facts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
+        let facts = contract::apps::read(std::path::Path::new(facts), &std::fs::read_to_string(facts).unwrap()).unwrap();
+        let fields = [("set.user", ""), ("set.password", ""), ("set.open", ""), ("port.mqtt", "")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        assert_eq!(emptied(&facts, &fields).collect::<Vec<_>>(), [("user".to_owned(), String::new())]);
+        assert_eq!(wish(&fields).unwrap(), Wish::default());
+    }
 
     #[test]
     fn what_neighbours_see_is_the_apps_own_words_where_nothing_is_typed() {

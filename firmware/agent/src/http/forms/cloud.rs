@@ -1,7 +1,7 @@
 //! Forms about the microcloud.
 
 use super::{Reader, html, to};
-use crate::http::allow::Caller;
+use crate::http::caller::Caller;
 use crate::http::changes::wish;
 use crate::http::pages::cloud::{self as page, Made};
 use crate::http::problem::Refusal;

@@ -5,7 +5,7 @@ mod apps;
 mod cloud;
 mod people;
 
-use super::allow::Caller;
+use super::caller::Caller;
 use super::pages::{self, View, home, search};
 use super::problem::Refusal;
 use super::{lang, services};

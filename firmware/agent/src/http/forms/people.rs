@@ -1,7 +1,7 @@
 //! Forms about people: logging in and out, claiming, users, one's own account.
 
 use super::{Reader, to};
-use crate::http::allow::Caller;
+use crate::http::caller::Caller;
 use crate::http::pages::people as page;
 use crate::http::users::{Claim, Login, person, refused, with_session, with_tried, without_session};
 use crate::state::App;

@@ -139,8 +139,8 @@ fn job(job: &JobView, words: &Store) -> Markup {
                 strong { (kind) ": " (job.app) } " " span.quiet { (state) @if !job.over { ", " (job.done) "/" (job.steps) } }
                 @if !job.over {
                     @match &job.progress {
-                        Some(progress) => progress max=(progress.total.max(1)) value=(progress.done) {},
-                        None => progress max=(job.steps.max(1)) value=(job.done) {},
+                        Some(progress) => progress aria-label=(kind) max=(progress.total.max(1)) value=(progress.done) {},
+                        None => progress aria-label=(kind) max=(job.steps.max(1)) value=(job.done) {},
                     }
                 }
                 @if let Some(waits) = &job.waits { p.quiet { (waits) } }
@@ -348,5 +348,29 @@ mod tests {
         assert!(html.contains("href=\"/apps/wiki/remove\"") && !html.contains("action=\"/apps/wiki/remove\""), "asked once more");
         assert_eq!(html.matches("<form").count(), html.matches("name=\"csrf\"").count());
         assert!(!html.contains("<i>"));
+    }
+
+    #[test]
+    fn an_app_is_changed_by_operators_and_its_secret_is_on_no_page() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
+        let facts = contract::apps::read(std::path::Path::new(file), &std::fs::read_to_string(file).unwrap()).unwrap();
+        let settings = [("password", "(set)"), ("user", "<i>ana")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let ports = [("mqtt".to_owned(), PortView { port: 1884, scheme: "mqtt".to_owned() })].into();
+        let change = Changeable { facts: facts.into(), ports, settings, publication: None };
+        let app = AppView { name: "mosquitto".to_owned(), newer: true, ..AppView::default() };
+        let shown = |role, update| {
+            let caller = caller(Some(role));
+            let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
+            one(&view, &Details { app: &app, change: Some(&change), update, log: Err("<i>") }, None).into_string()
+        };
+        let operator = shown(Role::Operator, false);
+        assert!(operator.contains("action=\"/apps/mosquitto/change\"") && operator.contains("href=\"/apps/mosquitto/update\""));
+        assert!(
+            operator.contains("value=\"1884\"") && operator.contains("value=\"&lt;i&gt;ana\"") && !operator.contains("(set)"),
+            "{operator}"
+        );
+        assert_eq!(operator.matches("<form").count(), operator.matches("name=\"csrf\"").count());
+        assert!(shown(Role::Operator, true).contains("action=\"/apps/mosquitto/update\""));
+        assert!(!shown(Role::Guest, false).contains("<form") && !operator.contains("<i>"));
     }
 }

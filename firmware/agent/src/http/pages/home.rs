@@ -213,8 +213,8 @@ fn this_node(status: &Status, words: &Words) -> Markup {
                 }
                 (row(words.up, html! { (duration(host.uptime_seconds, words)) }))
                 (row(words.processor, html! { (host.cpus) ", " (format!("{:.0} %", host.cpu_percent)) " " (words.in_use) }))
-                (row(words.memory, free(host.memory_available_bytes, host.memory_total_bytes, words)))
-                (row(words.storage, free(host.storage_available_bytes, host.storage_total_bytes, words)))
+                (row(words.memory, free(words.memory, host.memory_available_bytes, host.memory_total_bytes, words)))
+                (row(words.storage, free(words.storage, host.storage_available_bytes, host.storage_total_bytes, words)))
                 @if let Some(t) = host.temperature_celsius { (row(words.temperature, html! { (format!("{t:.0} °C")) })) }
                 (row(words.docker, docker(&status.docker, words)))
                 @if let Some(node) = &status.node { (row(words.node_id, html! { code { (node) } })) }
@@ -227,10 +227,10 @@ fn row(name: &str, value: Markup) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }
 
-fn free(free: u64, total: u64, words: &Words) -> Markup {
+fn free(name: &str, free: u64, total: u64, words: &Words) -> Markup {
     html! {
         (size(free)) " " (words.free_of) " " (size(total))
-        meter min="0" max=(total.max(1)) value=(total.saturating_sub(free)) {}
+        meter aria-label=(name) min="0" max=(total.max(1)) value=(total.saturating_sub(free)) {}
     }
 }
 

@@ -6,7 +6,7 @@ pub mod home;
 pub mod people;
 pub mod search;
 
-use super::allow::{Caller, Who};
+use super::caller::{Caller, Who};
 use crate::text::Lang;
 use crate::users::Operation;
 use maud::{DOCTYPE, Markup, html};

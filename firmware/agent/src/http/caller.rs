@@ -1,0 +1,97 @@
+//! Who asks: what they have shown, where they are, and what they may by that.
+
+use super::serve::Peer;
+use crate::users::{self, Operation, Rights, Role, Scope, Secret};
+use std::net::IpAddr;
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What they have shown.
+    pub who: Who,
+    /// Where they are.
+    pub peer: Peer,
+}
+
+/// What was shown.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// Nothing.
+    Nobody,
+    /// They came over the local socket.
+    Local,
+    /// The session of a person.
+    Session {
+        /// Whose.
+        user: String,
+        /// What the person is.
+        role: Role,
+        /// The session.
+        id: Secret,
+    },
+    /// A token of a person.
+    Token {
+        /// Whose.
+        user: String,
+        /// What the person is.
+        role: Role,
+        /// What it may.
+        scope: Scope,
+        /// Its number.
+        id: u64,
+    },
+}
+
+/// Said by a handler that learned who acts, for the journal: a known user's name, never what was typed.
+#[derive(Clone, Debug)]
+pub struct Acted(pub String);
+
+impl Caller {
+    fn rights(&self) -> Rights {
+        match &self.who {
+            Who::Nobody => Rights::Nobody,
+            Who::Local => Rights::Local,
+            Who::Session { role, .. } => Rights::Session(*role),
+            Who::Token { role, scope, .. } => Rights::Token(*role, *scope),
+        }
+    }
+
+    /// Whether they may do that.
+    pub fn may(&self, operation: Operation) -> bool {
+        users::may(self.rights(), operation)
+    }
+
+    /// The session, if there is one.
+    pub fn session(&self) -> Option<&Secret> {
+        match &self.who {
+            Who::Session { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The person, if it is known.
+    pub fn user(&self) -> Option<&str> {
+        match &self.who {
+            Who::Session { user, .. } | Who::Token { user, .. } => Some(user),
+            Who::Nobody | Who::Local => None,
+        }
+    }
+
+    /// The address; loopback for the local socket.
+    pub fn ip(&self) -> IpAddr {
+        match self.peer {
+            Peer::Network(ip) => ip,
+            Peer::Local(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+
+    /// In words, for the journal.
+    pub fn words(&self) -> String {
+        match &self.who {
+            Who::Nobody => "nobody known".to_owned(),
+            Who::Local => "the local socket".to_owned(),
+            Who::Session { user, .. } => user.clone(),
+            Who::Token { user, id, .. } => format!("token {id} of {user}"),
+        }
+    }
+}
