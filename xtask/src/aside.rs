@@ -89,10 +89,11 @@ mod tests {
         std::fs::write(path.join("large"), "x").unwrap();
         aside.leave();
         assert!(!path.exists());
-        // Only a hang would end this otherwise.
-        while std::fs::read_dir(folder.path()).unwrap().count() > 0 {
+        let gone = (0..6000).any(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+            std::fs::read_dir(folder.path()).unwrap().count() == 0
+        });
+        assert!(gone);
     }
 
     #[test]

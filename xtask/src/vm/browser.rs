@@ -30,7 +30,7 @@ const JSON: &str = "application/json";
 /// The name under which WebDriver hands out elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// Widths at which pages are looked at: a phone, a tablet, a laptop.
-pub const WIDTHS: [u32; 3] = [360, 768, 1280];
+const WIDTHS: [u32; 3] = [360, 768, 1280];
 /// Height of the window.
 const HEIGHT: u32 = 900;
 /// How much of a page that does not show what it shall an error holds.
@@ -238,7 +238,7 @@ impl Visitor {
             None => None,
         };
         let mut shown = Vec::new();
-        for element in self.elements(Some(parent.as_ref().unwrap_or(&self.body()?)), using, value)? {
+        for element in self.elements(parent.as_ref(), using, value)? {
             if self.get(&format!("element/{}/displayed", element.0))? == true {
                 shown.push(element);
             }
@@ -246,10 +246,6 @@ impl Visitor {
         let count = shown.len();
         ensure!(count < 2, "{count} of them are shown: say which by `within`");
         shown.pop().context("none is shown")
-    }
-
-    fn body(&self) -> Result<Element> {
-        self.elements(None, "css selector", "body")?.pop().context("the page is empty")
     }
 
     fn elements(&self, parent: Option<&Element>, using: &str, value: &str) -> Result<Vec<Element>> {

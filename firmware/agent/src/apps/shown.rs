@@ -144,11 +144,13 @@ fn words(words: &contract::apps::Words) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The ports that an app would get now; none where there are not enough.
-fn proposed(app: &App, held: &[ports::Held]) -> BTreeMap<String, PortView> {
-    let chosen = ports::choose(app, &BTreeMap::new(), |port, protocol| ports::holder(held, &app.name, port, protocol));
-    let scheme = |name: &String| app.ports.get(name).map(|port| port.scheme.word().to_owned()).unwrap_or_default();
-    chosen.unwrap_or_default().into_iter().map(|(name, port)| (name.clone(), PortView { port, scheme: scheme(&name) })).collect()
+/// The ports that an app would get now if these were wished; where there are not enough, those alone.
+fn proposed(app: &App, wished: BTreeMap<String, u16>, held: &[ports::Held]) -> BTreeMap<String, PortView> {
+    let chosen = ports::choose(app, &wished, |port, protocol| ports::holder(held, &app.name, port, protocol)).unwrap_or(wished);
+    let view = |(name, port): (&String, &contract::apps::Port)| {
+        Some((name.clone(), PortView { port: *chosen.get(name)?, scheme: port.scheme.word().to_owned() }))
+    };
+    app.ports.iter().filter_map(view).collect()
 }
 
 /// What can be changed of an installed app.
@@ -177,7 +179,7 @@ impl Apps {
                 image: entry.index.to_string(),
                 bytes: entry.blobs.values().sum(),
                 must: must(&app),
-                ports: if installed.contains(&entry.name) { BTreeMap::new() } else { proposed(&app, &held) },
+                ports: if installed.contains(&entry.name) { BTreeMap::new() } else { proposed(&app, BTreeMap::new(), &held) },
                 installed: installed.contains(&entry.name),
                 name: entry.name,
             }),
@@ -192,7 +194,7 @@ impl Apps {
     /// What may be chosen before the catalog's app of that name is installed: its facts, and the ports that it would get now.
     pub fn offer(&self, name: &str) -> Option<(Arc<App>, BTreeMap<String, PortView>)> {
         let app = self.catalog.get(name).and_then(|entry| self.catalog.facts(&entry).ok())?;
-        let ports = proposed(&app, &self.held());
+        let ports = proposed(&app, BTreeMap::new(), &self.held());
         Some((app, ports))
     }
 
@@ -222,24 +224,29 @@ impl Apps {
 
     /// What a person set of an app; of secrets only that they are set.
     pub fn settings(&self, name: &str) -> Option<BTreeMap<String, String>> {
-        let app = self.kept().apps.get(name).cloned()?;
-        let facts = self.catalog.facts(&app.entry).ok()?;
+        let (app, facts) = self.version(name, false)?;
         Some(set(&app, &facts))
     }
 
     /// What can be changed of an installed app; with `update`, of the version that the catalog has. Facts that were never read wait
-    /// for the disk: see [`Apps::in_background`].
+    /// for the disk, and ports are tried: see [`Apps::in_background`].
     pub fn changeable(&self, name: &str, update: bool) -> Option<Changeable> {
+        let (app, facts) = self.version(name, update)?;
+        let settings = set(&app, &facts);
+        let ports = proposed(&facts, app.choices.ports, &self.held());
+        Some(Changeable { facts, ports, settings, publication: app.publication })
+    }
+
+    /// What an installed app takes; with `update`, the version that the catalog has. It may wait for the disk too.
+    pub fn facts(&self, name: &str, update: bool) -> Option<Arc<App>> {
+        self.version(name, update).map(|(_, facts)| facts)
+    }
+
+    fn version(&self, name: &str, update: bool) -> Option<(Installed, Arc<App>)> {
         let app = self.kept().apps.get(name).cloned()?;
         let entry = if update { self.catalog.get(name)? } else { app.entry.clone() };
         let facts = self.catalog.facts(&entry).ok()?;
-        let mut ports = proposed(&facts, &self.held());
-        for (name, number) in &app.choices.ports {
-            if let Some(port) = ports.get_mut(name) {
-                port.port = *number;
-            }
-        }
-        Some(Changeable { ports, settings: set(&app, &facts), publication: app.publication, facts })
+        Some((app, facts))
     }
 
     /// All jobs that are remembered, the newest first.
@@ -262,4 +269,24 @@ fn set(app: &Installed, facts: &App) -> BTreeMap<String, String> {
 /// The settings that have no default.
 fn must(app: &App) -> Vec<String> {
     app.settings.iter().filter(|(_, setting)| setting.default.is_none()).map(|(name, _)| name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::apps::Protocol;
+
+    #[test]
+    fn an_installed_app_keeps_its_ports_on_its_page_and_a_new_version_gets_what_it_has_more() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
+        let app = contract::apps::read(std::path::Path::new(file), &std::fs::read_to_string(file).unwrap()).unwrap();
+        let wished = |number| [("mqtt".to_owned(), number), ("gone".to_owned(), 9)].into();
+        let numbers = |shown: BTreeMap<String, PortView>| shown.into_iter().map(|(name, port)| (name, port.port)).collect::<Vec<_>>();
+        let own = ports::Held { port: 1884, protocol: Protocol::Both, by: ports::By::App("mosquitto".to_owned()) };
+        let other = ports::Held { port: 1885, protocol: Protocol::Both, by: ports::By::App("wiki".to_owned()) };
+        let held = [own, other];
+        assert_eq!(numbers(proposed(&app, wished(1884), &held)), [("mqtt".to_owned(), 1884)]);
+        assert_eq!(numbers(proposed(&app, wished(1885), &held)), [("mqtt".to_owned(), 1885)], "what it has is shown, taken or not");
+        assert_eq!(proposed(&app, BTreeMap::new(), &held).len(), 1);
+    }
 }

@@ -98,10 +98,12 @@ fn in_group(uid: u32, group: nix::unistd::Gid) -> bool {
     nix::unistd::getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&group))
 }
 
+/// Why there is no microcloud to be seen or changed.
+pub(super) const NO_NETWORK: &str = "the network part of the agent does not run; `cloudy doctor` says why";
+
 /// Sends a wish to the network part and waits for its answer.
 pub(super) async fn wish<T>(app: &App, make: impl FnOnce(oneshot::Sender<CommandResult<T>>) -> Command) -> Result<T, Refusal> {
-    let gone =
-        || refuse(StatusCode::SERVICE_UNAVAILABLE, "the network part of the agent does not run; `cloudy doctor` says why".to_owned());
+    let gone = || refuse(StatusCode::SERVICE_UNAVAILABLE, NO_NETWORK.to_owned());
     let net = app.net().ok_or_else(gone)?;
     let (reply, answer) = oneshot::channel();
     net.commands.send(make(reply)).await.map_err(|_| gone())?;

@@ -99,9 +99,13 @@ fn say_state(service: &mut Listed, view: &ClusterView) {
     service.state = member.map(|member| member.state);
 }
 
+/// What is asked for, if it is a question.
+pub(super) fn asked(query: Result<Query<Search>, QueryRejection>) -> Result<Search, Refusal> {
+    query.map(|Query(asked)| asked).map_err(|error| refuse(StatusCode::BAD_REQUEST, error.body_text()))
+}
+
 async fn search(State(app): State<Arc<App>>, query: Result<Query<Search>, QueryRejection>) -> Answer<Page> {
-    let Query(query) = query.map_err(|error| refuse(StatusCode::BAD_REQUEST, error.body_text()))?;
-    find(&app, &query).await.map(Json)
+    find(&app, &asked(query)?).await.map(Json)
 }
 
 async fn agreement(State(app): State<Arc<App>>) -> Answer<Agreement> {

@@ -318,3 +318,12 @@ async fn a_store_opens_to_its_own_token_and_a_token_opens_nothing_else() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_no_question_is_refused_on_the_page_as_in_the_api() {
+    let data = tempfile::tempdir().unwrap();
+    let app = agent(data.path());
+    let page = far(&app, "GET", "/search?limit=many", "", "").await;
+    assert!(page.status == 400 && page.body().contains("limit") && page.body().contains("role=\"search\""), "{}", page.text);
+    assert_eq!(far(&app, "GET", "/api/v1/services?limit=many", "", "").await.status, 400);
+}

@@ -172,9 +172,9 @@ fn wish(fields: &BTreeMap<String, String>) -> Result<Wish, Refusal> {
 async fn changed(reader: &Reader, name: &str, fields: &BTreeMap<String, String>, update: bool) -> Result<Wish, Refusal> {
     let mut wish = Wish { update, ..wish(fields)? };
     let of = name.to_owned();
-    let change = reader.app.apps().in_background(move |apps| apps.changeable(&of, update)).await;
-    if let Ok(Some(change)) = change {
-        wish.settings.extend(emptied(&change.facts, fields));
+    let facts = reader.app.apps().in_background(move |apps| apps.facts(&of, update)).await;
+    if let Ok(Some(facts)) = facts {
+        wish.settings.extend(emptied(&facts, fields));
     }
     Ok(wish)
 }

@@ -2,14 +2,14 @@
 
 use super::{Reader, html, to};
 use crate::http::caller::Caller;
-use crate::http::changes::wish;
+use crate::http::changes::{NO_NETWORK, wish};
 use crate::http::pages::cloud::{self as page, Made};
-use crate::http::problem::Refusal;
-use crate::net::Command;
+use crate::http::pages::not_done;
+use crate::net::{ClusterView, Command};
 use crate::state::App;
 use axum::Extension;
 use axum::extract::{Form, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use maud::Markup;
 use serde::Deserialize;
@@ -25,24 +25,21 @@ pub async fn show(State(app): State<Arc<App>>, Extension(caller): Extension<Call
 
 /// `GET /microcloud/body`: while it joins, the page looks by itself.
 pub async fn show_body(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    body(&Reader::new(app, caller, &headers), None, None).map_or_else(|refusal| *refusal, html)
+    let reader = Reader::new(app, caller, &headers);
+    html(body(&reader, reader.app.view().as_ref(), None, None))
 }
 
 fn answer(reader: &Reader, made: Option<Made<'_>>) -> Response {
-    let joins = made.is_none() && reader.app.view().is_some_and(|view| view.joining.is_some());
-    match body(reader, made, None) {
-        Ok(body) => reader.page(HERE, joins.then_some("/microcloud/body"), &body),
-        Err(refusal) => *refusal,
-    }
+    let view = reader.app.view();
+    let joins = made.is_none() && view.as_ref().is_some_and(|view| view.joining.is_some());
+    reader.page(HERE, joins.then_some("/microcloud/body"), &body(reader, view.as_ref(), made, None))
 }
 
-/// What the page shows; an answer of its own where the network part does not run.
-fn body(reader: &Reader, made: Option<Made<'_>>, wrong: Option<&str>) -> Result<Markup, Box<Response>> {
-    let Some(view) = reader.app.view() else {
-        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the network part of the agent does not run");
-        return Err(Box::new(reader.refused(&refusal, HERE, &crate::http::pages::not_done(reader.lang, &refusal.detail))));
-    };
-    Ok(page::body(&reader.view(), &view, made, wrong))
+fn body(reader: &Reader, view: Option<&ClusterView>, made: Option<Made<'_>>, wrong: Option<&str>) -> Markup {
+    match view {
+        Some(view) => page::body(&reader.view(), view, made, wrong),
+        None => not_done(reader.lang, NO_NETWORK),
+    }
 }
 
 /// The fields of all its forms.
@@ -92,9 +89,9 @@ pub async fn act(
     };
     match done {
         Ok(()) => to(HERE),
-        Err(refusal) => match body(&reader, None, Some(&refusal.detail)) {
-            Ok(body) => reader.refused(&refusal, HERE, &body),
-            Err(response) => *response,
-        },
+        Err(refusal) => {
+            let body = body(&reader, reader.app.view().as_ref(), None, Some(&refusal.detail));
+            reader.refused(&refusal, HERE, &body)
+        }
     }
 }

@@ -118,8 +118,14 @@ async fn show_search(
     query: Result<Query<Search>, QueryRejection>,
 ) -> Response {
     let reader = Reader::new(app, caller, &headers);
-    let asked = query.map(|Query(asked)| asked).unwrap_or_default();
-    match services::find(&reader.app, &asked).await {
+    let (asked, found) = match services::asked(query) {
+        Ok(asked) => {
+            let found = services::find(&reader.app, &asked).await;
+            (asked, found)
+        }
+        Err(refusal) => (Search::default(), Err(refusal)),
+    };
+    match found {
         Ok(found) => reader.page("/search", None, &search::body(&reader.view(), &asked, Ok(&found))),
         Err(refusal) => reader.refused(&refusal, "/search", &search::body(&reader.view(), &asked, Err(&refusal.detail))),
     }
