@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the whole test suite, part by part, each with its time.
 
-use std::io::{BufRead as _, BufReader};
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -175,11 +176,20 @@ impl TestVerb {
                 results.extend(lane.map_err(|_| anyhow!("a lane of the suite ended by a fault of its own"))?);
             }
         }
-        println!();
-        for (part, ok, seconds) in &results {
-            println!("{:12} {:7} {seconds:5} s  {}", part.name, if *ok { "passed" } else { "FAILED" }, part.what);
+        for Outcome { part, fault, last, .. } in &results {
+            if let Some(fault) = fault {
+                // Who reads a log from its end finds the reason there.
+                println!("\n== {} failed: {fault}", part.name);
+                for line in last {
+                    println!("[{}] {line}", part.name);
+                }
+            }
         }
-        let failed = results.iter().filter(|(_, ok, _)| !ok).count();
+        println!();
+        for Outcome { part, fault, seconds, .. } in &results {
+            println!("{:12} {:7} {seconds:5} s  {}", part.name, if fault.is_none() { "passed" } else { "FAILED" }, part.what);
+        }
+        let failed = results.iter().filter(|outcome| outcome.fault.is_some()).count();
         let seconds = begun.elapsed().as_secs();
         println!("\n{} passed, {failed} failed, in {} min {} s", results.len() - failed, seconds / 60, seconds % 60);
         if failed > 0 {
@@ -189,8 +199,26 @@ impl TestVerb {
     }
 }
 
-/// A part, whether it passed, and its seconds.
-type Outcome = (&'static Part, bool, u64);
+/// How a part ended.
+struct Outcome {
+    part: &'static Part,
+    /// Why it failed.
+    fault: Option<String>,
+    /// The last lines of its output, where that was read.
+    last: VecDeque<String>,
+    seconds: u64,
+}
+
+/// So many of a failed part's lines are told again at the end.
+const LAST: usize = 40;
+
+/// Keeps a line among the last ones.
+fn keep(last: &mut VecDeque<String>, line: &str) {
+    if last.len() == LAST {
+        last.pop_front();
+    }
+    last.push_back(line.to_owned());
+}
 
 /// What runs beside each other, in turn: the lanes of parts that follow each other, or a part without one by itself.
 fn groups<'a>(parts: &[&'a Part]) -> Vec<Vec<Vec<&'a Part>>> {
@@ -214,19 +242,21 @@ fn run_all(parts: &[&'static Part], own: &Path, beside: bool) -> Vec<Outcome> {
     for part in parts {
         println!("\n== {}: {}", part.name, part.what);
         let begun = Instant::now();
-        let outcome = run(part, own, beside);
+        let mut last = VecDeque::new();
+        let fault = run(part, own, beside, &mut last).err().map(|error| format!("{error:#}"));
         let seconds = begun.elapsed().as_secs();
-        if let Err(error) = &outcome {
-            println!("{}: {error:#}", part.name);
+        if let Some(fault) = &fault {
+            println!("{}: {fault}", part.name);
         }
-        println!("\n== {}: {} after {seconds} s", part.name, if outcome.is_ok() { "passed" } else { "FAILED" });
-        results.push((*part, outcome.is_ok(), seconds));
+        println!("\n== {}: {} after {seconds} s", part.name, if fault.is_none() { "passed" } else { "FAILED" });
+        results.push(Outcome { part, fault, last, seconds });
     }
     results
 }
 
-/// Runs a part; `own` is this program. Beside another part, each line of its output says whose it is.
-fn run(part: &Part, own: &Path, beside: bool) -> Result<()> {
+/// Runs a part; `own` is this program. Beside another part, each line of its output says whose it is. Where nobody watches a
+/// terminal, its `last` lines are kept.
+fn run(part: &Part, own: &Path, beside: bool, last: &mut VecDeque<String>) -> Result<()> {
     let Some((program, words)) = part.command.split_first() else { bail!("a part without a command") };
     let shell = Shell::new()?;
     shell.change_dir(super::root()?);
@@ -240,7 +270,7 @@ fn run(part: &Part, own: &Path, beside: bool) -> Result<()> {
         command = linted(command, &path)?;
     }
     let mut command = Command::from(command);
-    let said = if beside {
+    let said = if beside || !std::io::stdout().is_terminal() {
         let (said, writer) = std::io::pipe().context("failed to make a pipe")?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         Some(said)
@@ -253,7 +283,14 @@ fn run(part: &Part, own: &Path, beside: bool) -> Result<()> {
     drop(command);
     if let Some(said) = said {
         for line in BufReader::new(said).split(b'\n') {
-            println!("[{}] {}", part.name, String::from_utf8_lossy(&line?));
+            let line = line?;
+            let line = String::from_utf8_lossy(&line);
+            keep(last, &line);
+            if beside {
+                println!("[{}] {line}", part.name);
+            } else {
+                println!("{line}");
+            }
         }
     }
     cmd::check(&shown, child.wait()?, std::iter::empty())
@@ -296,9 +333,17 @@ mod tests {
     fn a_part_fails_when_its_command_does() {
         let part = |command: &'static [&'static str]| Part::new("part", "a part", command);
         for beside in [false, true] {
-            assert!(run(&part(&["true"]), Path::new("unused"), beside).is_ok());
-            let error = run(&part(&["false", "word"]), Path::new("unused"), beside).unwrap_err().to_string();
+            let mut last = VecDeque::new();
+            assert!(run(&part(&["true"]), Path::new("unused"), beside, &mut last).is_ok());
+            let error = run(&part(&["false", "word"]), Path::new("unused"), beside, &mut last).unwrap_err().to_string();
             assert!(error.contains("`false word` ended with exit status: 1"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_parts_last_lines_are_kept() {
+        let mut last = VecDeque::new();
+        run(&Part::new("part", "a part", &["seq", "50"]), Path::new("unused"), true, &mut last).unwrap();
+        assert!(last.iter().eq(&(11..=50).map(|line| line.to_string()).collect::<Vec<_>>()), "{last:?}");
     }
 }

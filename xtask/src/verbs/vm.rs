@@ -150,15 +150,21 @@ impl VmVerb {
             match scenario::run(emulator, repo, &shelf, &job.image, &work.join(format!("{board}-{name}")), &job.scenario, &told_as) {
                 Ok(outcome) => println!("ok      {:5.0} s  {board} {}", outcome.seconds, outcome.name),
                 Err(error) => {
-                    println!("FAILED           {board} {name}: {error:#}");
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{board} --scenario {name}"));
+                    let fault = format!("FAILED           {board} {name}: {error:#}");
+                    println!("{fault}");
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).push((fault, format!("{board} --scenario {name}")));
                 }
             }
             Ok(())
         })?;
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !failed.is_empty() {
-            bail!("{} failed; again: cargo xtask vm {}", failed.len(), failed.join("; cargo xtask vm "));
+            let (faults, again): (Vec<_>, Vec<_>) = failed.into_iter().unzip();
+            // Others may have ended long after it.
+            if jobs.len() > 1 {
+                println!("\n{}", faults.join("\n"));
+            }
+            bail!("{} failed; again: cargo xtask vm {}", again.len(), again.join("; cargo xtask vm "));
         }
         println!("\nNext: cargo xtask vm {} --nodes 2", self.boards.first().map_or("BOARD", String::as_str));
         Ok(())
