@@ -219,28 +219,28 @@ fn environment<'a>(app: &'a App, choices: &'a Choices) -> Result<BTreeMap<&'a st
 }
 
 /// YAML, line by line. Every text is quoted, so that none is taken for anything else.
-struct Yaml(String);
+pub(super) struct Yaml(pub String);
 
 impl Yaml {
-    fn line(&mut self, depth: usize, text: &str) {
+    pub fn line(&mut self, depth: usize, text: &str) {
         let _ = writeln!(self.0, "{:1$}{text}", "", depth * 2);
     }
 
     /// A key with a word of ours.
-    fn plain(&mut self, depth: usize, key: &str, value: &str) {
+    pub fn plain(&mut self, depth: usize, key: &str, value: &str) {
         self.line(depth, &format!("{key}: {value}"));
     }
 
     /// A key with any text.
-    fn value(&mut self, depth: usize, key: &str, value: &str) {
+    pub fn value(&mut self, depth: usize, key: &str, value: &str) {
         self.plain(depth, key, &quoted(value));
     }
 
-    fn table(&mut self, depth: usize, key: &str) {
+    pub fn table(&mut self, depth: usize, key: &str) {
         self.line(depth, &format!("{key}:"));
     }
 
-    fn list<'a>(&mut self, depth: usize, key: &str, items: impl IntoIterator<Item = &'a str>) {
+    pub fn list<'a>(&mut self, depth: usize, key: &str, items: impl IntoIterator<Item = &'a str>) {
         self.table(depth, key);
         for item in items {
             self.line(depth + 1, &format!("- {}", quoted(item)));
@@ -249,7 +249,7 @@ impl Yaml {
 }
 
 /// A text as a double-quoted scalar of ASCII (YAML 1.2, 7.3.1), with compose's own `$` doubled, so that it stands for itself.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -3,6 +3,7 @@
 
 mod check;
 pub mod compose;
+pub mod own;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,26 @@ pub const UIDS: std::ops::Range<u32> = 20_000..30_000;
 pub const ANSWERS: &str = "/usr/lib/cloudy/answers";
 
 impl Scheme {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Dns,
+        Self::Http,
+        Self::Https,
+        Self::Icecast,
+        Self::Luanti,
+        Self::Mqtt,
+        Self::Mysql,
+        Self::Postgresql,
+        Self::Proxy,
+        Self::Syncthing,
+        Self::Xmpp,
+    ];
+
+    /// The one that is written so.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| scheme.word() == word)
+    }
+
     /// As it stands in addresses.
     pub fn word(self) -> &'static str {
         match self {
