@@ -6,7 +6,7 @@ use super::{Failure, Progress, ProjectState, Projects, Run};
 use crate::limits::{DOCKER_TIMEOUT_SECS, FAILURE_OUTPUT_BYTES, LOG_MAX_BYTES, PROGRESS_EVERY, PULL_TIMEOUT};
 use crate::status;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State, CreateImageInfo};
-use bollard::query_parameters::{CreateImageOptions, ListContainersOptions, ListVolumesOptions, LogsOptions};
+use bollard::query_parameters::{CreateImageOptions, ListContainersOptions, ListVolumesOptions, LogsOptions, RemoveImageOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use contract::apps::compose::PROJECT_PREFIX;
 use futures_util::StreamExt;
@@ -16,6 +16,8 @@ use std::time::Instant;
 
 /// The label by which compose says what belongs to which project.
 const PROJECT_LABEL: &str = "com.docker.compose.project";
+/// The label by which it says to which service of it.
+const SERVICE_LABEL: &str = "com.docker.compose.service";
 
 fn failed(doing: &str) -> impl FnOnce(bollard::errors::Error) -> Failure {
     move |error| Failure { error: format!("{doing}: {error}"), output: String::new() }
@@ -55,7 +57,11 @@ pub async fn projects(socket: &Path) -> Result<Projects, Failure> {
     let mut projects = Projects::new();
     for container in containers {
         if let Some(app) = app_of(container.labels.as_ref()) {
-            projects.entry(app).or_default().run = run(&container);
+            let state = run(&container);
+            projects
+                .entry(app)
+                .and_modify(|project: &mut ProjectState| project.run = project.run.with(state))
+                .or_insert(ProjectState { run: state, data: false });
         }
     }
     for volume in volumes.volumes.unwrap_or_default() {
@@ -83,18 +89,59 @@ fn run(container: &ContainerSummary) -> Run {
     }
 }
 
-/// The last lines of a container.
-pub async fn logs(socket: &Path, container: &str, lines: u32) -> Result<String, Failure> {
+/// The last lines of a project's containers, each under its name where there are several.
+pub async fn logs(socket: &Path, project: &str, lines: u32) -> Result<String, Failure> {
     let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
+    let filters = Some(HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]));
+    let options = ListContainersOptions { all: true, filters, ..ListContainersOptions::default() };
+    let mut containers = docker.list_containers(Some(options)).await.map_err(failed("listing containers"))?;
+    containers.sort_by(|one, other| one.names.cmp(&other.names));
+    let mut text = String::new();
+    for container in &containers {
+        let Some(id) = &container.id else { continue };
+        if containers.len() > 1 {
+            let service = container.labels.as_ref().and_then(|labels| labels.get(SERVICE_LABEL));
+            text.push_str(&format!("{}:\n", service.map_or(id.as_str(), String::as_str)));
+        }
+        text.push_str(&container_logs(&docker, id, lines, LOG_MAX_BYTES / containers.len().max(1)).await?);
+    }
+    match containers.is_empty() {
+        true => Err(Failure { error: "there is no container of it".to_owned(), output: String::new() }),
+        false => Ok(plain(&text)),
+    }
+}
+
+async fn container_logs(docker: &Docker, container: &str, lines: u32, most: usize) -> Result<String, Failure> {
     let options = LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..LogsOptions::default() };
     let mut stream = std::pin::pin!(docker.logs(container, Some(options)));
     let mut bytes = Vec::new();
     while let Some(piece) = stream.next().await {
         bytes.extend_from_slice(piece.map_err(failed("reading what the app says"))?.as_ref());
-        let over = bytes.len().saturating_sub(LOG_MAX_BYTES);
+        let over = bytes.len().saturating_sub(most);
         bytes.drain(..over);
     }
-    Ok(plain(&String::from_utf8_lossy(&bytes)))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The id of an image that Docker has.
+pub async fn held(socket: &Path, image: &str) -> Result<Option<String>, Failure> {
+    let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
+    match docker.inspect_image(image).await {
+        Ok(found) => Ok(Some(found.id.unwrap_or_default())),
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(failed("looking for the image")(error)),
+    }
+}
+
+/// Removes an image that nothing uses; one that something uses stays.
+pub async fn remove_image(socket: &Path, image: &str) {
+    let removed = match connect(socket, DOCKER_TIMEOUT_SECS).await {
+        Ok(docker) => docker.remove_image(image, None::<RemoveImageOptions>, None).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = removed {
+        log::info!("the image `{image}` stays: {error}");
+    }
 }
 
 /// Pulls an image, and tells how far it is.
@@ -157,6 +204,16 @@ mod tests {
             (State::CREATED, "Created", Run::Stopped),
         ] {
             assert_eq!(run(&container(state, status)), expected, "{status}");
+        }
+        // Of several containers the worst counts; where some are meant to run and others don't, it is not well.
+        for (one, other, both) in [
+            (Run::Running, Run::Running, Run::Running),
+            (Run::Running, Run::Starting, Run::Starting),
+            (Run::Running, Run::Stopped, Run::Ill),
+            (Run::Failing, Run::Stopped, Run::Failing),
+            (Run::Stopped, Run::Stopped, Run::Stopped),
+        ] {
+            assert_eq!((one.with(other), other.with(one)), (both, both));
         }
         let labels = |project: &str| HashMap::from([(PROJECT_LABEL.to_owned(), project.to_owned())]);
         assert_eq!(app_of(Some(&labels("cloudy-broker"))).as_deref(), Some("broker"));

@@ -3,10 +3,12 @@
 //! One JSON request a line over a Unix socket; while it works, lines of progress, then one line with what came of it. Only what
 //! [`Request`] names can be asked. systemd listens (`cloudy-broker.socket`) and starts it on demand; idle for a while, it ends.
 //!
-//! Architecture invariant: what runs is decided here, from an app's checked facts, by `contract::apps::compose`. No request has a
-//! field for a privilege, a path of the host, a device, a network, a registry or a command.
+//! Architecture invariant: what runs is decided here, from an app's checked facts, by `contract::apps::compose`. No request about an app
+//! of the catalog has a field for a privilege, a path of the host, a device, a network, a registry or a command. An app of a person's own
+//! (`OwnProject`) is read anew here by `contract::apps::own`; what it asks of the node must be among its grants, and some of it never can.
 
 mod docker;
+mod own;
 mod project;
 mod run;
 mod serve;
@@ -16,10 +18,11 @@ pub use serve::{Options, serve};
 use crate::limits::{BROKER_TIMEOUT, PULL_TIMEOUT};
 use crate::status::Docker;
 use contract::apps::compose::Choices;
+use contract::apps::own::{Definition, Privilege};
 use contract::oci::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -50,6 +53,18 @@ pub enum Request {
     Up {
         /// The app.
         project: Project,
+    },
+    /// Get the images of an app of a person's own: those that Docker has not, or all of them anew.
+    PullOwn {
+        /// The app.
+        project: OwnProject,
+        /// Also those that are here.
+        again: bool,
+    },
+    /// Make such an app run, whatever runs of it now, and wait until it is well.
+    UpOwn {
+        /// The app.
+        project: OwnProject,
     },
     /// Stop it; what it keeps stays.
     Stop {
@@ -91,6 +106,20 @@ pub struct Project {
     pub choices: Choices,
 }
 
+/// An app of a person's own, as it shall run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OwnProject {
+    /// Its name.
+    pub app: String,
+    /// Its form or compose file, which is checked anew here.
+    pub definition: Definition,
+    /// What an owner granted it.
+    pub grants: BTreeSet<Privilege>,
+    /// Ports and settings.
+    pub choices: Choices,
+}
+
 /// How apps are, by name; an app of which nothing is there is not in it.
 pub type Projects = BTreeMap<String, ProjectState>;
 
@@ -104,8 +133,8 @@ pub struct ProjectState {
     pub data: bool,
 }
 
-/// How an app's container is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How an app's container is; what comes first is worse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Run {
     /// There is none.
@@ -115,10 +144,10 @@ pub enum Run {
     Stopped,
     /// It ended by itself and is started again and again.
     Failing,
-    /// It runs, and has not shown yet that it is well.
-    Starting,
     /// It runs, and what shows that it is well fails.
     Ill,
+    /// It runs, and has not shown yet that it is well.
+    Starting,
     /// It runs and is well, as far as anybody looks.
     Running,
 }
@@ -127,6 +156,16 @@ impl Run {
     /// Whether a container is there that is meant to run.
     pub fn is_up(self) -> bool {
         !matches!(self, Self::Absent | Self::Stopped)
+    }
+
+    /// How an app of several containers is: as the worst of them, and not well where some of them are meant to run and others are not.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        match self.is_up() == other.is_up() {
+            true => self.min(other),
+            false if self == Self::Failing || other == Self::Failing => Self::Failing,
+            false => Self::Ill,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Failure, Project};
 use crate::limits::UP_TIMEOUT;
-use contract::apps::compose::{ImageName, PROJECT_PREFIX, SERVICE, compose};
+use contract::apps::compose::{ImageName, PROJECT_PREFIX, compose};
 use contract::apps::is_name;
 use contract::oci::Digest;
 use std::net::SocketAddr;
@@ -20,11 +20,6 @@ pub fn named(app: &str) -> Result<String, Failure> {
         return Ok(project);
     }
     Err(refuse(format!("`{}` is no name of an app: lower-case letters, digits and `-`, 33 at most", app.escape_default())))
-}
-
-/// The container of an app.
-pub fn container(app: &str) -> Result<String, Failure> {
-    Ok(format!("{}-{SERVICE}-1", named(app)?))
 }
 
 /// What Docker calls an app's image.
@@ -138,7 +133,7 @@ mod tests {
         harmless(&text, &["PASSWORD"], &["data"]);
         for name in ["", "../x", "x y", "--file", "X", "x\n", &"x".repeat(34)] {
             let other = Project { app: name.to_owned(), ..project(FACTS_TEXT, "x", 1883) };
-            assert!(compose_file(&other, registry).is_err() && container(name).is_err(), "{name}");
+            assert!(compose_file(&other, registry).is_err() && named(name).is_err(), "{name}");
             assert!(image(name, &other.digest, registry).is_err());
         }
         let root = FACTS_TEXT.replace("uid = 20001", "uid = 0");

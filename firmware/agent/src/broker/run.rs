@@ -6,6 +6,8 @@ use crate::limits::FAILURE_OUTPUT_BYTES;
 use crate::settings::write_whole;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -22,6 +24,10 @@ pub const GRACE: Duration = Duration::from_secs(60);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// A project's file, in its folder.
 const FILE: &str = "compose.yaml";
+/// Beside it, where the app is a person's own.
+const OWN: &str = "own.json";
+/// Bytes of what compose understood; what is longer is no JSON any more.
+const CONFIG_BYTES: usize = 1024 * 1024;
 
 fn folder(state: &Path, app: &str) -> Result<PathBuf, Failure> {
     Ok(state.join("projects").join(named(app)?))
@@ -33,10 +39,14 @@ fn failed(doing: &str, error: impl std::fmt::Display) -> Failure {
 
 /// Writes a project's file: whole, and for this user alone, since passwords stand in it.
 pub fn write(state: &Path, app: &str, text: &str) -> Result<(), Failure> {
+    put(state, app, FILE, text.as_bytes())
+}
+
+fn put(state: &Path, app: &str, file: &str, bytes: &[u8]) -> Result<(), Failure> {
     let folder = folder(state, app)?;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.map_err(|error| failed(&format!("making `{}`", folder.display()), error))?;
-    write_whole(&folder.join(FILE), text.as_bytes(), 0o600).map_err(|error| failed("keeping the project", format!("{error:#}")))
+    write_whole(&folder.join(file), bytes, 0o600).map_err(|error| failed("keeping the project", format!("{error:#}")))
 }
 
 /// Removes what was written of a project.
@@ -48,8 +58,41 @@ pub fn forget(state: &Path, app: &str) -> Result<(), Failure> {
     }
 }
 
+/// What is kept of an app of a person's own beside its project: with it, its images are not thrown away that nobody can bring back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Own {
+    /// Images that were pulled for it.
+    pub pulled: BTreeSet<String>,
+    /// What they were before they were pulled anew.
+    pub before: BTreeSet<String>,
+}
+
+/// What is kept of an app of a person's own; nothing of one of the catalog.
+pub fn own(state: &Path, app: &str) -> Option<Own> {
+    let bytes = std::fs::read(folder(state, app).ok()?.join(OWN)).ok()?;
+    // What can't be read says all the same that it is one.
+    Some(serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// Keeps it.
+pub fn keep_own(state: &Path, app: &str, own: &Own) -> Result<(), Failure> {
+    let bytes = serde_json::to_vec(own).map_err(|error| failed("keeping what was pulled", error))?;
+    put(state, app, OWN, &bytes)
+}
+
 /// Runs `docker compose` with these words on an app's project. Without a file of ours, Docker's own labels say what belongs to it.
 pub async fn compose(options: &Options, app: &str, words: &[&str], limit: Duration) -> Result<(), Failure> {
+    told(options, app, words, limit, FAILURE_OUTPUT_BYTES).await.map(drop)
+}
+
+/// What the real compose understands of a project, as JSON. It reads the project's file, in a folder where nothing else can be read.
+pub async fn config(options: &Options, app: &str) -> Result<String, Failure> {
+    told(options, app, &["config", "--format", "json", "--no-path-resolution"], GRACE, CONFIG_BYTES).await
+}
+
+/// Runs it, and keeps so many bytes of what it says at its end.
+async fn told(options: &Options, app: &str, words: &[&str], limit: Duration, keep: usize) -> Result<String, Failure> {
     let folder = folder(&options.state, app)?;
     let what = words.first().copied().unwrap_or_default();
     let mut command = Command::new(&options.docker);
@@ -65,7 +108,7 @@ pub async fn compose(options: &Options, app: &str, words: &[&str], limit: Durati
     let mut child = spawned.map_err(|error| failed(&format!("starting `{}`", options.docker.display()), error))?;
     let group = child.id();
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let ended = timeout(limit, async { tokio::join!(child.wait(), last(out), last(err)) }).await;
+    let ended = timeout(limit, async { tokio::join!(child.wait(), last(out, keep), last(err, FAILURE_OUTPUT_BYTES)) }).await;
     let Ok((status, out, err)) = ended else {
         // The plug-in is a process of its own.
         let group = group.and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
@@ -74,19 +117,19 @@ pub async fn compose(options: &Options, app: &str, words: &[&str], limit: Durati
     };
     let status = status.map_err(|error| failed("waiting for `docker compose`", error))?;
     if status.success() {
-        return Ok(());
+        return Ok(out);
     }
     let output = [out, err].join("\n");
     Err(Failure { error: format!("`docker compose {what}` ended with {status}"), output: output.trim().to_owned() })
 }
 
 /// The last of what a program says; it is read to its end, so that the program is never held up.
-async fn last(stream: Option<impl AsyncRead + Unpin>) -> String {
+async fn last(stream: Option<impl AsyncRead + Unpin>, keep: usize) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let (mut kept, mut piece) = (Vec::new(), vec![0; 4096]);
     while let Ok(read @ 1..) = stream.read(&mut piece).await {
         kept.extend_from_slice(piece.get(..read).unwrap_or_default());
-        let over = kept.len().saturating_sub(FAILURE_OUTPUT_BYTES);
+        let over = kept.len().saturating_sub(keep);
         kept.drain(..over);
     }
     plain(&String::from_utf8_lossy(&kept))

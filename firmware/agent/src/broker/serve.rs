@@ -1,6 +1,6 @@
 //! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
 
-use super::{Failure, LINE_BYTES, Progress, ProjectState, Projects, Reply, Request, docker, project, run};
+use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, docker, own, project, run};
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
@@ -116,15 +117,23 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
             };
             let _one = broker.pulling.lock().await;
             let pulled = timeout(PULL_TIMEOUT, docker::pull(&broker.options.docker_socket, &name, &mut Teller(&mut write))).await;
-            let slow = || Failure { error: format!("the image is not here after {} s", PULL_TIMEOUT.as_secs()), ..Failure::default() };
             end(&mut write, pulled.unwrap_or_else(|_| Err(slow()))).await
         }
+        Request::PullOwn { project, again } => {
+            let pulled = timeout(PULL_TIMEOUT, broker.pull_own(&project, again, &mut Teller(&mut write))).await;
+            end(&mut write, pulled.unwrap_or_else(|_| Err(slow()))).await
+        }
+        Request::UpOwn { project } => end(&mut write, broker.up_own(&project).await).await,
         Request::Up { project } => end(&mut write, broker.up(&project).await).await,
         Request::Stop { app } => end(&mut write, broker.change(&app, &["stop"]).await).await,
         Request::Restart { app } => end(&mut write, broker.change(&app, &["restart"]).await).await,
         Request::Down { app, data } => end(&mut write, broker.down(&app, data).await).await,
         Request::Logs { app, lines } => end(&mut write, broker.logs(&app, lines.min(LOG_MAX_LINES)).await).await,
     }
+}
+
+fn slow() -> Failure {
+    Failure { error: format!("the image is not here after {} s", PULL_TIMEOUT.as_secs()), ..Failure::default() }
 }
 
 /// Tells how far a pull is; a client that is gone is told nothing, and the pull goes on.
@@ -155,7 +164,7 @@ impl Broker {
     }
 
     async fn logs(&self, app: &str, lines: u32) -> Result<String, Failure> {
-        docker::logs(&self.options.docker_socket, &project::container(app)?, lines).await
+        docker::logs(&self.options.docker_socket, &project::named(app)?, lines).await
     }
 
     /// What an app said last, for a failure: nothing where that can't be had.
@@ -168,16 +177,65 @@ impl Broker {
         let (text, wait) = project::compose_file(wanted, self.options.registry)?;
         let _one = self.changing.lock().await;
         run::write(&self.options.state, &wanted.app, &text)?;
+        self.start(&wanted.app, wait).await
+    }
+
+    async fn start(&self, app: &str, wait: Duration) -> Result<(), Failure> {
         let seconds = wait.as_secs().to_string();
         let words = ["up", "--detach", "--remove-orphans", "--wait", "--wait-timeout", &seconds];
-        let done = run::compose(&self.options, &wanted.app, &words, wait + run::GRACE).await;
+        let done = run::compose(&self.options, app, &words, wait + run::GRACE).await;
         match done {
             Ok(()) => Ok(()),
             Err(failure) => {
-                let output = [failure.output, self.last_words(&wanted.app).await].join("\n");
+                let output = [failure.output, self.last_words(app).await].join("\n");
                 Err(Failure { error: failure.error, output: output.trim().to_owned() })
             }
         }
+    }
+
+    /// Gets what Docker has not. An image that is here and can't be had anew is no failure: somebody may have brought it by hand.
+    async fn pull_own(&self, wanted: &OwnProject, again: bool, teller: &mut Teller<'_>) -> Result<(), Failure> {
+        let (images, socket, state) = (own::images(wanted)?, &self.options.docker_socket, &self.options.state);
+        let _one = self.pulling.lock().await;
+        let mut kept = run::own(state, &wanted.app).unwrap_or_default();
+        for image in images {
+            let here = docker::held(socket, &image).await?;
+            if here.is_some() && !again {
+                continue;
+            }
+            match (docker::pull(socket, &image, teller).await, here) {
+                (Ok(()), None) => {
+                    kept.pulled.insert(image);
+                }
+                (Ok(()), Some(before)) if kept.pulled.contains(&image) => {
+                    kept.before.insert(before);
+                }
+                (Ok(()), Some(_)) => {}
+                (Err(failure), None) => return Err(failure),
+                (Err(failure), Some(_)) => log::warn!("`{image}` stays as it is: {}", failure.error),
+            }
+            run::keep_own(state, &wanted.app, &kept)?;
+        }
+        Ok(())
+    }
+
+    /// Compose is asked twice: what it understands, and, once that was held against what was granted, to start it.
+    async fn up_own(&self, wanted: &OwnProject) -> Result<(), Failure> {
+        let (text, wait) = own::compose_file(wanted)?;
+        own::places(&wanted.grants, Path::new("/"))?;
+        let (app, state) = (&wanted.app, &self.options.state);
+        let _one = self.changing.lock().await;
+        let mut kept = run::own(state, app).unwrap_or_default();
+        run::keep_own(state, app, &kept)?;
+        run::write(state, app, &text)?;
+        let understood = run::config(&self.options, app).await?;
+        contract::apps::own::check_normalised(&understood, &project::named(app)?, &wanted.grants)
+            .map_err(|error| Failure { error, output: String::new() })?;
+        self.start(app, wait).await?;
+        for image in std::mem::take(&mut kept.before) {
+            docker::remove_image(&self.options.docker_socket, &image).await;
+        }
+        run::keep_own(state, app, &kept)
     }
 
     async fn change(&self, app: &str, words: &[&str]) -> Result<(), Failure> {
@@ -189,9 +247,15 @@ impl Broker {
     async fn down(&self, app: &str, data: bool) -> Result<(), Failure> {
         project::named(app)?;
         let _one = self.changing.lock().await;
-        let words: &[&str] =
-            if data { &["down", "--remove-orphans", "--rmi", "all", "--volumes"] } else { &["down", "--remove-orphans", "--rmi", "all"] };
-        run::compose(&self.options, app, words, run::CHANGE).await?;
+        let own = run::own(&self.options.state, app);
+        let mut words = vec!["down", "--remove-orphans"];
+        // Of a person's own app only what was pulled for it goes: nobody could bring back what was loaded by hand.
+        words.extend(if own.is_none() { &["--rmi", "all"][..] } else { &[] });
+        words.extend(data.then_some("--volumes"));
+        run::compose(&self.options, app, &words, run::CHANGE).await?;
+        for image in own.into_iter().flat_map(|own| own.pulled.into_iter().chain(own.before)).collect::<Vec<_>>() {
+            docker::remove_image(&self.options.docker_socket, &image).await;
+        }
         let left = self.projects().await?.get(app).copied().unwrap_or_default();
         if left != (ProjectState { data: left.data && !data, ..ProjectState::default() }) {
             let error = format!("`docker compose down` ended well, and something of `{app}` is still there");

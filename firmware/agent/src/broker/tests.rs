@@ -129,3 +129,41 @@ async fn what_takes_too_long_is_ended_with_all_that_it_started() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+fn own_project(grants: &[&str]) -> OwnProject {
+    let compose = "services: { app: { image: x:1, volumes: [\"/mnt:/x\"] } }".to_owned();
+    let definition = contract::apps::own::Definition { title: "x".to_owned(), compose: Some(compose), ..Default::default() };
+    let grants = grants.iter().map(|grant| grant.parse().unwrap()).collect();
+    OwnProject { app: "own".to_owned(), definition, grants, choices: Choices::default() }
+}
+
+/// Says what compose would say to `config`, and notes what it is asked.
+fn understanding(service: &str) -> String {
+    let json = format!(r#"{{"name":"cloudy-own","services":{{"app":{service}}}}}"#);
+    format!("echo \"$@\" >> $D/words; case \"$*\" in *config*) echo '{json}';; esac")
+}
+
+#[tokio::test]
+async fn what_compose_understood_is_held_against_the_grants_before_anything_starts() {
+    let bind = r#"{"image":"x:1","volumes":[{"type":"bind","source":"/mnt","target":"/x"}]}"#;
+    let up = |project| Request::UpOwn { project };
+    let (dir, options) = played(&understanding(bind));
+    let socket = serve_in_background(&options);
+    let refused = broker::ask::<()>(&socket, &up(own_project(&[])), |_| ()).await.unwrap_err().to_string();
+    assert!(refused.contains("which an owner of this node may allow") && !dir.path().join("words").exists(), "{refused}");
+    broker::ask::<()>(&socket, &up(own_project(&["host-path=/mnt"])), |_| ()).await.unwrap();
+    let words = std::fs::read_to_string(dir.path().join("words")).unwrap();
+    assert!(words.contains("config --format json") && words.contains("up --detach"), "{words}");
+    // Its images are its owner's: nothing throws them away that was not pulled for it.
+    let _no_docker = broker::ask::<()>(&socket, &Request::Down { app: "own".to_owned(), data: true }, |_| ()).await;
+    let words = std::fs::read_to_string(dir.path().join("words")).unwrap();
+    assert!(words.contains("down --remove-orphans --volumes") && !words.contains("--rmi"), "{words}");
+    // Should compose ever understand something else, it is not started.
+    for more in [r#"{"image":"x:1","privileged":true}"#, r#"{"image":"x:1","env_file":["/etc/passwd"]}"#, "[]"] {
+        let (dir, options) = played(&understanding(more));
+        let socket = serve_in_background(&options);
+        let refused = broker::ask::<()>(&socket, &up(own_project(&["host-path=/mnt"])), |_| ()).await.unwrap_err();
+        let words = std::fs::read_to_string(dir.path().join("words")).unwrap();
+        assert!(!words.contains("up --detach"), "{refused}: {words}");
+    }
+}

@@ -1,3 +1,5 @@
+//! Hostile and honest forms and compose files: what becomes of them, and why not.
+
 use super::*;
 use crate::apps::compose::{Choices, Refused};
 use proptest::prelude::*;
