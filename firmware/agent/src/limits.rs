@@ -49,6 +49,10 @@ pub const FAILURE_OUTPUT_BYTES: usize = 8 * 1024;
 
 /// Free bytes that taking apps into the catalog leaves for the node itself.
 pub const CATALOG_SPARE_BYTES: u64 = 256 * 1024 * 1024;
+/// Apps of people's own that are saved on a node.
+pub const OWN_APPS_KEPT: usize = 32;
+/// The longest body of a form or compose file in bytes: in a form's body every character may become three.
+pub const OWN_APP_BODY_BYTES: usize = 192 * 1024;
 /// How old the state of apps may be when it is shown.
 pub const APPS_MAX_AGE: Duration = Duration::from_secs(5);
 /// How often a job looks whether Docker answers again.

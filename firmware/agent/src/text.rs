@@ -21,10 +21,12 @@ macro_rules! words {
 }
 
 mod cloud;
+mod own;
 mod people;
 mod store;
 
 pub use cloud::Cloud;
+pub use own::Own;
 pub use people::People;
 pub use store::Store;
 

@@ -1,10 +1,12 @@
 //! Drives jobs to their end, each in a task of its own: looks, asks `plan`, does one step through the broker, records, again.
 
+use super::own::Saved;
 use super::plan::{Course, Next, Outcome, Step};
-use super::record::{Installed, Job, Kept};
+use super::record::{Installed, Job, Kept, Own, What};
 use super::{Apps, Live};
-use crate::broker::{self, Project, ProjectState, Projects, Request};
+use crate::broker::{self, OwnProject, Project, ProjectState, Projects, Request};
 use crate::limits::DOCKER_AGAIN;
+use contract::apps::compose::Choices;
 use std::sync::Arc;
 
 impl Apps {
@@ -86,9 +88,14 @@ impl Apps {
             Step::Restart => Request::Restart { app },
             Step::Down => Request::Down { app, data: false },
             Step::DownWithData => Request::Down { app, data: true },
-            Step::Pull => Request::Pull { digest: known(wanted)?.entry.index, app },
-            Step::Up => Request::Up { project: self.project(known(wanted)?)? },
-            Step::UpAsBefore => Request::Up { project: self.project(known(as_before)?)? },
+            Step::Pull => match known(wanted)? {
+                Installed { what: What::Entry(entry), .. } => Request::Pull { digest: entry.index, app },
+                Installed { what: What::Own(own), choices, .. } => {
+                    Request::PullOwn { again: own.again, project: self.own_project(app, *own, choices) }
+                }
+            },
+            Step::Up => self.up(app, known(wanted)?)?,
+            Step::UpAsBefore => self.up(app, known(as_before)?)?,
         };
         let id = job.id;
         let told = broker::ask(&self.broker, &request, |progress| self.live().entry(id).or_default().progress = Some(progress)).await;
@@ -96,9 +103,24 @@ impl Apps {
         told
     }
 
-    fn project(&self, app: Installed) -> Result<Project, broker::Error> {
-        let facts = self.catalog.facts_text(&app.entry).map_err(|error| failed(&error))?;
-        Ok(Project { app: app.entry.name, facts, digest: app.entry.index, choices: app.choices })
+    fn up(&self, app: String, installed: Installed) -> Result<Request, broker::Error> {
+        let choices = installed.choices;
+        match installed.what {
+            What::Entry(entry) => {
+                let facts = self.catalog.facts_text(&entry).map_err(|error| failed(&error))?;
+                Ok(Request::Up { project: Project { app, facts, digest: entry.index, choices } })
+            }
+            What::Own(own) => Ok(Request::UpOwn { project: self.own_project(app, *own, choices) }),
+        }
+    }
+
+    /// With what is granted now: what an owner took back holds for the next start.
+    fn own_project(&self, app: String, own: Own, choices: Choices) -> OwnProject {
+        let Saved { definition, mut grants, .. } = own.saved;
+        if let Some(now) = self.own.get(&app).filter(|now| now.definition == definition) {
+            grants.retain(|grant| now.grants.contains(grant));
+        }
+        OwnProject { app, definition, grants, choices }
     }
 
     /// Records a job's new course. What can't be written holds in memory: after a restart the step is done again.

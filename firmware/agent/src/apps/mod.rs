@@ -1,12 +1,15 @@
 //! Apps on this node: the catalog, what is installed, and the jobs that change it.
 //!
 //! ```text
-//! cloudy app add ─▶ catalog ─▶ wishes (checked) ─▶ record ─▶ drive: plan decides, the broker acts ─▶ record
+//! cloudy app add ─▶ catalog ─┬▶ wishes (checked) ─▶ record ─▶ drive: plan decides, the broker acts ─▶ record
+//! a form, a compose file ─▶ own ─┘
 //! ```
 //! Architecture invariant: what a job does is decided by `plan` from what is recorded and seen; it is recorded before the next step.
 
 pub mod catalog;
 mod drive;
+mod face;
+mod own;
 mod plan;
 mod ports;
 mod publish;
@@ -15,12 +18,15 @@ pub mod registry;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub mod typed;
 mod wishes;
 
+pub use face::Face;
+pub use own::NotSaved;
 pub use plan::Kind as JobKind;
 pub use publish::NotPublished;
 pub use record::Publication;
-pub use shown::{AppView, CatalogView, Changeable, JobView, PortView};
+pub use shown::{AppView, AskedView, CatalogView, Changeable, JobView, OwnDetails, OwnView, PortView};
 pub use wishes::{Refused, Wish};
 
 use crate::broker::{self, Projects, Request};
@@ -28,7 +34,8 @@ use crate::limits::APPS_MAX_AGE;
 use crate::sampled::Sampled;
 use crate::units::Systemd;
 use catalog::{Catalog, Entry};
-use record::Kept;
+use own::OwnApps;
+use record::{Kept, What};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -54,6 +61,7 @@ pub struct Apps {
     file: PathBuf,
     broker: PathBuf,
     catalog: Arc<Catalog>,
+    own: OwnApps,
     systemd: Arc<Systemd>,
     /// Ports of the node's own, with what is said of them.
     own_ports: Vec<(u16, String)>,
@@ -80,6 +88,7 @@ impl Apps {
             file,
             broker,
             catalog: Arc::new(catalog),
+            own: OwnApps::open(&folder.join("own.json")),
             systemd,
             own_ports,
             kept: Mutex::new(kept),
@@ -131,6 +140,20 @@ impl Apps {
     /// What the catalog must keep for apps that are installed.
     pub fn in_use(&self) -> Vec<Entry> {
         self.kept().entries()
+    }
+
+    /// What people meet of an app. Facts that were never read wait for the disk.
+    fn face(&self, name: &str, what: &What) -> Result<Arc<Face>, Refused> {
+        match what {
+            What::Entry(entry) => Ok(Arc::new(Face::of(&*self.catalog.facts(entry)?, entry.index.to_string()))),
+            What::Own(own) => Ok(self.own.read(name, &own.saved.definition)?.0),
+        }
+    }
+
+    /// What would be installed under that name now: what a person saved, or an app of the catalog.
+    fn found(&self, name: &str) -> Option<What> {
+        let own = self.own.get(name).map(|saved| What::Own(Box::new(record::Own { saved, again: false })));
+        own.or_else(|| self.catalog.get(name).map(What::Entry))
     }
 
     /// How apps are, asked now. A stopped Docker is not asked: that would start it, against the owner's wish.

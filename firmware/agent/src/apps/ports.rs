@@ -1,6 +1,7 @@
 //! Which of the node's ports an app gets: what is wished, or its own, or the next that is free.
 
-use contract::apps::{App, Protocol};
+use super::face::FacePort;
+use contract::apps::Protocol;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 
@@ -32,12 +33,12 @@ pub enum Refused {
 
 /// Chooses a port of the node for each of the app's. `holder` says who has a port; what the app has not is left to the compose project.
 pub fn choose(
-    app: &App,
+    ports: &BTreeMap<String, FacePort>,
     wished: &BTreeMap<String, u16>,
     holder: impl Fn(u16, Protocol) -> Option<String>,
 ) -> Result<BTreeMap<String, u16>, Refused> {
     let mut chosen = wished.clone();
-    for (name, port) in &app.ports {
+    for (name, port) in ports {
         let number = wished.get(name).copied().unwrap_or_default();
         if number != 0
             && let Some(by) = holder(number, port.protocol)
@@ -45,7 +46,7 @@ pub fn choose(
             return Err(Refused::Taken { port: number, by, name: name.clone() });
         }
     }
-    for (name, port) in app.ports.iter().filter(|(name, _)| !wished.contains_key(*name)) {
+    for (name, port) in ports.iter().filter(|(name, _)| !wished.contains_key(*name)) {
         let from = port.proposed;
         let free = |number: &u16| !chosen.values().any(|other| other == number) && holder(*number, port.protocol).is_none();
         let number = (from..=from.saturating_add(TRIED)).find(free).ok_or_else(|| Refused::None { from, name: name.clone() })?;
@@ -105,12 +106,14 @@ fn is_listening(port: u16, protocol: Protocol) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::catalog::tests::FACTS_TEXT;
+    use super::super::face::Face;
     use super::*;
     use proptest::prelude::*;
     use std::path::Path;
 
-    fn app(more: &str) -> App {
-        contract::apps::read(Path::new("broker/app.toml"), &format!("{FACTS_TEXT}{more}")).unwrap()
+    fn app(more: &str) -> BTreeMap<String, FacePort> {
+        let app = contract::apps::read(Path::new("broker/app.toml"), &format!("{FACTS_TEXT}{more}")).unwrap();
+        Face::of(&app, String::new()).ports
     }
 
     #[test]

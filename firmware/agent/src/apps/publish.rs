@@ -1,11 +1,10 @@
 //! Published apps: a service of the registry while the app runs, withdrawn when it does not.
 
 use super::record::Kept;
-use super::{Apps, Publication, Refused};
+use super::{Apps, Face, Publication, Refused};
 use crate::broker::Run;
 use crate::limits::PUBLISHED_EVERY;
 use crate::net::{Draft, Registry};
-use contract::apps::App;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ pub enum NotPublished {
 }
 
 /// What is told of an app.
-fn draft(app: &App, ports: &BTreeMap<String, u16>, wanted: &Publication) -> Result<Draft, String> {
+fn draft(app: &Face, ports: &BTreeMap<String, u16>, wanted: &Publication) -> Result<Draft, String> {
     let names = || app.ports.keys().cloned().collect::<Vec<_>>().join(", ");
     let name = match (&wanted.port, app.ports.len()) {
         (Some(name), _) => name,
@@ -43,7 +42,7 @@ fn draft(app: &App, ports: &BTreeMap<String, u16>, wanted: &Publication) -> Resu
         description: wanted.description.clone().unwrap_or_else(|| app.description.en.clone()),
         category: app.category.word().to_owned(),
         port: Some(*number),
-        scheme: Some(port.scheme.word().to_owned()),
+        scheme: Some(port.scheme().to_owned()),
         ..Draft::default()
     })
 }
@@ -55,7 +54,7 @@ impl Apps {
     /// See [`NotPublished`]; nothing was changed.
     pub async fn publish(self: &Arc<Self>, registry: &Registry, name: &str, wanted: Option<Publication>) -> Result<(), NotPublished> {
         let app = self.kept().apps.get(name).cloned().ok_or_else(|| Refused::NotInstalled(name.to_owned()))?;
-        let facts = self.catalog.facts(&app.entry).map_err(Refused::from)?;
+        let facts = self.face(name, &app.what)?;
         if let Some(wanted) = &wanted {
             let draft = draft(&facts, &app.choices.ports, wanted).map_err(NotPublished::Draft)?;
             draft.service(name).map_err(NotPublished::Draft)?;
@@ -107,7 +106,7 @@ impl Apps {
         for (name, app) in apps {
             let run = seen.get(&name).map(|state| state.run).unwrap_or_default();
             let Some(publication) = app.publication.filter(|_| matches!(run, Run::Running | Run::Starting)) else { continue };
-            let Ok(facts) = self.catalog.facts(&app.entry) else { continue };
+            let Ok(facts) = self.face(&name, &app.what) else { continue };
             if let Ok(service) = draft(&facts, &app.choices.ports, &publication).and_then(|draft| draft.service(&name)) {
                 wanted.insert(name, service);
             }

@@ -1,6 +1,7 @@
 //! What is kept of apps and their jobs: one file, written whole, so that a job's end and what it means for its app are one change.
 
 use super::catalog::Entry;
+use super::own::Saved;
 use super::plan::{Course, Kind, Phase};
 use crate::limits::JOBS_KEPT;
 use crate::settings::{read_or_put_aside, write_whole};
@@ -14,13 +15,46 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Installed {
-    /// Its facts and image, as they were when it was installed.
-    pub entry: Entry,
+    /// What it is, as it was when it was installed.
+    #[serde(flatten)]
+    pub what: What,
     /// Its ports on this node, all of them, and what a person set.
     pub choices: Choices,
     /// Whether and how it is published.
     #[serde(default)]
     pub publication: Option<Publication>,
+}
+
+/// What an app is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// One of the catalog: its facts and image.
+    Entry(Entry),
+    /// A person's own.
+    Own(Box<Own>),
+}
+
+/// An app of a person's own, as it was when it was installed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Own {
+    /// Its form or compose file, and what owners granted it.
+    #[serde(flatten)]
+    pub saved: Saved,
+    /// Whether its images are asked for anew, although they are here.
+    #[serde(default)]
+    pub again: bool,
+}
+
+impl Installed {
+    /// Its facts and image, if it is one of the catalog.
+    pub fn entry(&self) -> Option<&Entry> {
+        match &self.what {
+            What::Entry(entry) => Some(entry),
+            What::Own(_) => None,
+        }
+    }
 }
 
 /// How an app is published.
@@ -131,7 +165,7 @@ impl Kept {
     /// What the catalog must keep: what is installed or about to be.
     pub fn entries(&self) -> Vec<Entry> {
         let targets = self.jobs.iter().filter_map(|job| job.target.as_ref());
-        self.apps.values().chain(targets).map(|app| app.entry.clone()).collect()
+        self.apps.values().chain(targets).filter_map(|app| app.entry().cloned()).collect()
     }
 
     /// Apps that have ports of the node or are about to, by name.
@@ -149,7 +183,7 @@ mod tests {
     fn installed(layer: &[u8]) -> Installed {
         let digest = Digest::of(layer);
         let entry = Entry { name: "broker".to_owned(), index: digest.clone(), facts: digest, icon: None, blobs: BTreeMap::new() };
-        Installed { entry, choices: Choices::default(), publication: None }
+        Installed { what: What::Entry(entry), choices: Choices::default(), publication: None }
     }
 
     fn end(kept: &mut Kept, id: u64, phase: Phase) {
@@ -178,6 +212,17 @@ mod tests {
         end(&mut kept, job.id, Phase::Done);
         assert!(kept.apps.is_empty());
         assert!(kept.jobs.iter().all(|job| job.target.is_none()), "no password outlives its job");
+    }
+
+    #[test]
+    fn apps_of_both_kinds_are_read_back_and_those_of_an_older_version() {
+        let saved = Saved { grants: ["privileged".parse().unwrap()].into(), ..Saved::default() };
+        let own = Installed { what: What::Own(Box::new(Own { saved, again: true })), ..installed(b"1") };
+        for app in [own, installed(b"1")] {
+            assert_eq!(serde_json::from_value::<Installed>(serde_json::to_value(&app).unwrap()).unwrap(), app);
+        }
+        let older = serde_json::json!({ "entry": serde_json::to_value(installed(b"1").entry()).unwrap(), "choices": {} });
+        assert_eq!(serde_json::from_value::<Installed>(older).unwrap(), installed(b"1"));
     }
 
     #[test]

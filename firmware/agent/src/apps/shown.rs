@@ -1,10 +1,12 @@
 //! Apps, the catalog and jobs as they are shown: `/api/v1/apps`, `/api/v1/catalog`, `/api/v1/jobs`. No setting stands in any of them.
 
+use super::own::NotSaved;
 use super::plan::{Course, Kind, Next, Phase, Step};
-use super::record::{Installed, Job, Publication};
-use super::{Apps, Live, ports};
+use super::record::{Installed, Job, Publication, What};
+use super::{Apps, Face, Live, ports};
 use crate::broker::{Progress, ProjectState, Run};
-use contract::apps::{App, SettingKind};
+use contract::apps::SettingKind;
+use contract::apps::own::{Definition, Privilege};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -56,6 +58,64 @@ pub struct AppView {
     pub published: bool,
     /// The job that is at work on it.
     pub job: Option<u64>,
+    /// Whether it is a person's own.
+    #[serde(default)]
+    pub own: bool,
+}
+
+/// An app of a person's own that is saved. No value of its environment stands in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OwnView {
+    /// Its name.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// `form` or `compose`.
+    pub kind: String,
+    /// Its images.
+    pub image: String,
+    /// What must be said to install it.
+    pub must: Vec<String>,
+    /// Where it would be reached on this node now, by the port's name; none once it is installed.
+    pub ports: BTreeMap<String, PortView>,
+    /// What it asks of the node.
+    pub asked: Vec<AskedView>,
+    /// Who granted it something last.
+    pub granted_by: Option<String>,
+    /// Whether it is installed.
+    pub installed: bool,
+    /// What this version does not take of it.
+    pub wrong: Option<String>,
+}
+
+/// Something that an app of a person's own asks of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AskedView {
+    /// By its name.
+    pub privilege: Privilege,
+    /// The key that asks.
+    pub key: String,
+    /// Its line, from 1; 0 in a form.
+    pub line: usize,
+    /// Its column in characters, from 1; 0 in a form.
+    pub column: usize,
+    /// Whether an owner granted it.
+    pub granted: bool,
+}
+
+/// An app of a person's own with all that was saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OwnDetails {
+    /// What is shown of it.
+    #[serde(flatten)]
+    pub view: OwnView,
+    /// Its form or compose file.
+    pub definition: Definition,
 }
 
 /// A port of an app.
@@ -145,10 +205,10 @@ fn words(words: &contract::apps::Words) -> BTreeMap<String, String> {
 }
 
 /// The ports that an app would get now if these were wished; where there are not enough, those alone.
-fn proposed(app: &App, wished: BTreeMap<String, u16>, held: &[ports::Held]) -> BTreeMap<String, PortView> {
-    let chosen = ports::choose(app, &wished, |port, protocol| ports::holder(held, &app.name, port, protocol)).unwrap_or(wished);
-    let view = |(name, port): (&String, &contract::apps::Port)| {
-        Some((name.clone(), PortView { port: *chosen.get(name)?, scheme: port.scheme.word().to_owned() }))
+fn proposed(app: &Face, wished: BTreeMap<String, u16>, held: &[ports::Held]) -> BTreeMap<String, PortView> {
+    let chosen = ports::choose(&app.ports, &wished, |port, protocol| ports::holder(held, &app.name, port, protocol)).unwrap_or(wished);
+    let view = |(name, port): (&String, &super::face::FacePort)| {
+        Some((name.clone(), PortView { port: *chosen.get(name)?, scheme: port.scheme().to_owned() }))
     };
     app.ports.iter().filter_map(view).collect()
 }
@@ -156,7 +216,7 @@ fn proposed(app: &App, wished: BTreeMap<String, u16>, held: &[ports::Held]) -> B
 /// What can be changed of an installed app.
 pub struct Changeable {
     /// What it takes.
-    pub facts: Arc<App>,
+    pub facts: Arc<Face>,
     /// Its ports.
     pub ports: BTreeMap<String, PortView>,
     /// What is set; of secrets only that they are.
@@ -171,7 +231,8 @@ impl Apps {
         let installed: BTreeSet<String> = self.kept().apps.keys().cloned().collect();
         let held = self.held();
         let entries = self.catalog.entries();
-        let shown = entries.into_iter().filter_map(|entry| match self.catalog.facts(&entry) {
+        let face = |entry: &super::Entry| self.face(&entry.name, &What::Entry(entry.clone()));
+        let shown = entries.into_iter().filter_map(|entry| match face(&entry) {
             Ok(app) => Some(CatalogView {
                 title: words(&app.title),
                 description: words(&app.description),
@@ -191,11 +252,11 @@ impl Apps {
         shown.collect()
     }
 
-    /// What may be chosen before the catalog's app of that name is installed: its facts, and the ports that it would get now.
-    pub fn offer(&self, name: &str) -> Option<(Arc<App>, BTreeMap<String, PortView>)> {
-        let app = self.catalog.get(name).and_then(|entry| self.catalog.facts(&entry).ok())?;
-        let ports = proposed(&app, BTreeMap::new(), &self.held());
-        Some((app, ports))
+    /// What may be chosen before the app of that name is installed: its facts, and the ports that it would get now.
+    pub fn offer(&self, name: &str) -> Option<(Arc<Face>, BTreeMap<String, PortView>)> {
+        let face = self.face(name, &self.found(name)?).ok()?;
+        let ports = proposed(&face, BTreeMap::new(), &self.held());
+        Some((face, ports))
     }
 
     /// All apps of this node.
@@ -203,16 +264,20 @@ impl Apps {
         let seen = self.seen().await;
         let apps: Vec<(String, Installed)> = self.kept().apps.iter().map(|(name, app)| (name.clone(), app.clone())).collect();
         let view = |(name, app): (String, Installed)| {
-            let newer = self.catalog.get(&name).is_some_and(|entry| entry.index != app.entry.index || entry.facts != app.entry.facts);
-            let facts = self.catalog.facts(&app.entry).ok();
-            let scheme = |port: &String| facts.as_ref().and_then(|facts| Some(facts.ports.get(port)?.scheme.word())).unwrap_or_default();
+            let newer = match &app.what {
+                What::Entry(now) => self.catalog.get(&name).is_some_and(|entry| entry.index != now.index || entry.facts != now.facts),
+                What::Own(now) => self.own.get(&name).is_some_and(|saved| saved.definition != now.saved.definition),
+            };
+            let facts = self.face(&name, &app.what).ok();
+            let scheme = |port: &String| facts.as_ref().and_then(|facts| Some(facts.ports.get(port)?.scheme())).unwrap_or_default();
             let ports = app.choices.ports.iter();
             AppView {
                 title: facts.as_ref().map(|facts| words(&facts.title)).unwrap_or_default(),
                 run: Self::of(&seen, &name).map(|state| state.run),
                 unknown: seen.as_ref().err().cloned(),
                 ports: ports.map(|(port, number)| (port.clone(), PortView { port: *number, scheme: scheme(port).to_owned() })).collect(),
-                image: app.entry.index.to_string(),
+                image: facts.as_ref().map(|facts| facts.image.clone()).unwrap_or_default(),
+                own: app.entry().is_none(),
                 newer,
                 published: app.publication.is_some(),
                 job: self.kept().busy(&name).map(|job| job.id),
@@ -238,15 +303,96 @@ impl Apps {
     }
 
     /// What an installed app takes; with `update`, the version that the catalog has. It may wait for the disk too.
-    pub fn facts(&self, name: &str, update: bool) -> Option<Arc<App>> {
+    pub fn facts(&self, name: &str, update: bool) -> Option<Arc<Face>> {
         self.version(name, update).map(|(_, facts)| facts)
     }
 
-    fn version(&self, name: &str, update: bool) -> Option<(Installed, Arc<App>)> {
+    fn version(&self, name: &str, update: bool) -> Option<(Installed, Arc<Face>)> {
         let app = self.kept().apps.get(name).cloned()?;
-        let entry = if update { self.catalog.get(name)? } else { app.entry.clone() };
-        let facts = self.catalog.facts(&entry).ok()?;
+        let what = match (&app.what, update) {
+            (What::Entry(_), true) => What::Entry(self.catalog.get(name)?),
+            (What::Own(_), true) => self.found(name).unwrap_or_else(|| app.what.clone()),
+            (what, false) => what.clone(),
+        };
+        let facts = self.face(name, &what).ok()?;
         Some((app, facts))
+    }
+
+    /// All apps of people's own that are saved.
+    pub fn list_own(&self) -> Vec<OwnView> {
+        let held = self.held();
+        let one = |name: String| self.own_view(&name, &held).map(|details| details.view);
+        self.own.all().into_keys().filter_map(one).collect()
+    }
+
+    /// One of them, with what was saved.
+    pub fn own_details(&self, name: &str) -> Option<OwnDetails> {
+        self.own_view(name, &self.held())
+    }
+
+    fn own_view(&self, name: &str, held: &[ports::Held]) -> Option<OwnDetails> {
+        let saved = self.own.get(name)?;
+        let installed = self.kept().apps.contains_key(name);
+        let kind = if saved.definition.form.is_some() { "form" } else { "compose" };
+        let mut view = OwnView {
+            name: name.to_owned(),
+            title: saved.definition.title.clone(),
+            description: saved.definition.description.clone(),
+            kind: kind.to_owned(),
+            granted_by: saved.granted_by.clone(),
+            installed,
+            ..OwnView::default()
+        };
+        match self.own.read(name, &saved.definition) {
+            Ok((face, asked)) => {
+                view.image.clone_from(&face.image);
+                view.must = must(&face);
+                if !installed {
+                    view.ports = proposed(&face, BTreeMap::new(), held);
+                }
+                let one = |asked: &contract::apps::own::Asked| AskedView {
+                    privilege: asked.privilege.clone(),
+                    key: asked.key.clone(),
+                    line: asked.place.line,
+                    column: asked.place.column,
+                    granted: saved.grants.contains(&asked.privilege),
+                };
+                view.asked = asked.iter().map(one).collect();
+            }
+            Err(faults) => view.wrong = Some(faults.to_string()),
+        }
+        Some(OwnDetails { view, definition: saved.definition })
+    }
+
+    /// Saves a form or compose file under a name that no app of the catalog has; where it is `new`, that nothing has.
+    ///
+    /// # Errors
+    /// See [`NotSaved`].
+    pub fn save_own(&self, name: &str, definition: Definition, new: bool) -> Result<(), NotSaved> {
+        let of_catalog = self.kept().apps.get(name).is_some_and(|app| app.entry().is_some());
+        if of_catalog || self.catalog.get(name).is_some() {
+            return Err(NotSaved::Taken(name.to_owned()));
+        }
+        if new && (self.own.get(name).is_some() || self.kept().apps.contains_key(name)) {
+            return Err(NotSaved::There(name.to_owned()));
+        }
+        self.own.save(name, definition)
+    }
+
+    /// Grants one what an owner ticked, and nothing else.
+    ///
+    /// # Errors
+    /// See [`NotSaved`].
+    pub fn grant_own(&self, name: &str, grants: BTreeSet<Privilege>, by: &str) -> Result<(), NotSaved> {
+        self.own.grant(name, grants, by)
+    }
+
+    /// Forgets one; whether it was there.
+    ///
+    /// # Errors
+    /// See [`NotSaved`].
+    pub fn forget_own(&self, name: &str) -> Result<bool, NotSaved> {
+        self.own.forget(name)
     }
 
     /// All jobs that are remembered, the newest first.
@@ -257,7 +403,7 @@ impl Apps {
 }
 
 /// What is set of what these facts know.
-fn set(app: &Installed, facts: &App) -> BTreeMap<String, String> {
+fn set(app: &Installed, facts: &Face) -> BTreeMap<String, String> {
     let shown = |(name, setting): (&String, &contract::apps::Setting)| {
         let said = app.choices.settings.get(name).or(setting.default.as_ref())?;
         let secret = matches!(setting.kind, SettingKind::Password(_));
@@ -267,7 +413,7 @@ fn set(app: &Installed, facts: &App) -> BTreeMap<String, String> {
 }
 
 /// The settings that have no default.
-fn must(app: &App) -> Vec<String> {
+fn must(app: &Face) -> Vec<String> {
     app.settings.iter().filter(|(_, setting)| setting.default.is_none()).map(|(name, _)| name.clone()).collect()
 }
 
@@ -280,6 +426,7 @@ mod tests {
     fn an_installed_app_keeps_its_ports_on_its_page_and_a_new_version_gets_what_it_has_more() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
         let app = contract::apps::read(std::path::Path::new(file), &std::fs::read_to_string(file).unwrap()).unwrap();
+        let app = Face::of(&app, String::new());
         let wished = |number| [("mqtt".to_owned(), number), ("gone".to_owned(), 9)].into();
         let numbers = |shown: BTreeMap<String, PortView>| shown.into_iter().map(|(name, port)| (name, port.port)).collect::<Vec<_>>();
         let own = ports::Held { port: 1884, protocol: Protocol::Both, by: ports::By::App("mosquitto".to_owned()) };

@@ -36,7 +36,9 @@ impl Played {
                 let word = request["request"].as_str().unwrap().to_owned();
                 let state = if up { "running" } else { "absent" };
                 let usual = match word.as_str() {
-                    "projects" => json!({ "done": if up { json!({ "broker": { "run": state, "data": true } }) } else { json!({}) } }),
+                    "projects" => {
+                        json!({ "done": if up { json!({ "broker": { "run": state, "data": true }, "radio": { "run": state, "data": true } }) } else { json!({}) } })
+                    }
                     "logs" => json!({ "done": "it says this" }),
                     _ => json!({ "done": null }),
                 };
@@ -46,7 +48,7 @@ impl Played {
                     place.map_or(usual, |place| answers.remove(place).1)
                 };
                 if answer.get("done").is_some() {
-                    up = if word == "up" {
+                    up = if word.starts_with("up") {
                         true
                     } else if word == "down" {
                         false
@@ -226,4 +228,75 @@ async fn a_broker_that_hangs_up_is_asked_again() {
     let job = apps.install("broker", wish()).unwrap();
     assert_eq!(over(&apps, job.id).await.state, "done");
     assert_eq!(played.words(), ["pull", "pull", "up"]);
+}
+
+fn own(compose: &str) -> contract::apps::own::Definition {
+    contract::apps::own::Definition { title: "Radio".to_owned(), compose: Some(compose.to_owned()), ..Default::default() }
+}
+
+#[tokio::test]
+async fn an_app_of_one_s_own_is_an_app_like_the_others() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = format!("services: {{ app: {{ image: x:1, ports: [\"{port}:80\"], environment: [PASSWORD] }} }}");
+    assert!(matches!(apps.save_own("broker", own(&text), false), Err(NotSaved::Taken(_))), "the catalog's names are its own");
+    apps.save_own("radio", own(&text), true).unwrap();
+    assert!(matches!(apps.save_own("radio", own(&text), true), Err(NotSaved::There(_))));
+    let (face, ports) = apps.offer("radio").unwrap();
+    assert!(face.title.ca == "Radio" && ports["tcp-80"] == PortView { port, scheme: "http".to_owned() });
+    let with = |password: &str| Wish { settings: [("PASSWORD".to_owned(), password.to_owned())].into(), ..Wish::default() };
+    assert!(apps.install("radio", Wish::default()).unwrap_err().to_string().contains("`PASSWORD` must be said"));
+    let job = apps.install("radio", with("se-cret")).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    let pull = played.asked.recv().await.unwrap();
+    assert_eq!((&pull["request"], &pull["again"], &pull["project"]["app"]), (&json!("pull-own"), &json!(false), &json!("radio")));
+    let up = played.asked.recv().await.unwrap();
+    assert_eq!((&up["request"], &up["project"]["choices"]["settings"]["PASSWORD"]), (&json!("up-own"), &json!("se-cret")));
+    let shown = serde_json::to_value(apps.list().await).unwrap();
+    assert!(shown[0]["ports"]["tcp-80"]["port"] == port && shown[0]["own"] == true && !shown.to_string().contains("se-cret"), "{shown}");
+    assert_eq!(apps.settings("radio").unwrap()["PASSWORD"], "(set)");
+    assert!(apps.list_own()[0].installed && !shown.to_string().contains("PASSWORD"));
+    // What is saved later is another version; an update asks for its images anew.
+    apps.save_own("radio", own(&text.replace("x:1", "x:2")), false).unwrap();
+    assert!(apps.list().await[0].newer);
+    let job = apps.change("radio", Wish { update: true, ..Wish::default() }).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    for _ in 0..2 {
+        let asked = played.asked.recv().await.unwrap();
+        assert!(asked["project"]["definition"]["compose"].as_str().unwrap().contains("x:2"), "{asked}");
+        assert!(asked["request"] == "up-own" || asked["again"] == true);
+    }
+    // It is there after a restart of the agent, and goes like every other.
+    let again = played.apps();
+    assert!(again.list().await[0].own && !again.list().await[0].newer);
+    assert!(again.forget_own("radio").unwrap());
+    assert_eq!(again.list().await.len(), 1, "what is installed goes on");
+    let job = again.remove("radio", true).unwrap();
+    assert_eq!(over(&again, job.id).await.state, "done");
+    assert!(again.list().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_no_owner_allowed_is_not_begun_and_what_one_took_back_is_not_started() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    apps.save_own("radio", own("services:\n  app:\n    image: x:1\n    volumes: [\"/srv/music:/m:ro\"]\n"), true).unwrap();
+    let refused = apps.install("radio", Wish::default()).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("line 4, column 15: `services.app.volumes` asks for the privilege `host-path-read=/srv/music`"),
+        "{refused}"
+    );
+    assert!(played.words().is_empty());
+    apps.grant_own("radio", ["host-path-read=/srv/music".parse().unwrap()].into(), "ana").unwrap();
+    let job = apps.install("radio", Wish::default()).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    let _pull = played.asked.recv().await.unwrap();
+    let up = played.asked.recv().await.unwrap();
+    assert_eq!(up["project"]["grants"], json!(["host-path-read=/srv/music"]));
+    apps.grant_own("radio", [].into(), "ana").unwrap();
+    let job = apps.act("radio", Action::Start).unwrap();
+    over(&apps, job.id).await;
+    let up = played.asked.recv().await.unwrap();
+    assert_eq!((&up["request"], &up["project"]["grants"]), (&json!("up-own"), &json!([])), "the broker refuses it");
 }

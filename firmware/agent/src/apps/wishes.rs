@@ -1,12 +1,14 @@
 //! What people wish of apps → jobs. Everything that can be refused is refused here, before anything is done.
 
-use super::catalog::{self, Entry};
+use super::catalog;
+use super::own::Saved;
 use super::plan::Kind;
-use super::record::{Installed, Job};
+use super::record::{Installed, Job, Own, What};
 use super::{Apps, JobView, ports};
 use crate::units::Action;
 use contract::apps::Protocol;
 use contract::apps::compose::{self, Choices, ImageName, PROJECT_PREFIX};
+use contract::apps::own;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +57,12 @@ pub enum Refused {
     /// Its facts.
     #[error(transparent)]
     Facts(#[from] catalog::Refused),
+    /// What this version does not take any more of an app of a person's own.
+    #[error("the app can't be read any more:\n{0}")]
+    Faults(#[from] own::Faults),
+    /// What no owner allowed it.
+    #[error("{0}")]
+    NotGranted(String),
     /// Docker can't be asked.
     #[error("{0}")]
     Docker(String),
@@ -69,9 +77,9 @@ impl Apps {
     /// # Errors
     /// See [`Refused`]; nothing was done.
     pub fn install(self: &Arc<Self>, name: &str, wish: Wish) -> Result<JobView, Refused> {
-        let entry = self.catalog.get(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?;
+        let what = self.found(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?;
         let choices = Choices { ports: wish.ports, settings: wish.settings };
-        let target = self.target(entry, choices)?;
+        let target = self.target(name, what, choices)?;
         self.begin(name, Kind::Install, move |installed| match installed {
             Some(_) => Err(Refused::Installed(name.to_owned())),
             None => Ok(Some(target)),
@@ -84,18 +92,23 @@ impl Apps {
     /// See [`Refused`]; nothing was done.
     pub fn change(self: &Arc<Self>, name: &str, wish: Wish) -> Result<JobView, Refused> {
         let now = self.kept().apps.get(name).cloned().ok_or_else(|| Refused::NotInstalled(name.to_owned()))?;
-        let entry = match wish.update {
-            true => self.catalog.get(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?,
-            false => now.entry.clone(),
+        let what = match (wish.update, now.what.clone()) {
+            (true, What::Entry(_)) => What::Entry(self.catalog.get(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?),
+            // As it is saved now; what is not saved any more has its images at least.
+            (update, What::Own(own)) => {
+                let saved: Saved = if update { self.own.get(name).unwrap_or(own.saved) } else { own.saved };
+                What::Own(Box::new(Own { saved, again: update }))
+            }
+            (false, what) => what,
         };
         let mut choices = now.choices.clone();
-        let app = self.catalog.facts(&entry)?;
+        let app = self.face(name, &what)?;
         // What a newer version has no more is forgotten.
         choices.ports.retain(|port, _| app.ports.contains_key(port));
         choices.settings.retain(|setting, _| app.settings.contains_key(setting));
         choices.ports.extend(wish.ports);
         choices.settings.extend(wish.settings);
-        let target = Installed { publication: now.publication, ..self.target(entry, choices)? };
+        let target = Installed { publication: now.publication, ..self.target(name, what, choices)? };
         self.begin(name, Kind::Change, |_| Ok(Some(target)))
     }
 
@@ -143,15 +156,27 @@ impl Apps {
     }
 
     /// An app as it shall be: all its ports chosen, its settings held against what it takes.
-    fn target(&self, entry: Entry, choices: Choices) -> Result<Installed, Refused> {
-        let app = self.catalog.facts(&entry)?;
+    fn target(&self, name: &str, what: What, choices: Choices) -> Result<Installed, Refused> {
+        let face = self.face(name, &what)?;
         let held = self.held();
-        let ports = ports::choose(&app, &choices.ports, |port, protocol| ports::holder(&held, &app.name, port, protocol))?;
+        let ports = ports::choose(&face.ports, &choices.ports, |port, protocol| ports::holder(&held, name, port, protocol))?;
         let choices = Choices { ports, settings: choices.settings };
         // The broker composes it; what it would refuse is refused now.
-        let image = ImageName::new("127.0.0.1", &entry.index.to_string())?;
-        compose::compose(&app, &format!("{PROJECT_PREFIX}{}", app.name), &image, &choices)?;
-        Ok(Installed { entry, choices, publication: None })
+        let instance = format!("{PROJECT_PREFIX}{name}");
+        match &what {
+            What::Entry(entry) => {
+                let image = ImageName::new("127.0.0.1", &entry.index.to_string())?;
+                compose::compose(&*self.catalog.facts(entry)?, &instance, &image, &choices)?;
+            }
+            What::Own(own) => {
+                let project = own::read(&own.saved.definition)?;
+                own::write(&project, name, &instance, &choices, &own.saved.grants).map_err(|error| match error {
+                    own::NotRun::Choice(error) => Refused::Choice(error),
+                    own::NotRun::NotGranted(why) => Refused::NotGranted(why),
+                })?;
+            }
+        }
+        Ok(Installed { what, choices, publication: None })
     }
 
     /// The ports that are the node's own, or of apps.
@@ -163,7 +188,7 @@ impl Apps {
         });
         let mut held: Vec<_> = own.collect();
         for (name, installed) in self.kept().with_ports() {
-            let Ok(app) = self.catalog.facts(&installed.entry) else { continue };
+            let Ok(app) = self.face(name, &installed.what) else { continue };
             let its = |(port, number): (&String, &u16)| {
                 let protocol = app.ports.get(port)?.protocol;
                 Some(ports::Held { port: *number, protocol, by: ports::By::App(name.to_owned()) })

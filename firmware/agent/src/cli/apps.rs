@@ -2,6 +2,7 @@
 
 mod layout;
 
+use super::own::OwnVerb;
 use super::share::encode;
 use super::{Local, say, text};
 use crate::apps::{AppView, JobView, Publication, Wish};
@@ -108,6 +109,8 @@ enum AppVerb {
     },
     /// Publish an app no more.
     Withdraw(Named),
+    #[command(flatten)]
+    Own(OwnVerb),
 }
 
 #[derive(clap::Args)]
@@ -172,6 +175,7 @@ impl AppArgs {
     /// The agent does not answer, or refuses.
     pub async fn run(self) -> Result<ExitCode> {
         match self.verb {
+            AppVerb::Own(verb) => verb.run().await?,
             AppVerb::Catalog(local) => local.show(&local.client().get("/api/v1/catalog").await?, catalog)?,
             AppVerb::List(local) => local.show(&local.client().get("/api/v1/apps").await?, list)?,
             AppVerb::Add { path, names, local } => {
@@ -252,7 +256,7 @@ impl Jobs {
     }
 }
 
-const OTHER_VERSION: &str = "the agent speaks another version's language; restart it";
+pub(super) const OTHER_VERSION: &str = "the agent speaks another version's language; restart it";
 
 /// Waits until a job is over, and says how far it is.
 async fn follow(local: &Local, begun: Value) -> Result<ExitCode> {

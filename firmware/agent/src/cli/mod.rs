@@ -2,6 +2,7 @@
 
 mod apps;
 mod install;
+mod own;
 mod print;
 mod share;
 mod store;

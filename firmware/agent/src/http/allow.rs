@@ -4,7 +4,6 @@ use super::caller::{Acted, Caller, Who};
 use super::problem::Refusal;
 use super::serve::Peer;
 use super::{forms, lang, routes};
-use crate::limits::HTTP_BODY_BYTES;
 use crate::state::App;
 use crate::text::{Lang, People};
 use crate::users::{self, Operation, Secret};
@@ -45,7 +44,7 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
         }
         Ok(caller) => match caller.session().cloned().filter(|_| changing) {
             None => (caller, None, request),
-            Some(id) => match from_our_page(request, &id, lang.people()).await {
+            Some(id) => match from_our_page(request, &id, lang.people(), routes::form_bytes(&route)).await {
                 Ok(request) => (caller, None, request),
                 Err(refusal) => (caller, Some(refusal), Request::default()),
             },
@@ -115,7 +114,7 @@ struct Shown {
 
 /// A browser sends cookies whoever made it ask. So a change wants two things more, which only a page of ours can give: an Origin
 /// (`guard` has compared it), and what this session's forms carry.
-async fn from_our_page(request: Request, id: &Secret, people: &People) -> Result<Request, Refusal> {
+async fn from_our_page(request: Request, id: &Secret, people: &People, most: usize) -> Result<Request, Refusal> {
     let refuse = |why: &str| Refusal::new(StatusCode::FORBIDDEN, format!("{why}: {}", people.open_anew));
     if !request.headers().contains_key(header::ORIGIN) {
         return Err(refuse(people.no_origin));
@@ -129,7 +128,7 @@ async fn from_our_page(request: Request, id: &Secret, people: &People) -> Result
         return Err(stale());
     }
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, HTTP_BODY_BYTES).await;
+    let bytes = to_bytes(body, most).await;
     let bytes = bytes.map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the form is too long"))?;
     let shown = serde_urlencoded::from_bytes::<Shown>(&bytes).map_err(|_| stale())?;
     if !id.is_csrf(&shown.csrf) {

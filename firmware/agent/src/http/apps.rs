@@ -74,7 +74,8 @@ fn refused(error: Refused) -> Refusal {
     let status = match error {
         Refused::Unknown(_) | Refused::NotInstalled(_) => StatusCode::NOT_FOUND,
         Refused::Installed(_) | Refused::Busy { .. } | Refused::Port(_) => StatusCode::CONFLICT,
-        Refused::Choice(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::Choice(_) | Refused::Faults(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::NotGranted(_) => StatusCode::FORBIDDEN,
         Refused::Facts(error) => return not_taken(error),
         Refused::Docker(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refused::NotKept(_) => StatusCode::INSUFFICIENT_STORAGE,
@@ -145,7 +146,7 @@ impl Read for Upload {
 }
 
 /// Refuses where the record of what is begun would be gone at the next start.
-fn kept(app: &App) -> Result<(), Refusal> {
+pub(super) fn kept(app: &App) -> Result<(), Refusal> {
     let keeps = app.boot_report().is_none_or(|report| crate::kept::keeps(report.data));
     let why = "this node's data is not kept in this run, so nothing is done with apps: `cloudy status` says what is wrong with it";
     if keeps { Ok(()) } else { Err(refuse(StatusCode::CONFLICT, why.to_owned())) }

@@ -12,6 +12,7 @@ mod changes;
 mod forms;
 mod guard;
 mod metrics;
+mod own;
 mod pages;
 mod problem;
 mod routes;
@@ -80,6 +81,7 @@ fn api() -> Router<Arc<App>> {
         .merge(services::changing())
         .merge(apps::reading())
         .merge(apps::changing())
+        .merge(own::router())
         .merge(changes::owning())
         .merge(users::router())
 }

@@ -1,5 +1,6 @@
 //! What each route is, for the table of who may do what. What does not stand here is not there, for anybody.
 
+use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::users::Operation;
 use axum::http::Method;
 
@@ -24,6 +25,13 @@ pub const TABLE: &[(&str, &str, Operation)] = &[
     ("GET", "/apps/{name}", Inspect),
     ("GET", "/apps/{name}/{action}", Operate),
     ("POST", "/apps/{name}/{action}", Operate),
+    ("GET", "/own-form", Operate),
+    ("POST", "/own-form", Operate),
+    ("GET", "/own-compose", Operate),
+    ("POST", "/own-compose", Operate),
+    ("GET", "/own/{name}", Operate),
+    ("POST", "/own/{name}/remove", Operate),
+    ("POST", "/own/{name}/grant", Own),
     ("GET", "/account", Account),
     ("POST", "/account/{action}", Account),
     ("GET", "/microcloud", Own),
@@ -45,6 +53,11 @@ pub const TABLE: &[(&str, &str, Operation)] = &[
     ("GET", "/api/v1/catalog", Inspect),
     ("POST", "/api/v1/catalog", Own),
     ("DELETE", "/api/v1/catalog/{name}", Own),
+    ("GET", "/api/v1/own-apps", Inspect),
+    ("GET", "/api/v1/own-apps/{name}", Inspect),
+    ("PUT", "/api/v1/own-apps/{name}", Operate),
+    ("DELETE", "/api/v1/own-apps/{name}", Operate),
+    ("PUT", "/api/v1/own-apps/{name}/grants", Own),
     ("POST", "/api/v1/apps/{name}", Operate),
     ("PUT", "/api/v1/apps/{name}", Operate),
     ("DELETE", "/api/v1/apps/{name}", Operate),
@@ -104,6 +117,11 @@ pub const TABLE: &[(&str, &str, Operation)] = &[
     ("POST", "/api/v1/store/{app}/{*key}", Store),
     ("DELETE", "/api/v1/store/{app}/{*key}", Store),
 ];
+
+/// Bytes of a form's body at most: compose files are longer than all else that is typed.
+pub fn form_bytes(route: &str) -> usize {
+    if matches!(route, "/own-form" | "/own-compose") { OWN_APP_BODY_BYTES } else { HTTP_BODY_BYTES }
+}
 
 /// What a request is, by its method and the route that the router found.
 pub fn operation(method: &Method, route: &str) -> Option<Operation> {

@@ -1,7 +1,7 @@
 //! Forms about apps.
 
 use super::{Reader, html, to};
-use crate::apps::{AppView, Publication, Wish};
+use crate::apps::{AppView, Face, Publication, Wish};
 use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication};
 use crate::http::caller::Caller;
 use crate::http::pages::apps::{self as page, Details, Shown};
@@ -29,12 +29,13 @@ fn host(headers: &HeaderMap) -> String {
 /// What the reader may see.
 async fn shown(reader: &Reader, headers: &HeaderMap) -> Shown {
     let apps = reader.app.apps();
-    let (mut catalog, mut jobs) = (Vec::new(), Vec::new());
+    let (mut catalog, mut own, mut jobs) = (Vec::new(), Vec::new(), Vec::new());
     if reader.caller.may(Operation::Inspect) {
+        own = apps.in_background(|apps| apps.list_own()).await.unwrap_or_default();
         catalog = apps.in_background(|apps| apps.list_catalog()).await.unwrap_or_default();
         jobs = apps.jobs();
     }
-    Shown { apps: apps.list().await, catalog, jobs, host: host(headers) }
+    Shown { apps: apps.list().await, catalog, own, jobs, host: host(headers) }
 }
 
 /// `GET /apps`
@@ -180,7 +181,7 @@ async fn changed(reader: &Reader, name: &str, fields: &BTreeMap<String, String>,
 }
 
 /// The texts that were emptied.
-fn emptied<'a>(facts: &'a contract::apps::App, fields: &'a BTreeMap<String, String>) -> impl Iterator<Item = (String, String)> + 'a {
+fn emptied<'a>(facts: &'a Face, fields: &'a BTreeMap<String, String>) -> impl Iterator<Item = (String, String)> + 'a {
     let texts = facts.settings.iter().filter(|(_, setting)| matches!(setting.kind, SettingKind::Text(_)));
     let empty = |name: &String| fields.get(&format!("set.{name}")).is_some_and(String::is_empty);
     texts.filter(move |(name, _)| empty(name)).map(|(name, _)| (name.clone(), String::new()))
@@ -200,6 +201,7 @@ mod tests {
     fn a_text_may_be_emptied_and_an_empty_password_stays_as_it_is() {
         let facts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
         let facts = contract::apps::read(std::path::Path::new(facts), &std::fs::read_to_string(facts).unwrap()).unwrap();
+        let facts = Face::of(&facts, String::new());
         let fields = [("set.user", ""), ("set.password", ""), ("set.open", ""), ("port.mqtt", "")];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert_eq!(emptied(&facts, &fields).collect::<Vec<_>>(), [("user".to_owned(), String::new())]);

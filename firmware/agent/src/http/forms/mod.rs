@@ -3,11 +3,13 @@
 
 mod apps;
 mod cloud;
+mod own;
 mod people;
 
 use super::caller::Caller;
 use super::pages::{self, View, home, search};
 use super::problem::Refusal;
+use super::routes::form_bytes;
 use super::{lang, services};
 use crate::apps::AppView;
 use crate::net::{ClusterView, Page, Search};
@@ -15,7 +17,7 @@ use crate::state::App;
 use crate::status::Status;
 use crate::text::Lang;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -33,6 +35,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/apps/body", get(apps::show_body))
         .route("/apps/{name}", get(apps::show_one))
         .route("/apps/{name}/{action}", get(apps::ask).post(apps::act))
+        .merge(own_apps())
         .route("/microcloud", get(cloud::show))
         .route("/microcloud/body", get(cloud::show_body))
         .route("/microcloud/{action}", post(cloud::act))
@@ -43,6 +46,17 @@ pub fn router() -> Router<Arc<App>> {
         .route("/account/{action}", post(people::act_on_account))
         .route("/users", get(people::show_users).post(people::add_user))
         .route("/users/{name}/{action}", post(people::act_on_user))
+}
+
+/// Pages about apps of people's own.
+fn own_apps() -> Router<Arc<App>> {
+    let long = |route: &str| DefaultBodyLimit::max(form_bytes(route));
+    Router::new()
+        .route("/own-form", get(own::show_form).post(own::save_form).layer(long("/own-form")))
+        .route("/own-compose", get(own::show_compose).post(own::save_compose).layer(long("/own-compose")))
+        .route("/own/{name}", get(own::show_one))
+        .route("/own/{name}/remove", post(own::forget))
+        .route("/own/{name}/grant", post(own::grant))
 }
 
 /// What every page is made for.

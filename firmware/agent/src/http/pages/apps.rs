@@ -1,12 +1,12 @@
 //! The page of apps: what is installed, the store, what is being done; one app with its settings and log; what is asked once more.
 
 use super::home::{run, size};
-use super::{View, not_done};
-use crate::apps::{AppView, CatalogView, Changeable, JobView, PortView};
+use super::{View, not_done, own};
+use crate::apps::{AppView, CatalogView, Changeable, Face, JobView, OwnView, PortView};
 use crate::broker::Run;
 use crate::text::{Lang, Store};
 use crate::users::Operation;
-use contract::apps::{App, Setting, SettingKind, Words as AppWords};
+use contract::apps::{Setting, SettingKind, Words as AppWords};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ pub struct Shown {
     pub apps: Vec<AppView>,
     /// The store.
     pub catalog: Vec<CatalogView>,
+    /// Apps of people's own that are saved.
+    pub own: Vec<OwnView>,
     /// Jobs, the newest first.
     pub jobs: Vec<JobView>,
     /// This node's address as the reader typed it, for links.
@@ -41,7 +43,7 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             @if shown.apps.is_empty() { p { (if operator { words.none_installed } else { words.none_guest }) } }
             ul.nodes { @for app in &shown.apps { (installed(view, app, &shown.host)) } }
         }
-        @if operator { (store(view, &shown.catalog)) } @else { section { p { (words.guest) } } }
+        @if operator { (own::list(view, &shown.own)) (store(view, &shown.catalog)) } @else { section { p { (words.guest) } } }
     }
 }
 
@@ -156,7 +158,7 @@ fn spoken(words: &AppWords, lang: Lang) -> &str {
 }
 
 /// What is chosen before an app is installed.
-pub fn install(view: &View<'_>, app: &App, ports: &BTreeMap<String, PortView>, wrong: Option<&str>) -> Markup {
+pub fn install(view: &View<'_>, app: &Face, ports: &BTreeMap<String, PortView>, wrong: Option<&str>) -> Markup {
     let words = view.lang.store();
     html! {
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
@@ -238,8 +240,9 @@ pub fn one(view: &View<'_>, details: &Details<'_>, wrong: Option<&str>) -> Marku
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
         section {
             h2 { (title(&app.title, &app.name, view.lang)) }
-            @if app.newer && !details.update {
-                p { (words.newer) @if operator { " " a.button href=(format!("/apps/{}/update", app.name)) { (words.update) } } }
+            @if app.own { p { a.button href=(format!("/own/{}", app.name)) { (view.lang.own().edit) } } }
+            @if (app.newer || app.own) && !details.update {
+                p { @if app.newer { (words.newer) } @if operator { " " a.button href=(format!("/apps/{}/update", app.name)) { (words.update) } } }
             }
             h3 { (words.settings) }
             @match details.change {
@@ -324,6 +327,7 @@ mod tests {
         Shown {
             apps: vec![AppView { ports: [("web".to_owned(), port.clone())].into(), ..app }],
             catalog: vec![CatalogView { ports: [("web".to_owned(), port)].into(), ..offer }],
+            own: Vec::new(),
             jobs: Vec::new(),
             host: "garden.local".to_owned(),
         }
@@ -356,7 +360,7 @@ mod tests {
         let facts = contract::apps::read(std::path::Path::new(file), &std::fs::read_to_string(file).unwrap()).unwrap();
         let settings = [("password", "(set)"), ("user", "<i>ana")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let ports = [("mqtt".to_owned(), PortView { port: 1884, scheme: "mqtt".to_owned() })].into();
-        let change = Changeable { facts: facts.into(), ports, settings, publication: None };
+        let change = Changeable { facts: Face::of(&facts, String::new()).into(), ports, settings, publication: None };
         let app = AppView { name: "mosquitto".to_owned(), newer: true, ..AppView::default() };
         let shown = |role, update| {
             let caller = caller(Some(role));

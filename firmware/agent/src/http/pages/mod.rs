@@ -3,6 +3,7 @@
 pub mod apps;
 pub mod cloud;
 pub mod home;
+pub mod own;
 pub mod people;
 pub mod search;
 

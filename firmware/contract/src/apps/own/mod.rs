@@ -23,7 +23,7 @@ pub use names::{bytes as read_bytes, is_image};
 pub use normal::check as check_normalised;
 pub use parts::short as read_port;
 pub use privilege::{BadPrivilege, Privilege, path_refused};
-pub use project::{Asked, Project, Variable};
+pub use project::{Asked, Project, Published, Variable};
 pub use write::{NotRun, images, write};
 pub use yaml::TEXT_BYTES;
 

@@ -95,6 +95,22 @@ pub struct Published {
     pub scheme: Option<Scheme>,
 }
 
+impl Published {
+    /// What is spoken there, as far as it is said or usual at that number.
+    pub fn spoken(&self) -> Option<Scheme> {
+        self.scheme.or(match (self.container, self.protocol) {
+            (80 | 3000 | 8000 | 8008 | 8080 | 8888, Protocol::Tcp) => Some(Scheme::Http),
+            (443 | 8443, Protocol::Tcp) => Some(Scheme::Https),
+            (1883, Protocol::Tcp) => Some(Scheme::Mqtt),
+            (3306, Protocol::Tcp) => Some(Scheme::Mysql),
+            (5222, Protocol::Tcp) => Some(Scheme::Xmpp),
+            (5432, Protocol::Tcp) => Some(Scheme::Postgresql),
+            (53, _) => Some(Scheme::Dns),
+            _ => None,
+        })
+    }
+}
+
 /// Something in a container's tree of files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mount {
@@ -153,6 +169,12 @@ impl Project {
     pub fn is_secret(variable: &str) -> bool {
         let name = variable.to_ascii_uppercase();
         ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH"].iter().any(|word| name.contains(word))
+    }
+
+    /// Its images, as they are written.
+    pub fn images(&self) -> String {
+        let images: BTreeSet<String> = self.services.values().map(|service| service.image.to_string()).collect();
+        images.into_iter().collect::<Vec<_>>().join(", ")
     }
 
     /// All ports, those of all services.

@@ -105,6 +105,15 @@ impl Text {
     }
 }
 
+impl std::fmt::Display for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Plain(text) => f.write_str(text),
+            Piece::Named(name) => write!(f, "${{{name}}}"),
+        })
+    }
+}
+
 /// What stands between `${` and `}`.
 fn braced(inner: &str) -> Result<(&str, Option<String>), String> {
     let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());

@@ -1,0 +1,102 @@
+//! Apps of people's own in the API: forms and compose files that are saved, and what owners grant them. The page's forms call the same
+//! functions.
+
+use super::caller::Caller;
+use super::problem::Refusal;
+use crate::apps::{Apps, NotSaved, OwnDetails, OwnView};
+use crate::limits::OWN_APP_BODY_BYTES;
+use crate::state::App;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, put};
+use axum::{Extension, Json, Router};
+use contract::apps::own::{Definition, Privilege};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// For operators; what an app is granted is for owners to say.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/own-apps", get(list))
+        .route("/api/v1/own-apps/{name}", get(one).put(save).delete(forget).layer(DefaultBodyLimit::max(OWN_APP_BODY_BYTES)))
+        .route("/api/v1/own-apps/{name}/grants", put(grant))
+}
+
+fn refused(error: NotSaved) -> Refusal {
+    let status = match error {
+        NotSaved::Name(_) | NotSaved::Faults(_) | NotSaved::NotAsked { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        NotSaved::Taken(_) | NotSaved::There(_) => StatusCode::CONFLICT,
+        NotSaved::Unknown(_) => StatusCode::NOT_FOUND,
+        NotSaved::Full | NotSaved::NotKept(_) => StatusCode::INSUFFICIENT_STORAGE,
+    };
+    Refusal::new(status, error.to_string())
+}
+
+/// Does what waits for the disk.
+async fn at_work<T: Send + 'static>(app: &App, work: impl FnOnce(&Arc<Apps>) -> T + Send + 'static) -> Result<T, Refusal> {
+    let done = app.apps().in_background(work).await;
+    done.map_err(|ending| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, ending.to_string()))
+}
+
+/// All that are saved.
+pub(super) async fn all(app: &App) -> Result<Vec<OwnView>, Refusal> {
+    at_work(app, |apps| apps.list_own()).await
+}
+
+/// One of them.
+pub(super) async fn details(app: &App, name: &str) -> Result<OwnDetails, Refusal> {
+    let of = name.to_owned();
+    let found = at_work(app, move |apps| apps.own_details(&of)).await?;
+    found.ok_or_else(|| refused(NotSaved::Unknown(name.escape_default().take(60).collect())))
+}
+
+/// Saves one, and tells what it asks for. One that is `new` is not put over another.
+pub(super) async fn keep(app: &App, name: &str, definition: Definition, new: bool) -> Result<OwnDetails, Refusal> {
+    super::apps::kept(app)?;
+    let of = name.to_owned();
+    at_work(app, move |apps| apps.save_own(&of, definition, new)).await?.map_err(refused)?;
+    details(app, name).await
+}
+
+/// Grants one what an owner ticked.
+pub(super) async fn allow(app: &App, name: &str, grants: BTreeSet<Privilege>, by: &Caller) -> Result<OwnDetails, Refusal> {
+    super::apps::kept(app)?;
+    let (of, by) = (name.to_owned(), by.words());
+    at_work(app, move |apps| apps.grant_own(&of, grants, &by)).await?.map_err(refused)?;
+    details(app, name).await
+}
+
+/// Forgets one.
+pub(super) async fn remove(app: &App, name: &str) -> Result<(), Refusal> {
+    let of = name.to_owned();
+    match at_work(app, move |apps| apps.forget_own(&of)).await?.map_err(refused)? {
+        true => Ok(()),
+        false => Err(refused(NotSaved::Unknown(name.escape_default().take(60).collect()))),
+    }
+}
+
+async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<OwnView>>, Refusal> {
+    all(&app).await.map(Json)
+}
+
+async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<OwnDetails>, Refusal> {
+    details(&app, &name).await.map(Json)
+}
+
+async fn save(State(app): State<Arc<App>>, Path(name): Path<String>, Json(definition): Json<Definition>) -> Result<Json<OwnView>, Refusal> {
+    keep(&app, &name, definition, false).await.map(|details| Json(details.view))
+}
+
+async fn grant(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Json(grants): Json<BTreeSet<Privilege>>,
+) -> Result<Json<OwnView>, Refusal> {
+    allow(&app, &name, grants, &caller).await.map(|details| Json(details.view))
+}
+
+async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<serde_json::Value>, Refusal> {
+    remove(&app, &name).await?;
+    Ok(Json(serde_json::json!({ "forgotten": name })))
+}
