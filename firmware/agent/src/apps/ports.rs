@@ -48,7 +48,9 @@ pub fn choose(
     }
     for (name, port) in ports.iter().filter(|(name, _)| !wished.contains_key(*name)) {
         let from = port.proposed;
-        let free = |number: &u16| !chosen.values().any(|other| other == number) && holder(*number, port.protocol).is_none();
+        let meets = |other: &String| ports.get(other).is_none_or(|other| meet(other.protocol, port.protocol));
+        let given = |number: &u16| chosen.iter().any(|(other, its)| its == number && meets(other));
+        let free = |number: &u16| !given(number) && holder(*number, port.protocol).is_none();
         let number = (from..=from.saturating_add(TRIED)).find(free).ok_or_else(|| Refused::None { from, name: name.clone() })?;
         chosen.insert(name.clone(), number);
     }
@@ -127,6 +129,14 @@ mod tests {
         let error = choose(&app, &wished, |port, _| (port == 80).then(|| "this node's page".to_owned())).unwrap_err();
         assert!(error.to_string().starts_with("port 80 is taken by this node's page"), "{error}");
         assert!(matches!(choose(&app, &none, |_, _| Some("x".to_owned())), Err(Refused::None { from: 1883, .. })));
+    }
+
+    #[test]
+    fn one_number_is_two_ports_where_the_transports_differ() {
+        let port = |protocol| FacePort { proposed: 53, protocol, scheme: None };
+        let ports = [("tcp-53".to_owned(), port(Protocol::Tcp)), ("udp-53".to_owned(), port(Protocol::Udp))].into();
+        let chosen = choose(&ports, &BTreeMap::new(), |_, _| None).unwrap();
+        assert_eq!(chosen.values().collect::<Vec<_>>(), [&53, &53]);
     }
 
     #[test]

@@ -327,3 +327,6 @@ async fn what_is_no_question_is_refused_on_the_page_as_in_the_api() {
     assert!(page.status == 400 && page.body().contains("limit") && page.body().contains("role=\"search\""), "{}", page.text);
     assert_eq!(far(&app, "GET", "/api/v1/services?limit=many", "", "").await.status, 400);
 }
+
+#[path = "own_tests.rs"]
+mod own;

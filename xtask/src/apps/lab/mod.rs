@@ -5,6 +5,7 @@
 
 mod docker;
 mod node;
+mod own;
 mod registry;
 mod trial;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::docker::{LAB_FILE, command, step, tail};
+use super::docker::{command, step, tail};
 use super::trial::Trial;
 use super::{LAYOUT, PROGRAM};
 
@@ -20,6 +20,23 @@ const STATE: &str = "/run/node/broker";
 const REGISTRY: &str = "127.0.0.1:4748";
 /// The docker command that the broker is given: the real one, with what the lab lays over every project.
 const DOCKER: &str = "/run/docker-lab";
+/// Limits on processors are taken from each service (see `LAB_PROJECT`).
+const DOCKER_TEXT: &str = r#"#!/usr/bin/python3
+import os, re, sys
+words = sys.argv[1:]
+if "--file" in words:
+    at = words.index("--file")
+    names, inside = [], False
+    for line in open(words[at + 1]):
+        if not line.startswith(" "):
+            inside = line.startswith("services:")
+        elif inside and (found := re.match(r'^  "?([^": ]+)"?:$', line.rstrip())):
+            names.append(found[1])
+    with open("/run/lab-node.yaml", "w") as file:
+        file.write("services:\n" + "".join(f'  "{name}":\n    cpus: 0\n' for name in names))
+    words[at + 2:at + 2] = ["--file", "/run/lab-node.yaml"]
+os.execv("/usr/bin/docker", ["docker", *words])
+"#;
 const LOG: &str = "/var/log/node.log";
 /// How long agent or broker may take to answer.
 const START: Duration = Duration::from_secs(60);
@@ -32,6 +49,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct Node {
     agent: Child,
     broker: Child,
+    own_tried: bool,
 }
 
 impl Drop for Node {
@@ -60,11 +78,14 @@ fn agent() -> Result<Child> {
 }
 
 fn cloudy(words: &[&str]) -> Result<Output> {
-    command(PROGRAM, &[words, &["--data", DATA]].concat()).output().context("failed to start the node's program")
+    // What stands after `--` is an app's.
+    let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+    let (ours, its) = words.split_at(end);
+    command(PROGRAM, &[ours, &["--data", DATA], its].concat()).output().context("failed to start the node's program")
 }
 
 /// What a command says that must succeed.
-fn must(words: &[&str]) -> Result<String> {
+pub(super) fn must(words: &[&str]) -> Result<String> {
     let output = cloudy(words)?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "`cloudy {}` ended with {}:\n{said}\n{}", words.join(" "), output.status, tail(LOG));
@@ -72,21 +93,21 @@ fn must(words: &[&str]) -> Result<String> {
 }
 
 /// What a command says that must be refused.
-fn refused(words: &[&str], because: &str) -> Result<()> {
+pub(super) fn refused(words: &[&str], because: &str) -> Result<()> {
     let output = cloudy(words)?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     ensure!(!output.status.success() && said.contains(because), "`cloudy {}` should be refused: {said}", words.join(" "));
     Ok(())
 }
 
-fn json(words: &[&str]) -> Result<Value> {
+pub(super) fn json(words: &[&str]) -> Result<Value> {
     let output = cloudy(&[words, &["--json"]].concat())?;
     ensure!(output.status.success(), "`cloudy {}`: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).context("what cloudy says is no JSON")
 }
 
 /// How an app is by the node's API, which may be some seconds old.
-fn is(app: &str, state: &str) -> Result<()> {
+pub(super) fn is(app: &str, state: &str) -> Result<()> {
     let begun = Instant::now();
     loop {
         let apps = json(&["app", "list"])?;
@@ -114,13 +135,13 @@ fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     Ok(())
 }
 
-fn docker(words: &[&str]) -> Result<String> {
+pub(super) fn docker(words: &[&str]) -> Result<String> {
     let output = command("docker", words).output().context("failed to start docker")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// What Docker has of an app: containers, volumes.
-fn has(app: &str) -> Result<(usize, usize)> {
+pub(super) fn has(app: &str) -> Result<(usize, usize)> {
     let label = format!("label=com.docker.compose.project=cloudy-{app}");
     let containers = docker(&["ps", "--all", "--quiet", "--filter", &label])?;
     let volumes = docker(&["volume", "ls", "--quiet", "--filter", &label])?;
@@ -131,11 +152,9 @@ impl Node {
     /// Starts broker and agent, and waits until the agent answers.
     pub fn start() -> Result<Self> {
         fs::create_dir_all(DATA)?;
-        let words = format!(r#"words[at + 2:at + 2] = ["--file", "{LAB_FILE}"]"#);
-        let over = "import os, sys\nwords = sys.argv[1:]\nif '--file' in words:\n    at = words.index('--file')\n    ";
-        fs::write(DOCKER, format!("#!/usr/bin/python3\n{over}{words}\nos.execv('/usr/bin/docker', ['docker', *words])\n"))?;
+        fs::write(DOCKER, DOCKER_TEXT)?;
         fs::set_permissions(DOCKER, fs::Permissions::from_mode(0o755))?;
-        let node = Self { broker: broker()?, agent: agent()? };
+        let node = Self { broker: broker()?, agent: agent()?, own_tried: false };
         wait_until_up()?;
         must(&["found", "lab"])?;
         Ok(node)
@@ -193,7 +212,13 @@ impl Node {
         say(begun, "its log was read; it was restarted and set up again");
         self.remove(name, &install)?;
         ensure!(!is_found(name)?, "what was removed should not be found");
-        self.kill(name, &install)
+        self.kill(name, &install)?;
+        if self.own_tried {
+            return Ok(());
+        }
+        // Once is enough: they are the same with any image.
+        self.own_tried = true;
+        self.own(name, &install)
     }
 
     /// The catalog's largest blob is lost, so that Docker can't pull; then the app is added again.
@@ -206,7 +231,7 @@ impl Node {
         must(&["app", "add", LAYOUT, name]).map(drop)
     }
 
-    fn remove(&self, name: &str, install: &[&str]) -> Result<()> {
+    pub(super) fn remove(&self, name: &str, install: &[&str]) -> Result<()> {
         let begun = Instant::now();
         let (_, volumes) = has(name)?;
         must(&["app", "remove", name])?;
@@ -220,7 +245,7 @@ impl Node {
     }
 
     /// The agent is killed while it installs: the job ends all the same, and the app runs.
-    fn kill(&mut self, name: &str, install: &[&str]) -> Result<()> {
+    pub(super) fn kill(&mut self, name: &str, install: &[&str]) -> Result<()> {
         let begun = Instant::now();
         for (after, both) in [(0, false), (300, true), (1500, false), (1500, true)] {
             let last = || Ok::<_, anyhow::Error>(json(&["jobs"])?.get(0).cloned().unwrap_or_default());

@@ -1,0 +1,103 @@
+//! Apps of people's own through the real accept loop: who saves, who grants, who sees.
+
+use super::*;
+
+const RADIO: &str = "services:\n  app:\n    image: x:1\n    environment:\n      PASSWORD: se-cret\n    devices: [/dev/ttyUSB0]\n";
+
+fn encoded(fields: &[(&str, &str)]) -> String {
+    serde_urlencoded::to_string(fields).unwrap()
+}
+
+fn form(cookie: &str) -> String {
+    format!("cookie: {cookie}\r\norigin: http://garden\r\ncontent-type: application/x-www-form-urlencoded\r\n")
+}
+
+#[tokio::test]
+async fn operators_save_apps_of_their_own_and_owners_alone_grant_privileges() {
+    let data = tempfile::tempdir().unwrap();
+    let (app, sessions) = peopled(data.path()).await;
+    let (owner, operator, guest) = (&sessions[0], &sessions[1], &sessions[2]);
+    let at = "/api/v1/own-apps/radio";
+    let body = json!({ "title": "Radio", "compose": RADIO }).to_string();
+    for nobody in [String::new(), ours(&guest.1, &guest.2)] {
+        assert!(matches!(far(&app, "PUT", at, &nobody, &body).await.status, 401 | 403));
+        assert!(matches!(far(&app, "GET", at, &nobody, "").await.status, 401 | 403));
+        assert!(matches!(far(&app, "GET", "/api/v1/own-apps", &nobody, "").await.status, 401 | 403));
+        assert!(!far(&app, "GET", "/apps", &nobody, "").await.body().contains("radio"));
+    }
+    let saved = far(&app, "PUT", at, &ours(&operator.1, &operator.2), &body).await;
+    assert_eq!(saved.status, 200, "{}", saved.text);
+    let asked = &saved.json()["asked"][0];
+    assert_eq!((&asked["privilege"], &asked["line"], &asked["granted"]), (&json!("device=/dev/ttyUSB0"), &json!(6), &json!(false)));
+    // No value of its environment is where it is not asked for.
+    assert!(
+        !saved.body().contains("se-cret")
+            && !far(&app, "GET", "/api/v1/own-apps", &ours(&operator.1, &operator.2), "").await.body().contains("se-cret")
+    );
+    let install = far(&app, "POST", "/api/v1/apps/radio", &ours(&operator.1, &operator.2), "{}").await;
+    assert_eq!(install.status, 403);
+    assert!(
+        install.json()["detail"].as_str().unwrap().starts_with("line 6, column 15: `services.app.devices` asks for"),
+        "{}",
+        install.text
+    );
+    let grants = json!(["device=/dev/ttyUSB0"]).to_string();
+    assert_eq!(far(&app, "PUT", &format!("{at}/grants"), &ours(&operator.1, &operator.2), &grants).await.status, 403);
+    let ticked = encoded(&[("csrf", &operator.2), ("grant.device=/dev/ttyUSB0", "yes")]);
+    assert_eq!(far(&app, "POST", "/own/radio/grant", &form(&operator.1), &ticked).await.status, 403);
+    for never in ["device=/dev/sda", "host-path=/var/lib/cloudy", "privileged"] {
+        let answer = far(&app, "PUT", &format!("{at}/grants"), &ours(&owner.1, &owner.2), &json!([never]).to_string()).await;
+        assert_eq!(answer.status, 422, "{never}: {}", answer.text);
+    }
+    let ticked = encoded(&[("csrf", &owner.2), ("grant.device=/dev/ttyUSB0", "yes")]);
+    let answer = far(&app, "POST", "/own/radio/grant", &form(&owner.1), &ticked).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/own/radio")), "{}", answer.text);
+    let shown = far(&app, "GET", at, &ours(&operator.1, &operator.2), "").await.json();
+    assert_eq!((&shown["asked"][0]["granted"], &shown["granted-by"]), (&json!(true), &json!("ana")));
+    // Another program under the same name has none of it.
+    let other = json!({ "title": "Radio", "compose": RADIO.replace("x:1", "evil:1") }).to_string();
+    let saved = far(&app, "PUT", at, &ours(&operator.1, &operator.2), &other).await;
+    assert_eq!(saved.json()["asked"][0]["granted"], false);
+    assert_eq!(far(&app, "DELETE", at, &ours(&operator.1, &operator.2), "").await.status, 200);
+    assert_eq!(far(&app, "GET", at, &ours(&operator.1, &operator.2), "").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_page_says_what_is_wrong_where_and_shows_what_was_typed() {
+    let data = tempfile::tempdir().unwrap();
+    let (app, sessions) = peopled(data.path()).await;
+    let (_, cookie, csrf) = &sessions[1];
+    let typed = RADIO.replace("    devices: [/dev/ttyUSB0]\n", "    env_file: .env\n").replace('\n', "\r\n");
+    let fields = |compose: &str| encoded(&[("csrf", csrf), ("new", "yes"), ("name", "radio"), ("title", "Radio"), ("compose", compose)]);
+    let answer = far(&app, "POST", "/own-compose", &form(cookie), &fields(&typed)).await;
+    assert_eq!(answer.status, 422, "{}", answer.text);
+    assert!(
+        answer.body().contains("line 6, column 5: `services.app.env_file`: files beside this one are not read")
+            && answer.body().contains("PASSWORD: se-cret"),
+        "{}",
+        answer.text
+    );
+    let good = typed.replace("    env_file: .env\r\n", &format!("    # {}\r\n", "x".repeat(40_000)));
+    assert_eq!(far(&app, "POST", "/own-compose", &form(cookie), &fields(&good).replace("csrf=", "csrf=0")).await.status, 403);
+    let answer = far(&app, "POST", "/own-compose", &form(cookie), &fields(&good)).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/apps/radio/install")), "{}", answer.text);
+    assert_eq!(
+        far(&app, "POST", "/own-compose", &form(cookie), &fields(&good)).await.status,
+        409,
+        "what is there is not put over as something new"
+    );
+    let long = far(&app, "POST", "/own-compose", &form(cookie), &fields(&"x".repeat(300_000))).await;
+    assert_eq!(long.status, 413);
+    let fields = encoded(&[("csrf", csrf), ("new", "yes"), ("name", "web"), ("title", "Web"), ("image", "nginx:1"), ("ports", "x")]);
+    let answer = far(&app, "POST", "/own-form", &form(cookie), &fields).await;
+    assert!(answer.status == 422 && answer.body().contains("`x` is no port") && answer.body().contains("nginx:1"), "{}", answer.text);
+    let answer = far(&app, "POST", "/own-form", &form(cookie), &fields.replace("ports=x", "ports=80")).await;
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    let page = far(&app, "GET", "/apps", &ours(cookie, csrf), "").await;
+    assert!(page.body().contains("data-own=\"web\"") && page.body().contains("/own/radio"), "{}", page.text);
+    for path in ["/own-form", "/own-compose", "/own/web", "/own/radio", "/apps/web/install"] {
+        assert_eq!(far(&app, "GET", path, &ours(cookie, csrf), "").await.status, 200, "{path}");
+    }
+    let removed = far(&app, "POST", "/own/web/remove", &form(cookie), &encoded(&[("csrf", csrf)])).await;
+    assert_eq!((removed.status, removed.header("location")), (303, Some("/apps")));
+}
