@@ -3,7 +3,7 @@
 use super::caller::{Acted, Caller, Who};
 use super::problem::Refusal;
 use super::serve::Peer;
-use super::{forms, lang, routes};
+use super::{forms, lang, multipart, routes};
 use crate::state::App;
 use crate::text::{Lang, People};
 use crate::users::{self, Operation, Secret};
@@ -123,13 +123,22 @@ async fn from_our_page(request: Request, id: &Secret, people: &People, most: usi
     if let Some(said) = request.headers().get(CSRF_HEADER) {
         return if id.is_csrf(said.to_str().unwrap_or_default()) { Ok(request) } else { Err(stale()) };
     }
-    let form = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded");
-    if !request.headers().get(header::CONTENT_TYPE).is_some_and(form) {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let (mut parts, body) = request.into_parts();
+    let Some(kind) = parts.headers.get(header::CONTENT_TYPE).cloned() else { return Err(stale()) };
+    let with_file = multipart::boundary(&kind);
+    if with_file.is_none() && !kind.as_bytes().starts_with(FORM.as_bytes()) {
         return Err(stale());
     }
-    let (parts, body) = request.into_parts();
     let bytes = to_bytes(body, most).await;
-    let bytes = bytes.map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the form is too long"))?;
+    let mut bytes = bytes.map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the form is too long"))?;
+    if let Some(boundary) = with_file {
+        // What follows knows one kind of form.
+        let fields = multipart::fields(boundary, &bytes).ok_or_else(stale)?;
+        bytes = serde_urlencoded::to_string(fields).map_err(|_| stale())?.into();
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FORM));
+        parts.headers.insert(header::CONTENT_LENGTH, bytes.len().into());
+    }
     let shown = serde_urlencoded::from_bytes::<Shown>(&bytes).map_err(|_| stale())?;
     if !id.is_csrf(&shown.csrf) {
         return Err(stale());

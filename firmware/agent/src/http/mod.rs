@@ -12,6 +12,7 @@ mod changes;
 mod forms;
 mod guard;
 mod metrics;
+mod multipart;
 mod own;
 mod pages;
 mod problem;

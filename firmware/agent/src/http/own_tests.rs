@@ -88,6 +88,17 @@ async fn a_page_says_what_is_wrong_where_and_shows_what_was_typed() {
     );
     let long = far(&app, "POST", "/own-compose", &form(cookie), &fields(&"x".repeat(300_000))).await;
     assert_eq!(long.status, 413);
+    let part = |name: &str, value: &str| format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let file = |csrf: &str, text: &str| {
+        let fields = [("csrf", csrf), ("new", "yes"), ("name", "filed"), ("title", "Filed"), ("compose", ""), ("file", text)];
+        fields.map(|(name, value)| part(name, value)).concat() + "--b--\r\n"
+    };
+    let multipart = form(cookie).replace("application/x-www-form-urlencoded", "multipart/form-data; boundary=b");
+    assert_eq!(far(&app, "POST", "/own-compose", &multipart, &file("0", &good)).await.status, 403);
+    let answer = far(&app, "POST", "/own-compose", &multipart, &file(csrf, &typed)).await;
+    assert!(answer.status == 422 && answer.body().contains("PASSWORD: se-cret"), "what was sent is shown: {}", answer.text);
+    let answer = far(&app, "POST", "/own-compose", &multipart, &file(csrf, &good)).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/apps/filed/install")), "{}", answer.text);
     let fields = encoded(&[("csrf", csrf), ("new", "yes"), ("name", "web"), ("title", "Web"), ("image", "nginx:1"), ("ports", "x")]);
     let answer = far(&app, "POST", "/own-form", &form(cookie), &fields).await;
     assert!(answer.status == 422 && answer.body().contains("`x` is no port") && answer.body().contains("nginx:1"), "{}", answer.text);

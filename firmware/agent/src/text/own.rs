@@ -29,6 +29,7 @@ words! {
         more: "More", "Más", "Més";
         compose: "Compose file", "Archivo compose", "Fitxer compose";
         compose_why: "Paste it here. Files beside it are not read; a value ${NAME} is asked for when it is installed.", "Péguelo aquí. No se leen archivos de al lado; un valor ${NOMBRE} se pregunta al instalar.", "Enganxeu-lo aquí. No es llegeixen fitxers del costat; un valor ${NOM} es demana en instal·lar.";
+        file: "Or a file, instead of what stands above", "O un archivo, en lugar de lo de arriba", "O un fitxer, en lloc del que hi ha a dalt";
         save: "Save", "Guardar", "Desa";
         forget: "Remove from this list", "Quitar de esta lista", "Treu d'aquesta llista";
         forget_why: "What is installed of it goes on.", "Lo que hay instalado sigue funcionando.", "El que hi ha instal·lat continua funcionant.";

@@ -61,6 +61,10 @@ pub async fn save_compose(
     headers: HeaderMap,
     Fields(said): Fields<Said>,
 ) -> Response {
+    let mut said = said;
+    if let Some(file) = said.remove("file").filter(|file| !file.trim().is_empty()) {
+        said.insert("compose".to_owned(), file);
+    }
     // Browsers send CR LF, and the lines of what is wrong shall be those that were typed.
     let compose = field(&said, "compose").replace("\r\n", "\n");
     let definition = Definition { compose: Some(compose), ..head(&said) };

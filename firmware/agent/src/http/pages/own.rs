@@ -221,10 +221,11 @@ pub fn compose(view: &View<'_>, filled: &Filled, wrong: Option<&str>) -> Markup 
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
         section.whole {
             h2 { (words.by_compose) }
-            form #own method="post" action="/own-compose" {
+            form #own method="post" action="/own-compose" enctype="multipart/form-data" {
                 (head(view, filled))
                 p { (words.compose_why) }
                 (lines(words.compose, "compose", &filled.compose, 20, "services:"))
+                label { (words.file) input name="file" type="file" accept=".yaml,.yml,text/*"; }
                 button.main { (words.save) }
             }
             p { a href="/apps" { (store.back) } }

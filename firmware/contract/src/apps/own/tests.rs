@@ -282,7 +282,7 @@ fn what_is_the_node_s_own_nobody_allows() {
 #[test]
 fn aliases_are_bounded() {
     let mut bomb = "x-0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for level in 1..8 {
+    for level in 1..6 {
         let list = vec![format!("*a{}", level - 1); 10].join(", ");
         bomb.push_str(&format!("x-{level}: &a{level} [{list}]\n"));
     }
