@@ -29,12 +29,16 @@ services:
     environment: { WORD: "${WORD}", OTHER: "${OTHER:-default}" }
     volumes: ["data:/data"]
     healthcheck: { test: ["CMD", "/bin/sh", "-c", "test -e /data/word"], interval: 1s, start_period: 20s }
+    configs: [{ source: greeting, target: /etc/greeting }]
+    secrets: [word]
     ports: ["18090:80"]
   second:
     <<: *usual
     command: ["/bin/sh", "-c", "echo second; trap 'exit 0' TERM; while :; do sleep 1; done"]
     depends_on: { first: { condition: service_healthy } }
 volumes: { data: }
+configs: { greeting: { content: "hello $$you, ${OTHER:-default}\n" } }
+secrets: { word: { environment: WORD } }
 "#;
 
 fn write(name: &str, text: &str) -> Result<String> {

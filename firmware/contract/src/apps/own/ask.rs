@@ -147,7 +147,7 @@ impl Reading {
         match Text::read(text).map(|(text, _)| text.as_plain()) {
             Ok(Some(plain)) => Some(plain),
             Ok(None) => {
-                let why = "`${…}` is filled in in `image`, `command`, `entrypoint`, `healthcheck.test` and `environment` alone: write the value itself";
+                let why = "`${…}` is filled in in `image`, `command`, `entrypoint`, `healthcheck.test`, `environment` and `content` alone: write the value itself";
                 self.wrong(key, why);
                 None
             }

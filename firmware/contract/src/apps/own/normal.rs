@@ -7,9 +7,11 @@ use serde_json::{Map, Value};
 use super::privilege::{self, Privilege};
 
 /// Keys of a service that give it nothing outside of its containers, whatever stands there.
-const HARMLESS: [&str; 28] = [
+const HARMLESS: [&str; 29] = [
     "cap_drop",
     "command",
+    // What they hold is looked at at the top.
+    "configs",
     "cpus",
     "depends_on",
     "dns",
@@ -52,7 +54,7 @@ pub fn check(json: &str, instance: &str, grants: &BTreeSet<Privilege>) -> Checke
         match key.as_str() {
             "name" if value.as_str() == Some(instance) => {}
             "services" => {}
-            "networks" | "volumes" => parts(key, value, instance)?,
+            "networks" | "volumes" | "configs" => parts(key, value, instance)?,
             _ if is_nothing(value) => {}
             _ => return Err(format!("compose understood `{key}`, which no app may have")),
         }
@@ -85,6 +87,7 @@ fn parts(kind: &str, value: &Value, instance: &str) -> Checked {
             let good = match key.as_str() {
                 "name" => value.as_str().is_some_and(|called| called.starts_with(&own)),
                 "internal" if kind == "networks" => value.is_boolean(),
+                "content" if kind == "configs" => value.is_string(),
                 _ => is_nothing(value),
             };
             if !good {

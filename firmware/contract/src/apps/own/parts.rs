@@ -199,6 +199,32 @@ pub fn memory(r: &mut Reading, key: &Key<'_>, word: &str, service: &mut Service)
     add(r, key, service, Mount::Memory { target, bytes });
 }
 
+/// A config or secret, and where it is found: `name`, or the same as keys. Its owner and mode are the node's to decide.
+pub fn file(r: &mut Reading, key: &Key<'_>, kind: &str, place: &str, service: &mut Service) {
+    let (mut from, mut to) = (None, None);
+    if key.is_scalar() {
+        from = r.word(key);
+    } else {
+        for option in r.table(key) {
+            match option.name.as_str() {
+                "source" => from = r.word(&option),
+                "target" => to = r.word(&option),
+                "uid" | "gid" | "mode" => {}
+                other => unknown(r, &option, other, &["source", "target"]),
+            }
+        }
+    }
+    let Some(from) = from else {
+        r.wrong(key, "the name of what stands under `configs` or `secrets` is needed");
+        return;
+    };
+    let to = to.unwrap_or_else(|| from.clone());
+    let to = if to.starts_with('/') { to } else { format!("{place}{to}") };
+    if let Some(to) = target(r, key, &to) {
+        service.files.push((format!("{kind}{from}"), to));
+    }
+}
+
 /// `/dev/node's[:/dev/container's[:rwm]]`
 pub fn device(r: &mut Reading, key: &Key<'_>, service: &mut Service) {
     let Some(word) = r.word(key) else { return };

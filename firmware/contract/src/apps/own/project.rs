@@ -16,6 +16,8 @@ pub struct Project {
     pub volumes: BTreeSet<String>,
     /// Networks between its services, by name: whether they lead nowhere else.
     pub networks: BTreeMap<String, bool>,
+    /// Small files that services find among theirs, by name: what stands in them.
+    pub files: BTreeMap<String, Text>,
     /// What a person may or must say, by its name.
     pub variables: BTreeMap<String, Variable>,
     /// What it asks of the node.
@@ -49,6 +51,8 @@ pub struct Service {
     pub environment: BTreeMap<String, Text>,
     pub ports: Vec<Published>,
     pub mounts: Vec<Mount>,
+    /// Of the project's files, and where it finds them.
+    pub files: Vec<(String, String)>,
     /// On the node, and in the container.
     pub devices: Vec<(String, String)>,
     pub cap_add: BTreeSet<String>,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::ask::{Key, Reading, shown};
 use super::names::is_part;
 use super::project::{Mount, Network, Project, Service};
+use super::text::{Text, is_variable};
+use super::yaml::Value;
 use super::{Faults, Place, service, yaml};
 use crate::facts::nearest;
 
@@ -14,7 +16,10 @@ const PORTS: usize = 64;
 const PARTS: usize = 32;
 
 /// Keys at the top that mean something here.
-const TOP: [&str; 5] = ["services", "volumes", "networks", "name", "version"];
+const TOP: [&str; 7] = ["services", "volumes", "networks", "configs", "secrets", "name", "version"];
+
+/// What a secret is called among the project's files, so that it is no config of that name.
+pub const SECRET: &str = "secret.";
 
 /// Reads a compose file.
 pub fn read(text: &str) -> Result<Project, Faults> {
@@ -27,6 +32,8 @@ pub fn read(text: &str) -> Result<Project, Faults> {
             "services" => services(&mut reading, &key, &mut project),
             "volumes" => volumes(&mut reading, &key, &mut project),
             "networks" => networks(&mut reading, &key, &mut project),
+            "configs" => files(&mut reading, &key, "", &mut project),
+            "secrets" => files(&mut reading, &key, SECRET, &mut project),
             // The project's name is the app's, and the format has had one version for years.
             "name" | "version" => {}
             ours if ours.starts_with("x-") => {}
@@ -133,6 +140,37 @@ fn networks(reading: &mut Reading, key: &Key<'_>, project: &mut Project) {
     }
 }
 
+/// Configs and secrets: what stands in them is written here, or said when the app is installed.
+fn files(reading: &mut Reading, key: &Key<'_>, kind: &str, project: &mut Project) {
+    for key in reading.table(key) {
+        let mut content = None;
+        for option in reading.table(&key) {
+            match (option.name.as_str(), &option.node.value) {
+                ("content", Value::Scalar(text)) => content = Some(reading.runs(option.node.place, &option.path, text)),
+                ("environment", Value::Scalar(name)) if is_variable(name) => {
+                    reading.variable(option.node.place, &option.path, name, None);
+                    content = Some(Text::named(name));
+                }
+                ("labels", _) => {}
+                ("file" | "external" | "name", _) => {
+                    reading.wrong(&option, "files of the node are not read: write it under `content`, or `environment: NAME`, which is said when it is installed");
+                }
+                (other, _) => unknown(reading, &option, other, &["content", "environment"]),
+            }
+        }
+        match content {
+            _ if !is_part(&key.name) => {
+                reading.refuse(key.place, &key.path, "it is called by letters, digits, `_`, `.` and `-`, 40 at most")
+            }
+            _ if project.files.len() >= PARTS => reading.refuse(key.place, &key.path, format!("a project has {PARTS} of them at most")),
+            Some(content) => {
+                project.files.insert(format!("{kind}{}", key.name), content);
+            }
+            None => reading.refuse(key.place, &key.path, "`content` or `environment` is needed"),
+        }
+    }
+}
+
 /// What holds of a project as a whole: what its services name is there, and its ports are named.
 pub fn finish(reading: &mut Reading, project: &mut Project, place: Place) {
     if project.services.is_empty() {
@@ -155,6 +193,12 @@ pub fn finish(reading: &mut Reading, project: &mut Project, place: Place) {
                 }
             }
             _ => {}
+        }
+        for (other, _) in service.files.iter().filter(|(other, _)| !project.files.contains_key(other)) {
+            match other.strip_prefix(SECRET) {
+                Some(other) => missing("secrets", "secret", other),
+                None => missing("configs", "config", other),
+            }
         }
         for mount in &service.mounts {
             if let Mount::Volume { name, .. } = mount

@@ -5,16 +5,18 @@ use std::net::IpAddr;
 
 use super::ask::{Key, Reading, shown};
 use super::names::{self, bytes, is_host, is_image, is_part, is_path, is_user, milliseconds, thousandths};
+use super::parts;
 use super::privilege::{self, Privilege};
 use super::project::{Check, Mount, Network, Service};
+use super::read::{SECRET, unknown};
 use super::text::{Text, is_variable};
-use super::{parts, read::unknown};
 
 /// Keys that mean something here.
-const KEYS: [&str; 46] = [
+const KEYS: [&str; 48] = [
     "cap_add",
     "cap_drop",
     "command",
+    "configs",
     "container_name",
     "cpus",
     "depends_on",
@@ -45,6 +47,7 @@ const KEYS: [&str; 46] = [
     "pull_policy",
     "read_only",
     "restart",
+    "secrets",
     "security_opt",
     "shm_size",
     "stdin_open",
@@ -89,6 +92,8 @@ fn one(reading: &mut Reading, key: &Key<'_>, service: &mut Service) {
         "ports" => r.list(key).iter().take(LISTED).for_each(|item| parts::port(r, item, service)),
         "volumes" => r.list(key).iter().take(LISTED).for_each(|item| parts::mount(r, item, service)),
         "tmpfs" => r.words(key).iter().take(LISTED).for_each(|word| parts::memory(r, key, word, service)),
+        "configs" => r.list(key).iter().take(LISTED).for_each(|item| parts::file(r, item, "", "/", service)),
+        "secrets" => r.list(key).iter().take(LISTED).for_each(|item| parts::file(r, item, SECRET, "/run/secrets/", service)),
         "devices" => r.list(key).iter().take(LISTED).for_each(|item| parts::device(r, item, service)),
         "networks" => service.network = networks(r, key),
         "network_mode" => network_mode(r, key, service),

@@ -34,6 +34,10 @@ services:
     healthcheck: { test: healthcheck --connect, start_period: 20s, retries: 5 }
     networks: [back]
     ulimits: { nofile: 65536 }
+    secrets: [root]
+    configs: [{ source: init, target: /etc/init.sql, mode: 0444 }]
+configs: { init: { content: "say '${MYSQL_USER}';\n" } }
+secrets: { root: { environment: ROOT_PASSWORD } }
 volumes: { data: , db: { driver: local } }
 networks: { front: , back: { internal: true } }
 "#;
@@ -64,7 +68,7 @@ fn a_compose_file_becomes_a_project_of_ours() {
     let project = read(&compose(WIKI)).unwrap();
     assert!(project.asked.is_empty());
     let must: Vec<&str> = project.variables.iter().filter(|(_, v)| v.default.is_none()).map(|(name, _)| name.as_str()).collect();
-    assert_eq!(must, ["DB_PASSWORD", "MYSQL_USER", "TITLE"]);
+    assert_eq!(must, ["DB_PASSWORD", "MYSQL_USER", "ROOT_PASSWORD", "TITLE"]);
     let ports: Vec<(&str, u16)> = project.ports().map(|port| (port.name.as_str(), port.proposed)).collect();
     assert_eq!(ports, [("tcp-80", 8080), ("tcp-443", 8443), ("udp-6000", 5000), ("udp-6001", 5001)]);
     let none = BTreeSet::new();
@@ -72,7 +76,7 @@ fn a_compose_file_becomes_a_project_of_ours() {
         write(&project, "wiki", "cloudy-wiki", &Choices::default(), &none),
         Err(NotRun::Choice(Refused::Missing("DB_PASSWORD".to_owned())))
     );
-    let choices = said(&[("DB_PASSWORD", "se$cret: \"x\""), ("MYSQL_USER", "wiki"), ("TITLE", "Garden")]);
+    let choices = said(&[("DB_PASSWORD", "se$cret: \"x\""), ("MYSQL_USER", "wiki"), ("ROOT_PASSWORD", "root"), ("TITLE", "Garden")]);
     let text = write(&project, "wiki", "cloudy-wiki", &choices, &none).unwrap();
     expect_test::expect_file!["../golden/own.compose.yaml"].assert_eq(&text);
     assert_eq!(images(&project, &choices).unwrap().len(), 2);
@@ -135,8 +139,9 @@ fn what_is_not_understood_is_refused_with_its_line_and_column() {
         (service("build: ."), "a node builds no images"),
         (service("extends: { file: /etc/passwd }"), "other files are not read"),
         (service("imgae: y"), "did you mean `image`?"),
-        (service("configs: [x]"), "files of the node are not read"),
-        (service("secrets: [x]"), "files of the node are not read"),
+        (service("configs: [x]"), "there is no config `x` in this file"),
+        (service("secrets: [x]"), "there is no secret `x` in this file"),
+        (service("configs: [{ source: x, target: /proc }]"), "no absolute path in the container"),
         (service("userns_mode: host"), "no app sets it, whoever allows it"),
         (service("runtime: nvidia"), "whoever allows it"),
         (service("network_mode: container:cloudy-other-app-1"), "`container:cloudy-other-app-1`: an app has its own network"),
@@ -157,6 +162,12 @@ fn what_is_not_understood_is_refused_with_its_line_and_column() {
         (service("environment: [\"A=${B:+x}\"]"), "alone"),
         (service("environment: [\"A=${B:-x}\", \"C=${B:-y}\"]"), "two defaults"),
         ("include: [/etc/passwd]\n".to_owned() + &service(""), "line 1, column 1: `include`: other files are not read"),
+        (
+            "configs: { x: { file: /etc/shadow } }\n".to_owned() + &service(""),
+            "line 1, column 23: `configs.x.file`: files of the node are not read",
+        ),
+        ("configs: { x: }\n".to_owned() + &service(""), "`content` or `environment` is needed"),
+        ("secrets: { x: { external: true } }\n".to_owned() + &service(""), "files of the node are not read"),
         ("secrets: { x: { file: /etc/shadow } }\n".to_owned() + &service(""), "files of the node are not read"),
         (service("") + "volumes: { x: { driver_opts: { device: /, o: bind } } }", "an owner can allow it"),
         (service("") + "volumes: { x: { external: true } }", "reaches those of no other"),
@@ -291,6 +302,12 @@ fn aliases_are_bounded() {
     assert!(wrong(&("a: ".to_owned() + &"[".repeat(200))).contains("deeper than"), "deep");
     assert!(wrong("a: &a [*a]").contains("not whole yet") || wrong("a: &a [*a]").contains("YAML"));
     assert!(wrong(&"x".repeat(TEXT_BYTES + 1)).contains("are allowed"));
+    for piece in [
+        "[", "{", "- ", "? ", "&a ", "*a ", "\"", "'", "a:\n", "a: ", "!!x ", "# ", "|\n", "\\", "a,", "[a,", "{a: ", "%a\n", "---\n",
+        "\u{feff}", " ", "\t", "\n", "a\n ",
+    ] {
+        let _ = read(&compose(&piece.repeat(TEXT_BYTES / piece.len())));
+    }
     assert!(begun.elapsed().as_secs() < 10);
 }
 
@@ -323,7 +340,9 @@ fn what_compose_understood_is_looked_at_again() {
         (r#"{"image":"x","volumes":[{"type":"bind","source":"/etc","target":"/m","read_only":true}]}"#, ""),
         (r#"{"image":"x","volumes":[{"type":"volume","source":"/etc","target":"/m"}]}"#, ""),
         (r#"{"image":"x","build":{"context":"/etc"}}"#, ""),
-        (r#"{"image":"x","configs":[{"source":"c"}]}"#, ""),
+        (r#"{"image":"x","secrets":[{"source":"c"}]}"#, ""),
+        (r#"{"image":"x","configs":[{"source":"c"}]}"#, r#","configs":{"c":{"name":"cloudy-x_c","file":"/etc/shadow"}}"#),
+        (r#"{"image":"x","configs":[{"source":"c"}]}"#, r#","configs":{"c":{"name":"cloudy-x_c","environment":"HOME"}}"#),
         (r#"{"image":"x"}"#, r#","volumes":{"d":{"name":"cloudy-other_d"}}"#),
         (r#"{"image":"x"}"#, r#","volumes":{"d":{"name":"cloudy-x_d","driver_opts":{"device":"/"}}}"#),
         (r#"{"image":"x"}"#, r#","volumes":{"d":{"name":"cloudy-x_d","external":true}}"#),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Characters of a text at most.
-pub const CHARS: usize = 8192;
+pub const CHARS: usize = 16_384;
 /// Names in one text at most.
 const NAMES: usize = 32;
 

@@ -95,6 +95,13 @@ pub fn write(project: &Project, app: &str, instance: &str, choices: &Choices, gr
             yaml.plain(1, &quoted(name), "{}");
         }
     }
+    if !project.files.is_empty() {
+        yaml.table(0, "configs");
+        for (name, content) in &project.files {
+            yaml.table(1, &quoted(name));
+            yaml.value(2, "content", &fill(content)?);
+        }
+    }
     if !project.networks.is_empty() {
         yaml.table(0, "networks");
         for (name, internal) in &project.networks {
@@ -232,6 +239,13 @@ fn word(port: &Published) -> &'static str {
 }
 
 fn mounted(yaml: &mut Yaml, service: &Service) {
+    if !service.files.is_empty() {
+        yaml.table(2, "configs");
+        for (name, target) in &service.files {
+            yaml.line(3, &format!("- source: {}", quoted(name)));
+            yaml.value(4, "target", target);
+        }
+    }
     if service.mounts.is_empty() {
         return;
     }
