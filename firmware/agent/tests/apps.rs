@@ -62,3 +62,54 @@ fn an_app_is_added_and_its_job_outlives_its_agent() {
     assert!(get(&agent.page(), "/api/v1/jobs", &[]).0.contains("401"));
     agent.stop();
 }
+
+#[test]
+fn an_app_of_one_s_own_is_saved_allowed_and_forgotten() {
+    let mut agent = Agent::start("garden", "");
+    let file = agent.data.path().join("radio.yaml");
+    let path = file.to_str().unwrap().to_owned();
+    std::fs::write(&file, "services:\n  app:\n    image: x:1\n    env_file: .env\n    devices: [/dev/sda]\n").unwrap();
+    let said = refused(&agent, &["app", "compose", "radio", &path]);
+    assert!(
+        said.contains("line 4, column 5: `services.app.env_file`") && said.contains("line 5, column 15: `services.app.devices`"),
+        "{said}"
+    );
+    std::fs::write(&file, "services:\n  app:\n    image: x:1\n    devices: [/dev/ttyUSB0]\n").unwrap();
+    let saved = agent.json(&["app", "compose", "radio", &path, "--title", "Radio"]);
+    assert_eq!((&saved["title"], &saved["asked"][0]["privilege"]), (&"Radio".into(), &"device=/dev/ttyUSB0".into()));
+    assert!(refused(&agent, &["app", "install", "radio"]).contains("cloudy app allow radio device=/dev/ttyUSB0"));
+    assert!(refused(&agent, &["app", "allow", "radio", "host-path=/etc"]).contains("whoever allows it"));
+    assert_eq!(agent.json(&["app", "allow", "radio", "device=/dev/ttyUSB0"])["asked"][0]["granted"], true);
+    let form = [
+        "app",
+        "form",
+        "web",
+        "--image",
+        "nginx:1.27",
+        "--port",
+        "8080:80 http",
+        "--env",
+        "TZ",
+        "--volume",
+        "data:/data",
+        "--json",
+        "--data",
+    ];
+    let output = cloudy().args(form).arg(agent.data.path()).args(["--", "nginx", "-g", "daemon off;"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let web = agent.json(&["app", "own", "web"]);
+    assert_eq!((&web["must"][0], &web["definition"]["form"]["command"][2]), (&"TZ".into(), &"daemon off;".into()));
+    assert!(refused(&agent, &["app", "install", "web"]).contains("`TZ` must be said"));
+    // They are there after a restart, and nobody on the network learns of them.
+    agent.child.kill().unwrap();
+    agent.child.wait().unwrap();
+    agent.child = Agent::spawn(agent.data.path());
+    agent.wait_until_up();
+    assert_eq!(agent.json(&["app", "own"]).as_array().unwrap().len(), 2);
+    for path in ["/api/v1/own-apps", "/api/v1/own-apps/radio"] {
+        assert!(get(&agent.page(), path, &[]).0.contains("401"), "{path}");
+    }
+    agent.json(&["app", "own", "radio", "--forget"]);
+    assert!(refused(&agent, &["app", "own", "radio"]).contains("no app of one's own called `radio`"));
+    agent.stop();
+}

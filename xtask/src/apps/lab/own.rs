@@ -95,7 +95,7 @@ impl Node {
 
     fn compose_file(&mut self) -> Result<()> {
         let wrong = write("wrong", &DUO.replace("    ports:", "    env_file: /etc/passwd\n    ports:"))?;
-        refused(&["app", "compose", COMPOSE, &wrong], "line 12, column 5: `services.first.env_file`: files beside this one are not read")?;
+        refused(&["app", "compose", COMPOSE, &wrong], "line 14, column 5: `services.first.env_file`: files beside this one are not read")?;
         must(&["app", "compose", COMPOSE, &write("duo", DUO)?])?;
         let install = ["app", "install", COMPOSE, "--set", "WORD=duo"];
         must(&install)?;
