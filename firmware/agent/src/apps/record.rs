@@ -21,10 +21,14 @@ pub struct Installed {
     /// Whether and how it is published.
     #[serde(default)]
     pub publication: Option<Publication>,
+    /// Another one after each change of what a person sets, and never one that this or another app had before.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 /// How an app is published.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AppPublication))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Publication {
     /// Its title; the app's without.
@@ -61,6 +65,8 @@ pub struct Job {
 #[serde(rename_all = "kebab-case")]
 pub struct Kept {
     last_job: u64,
+    #[serde(default)]
+    last_revision: u64,
     /// The apps, by name.
     pub apps: BTreeMap<String, Installed>,
     /// Jobs, the oldest first.
@@ -119,13 +125,22 @@ impl Kept {
         let target = job.target.take();
         match (&job.course.phase, job.course.kind, target) {
             (Phase::Done, Kind::Install | Kind::Change, Some(target)) => {
-                self.apps.insert(job.app.clone(), target);
+                self.last_revision += 1;
+                self.apps.insert(job.app.clone(), Installed { revision: self.last_revision, ..target });
             }
             (Phase::Done, Kind::Remove { .. }, _) => {
                 self.apps.remove(&job.app);
             }
             _ => {}
         }
+    }
+
+    /// Publishes an app as it is wanted; whether there is such an app.
+    pub fn publish(&mut self, app: &str, wanted: Option<Publication>) -> bool {
+        let Some(app) = self.apps.get_mut(app) else { return false };
+        self.last_revision += 1;
+        (app.publication, app.revision) = (wanted, self.last_revision);
+        true
     }
 
     /// What the catalog must keep: what is installed or about to be.
@@ -149,7 +164,7 @@ mod tests {
     fn installed(layer: &[u8]) -> Installed {
         let digest = Digest::of(layer);
         let entry = Entry { name: "broker".to_owned(), index: digest.clone(), facts: digest, icon: None, blobs: BTreeMap::new() };
-        Installed { entry, choices: Choices::default(), publication: None }
+        Installed { entry, choices: Choices::default(), publication: None, revision: 0 }
     }
 
     fn end(kept: &mut Kept, id: u64, phase: Phase) {
@@ -167,10 +182,12 @@ mod tests {
         assert!(kept.apps.is_empty() && kept.busy("broker").is_none() && kept.entries().is_empty());
         let job = kept.begin("broker", Kind::Install, Some(installed(b"1")));
         end(&mut kept, job.id, Phase::Done);
-        assert_eq!(kept.apps["broker"], installed(b"1"));
+        assert_eq!(kept.apps["broker"], Installed { revision: 1, ..installed(b"1") });
         let job = kept.begin("broker", Kind::Change, Some(installed(b"2")));
         end(&mut kept, job.id, Phase::Undone { reason: String::new() });
-        assert_eq!(kept.apps["broker"], installed(b"1"));
+        assert_eq!(kept.apps["broker"], Installed { revision: 1, ..installed(b"1") }, "nothing was changed");
+        assert!(kept.publish("broker", Some(Publication::default())) && !kept.publish("other", None));
+        assert_eq!(kept.apps["broker"].revision, 2);
         let job = kept.begin("broker", Kind::Remove { with_data: false }, None);
         end(&mut kept, job.id, Phase::Failed { reason: String::new() });
         assert_eq!(kept.apps.len(), 1);

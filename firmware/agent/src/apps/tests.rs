@@ -3,6 +3,7 @@
 
 use super::catalog::tests::{FACTS_TEXT, Layout};
 use super::*;
+use crate::revision::Expected;
 use crate::units::Action;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -119,18 +120,28 @@ async fn an_app_is_installed_shown_stopped_and_removed_step_by_step() {
     let shown = serde_json::to_value(apps.list().await).unwrap();
     assert!(shown[0]["run"] == "running" && shown[0]["ports"]["mqtt"]["scheme"] == "mqtt", "{shown}");
     assert!(!shown.to_string().contains("se-cret") && !serde_json::to_string(&apps.jobs()).unwrap().contains("se-cret"));
-    assert_eq!(apps.settings("broker").unwrap()["password"], "(set)");
+    assert_eq!(apps.settings("broker").unwrap().0["password"], "(set)");
     assert_eq!(apps.logs("broker", 5).await.unwrap(), "it says this");
     assert!(matches!(apps.install("broker", wish()), Err(Refused::Installed(_))));
     played.words();
     // A change takes what is said and keeps the rest.
     let settings = [("password".to_owned(), "other".to_owned())].into();
-    let job = apps.change("broker", Wish { settings, ..Wish::default() }).unwrap();
+    let job = apps.change("broker", Wish { settings, ..Wish::default() }, &Expected::anything()).unwrap();
     assert_eq!(over(&apps, job.id).await.state, "done");
     played.asked.recv().await.unwrap();
     let up = played.asked.recv().await.unwrap();
     assert_eq!(up["project"]["choices"]["settings"]["password"], "other");
-    let job = apps.remove("broker", true).unwrap();
+    // Who saw it before that changes nothing of it now.
+    let stale = Expected::only(shown[0]["revision"].as_u64().unwrap());
+    let stop = Wish { settings: [("password".to_owned(), "third".to_owned())].into(), ..Wish::default() };
+    assert!(matches!(apps.change("broker", stop.clone(), &stale), Err(Refused::Changed(_))));
+    assert!(matches!(apps.remove("broker", true, &stale), Err(Refused::Changed(_))));
+    let now = apps.list().await[0].revision;
+    assert!(now != 1 && played.words().is_empty() && apps.jobs().len() == 2);
+    let job = apps.change("broker", stop, &Expected::only(now)).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    played.words();
+    let job = apps.remove("broker", true, &Expected::anything()).unwrap();
     assert_eq!(over(&apps, job.id).await.state, "done");
     let down = played.asked.recv().await.unwrap();
     assert_eq!((&down["request"], &down["data"]), (&json!("down"), &json!(true)));
@@ -156,7 +167,7 @@ async fn two_at_once_on_one_app_the_second_is_refused_with_the_first_one_s_numbe
     let played = Played::start();
     let apps = played.with_app();
     let job = apps.install("broker", wish()).unwrap();
-    let Err(error @ Refused::Busy { id, .. }) = apps.remove("broker", false) else { panic!() };
+    let Err(error @ Refused::Busy { id, .. }) = apps.remove("broker", false, &Expected::anything()) else { panic!() };
     assert!(id == job.id && error.to_string().contains(&format!("job {id}")));
     assert!(matches!(apps.install("broker", wish()), Err(Refused::Busy { .. })));
     over(&apps, job.id).await;

@@ -1,5 +1,6 @@
 //! The pages: rendered here, refreshed by a small script, whole without it. No page decides or does anything: that is `forms`.
 
+pub mod api;
 pub mod apps;
 pub mod cloud;
 pub mod home;
@@ -59,7 +60,7 @@ pub fn page(view: &View<'_>, here: &str, fresh: Option<&str>, body: &Markup) -> 
                 p #lost hidden role="alert" { (words.lost_touch) }
                 @if !view.owned && here != "/claim" { p.notice { (people.unclaimed) " " a href="/claim" { (people.claim) } } }
                 main #main data-fresh=[fresh] { (body) }
-                footer { p { (words.not_encrypted) } }
+                footer { p { (words.not_encrypted) " " a href="/api" { (view.lang.api().for_programs) } } }
             }
         }
     }
