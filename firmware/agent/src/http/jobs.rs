@@ -145,7 +145,7 @@ pub(super) async fn events_of_one(
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::apps::JobKind;
 

@@ -1,5 +1,8 @@
 //! Who may do what, through the real accept loop: each route of the table with each kind of caller.
 
+mod api;
+mod forms;
+
 use super::*;
 use crate::users::{Operation, Role, Scope, Users, may};
 use axum::Router;
@@ -82,17 +85,21 @@ async fn far(app: &Arc<App>, method: &str, path: &str, headers: &str, body: &str
 
 /// Over the local socket.
 async fn near(app: &Arc<App>, method: &str, path: &str, body: &str) -> Answer {
-    near_by(local(Arc::clone(app)), method, path, body).await
+    near_with(app, method, path, "", body).await
 }
 
-async fn near_by(router: Router, method: &str, path: &str, body: &str) -> Answer {
+async fn near_with(app: &Arc<App>, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    near_by(local(Arc::clone(app)), method, path, headers, body).await
+}
+
+async fn near_by(router: Router, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("s");
     let listener = UnixListener::bind(&at).unwrap();
     let stream = UnixStream::connect(&at).await.unwrap();
     let (stop, stopping) = watch::channel(false);
     let server = tokio::spawn(serve(Listener::Unix(listener, |_| true), router, stopping));
-    let answer = talk(stream, &request(method, path, "", body)).await;
+    let answer = talk(stream, &request(method, path, headers, body)).await;
     stop.send(true).unwrap();
     server.await.unwrap();
     openapi::check::answer(method, path, answer.status, answer.header("content-type").unwrap_or_default(), answer.body());
@@ -179,7 +186,7 @@ async fn what_stands_in_the_table_is_served_and_nothing_else() {
         .route("/api/v1/forgotten", get(|| async { "done" }))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), allow::allow))
         .with_state(Arc::clone(&app));
-    assert_eq!(near_by(forgotten, "GET", "/api/v1/forgotten", "").await.status, 405);
+    assert_eq!(near_by(forgotten, "GET", "/api/v1/forgotten", "", "").await.status, 405);
 }
 
 #[tokio::test]
