@@ -14,7 +14,7 @@ mod record;
 pub mod registry;
 mod shown;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod wishes;
 
 pub use plan::Kind as JobKind;

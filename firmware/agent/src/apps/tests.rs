@@ -12,15 +12,16 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
 /// A broker that says what it is told to, and what it was asked.
-struct Played {
-    dir: tempfile::TempDir,
+pub struct Played {
+    /// Its data folder, with its socket `broker.sock`.
+    pub dir: tempfile::TempDir,
     asked: mpsc::UnboundedReceiver<Value>,
     answers: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Played {
     /// Answers each request that is not answered otherwise as if it went well.
-    fn start() -> Self {
+    pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("broker.sock")).unwrap();
         let (sender, asked) = mpsc::unbounded_channel();
@@ -76,7 +77,7 @@ impl Played {
         Arc::new(Apps::open(self.dir.path(), broker, Arc::default(), &[], ([127, 0, 0, 1], 4748).into()))
     }
 
-    fn with_app(&self) -> Arc<Apps> {
+    pub fn with_app(&self) -> Arc<Apps> {
         let apps = self.apps();
         let arch = catalog::this_arch();
         if arch == Some(contract::arch::Arch::Amd64) {
@@ -85,7 +86,7 @@ impl Played {
         apps
     }
 
-    fn words(&mut self) -> Vec<String> {
+    pub fn words(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.asked.try_recv().ok()).map(|asked| asked["request"].as_str().unwrap().to_owned()).collect()
     }
 }
@@ -103,7 +104,7 @@ async fn over(apps: &Apps, id: u64) -> JobView {
     tokio::time::timeout(Duration::from_secs(60), look).await.unwrap()
 }
 
-fn wish() -> Wish {
+pub fn wish() -> Wish {
     // A port that nobody has, so that the test does not depend on what runs here.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     Wish { settings: [("password".to_owned(), "se-cret".to_owned())].into(), ports: [("mqtt".to_owned(), port)].into(), update: false }

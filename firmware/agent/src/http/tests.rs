@@ -2,6 +2,7 @@
 
 mod api;
 mod forms;
+mod jobs;
 
 use super::*;
 use crate::users::{Operation, Role, Scope, Users, may};
@@ -115,6 +116,12 @@ fn filled(path: &str) -> String {
 /// An agent with an owner, an operator, a guest, and a session of each.
 async fn peopled(data: &std::path::Path) -> (Arc<App>, Vec<(Role, String, String)>) {
     let app = agent(data);
+    let sessions = people(&app).await;
+    (app, sessions)
+}
+
+/// An owner, an operator, a guest, and a session of each.
+async fn people(app: &Arc<App>) -> Vec<(Role, String, String)> {
     let users: &Arc<Users> = app.users();
     let mut sessions = Vec::new();
     for (name, role) in [("ana", Role::Owner), ("ben", Role::Operator), ("eva", Role::Guest)] {
@@ -123,7 +130,7 @@ async fn peopled(data: &std::path::Path) -> (Arc<App>, Vec<(Role, String, String
         let cookie = crate::users::cookie(&id, false).split(';').next().unwrap().to_owned();
         sessions.push((role, cookie, id.csrf()));
     }
-    (app, sessions)
+    sessions
 }
 
 /// The headers of a page of ours.
