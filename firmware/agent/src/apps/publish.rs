@@ -72,17 +72,7 @@ impl Apps {
             }
         }
         let of = name.to_owned();
-        let change = move |kept: &mut Kept| {
-            if let Some(busy) = kept.busy(&of) {
-                return Err(Refused::Busy { id: busy.id, app: of });
-            }
-            match kept.apps.get(&of) {
-                None => return Err(Refused::NotInstalled(of)),
-                Some(app) if !expected.holds(app.revision) => return Err(Refused::Changed(of)),
-                Some(_) => kept.publish(&of, wanted),
-            };
-            Ok(())
-        };
+        let change = move |kept: &mut Kept| kept.publish(&of, wanted, &expected);
         self.in_background(|apps| apps.alter(change)).await.unwrap_or_else(|ending| Err(Refused::NotKept(ending.to_string())))?;
         self.tell(registry).await;
         Ok(())

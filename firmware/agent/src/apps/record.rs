@@ -1,8 +1,10 @@
 //! What is kept of apps and their jobs: one file, written whole, so that a job's end and what it means for its app are one change.
 
+use super::Refused;
 use super::catalog::Entry;
 use super::plan::{Course, Kind, Phase};
 use crate::limits::JOBS_KEPT;
+use crate::revision::Expected;
 use crate::settings::{read_or_put_aside, write_whole};
 use anyhow::{Context, Result};
 use contract::apps::compose::Choices;
@@ -135,12 +137,21 @@ impl Kept {
         }
     }
 
-    /// Publishes an app as it is wanted; whether there is such an app.
-    pub fn publish(&mut self, app: &str, wanted: Option<Publication>) -> bool {
-        let Some(app) = self.apps.get_mut(app) else { return false };
+    /// Publishes an app as it is wanted, or no more.
+    ///
+    /// # Errors
+    /// It is not there, not as it was seen, or a job is at work on it.
+    pub fn publish(&mut self, name: &str, wanted: Option<Publication>, expected: &Expected) -> Result<(), Refused> {
+        if let Some(busy) = self.busy(name) {
+            return Err(Refused::Busy { id: busy.id, app: name.to_owned() });
+        }
+        let app = self.apps.get_mut(name).ok_or_else(|| Refused::NotInstalled(name.to_owned()))?;
+        if !expected.holds(app.revision) {
+            return Err(Refused::Changed(name.to_owned()));
+        }
         self.last_revision += 1;
         (app.publication, app.revision) = (wanted, self.last_revision);
-        true
+        Ok(())
     }
 
     /// What the catalog must keep: what is installed or about to be.
@@ -186,9 +197,14 @@ mod tests {
         let job = kept.begin("broker", Kind::Change, Some(installed(b"2")));
         end(&mut kept, job.id, Phase::Undone { reason: String::new() });
         assert_eq!(kept.apps["broker"], Installed { revision: 1, ..installed(b"1") }, "nothing was changed");
-        assert!(kept.publish("broker", Some(Publication::default())) && !kept.publish("other", None));
+        kept.publish("broker", Some(Publication::default()), &Expected::only(1)).unwrap();
         assert_eq!(kept.apps["broker"].revision, 2);
+        // Who saw it before that says nothing more of it; nor does anybody of an app that is not there, or that a job is at work on.
+        assert!(matches!(kept.publish("broker", None, &Expected::only(1)), Err(Refused::Changed(_))));
+        assert!(matches!(kept.publish("other", None, &Expected::anything()), Err(Refused::NotInstalled(_))));
+        assert!(kept.apps["broker"].publication.is_some() && kept.apps["broker"].revision == 2);
         let job = kept.begin("broker", Kind::Remove { with_data: false }, None);
+        assert!(matches!(kept.publish("broker", None, &Expected::anything()), Err(Refused::Busy { .. })));
         end(&mut kept, job.id, Phase::Failed { reason: String::new() });
         assert_eq!(kept.apps.len(), 1);
         let job = kept.begin("broker", Kind::Remove { with_data: false }, None);
