@@ -14,22 +14,20 @@ pub fn body(view: &View<'_>, document: &Value) -> Markup {
             p { a href="/api/v1/openapi.json" { (words.document) } }
             @if view.lang != crate::text::Lang::En { p.quiet { (words.english) } }
         }
-        div.whole lang="en" {
-            section.whole { (paragraphs(&document["info"]["description"])) }
-            @for tag in document["tags"].as_array().into_iter().flatten() {
-                section.whole {
-                    h2 { (text(&tag["name"])) }
-                    p { (text(&tag["description"])) }
-                    @for (path, method, operation) in operations(document).filter(|(_, _, operation)| operation["tags"][0] == tag["name"]) {
-                        (self::operation(path, method, operation, document))
-                    }
+        section.whole lang="en" { (paragraphs(&document["info"]["description"])) }
+        @for tag in document["tags"].as_array().into_iter().flatten() {
+            section.whole lang="en" {
+                h2 { (text(&tag["name"])) }
+                p { (text(&tag["description"])) }
+                @for (path, method, operation) in operations(document).filter(|(_, _, operation)| operation["tags"][0] == tag["name"]) {
+                    (self::operation(path, method, operation, document))
                 }
             }
-            section.whole {
-                h2 { (words.shapes) }
-                @for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
-                    details id=(format!("schema-{name}")) { summary { code { (name) } } (shape(schema)) }
-                }
+        }
+        section.whole {
+            h2 { (words.shapes) }
+            @for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+                details lang="en" id=(format!("schema-{name}")) { summary { code { (name) } } (shape(schema)) }
             }
         }
     }
