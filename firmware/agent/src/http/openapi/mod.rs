@@ -320,7 +320,6 @@ fn openapi_is_the_document_of_this_code() {
 #[test]
 fn openapi_has_each_route_of_the_api_once_and_its_references_lead_somewhere() {
     let document = document();
-    serde_json::from_value::<utoipa::openapi::OpenApi>(document.clone()).expect("others read it as OpenAPI 3.1");
     let mut ids = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
