@@ -106,6 +106,7 @@ pub struct ProjectState {
 
 /// How an app's container is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AppRun))]
 #[serde(rename_all = "kebab-case")]
 pub enum Run {
     /// There is none.
@@ -132,6 +133,7 @@ impl Run {
 
 /// How far something is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = BytesProgress))]
 pub struct Progress {
     /// Bytes that are here.
     pub done: u64,
