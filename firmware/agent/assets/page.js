@@ -1,4 +1,5 @@
-// Keeps the page fresh: fetches the changing part again, and says so when the node no longer answers.
+// Keeps the page fresh: fetches the changing part again, at once while a job tells how far it is, and says so when the node no longer
+// answers.
 "use strict";
 const EVERY_MS = 5000;
 const main = document.getElementById("main");
@@ -25,10 +26,37 @@ async function refresh() {
   }
 }
 
+// While something is being done, the node tells when there is news; without that, the page looks every few seconds all the same.
+let watching = null;
+
+async function watch() {
+  const busy = () => !document.hidden && main.querySelector("progress");
+  if (watching || !main.dataset.events || !busy()) return;
+  watching = new AbortController();
+  try {
+    const answer = await fetch(main.dataset.events, {
+      cache: "no-store", headers: { accept: "text/event-stream", "x-cloudy-refresh": "1" }, signal: watching.signal,
+    });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const news = answer.body.getReader();
+    while (busy() && !(await news.read()).done) await refresh();
+  } catch {
+    // The page looks by itself.
+  } finally {
+    watching.abort();
+    watching = null;
+  }
+}
+
 async function loop() {
   await refresh();
+  watch();
   setTimeout(loop, EVERY_MS);
 }
 
-document.addEventListener("visibilitychange", refresh);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) watching?.abort();
+  else refresh().then(watch);
+});
+watch();
 setTimeout(loop, EVERY_MS);

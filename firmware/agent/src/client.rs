@@ -28,6 +28,24 @@ impl Client {
         self.ask(Method::GET, path, None).await
     }
 
+    /// `GET path`, page by page: all entries of `field`, in one answer as of a page.
+    ///
+    /// # Errors
+    /// When no agent answers, or it refuses.
+    pub async fn list(&self, path: &str, field: &str) -> Result<Value> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let query = serde_urlencoded::to_string([("after", &after)])?;
+            let mut page = self.get(&if after.is_empty() { path.to_owned() } else { format!("{path}?{query}") }).await?;
+            let entries = page.get_mut(field).and_then(Value::as_array_mut).map(std::mem::take);
+            all.append(&mut entries.with_context(|| format!("the answer has no `{field}`: the agent is of another version; restart it"))?);
+            match page.get("next").and_then(Value::as_str) {
+                Some(next) if next != after => next.clone_into(&mut after),
+                _ => return Ok(serde_json::json!({ field: all, "next": null })),
+            }
+        }
+    }
+
     /// `POST path` with a JSON body; the answer's JSON.
     ///
     /// # Errors

@@ -73,6 +73,16 @@ pub const BLOCKING_THREADS: usize = 16;
 pub const HTTP_CONNECTIONS: usize = 64;
 /// Connections that may watch changes at once, of those; as many again for apps that watch their store.
 pub const WATCHERS: usize = 16;
+/// How long jobs are watched in one answer: who watches on asks again.
+pub const JOBS_WATCH_LIFE: Duration = Duration::from_secs(600);
+/// Requests with an `Idempotency-Key` that are remembered, of all who ask; of one more, the oldest is forgotten.
+pub const ONCE_KEPT: usize = 256;
+/// Of one person, likewise.
+pub const ONCE_KEPT_OF_ONE: usize = 64;
+/// How long each is remembered, while the agent runs.
+pub const ONCE_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// The longest answer that is kept for it in bytes.
+pub const ONCE_ANSWER_BYTES: usize = 4096;
 /// The longest time for a request's head to arrive, also between two requests of one connection.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest request body in bytes.

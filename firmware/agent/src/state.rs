@@ -5,6 +5,7 @@ use crate::broker;
 use crate::host::{self, Sampler};
 use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE, WATCHERS};
 use crate::net::{ClusterView, NetHandle, Registry};
+use crate::once::Onces;
 use crate::problems;
 use crate::sampled::Sampled;
 use crate::status::{Boot, Clock, Docker, Host, Services, Status};
@@ -36,6 +37,7 @@ pub struct App {
     app_watchers: Arc<Semaphore>,
     app_tokens: AppTokens,
     users: Arc<Users>,
+    once: Arc<Onces>,
 }
 
 impl App {
@@ -51,10 +53,12 @@ impl App {
         registry: SocketAddr,
     ) -> Self {
         let systemd = Arc::new(Systemd::default());
+        let keeps = boot.as_ref().is_none_or(|report| crate::kept::keeps(report.data));
         Self {
             apps: Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&systemd), &pages, registry)),
             app_tokens: AppTokens::load(&data),
-            users: Arc::new(Users::load(&data, boot.as_ref().is_none_or(|report| crate::kept::keeps(report.data)))),
+            users: Arc::new(Users::load(&data, keeps)),
+            once: Arc::new(Onces::load(&data, keeps)),
             data,
             broker,
             name,
@@ -98,6 +102,11 @@ impl App {
     /// The users of this node.
     pub fn users(&self) -> &Arc<Users> {
         &self.users
+    }
+
+    /// Requests that are done once.
+    pub fn once(&self) -> &Arc<Onces> {
+        &self.once
     }
 
     /// Room for those who watch changes.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// All that a node says about itself: `/api/v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
     /// Version of the agent.
@@ -42,6 +43,7 @@ pub struct Status {
 
 /// The clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Clock {
     /// Seconds since 1970 in UTC.
@@ -52,6 +54,7 @@ pub struct Clock {
 
 /// Processor, memory, storage of this machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Host {
     /// Seconds since boot.
@@ -83,6 +86,7 @@ impl Status {
 
 /// What init saw, as the page shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Boot {
     /// The slot that runs, `a` or `b`.
@@ -91,6 +95,7 @@ pub struct Boot {
     pub confirmed: Option<bool>,
     /// In what state the node's data is: `clean`, `repaired`, `read-only`, `lost`.
     #[serde(default)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub data: Option<DataState>,
     /// Why the last update was rolled back, if one was.
     pub rollback: Option<String>,
@@ -100,6 +105,7 @@ pub struct Boot {
 
 /// The Wi-Fi that the settings name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Wifi {
     /// Its name.
@@ -114,6 +120,7 @@ pub struct Wifi {
 
 /// How far a node is with its Wi-Fi.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum WifiState {
     /// The access point let it in.
@@ -126,6 +133,7 @@ pub enum WifiState {
 
 /// Docker's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Docker {
     /// It answers.
@@ -162,6 +170,7 @@ pub enum Docker {
 
 /// systemd's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SystemServices))]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Services {
     /// systemd answers over D-Bus.
@@ -184,6 +193,7 @@ pub enum Services {
 
 /// The state of one unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Unit {
     /// Its full name, such as `docker.service`.
@@ -200,6 +210,7 @@ pub struct Unit {
 
 /// Where the settings came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct SettingsState {
     /// What is wrong with the last `cloudy.toml` that was found; empty when it was taken.
@@ -215,6 +226,7 @@ pub struct SettingsState {
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Good to know; nothing is lost.
@@ -227,6 +239,7 @@ pub enum Severity {
 
 /// One thing that is wrong, in plain words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NodeProblem))]
 #[serde(rename_all = "kebab-case")]
 pub struct Problem {
     /// A stable name for programs.

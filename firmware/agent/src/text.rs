@@ -20,6 +20,7 @@ macro_rules! words {
     };
 }
 
+mod api;
 mod cloud;
 mod own;
 mod people;

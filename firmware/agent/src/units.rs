@@ -39,6 +39,7 @@ trait Manager {
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     #[zbus(signal)]
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
     #[zbus(property)]
@@ -47,6 +48,7 @@ trait Manager {
 
 /// What can be done with a unit, and with an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Start it, if it does not run.
@@ -194,6 +196,11 @@ impl Systemd {
         // Listen first: a quick job's result would be missed otherwise.
         let mut removed = manager.receive_job_removed().await.map_err(Error::NoBus)?;
         let word = action.word();
+        if action != Action::Stop {
+            // What failed some times in a row would be refused for a while; who asks wants it tried now. Of a unit that is not loaded there is
+            // nothing to forget.
+            let _ = manager.reset_failed_unit(name).await;
+        }
         let job = match action {
             Action::Start => manager.start_unit(name, "replace").await,
             Action::Stop => manager.stop_unit(name, "replace").await,

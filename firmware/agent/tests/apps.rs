@@ -18,7 +18,7 @@ fn refused(agent: &Agent, words: &[&str]) -> String {
 }
 
 fn job(agent: &Agent) -> Option<Value> {
-    agent.json(&["jobs"]).get(0).cloned()
+    agent.json(&["jobs"])["jobs"].get(0).cloned()
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn an_app_is_added_and_its_job_outlives_its_agent() {
     std::fs::write(&layer, vec![7; 3_000_000]).unwrap();
     assert!(refused(&agent, &["app", "add", place, "wiki"]).contains("has no app `wiki`"));
     assert_eq!(agent.json(&["app", "add", place])["added"][0], "broker");
-    assert_eq!(agent.json(&["app", "catalog"])[0]["must"][0], "password");
+    assert_eq!(agent.json(&["app", "catalog"])["apps"][0]["must"][0], "password");
 
     assert!(refused(&agent, &["app", "install", "broker"]).contains("`password` must be said"));
     assert!(refused(&agent, &["app", "install", "wiki"]).contains("no app `wiki` in this node's catalog"));

@@ -63,7 +63,9 @@ pub fn added(base: &Tree, whole: &Tree) -> Result<Tree> {
             layer.insert(path.clone(), entry.clone());
         }
     }
-    if let Some((path, entry)) = base.iter().find(|(path, _)| whole.get(path).is_none()) {
+    // A folder that is empty in the base is there all the same, though all that the app's packages have in it is left out.
+    let gone = |(path, entry): &(&String, &Entry)| !matches!(entry.kind, Kind::Directory) && whole.get(path).is_none();
+    if let Some((path, entry)) = base.iter().find(gone) {
         bail!("the base has /{path} (from {}) and the app's image must not: leave it out in the base", entry.origin);
     }
     Ok(layer)
@@ -165,6 +167,8 @@ mod tests {
         whole.remove("usr/d");
         let error = added(&base, &whole).unwrap_err().to_string();
         assert!(error.contains("/usr/d"), "a layer can't take away: {error}");
+        let base = tree(&[("usr", folder()), ("usr/empty", folder())]);
+        assert_eq!(paths(&added(&base, &tree(&[("usr", folder())])).unwrap()), [] as [&str; 0]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ impl Apps {
         tokio::spawn(async move {
             apps.to_the_end(id).await;
             apps.live().remove(&id);
+            apps.told.send_replace(());
             apps.seen.forget().await;
             apps.changed.notify_one();
             let _ending = apps.in_background(|apps| apps.catalog.clean(&apps.in_use())).await;
@@ -66,12 +67,12 @@ impl Apps {
         loop {
             match self.look().await {
                 Ok(projects) => {
-                    self.live().entry(id).or_default().waits = None;
+                    self.say(id, |live| live.waits = None);
                     return projects;
                 }
                 Err(why) => {
                     log::info!("job {id} waits: {why}");
-                    self.live().entry(id).or_default().waits = Some(why);
+                    self.say(id, |live| live.waits = Some(why));
                     tokio::time::sleep(DOCKER_AGAIN).await;
                 }
             }
@@ -98,8 +99,8 @@ impl Apps {
             Step::UpAsBefore => self.up(app, known(as_before)?)?,
         };
         let id = job.id;
-        let told = broker::ask(&self.broker, &request, |progress| self.live().entry(id).or_default().progress = Some(progress)).await;
-        self.live().entry(id).or_default().progress = None;
+        let told = broker::ask(&self.broker, &request, |progress| self.say(id, |live| live.progress = Some(progress))).await;
+        self.say(id, |live| live.progress = None);
         told
     }
 
@@ -132,6 +133,7 @@ impl Apps {
         if let Err(error) = self.alter(advance) {
             log::error!("job {id} can't be recorded: {error}");
             let _advanced = advance(&mut self.kept());
+            self.told.send_replace(());
         }
     }
 

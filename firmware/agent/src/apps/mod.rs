@@ -17,7 +17,7 @@ mod record;
 pub mod registry;
 mod shown;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 pub mod typed;
 mod wishes;
 
@@ -40,7 +40,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The unit without which no app runs.
 const DOCKER_UNIT: &str = "docker.service";
@@ -72,6 +72,8 @@ pub struct Apps {
     seen: Sampled<Result<Projects, String>>,
     /// Something has changed that published services depend on.
     changed: Notify,
+    /// A job is not as it was.
+    told: watch::Sender<()>,
 }
 
 impl Apps {
@@ -96,6 +98,7 @@ impl Apps {
             live: Mutex::default(),
             seen: Sampled::new(APPS_MAX_AGE),
             changed: Notify::new(),
+            told: watch::Sender::new(()),
         }
     }
 
@@ -112,6 +115,7 @@ impl Apps {
         if next != now {
             next.save(&self.file).map_err(|error| Refused::NotKept(format!("{error:#}")))?;
             *self.kept() = next;
+            self.told.send_replace(());
         }
         Ok(out)
     }
@@ -130,6 +134,12 @@ impl Apps {
 
     fn live(&self) -> MutexGuard<'_, BTreeMap<u64, Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what is known of a job while it runs, and tells those who watch it.
+    fn say(&self, id: u64, note: impl FnOnce(&mut Live)) {
+        note(self.live().entry(id).or_default());
+        self.told.send_replace(());
     }
 
     /// The catalog.

@@ -21,6 +21,7 @@ const TRIES: u8 = 3;
 
 /// What a job is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = JobKind))]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Kind {
     /// Make an app that is not here run.
@@ -53,6 +54,7 @@ pub struct Before {
 
 /// One thing to do. All can be done again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = JobStep))]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Get its image.

@@ -5,6 +5,7 @@ use super::{Apps, Face, Publication, Refused};
 use crate::broker::Run;
 use crate::limits::PUBLISHED_EVERY;
 use crate::net::{Draft, Registry};
+use crate::revision::Expected;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -52,7 +53,13 @@ impl Apps {
     ///
     /// # Errors
     /// See [`NotPublished`]; nothing was changed.
-    pub async fn publish(self: &Arc<Self>, registry: &Registry, name: &str, wanted: Option<Publication>) -> Result<(), NotPublished> {
+    pub async fn publish(
+        self: &Arc<Self>,
+        registry: &Registry,
+        name: &str,
+        wanted: Option<Publication>,
+        expected: Expected,
+    ) -> Result<(), NotPublished> {
         let app = self.kept().apps.get(name).cloned().ok_or_else(|| Refused::NotInstalled(name.to_owned()))?;
         let facts = self.face(name, &app.what)?;
         if let Some(wanted) = &wanted {
@@ -64,14 +71,7 @@ impl Apps {
             }
         }
         let of = name.to_owned();
-        let change = move |kept: &mut Kept| match (kept.busy(&of).map(|busy| busy.id), kept.apps.get_mut(&of)) {
-            (Some(id), _) => Err(Refused::Busy { id, app: of }),
-            (None, None) => Err(Refused::NotInstalled(of)),
-            (None, Some(app)) => {
-                app.publication = wanted;
-                Ok(())
-            }
-        };
+        let change = move |kept: &mut Kept| kept.publish(&of, wanted, &expected);
         self.in_background(|apps| apps.alter(change)).await.unwrap_or_else(|ending| Err(Refused::NotKept(ending.to_string())))?;
         self.tell(registry).await;
         Ok(())

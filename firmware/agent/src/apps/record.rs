@@ -1,9 +1,11 @@
 //! What is kept of apps and their jobs: one file, written whole, so that a job's end and what it means for its app are one change.
 
+use super::Refused;
 use super::catalog::Entry;
 use super::own::Saved;
 use super::plan::{Course, Kind, Phase};
 use crate::limits::JOBS_KEPT;
+use crate::revision::Expected;
 use crate::settings::{read_or_put_aside, write_whole};
 use anyhow::{Context, Result};
 use contract::apps::compose::Choices;
@@ -23,6 +25,9 @@ pub struct Installed {
     /// Whether and how it is published.
     #[serde(default)]
     pub publication: Option<Publication>,
+    /// Another one after each change of what a person sets, and never one that this or another app had before.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 /// What an app is.
@@ -59,6 +64,7 @@ impl Installed {
 
 /// How an app is published.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AppPublication))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Publication {
     /// Its title; the app's without.
@@ -95,6 +101,8 @@ pub struct Job {
 #[serde(rename_all = "kebab-case")]
 pub struct Kept {
     last_job: u64,
+    #[serde(default)]
+    last_revision: u64,
     /// The apps, by name.
     pub apps: BTreeMap<String, Installed>,
     /// Jobs, the oldest first.
@@ -153,13 +161,31 @@ impl Kept {
         let target = job.target.take();
         match (&job.course.phase, job.course.kind, target) {
             (Phase::Done, Kind::Install | Kind::Change, Some(target)) => {
-                self.apps.insert(job.app.clone(), target);
+                self.last_revision += 1;
+                self.apps.insert(job.app.clone(), Installed { revision: self.last_revision, ..target });
             }
             (Phase::Done, Kind::Remove { .. }, _) => {
                 self.apps.remove(&job.app);
             }
             _ => {}
         }
+    }
+
+    /// Publishes an app as it is wanted, or no more.
+    ///
+    /// # Errors
+    /// It is not there, not as it was seen, or a job is at work on it.
+    pub fn publish(&mut self, name: &str, wanted: Option<Publication>, expected: &Expected) -> Result<(), Refused> {
+        if let Some(busy) = self.busy(name) {
+            return Err(Refused::Busy { id: busy.id, app: name.to_owned() });
+        }
+        let app = self.apps.get_mut(name).ok_or_else(|| Refused::NotInstalled(name.to_owned()))?;
+        if !expected.holds(app.revision) {
+            return Err(Refused::Changed(name.to_owned()));
+        }
+        self.last_revision += 1;
+        (app.publication, app.revision) = (wanted, self.last_revision);
+        Ok(())
     }
 
     /// What the catalog must keep: what is installed or about to be.
@@ -183,7 +209,7 @@ mod tests {
     fn installed(layer: &[u8]) -> Installed {
         let digest = Digest::of(layer);
         let entry = Entry { name: "broker".to_owned(), index: digest.clone(), facts: digest, icon: None, blobs: BTreeMap::new() };
-        Installed { what: What::Entry(entry), choices: Choices::default(), publication: None }
+        Installed { what: What::Entry(entry), choices: Choices::default(), publication: None, revision: 0 }
     }
 
     fn end(kept: &mut Kept, id: u64, phase: Phase) {
@@ -201,11 +227,18 @@ mod tests {
         assert!(kept.apps.is_empty() && kept.busy("broker").is_none() && kept.entries().is_empty());
         let job = kept.begin("broker", Kind::Install, Some(installed(b"1")));
         end(&mut kept, job.id, Phase::Done);
-        assert_eq!(kept.apps["broker"], installed(b"1"));
+        assert_eq!(kept.apps["broker"], Installed { revision: 1, ..installed(b"1") });
         let job = kept.begin("broker", Kind::Change, Some(installed(b"2")));
         end(&mut kept, job.id, Phase::Undone { reason: String::new() });
-        assert_eq!(kept.apps["broker"], installed(b"1"));
+        assert_eq!(kept.apps["broker"], Installed { revision: 1, ..installed(b"1") }, "nothing was changed");
+        kept.publish("broker", Some(Publication::default()), &Expected::only(1)).unwrap();
+        assert_eq!(kept.apps["broker"].revision, 2);
+        // Who saw it before that says nothing more of it; nor does anybody of an app that is not there, or that a job is at work on.
+        assert!(matches!(kept.publish("broker", None, &Expected::only(1)), Err(Refused::Changed(_))));
+        assert!(matches!(kept.publish("other", None, &Expected::anything()), Err(Refused::NotInstalled(_))));
+        assert!(kept.apps["broker"].publication.is_some() && kept.apps["broker"].revision == 2);
         let job = kept.begin("broker", Kind::Remove { with_data: false }, None);
+        assert!(matches!(kept.publish("broker", None, &Expected::anything()), Err(Refused::Busy { .. })));
         end(&mut kept, job.id, Phase::Failed { reason: String::new() });
         assert_eq!(kept.apps.len(), 1);
         let job = kept.begin("broker", Kind::Remove { with_data: false }, None);

@@ -10,9 +10,11 @@ use contract::apps::own::{Definition, Privilege};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// An app in the catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct CatalogView {
     /// Its name.
@@ -38,6 +40,7 @@ pub struct CatalogView {
 
 /// An app of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct AppView {
     /// Its name.
@@ -61,10 +64,14 @@ pub struct AppView {
     /// Whether it is a person's own.
     #[serde(default)]
     pub own: bool,
+    /// Another one after each change of what a person sets of it: `If-Match: "REVISION"` changes it only as it was seen.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 /// An app of a person's own that is saved. No value of its environment stands in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct OwnView {
     /// Its name.
@@ -93,9 +100,11 @@ pub struct OwnView {
 
 /// Something that an app of a person's own asks of the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct AskedView {
     /// By its name.
+    #[cfg_attr(test, schema(value_type = String))]
     pub privilege: Privilege,
     /// The key that asks.
     pub key: String,
@@ -109,17 +118,20 @@ pub struct AskedView {
 
 /// An app of a person's own with all that was saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct OwnDetails {
     /// What is shown of it.
     #[serde(flatten)]
     pub view: OwnView,
     /// Its form or compose file.
+    #[cfg_attr(test, schema(value_type = Object))]
     pub definition: Definition,
 }
 
 /// A port of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PortView {
     /// The node's port.
@@ -130,6 +142,7 @@ pub struct PortView {
 
 /// A job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct JobView {
     /// Its number.
@@ -223,6 +236,8 @@ pub struct Changeable {
     pub settings: BTreeMap<String, String>,
     /// How it is published.
     pub publication: Option<Publication>,
+    /// What it is held against when it is changed.
+    pub revision: u64,
 }
 
 impl Apps {
@@ -281,16 +296,17 @@ impl Apps {
                 newer,
                 published: app.publication.is_some(),
                 job: self.kept().busy(&name).map(|job| job.id),
+                revision: app.revision,
                 name,
             }
         };
         apps.into_iter().map(view).collect()
     }
 
-    /// What a person set of an app; of secrets only that they are set.
-    pub fn settings(&self, name: &str) -> Option<BTreeMap<String, String>> {
+    /// What a person set of an app, of secrets only that they are set; and its revision.
+    pub fn settings(&self, name: &str) -> Option<(BTreeMap<String, String>, u64)> {
         let (app, facts) = self.version(name, false)?;
-        Some(set(&app, &facts))
+        Some((set(&app, &facts), app.revision))
     }
 
     /// What can be changed of an installed app; with `update`, of the version that the catalog has. Facts that were never read wait
@@ -299,7 +315,7 @@ impl Apps {
         let (app, facts) = self.version(name, update)?;
         let settings = set(&app, &facts);
         let ports = proposed(&facts, app.choices.ports, &self.held());
-        Some(Changeable { facts, ports, settings, publication: app.publication })
+        Some(Changeable { facts, ports, settings, publication: app.publication, revision: app.revision })
     }
 
     /// What an installed app takes; with `update`, the version that the catalog has. It may wait for the disk too.
@@ -399,6 +415,17 @@ impl Apps {
     pub fn jobs(&self) -> Vec<JobView> {
         let live = self.live().clone();
         self.kept().jobs.iter().rev().map(|job| JobView::of(job, live.get(&job.id))).collect()
+    }
+
+    /// One of them.
+    pub fn job_view(&self, id: u64) -> Option<JobView> {
+        let live = self.live().get(&id).cloned();
+        self.kept().jobs.iter().find(|job| job.id == id).map(|job| JobView::of(job, live.as_ref()))
+    }
+
+    /// Says each time when a job is not as it was.
+    pub fn watch_jobs(&self) -> watch::Receiver<()> {
+        self.told.subscribe()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::catalog::tests::{FACTS_TEXT, Layout};
 use super::*;
+use crate::revision::Expected;
 use crate::units::Action;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -11,15 +12,16 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
 /// A broker that says what it is told to, and what it was asked.
-struct Played {
-    dir: tempfile::TempDir,
+pub struct Played {
+    /// Its data folder, with its socket `broker.sock`.
+    pub dir: tempfile::TempDir,
     asked: mpsc::UnboundedReceiver<Value>,
     answers: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Played {
     /// Answers each request that is not answered otherwise as if it went well.
-    fn start() -> Self {
+    pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("broker.sock")).unwrap();
         let (sender, asked) = mpsc::unbounded_channel();
@@ -77,7 +79,7 @@ impl Played {
         Arc::new(Apps::open(self.dir.path(), broker, Arc::default(), &[], ([127, 0, 0, 1], 4748).into()))
     }
 
-    fn with_app(&self) -> Arc<Apps> {
+    pub fn with_app(&self) -> Arc<Apps> {
         let apps = self.apps();
         let arch = catalog::this_arch();
         if arch == Some(contract::arch::Arch::Amd64) {
@@ -86,7 +88,7 @@ impl Played {
         apps
     }
 
-    fn words(&mut self) -> Vec<String> {
+    pub fn words(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.asked.try_recv().ok()).map(|asked| asked["request"].as_str().unwrap().to_owned()).collect()
     }
 }
@@ -104,7 +106,7 @@ async fn over(apps: &Apps, id: u64) -> JobView {
     tokio::time::timeout(Duration::from_secs(60), look).await.unwrap()
 }
 
-fn wish() -> Wish {
+pub fn wish() -> Wish {
     // A port that nobody has, so that the test does not depend on what runs here.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     Wish { settings: [("password".to_owned(), "se-cret".to_owned())].into(), ports: [("mqtt".to_owned(), port)].into(), update: false }
@@ -121,18 +123,28 @@ async fn an_app_is_installed_shown_stopped_and_removed_step_by_step() {
     let shown = serde_json::to_value(apps.list().await).unwrap();
     assert!(shown[0]["run"] == "running" && shown[0]["ports"]["mqtt"]["scheme"] == "mqtt", "{shown}");
     assert!(!shown.to_string().contains("se-cret") && !serde_json::to_string(&apps.jobs()).unwrap().contains("se-cret"));
-    assert_eq!(apps.settings("broker").unwrap()["password"], "(set)");
+    assert_eq!(apps.settings("broker").unwrap().0["password"], "(set)");
     assert_eq!(apps.logs("broker", 5).await.unwrap(), "it says this");
     assert!(matches!(apps.install("broker", wish()), Err(Refused::Installed(_))));
     played.words();
     // A change takes what is said and keeps the rest.
     let settings = [("password".to_owned(), "other".to_owned())].into();
-    let job = apps.change("broker", Wish { settings, ..Wish::default() }).unwrap();
+    let job = apps.change("broker", Wish { settings, ..Wish::default() }, &Expected::anything()).unwrap();
     assert_eq!(over(&apps, job.id).await.state, "done");
     played.asked.recv().await.unwrap();
     let up = played.asked.recv().await.unwrap();
     assert_eq!(up["project"]["choices"]["settings"]["password"], "other");
-    let job = apps.remove("broker", true).unwrap();
+    // Who saw it before that changes nothing of it now.
+    let stale = Expected::only(shown[0]["revision"].as_u64().unwrap());
+    let stop = Wish { settings: [("password".to_owned(), "third".to_owned())].into(), ..Wish::default() };
+    assert!(matches!(apps.change("broker", stop.clone(), &stale), Err(Refused::Changed(_))));
+    assert!(matches!(apps.remove("broker", true, &stale), Err(Refused::Changed(_))));
+    let now = apps.list().await[0].revision;
+    assert!(now != 1 && played.words().is_empty() && apps.jobs().len() == 2);
+    let job = apps.change("broker", stop, &Expected::only(now)).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    played.words();
+    let job = apps.remove("broker", true, &Expected::anything()).unwrap();
     assert_eq!(over(&apps, job.id).await.state, "done");
     let down = played.asked.recv().await.unwrap();
     assert_eq!((&down["request"], &down["data"]), (&json!("down"), &json!(true)));
@@ -158,7 +170,7 @@ async fn two_at_once_on_one_app_the_second_is_refused_with_the_first_one_s_numbe
     let played = Played::start();
     let apps = played.with_app();
     let job = apps.install("broker", wish()).unwrap();
-    let Err(error @ Refused::Busy { id, .. }) = apps.remove("broker", false) else { panic!() };
+    let Err(error @ Refused::Busy { id, .. }) = apps.remove("broker", false, &Expected::anything()) else { panic!() };
     assert!(id == job.id && error.to_string().contains(&format!("job {id}")));
     assert!(matches!(apps.install("broker", wish()), Err(Refused::Busy { .. })));
     over(&apps, job.id).await;
@@ -255,12 +267,12 @@ async fn an_app_of_one_s_own_is_an_app_like_the_others() {
     assert_eq!((&up["request"], &up["project"]["choices"]["settings"]["PASSWORD"]), (&json!("up-own"), &json!("se-cret")));
     let shown = serde_json::to_value(apps.list().await).unwrap();
     assert!(shown[0]["ports"]["tcp-80"]["port"] == port && shown[0]["own"] == true && !shown.to_string().contains("se-cret"), "{shown}");
-    assert_eq!(apps.settings("radio").unwrap()["PASSWORD"], "(set)");
+    assert_eq!(apps.settings("radio").unwrap().0["PASSWORD"], "(set)");
     assert!(apps.list_own()[0].installed && !shown.to_string().contains("PASSWORD"));
     // What is saved later is another version; an update asks for its images anew.
     apps.save_own("radio", own(&text.replace("x:1", "x:2")), false).unwrap();
     assert!(apps.list().await[0].newer);
-    let job = apps.change("radio", Wish { update: true, ..Wish::default() }).unwrap();
+    let job = apps.change("radio", Wish { update: true, ..Wish::default() }, &Expected::anything()).unwrap();
     assert_eq!(over(&apps, job.id).await.state, "done");
     for _ in 0..2 {
         let asked = played.asked.recv().await.unwrap();
@@ -272,7 +284,7 @@ async fn an_app_of_one_s_own_is_an_app_like_the_others() {
     assert!(again.list().await[0].own && !again.list().await[0].newer);
     assert!(again.forget_own("radio").unwrap());
     assert_eq!(again.list().await.len(), 1, "what is installed goes on");
-    let job = again.remove("radio", true).unwrap();
+    let job = again.remove("radio", true, &Expected::anything()).unwrap();
     assert_eq!(over(&again, job.id).await.state, "done");
     assert!(again.list().await.is_empty());
 }

@@ -5,6 +5,7 @@ use super::own::Saved;
 use super::plan::Kind;
 use super::record::{Installed, Job, Own, What};
 use super::{Apps, JobView, ports};
+use crate::revision::Expected;
 use crate::units::Action;
 use contract::apps::Protocol;
 use contract::apps::compose::{self, Choices, ImageName, PROJECT_PREFIX};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 /// What a person chooses: `POST` and `PUT /api/v1/apps/NAME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AppWish))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Wish {
     /// The port's name → the node's port; proposed where it is not said.
@@ -48,6 +50,9 @@ pub enum Refused {
         /// The app.
         app: String,
     },
+    /// It is not as it was seen.
+    #[error("somebody else has changed the app `{0}` meanwhile: look at how it is now, and change it again if that is still wanted")]
+    Changed(String),
     /// A port.
     #[error(transparent)]
     Port(#[from] ports::Refused),
@@ -80,7 +85,7 @@ impl Apps {
         let what = self.found(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?;
         let choices = Choices { ports: wish.ports, settings: wish.settings };
         let target = self.target(name, what, choices)?;
-        self.begin(name, Kind::Install, move |installed| match installed {
+        self.begin(name, Kind::Install, &Expected::anything(), move |installed| match installed {
             Some(_) => Err(Refused::Installed(name.to_owned())),
             None => Ok(Some(target)),
         })
@@ -90,8 +95,11 @@ impl Apps {
     ///
     /// # Errors
     /// See [`Refused`]; nothing was done.
-    pub fn change(self: &Arc<Self>, name: &str, wish: Wish) -> Result<JobView, Refused> {
+    pub fn change(self: &Arc<Self>, name: &str, wish: Wish, expected: &Expected) -> Result<JobView, Refused> {
         let now = self.kept().apps.get(name).cloned().ok_or_else(|| Refused::NotInstalled(name.to_owned()))?;
+        if !expected.holds(now.revision) {
+            return Err(Refused::Changed(name.to_owned()));
+        }
         let what = match (wish.update, now.what.clone()) {
             (true, What::Entry(_)) => What::Entry(self.catalog.get(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?),
             // As it is saved now; what is not saved any more has its images at least.
@@ -109,7 +117,8 @@ impl Apps {
         choices.ports.extend(wish.ports);
         choices.settings.extend(wish.settings);
         let target = Installed { publication: now.publication, ..self.target(name, what, choices)? };
-        self.begin(name, Kind::Change, |_| Ok(Some(target)))
+        // What is kept of it was read above, so nobody may have changed it since.
+        self.begin(name, Kind::Change, &Expected::only(now.revision), |_| Ok(Some(target)))
     }
 
     /// Starts, stops or restarts an app.
@@ -122,15 +131,15 @@ impl Apps {
             Action::Stop => Kind::Stop,
             Action::Restart => Kind::Restart,
         };
-        self.begin(name, kind, |_| Ok(None))
+        self.begin(name, kind, &Expected::anything(), |_| Ok(None))
     }
 
     /// Takes an app away.
     ///
     /// # Errors
     /// See [`Refused`]; nothing was done.
-    pub fn remove(self: &Arc<Self>, name: &str, with_data: bool) -> Result<JobView, Refused> {
-        self.begin(name, Kind::Remove { with_data }, |_| Ok(None))
+    pub fn remove(self: &Arc<Self>, name: &str, with_data: bool, expected: &Expected) -> Result<JobView, Refused> {
+        self.begin(name, Kind::Remove { with_data }, expected, |_| Ok(None))
     }
 
     /// Records a job and drives it, if the app has no other.
@@ -138,6 +147,7 @@ impl Apps {
         self: &Arc<Self>,
         name: &str,
         kind: Kind,
+        expected: &Expected,
         target: impl FnOnce(Option<&Installed>) -> Result<Option<Installed>, Refused>,
     ) -> Result<JobView, Refused> {
         let job: Job = self.alter(|kept| {
@@ -147,6 +157,9 @@ impl Apps {
             let installed = kept.apps.get(name);
             if installed.is_none() && kind != Kind::Install {
                 return Err(Refused::NotInstalled(name.to_owned()));
+            }
+            if installed.is_some_and(|now| !expected.holds(now.revision)) {
+                return Err(Refused::Changed(name.to_owned()));
             }
             let target = target(installed)?;
             Ok(kept.begin(name, kind, target))
@@ -176,7 +189,7 @@ impl Apps {
                 })?;
             }
         }
-        Ok(Installed { what, choices, publication: None })
+        Ok(Installed { what, choices, publication: None, revision: 0 })
     }
 
     /// The ports that are the node's own, or of apps.

@@ -135,6 +135,7 @@ pub struct ProjectState {
 
 /// How an app's container is; what comes first is worse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AppRun))]
 #[serde(rename_all = "kebab-case")]
 pub enum Run {
     /// There is none.
@@ -171,6 +172,7 @@ impl Run {
 
 /// How far something is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = BytesProgress))]
 pub struct Progress {
     /// Bytes that are here.
     pub done: u64,

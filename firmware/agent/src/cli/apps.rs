@@ -176,8 +176,8 @@ impl AppArgs {
     pub async fn run(self) -> Result<ExitCode> {
         match self.verb {
             AppVerb::Own(verb) => verb.run().await?,
-            AppVerb::Catalog(local) => local.show(&local.client().get("/api/v1/catalog").await?, catalog)?,
-            AppVerb::List(local) => local.show(&local.client().get("/api/v1/apps").await?, list)?,
+            AppVerb::Catalog(local) => local.show(&local.client().list("/api/v1/catalog", "apps").await?, catalog)?,
+            AppVerb::List(local) => local.show(&local.client().list("/api/v1/apps", "apps").await?, list)?,
             AppVerb::Add { path, names, local } => {
                 let answer = local.client().upload("/api/v1/catalog", layout::pieces(&path, &names)?).await?;
                 local.show(&answer, |answer| {
@@ -243,8 +243,8 @@ impl Jobs {
     /// The agent does not answer, or knows no such job.
     pub async fn run(self) -> Result<()> {
         match self.id {
-            None => self.local.show(&self.local.client().get("/api/v1/jobs").await?, |answer| {
-                let jobs = Vec::<JobView>::deserialize(answer).context(OTHER_VERSION)?;
+            None => self.local.show(&self.local.client().list("/api/v1/jobs", "jobs").await?, |answer| {
+                let jobs: Vec<JobView> = entries(answer, "jobs")?;
                 let lines: Vec<String> = jobs.iter().map(line).collect();
                 Ok(if lines.is_empty() { "Nothing was done with apps yet.".to_owned() } else { lines.join("\n") })
             }),
@@ -257,6 +257,11 @@ impl Jobs {
 }
 
 pub(super) const OTHER_VERSION: &str = "the agent speaks another version's language; restart it";
+
+/// The entries of a list.
+pub(super) fn entries<T: serde::de::DeserializeOwned>(answer: &Value, field: &str) -> Result<Vec<T>> {
+    Vec::deserialize(answer.get(field).unwrap_or(&Value::Null)).context(OTHER_VERSION)
+}
 
 /// Waits until a job is over, and says how far it is.
 async fn follow(local: &Local, begun: Value) -> Result<ExitCode> {
@@ -307,7 +312,7 @@ fn line(job: &JobView) -> String {
 }
 
 fn catalog(answer: &Value) -> Result<String> {
-    let apps = Vec::<crate::apps::CatalogView>::deserialize(answer).context(OTHER_VERSION)?;
+    let apps: Vec<crate::apps::CatalogView> = entries(answer, "apps")?;
     let mut out = String::new();
     for app in &apps {
         let here = if app.installed { " (installed)" } else { "" };
@@ -341,7 +346,7 @@ fn state(app: &AppView) -> String {
 }
 
 fn list(answer: &Value) -> Result<String> {
-    let apps = Vec::<AppView>::deserialize(answer).context(OTHER_VERSION)?;
+    let apps: Vec<AppView> = entries(answer, "apps")?;
     let mut out = String::new();
     for app in &apps {
         let ports: Vec<String> = app.ports.values().map(|port| format!("{}:{}", port.scheme, port.port)).collect();

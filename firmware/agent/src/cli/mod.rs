@@ -84,6 +84,9 @@ enum Verb {
     Check {
         /// The file.
         file: PathBuf,
+        /// Print one JSON value.
+        #[arg(long)]
+        json: bool,
     },
     /// Show how this node is.
     Status(Local),
@@ -244,7 +247,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             logging::start();
             crate::install::run(&instance)?;
         }
-        Verb::Check { file } => return check(&file),
+        Verb::Check { file, json } => return check(&file, json),
         verb => return ask(verb).await,
     }
     Ok(ExitCode::SUCCESS)
@@ -314,18 +317,44 @@ fn text(answer: &Value, key: &str) -> String {
 }
 
 /// Checks a cloudy.toml and says each mistake with its place.
-fn check(file: &std::path::Path) -> Result<ExitCode> {
+fn check(file: &std::path::Path, json: bool) -> Result<ExitCode> {
     let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
-    match contract::settings::parse(&bytes) {
-        Ok(_) => {
-            say(&format!("{}: good", file.display()));
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(mistakes) => {
-            for mistake in mistakes {
-                say(&format!("{}: {mistake}", file.display()));
+    let mistakes = contract::settings::parse(&bytes).err().unwrap_or_default();
+    if json {
+        let shown = |m: &contract::settings::Mistake| serde_json::json!({ "line": m.line, "column": m.column, "what": m.what });
+        let shown: Vec<Value> = mistakes.iter().map(shown).collect();
+        say(&serde_json::json!({ "file": file, "good": mistakes.is_empty(), "mistakes": shown }).to_string());
+    } else if mistakes.is_empty() {
+        say(&format!("{}: good", file.display()));
+    } else {
+        mistakes.iter().for_each(|mistake| say(&format!("{}: {mistake}", file.display())));
+    }
+    Ok(if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// What units run, and nobody reads the output of.
+    const RUN_BY_UNITS: [&str; 5] = ["agent", "broker", "apply-settings", "confirm", "install"];
+
+    fn without_json(command: &clap::Command, at: &str, found: &mut Vec<String>) {
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            let at = format!("{at} {}", verb.get_name());
+            if verb.has_subcommands() {
+                without_json(verb, &at, found);
+            } else if !verb.get_arguments().any(|argument| argument.get_long() == Some("json")) {
+                found.push(at.trim().to_owned());
             }
-            Ok(ExitCode::FAILURE)
         }
+    }
+
+    #[test]
+    fn what_a_program_may_ask_is_answered_in_json_too() {
+        let mut found = Vec::new();
+        without_json(&Args::command(), "", &mut found);
+        assert_eq!(found, RUN_BY_UNITS);
     }
 }

@@ -163,7 +163,7 @@ impl OwnVerb {
                 let definition = Definition { compose: Some(text(&file)?), ..definition(&name, said) };
                 local.show(&local.client().put(&at(&name), &definition).await?, saved)
             }
-            Self::Own { name: None, local, .. } => local.show(&local.client().get("/api/v1/own-apps").await?, list),
+            Self::Own { name: None, local, .. } => local.show(&local.client().list("/api/v1/own-apps", "apps").await?, list),
             Self::Own { name: Some(name), forget: false, local } => local.show(&local.client().get(&at(&name)).await?, show),
             Self::Own { name: Some(name), forget: true, local } => {
                 let answer = local.client().delete(&at(&name)).await?;
@@ -217,7 +217,7 @@ fn saved(answer: &Value) -> Result<String> {
 }
 
 fn list(answer: &Value) -> Result<String> {
-    let apps = Vec::<OwnView>::deserialize(answer).context(super::apps::OTHER_VERSION)?;
+    let apps: Vec<OwnView> = super::apps::entries(answer, "apps")?;
     let mut out = String::new();
     for app in &apps {
         let here = if app.installed { " (installed)" } else { "" };

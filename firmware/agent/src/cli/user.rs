@@ -99,7 +99,8 @@ struct Given {
 }
 
 impl Given {
-    fn read(&self) -> Result<String> {
+    /// Where one JSON value is to be printed, nothing else is.
+    fn read(&self, local: &Local) -> Result<String> {
         let mut line = String::new();
         match &self.password_from {
             Some(path) => {
@@ -107,7 +108,7 @@ impl Given {
                 all.lines().next().unwrap_or_default().clone_into(&mut line);
             }
             None => {
-                if std::io::stdin().is_terminal() {
+                if std::io::stdin().is_terminal() && !local.json {
                     say("Type the password and press Enter (it is shown; --password-from FILE reads it from a file):");
                 }
                 std::io::stdin().lock().read_line(&mut line).context("reading the password from the standard input")?;
@@ -133,9 +134,9 @@ impl UserArgs {
             UserVerb::ClaimCode(local) => local.show(&local.client().get("/api/v1/claim-code").await?, |answer| {
                 Ok(format!("{}\nNext: open this node's page and claim it with that code.", text(answer, "code")))
             }),
-            UserVerb::List(local) => local.show(&local.client().get("/api/v1/users").await?, list),
+            UserVerb::List(local) => local.show(&local.client().list("/api/v1/users", "users").await?, list),
             UserVerb::Add { name, role, password, local } => {
-                let new = NewUser { name: name.clone(), role, password: password.read()? };
+                let new = NewUser { name: name.clone(), role, password: password.read(&local)? };
                 let answer = local.client().post("/api/v1/users", &new).await?;
                 local.show(&answer, |_| Ok(format!("`{name}` can log in on this node's page now.")))
             }
@@ -147,7 +148,7 @@ impl UserArgs {
                 local.show(&answer, |answer| Ok(format!("`{name}` is {} now, and logs in anew.", text(answer, "role"))))
             }
             UserVerb::Password { name, password, local } => {
-                let new = NewPassword { password: password.read()? };
+                let new = NewPassword { password: password.read(&local)? };
                 let answer = local.client().put(&format!("{}/password", at(&name)), &new).await?;
                 local.show(&answer, |_| Ok(format!("`{name}` logs in with the new password.")))
             }
@@ -157,7 +158,9 @@ impl UserArgs {
                     Ok(format!("{}\nIt is shown this once. Use it as: Authorization: Bearer TOKEN", text(answer, "token")))
                 })
             }
-            UserVerb::Tokens(Named { name, local }) => local.show(&local.client().get(&format!("{}/tokens", at(&name))).await?, tokens),
+            UserVerb::Tokens(Named { name, local }) => {
+                local.show(&local.client().list(&format!("{}/tokens", at(&name)), "tokens").await?, tokens)
+            }
             UserVerb::Revoke { name, id, local } => {
                 let answer = local.client().delete(&format!("{}/tokens/{id}", at(&name))).await?;
                 local.show(&answer, |_| Ok(format!("Token {id} opens nothing any more.")))

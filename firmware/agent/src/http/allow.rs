@@ -3,7 +3,7 @@
 use super::caller::{Acted, Caller, Who};
 use super::problem::Refusal;
 use super::serve::Peer;
-use super::{forms, lang, multipart, routes};
+use super::{forms, lang, multipart, once, routes};
 use crate::state::App;
 use crate::text::{Lang, People};
 use crate::users::{self, Operation, Secret};
@@ -29,9 +29,10 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
     // Programs are told in one language, people in theirs.
     let lang = if api { Lang::En } else { lang(request.headers()) };
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned()).unwrap_or_default();
-    let Some(operation) = routes::operation(&method, &route) else {
+    let Some(route) = routes::find(&method, &route) else {
         return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is nothing that can be done with this")).into_response();
     };
+    let operation = route.operation;
     let Some(peer) = request.extensions().get::<Peer>().copied() else {
         return Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody knows who asks").into_response();
     };
@@ -44,7 +45,7 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
         }
         Ok(caller) => match caller.session().cloned().filter(|_| changing) {
             None => (caller, None, request),
-            Some(id) => match from_our_page(request, &id, lang.people(), routes::form_bytes(&route)).await {
+            Some(id) => match from_our_page(request, &id, lang.people(), routes::body_bytes(route.path)).await {
                 Ok(request) => (caller, None, request),
                 Err(refusal) => (caller, Some(refusal), Request::default()),
             },
@@ -58,7 +59,7 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
         None => {
             let mut request = request;
             request.extensions_mut().insert(caller.clone());
-            next.run(request).await
+            once::run(&app, route, &caller, request, next).await
         }
     };
     if changing && !matches!(operation, Operation::Store) {
@@ -155,7 +156,11 @@ fn record(caller: &Caller, method: &Method, path: &str, response: &Response) {
     };
     let path: String = path.chars().filter(char::is_ascii_graphic).take(PATH_CHARS).collect();
     let status = response.status();
-    let outcome = if status.is_client_error() || status.is_server_error() { "refused" } else { "done" };
+    let outcome = match response.extensions().get::<once::Repeated>() {
+        _ if status.is_client_error() || status.is_server_error() => "refused",
+        Some(_) => "done before",
+        None => "done",
+    };
     log::info!(audit = outcome, who:% = who, from:% = from, what:% = format!("{method} {path}"), status = status.as_u16();
         "{who} ({from}): {method} {path}: {outcome}");
 }

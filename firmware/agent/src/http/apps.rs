@@ -1,21 +1,24 @@
-//! Apps in the API: what is installed for everybody; the catalog, changes, settings, logs and jobs for operators. The page's forms call
-//! the same functions.
+//! Apps in the API: what is installed for everybody; the catalog, changes, settings and logs for operators (`jobs` has what becomes of
+//! changes). The page's forms call the same functions.
 
+use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
 use super::services::NO_COMMUNITY;
+use super::versions::{IfMatch, Revision};
 use crate::apps::{AppView, Apps, CatalogView, JobView, NotPublished, Publication, Refused, Wish, catalog};
+use crate::revision::Expected;
 use crate::state::App;
 use crate::units::Action;
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::StatusCode;
-use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use clap::ValueEnum;
 use futures_util::StreamExt;
 use hyper::body::Bytes;
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -25,26 +28,62 @@ const LOG_LINES: u32 = 100;
 /// Pieces of what is uploaded that wait to be written.
 const WAITING_PIECES: usize = 4;
 
-/// For everybody: no settings, no logs, no output.
-pub fn reading() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/apps", get(list)).route("/api/v1/apps/{name}", get(one))
+/// A page of apps of this node, by name.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct AppsPage {
+    /// The apps.
+    pub apps: Vec<AppView>,
+    /// For the page after this; none at the end.
+    pub next: Option<String>,
 }
 
-/// For operators; what the catalog holds is for owners to change.
-pub fn changing() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/catalog", get(list_catalog).post(add).layer(DefaultBodyLimit::disable()))
-        .route("/api/v1/catalog/{name}", delete(forget))
-        .route("/api/v1/apps/{name}", post(install).put(change).delete(remove))
-        .route("/api/v1/apps/{name}/{action}", post(act))
-        .route("/api/v1/apps/{name}/settings", get(settings))
-        .route("/api/v1/apps/{name}/logs", get(logs))
-        .route("/api/v1/apps/{name}/publication", put(publish).delete(withdraw))
-        .route("/api/v1/jobs", get(jobs))
-        .route("/api/v1/jobs/{id}", get(job))
+/// A page of the catalog, by name.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct CatalogPage {
+    /// What can be installed.
+    pub apps: Vec<CatalogView>,
+    /// For the page after this; none at the end.
+    pub next: Option<String>,
+}
+
+/// What was taken into the catalog.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CatalogAdded))]
+pub struct Added {
+    /// Names of apps.
+    pub added: Vec<String>,
+}
+
+/// What the catalog has no more.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CatalogForgotten))]
+pub struct Forgotten {
+    /// Name of the app.
+    pub forgotten: String,
+}
+
+/// What an app said last.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AppLogs))]
+pub struct Logs {
+    /// Its last lines, the newest at the end.
+    pub logs: String,
+}
+
+/// Whether an app is published while it runs.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AppPublished))]
+pub struct Told {
+    /// Name of the app.
+    pub name: String,
+    /// Whether.
+    pub published: bool,
 }
 
 type Answer<T> = Result<Json<T>, Refusal>;
+type Asked = Result<Query<Paging>, QueryRejection>;
 /// What begins a job.
 type Begun = Result<(StatusCode, Json<JobView>), Refusal>;
 
@@ -76,6 +115,7 @@ fn refused(error: Refused) -> Refusal {
         Refused::Installed(_) | Refused::Busy { .. } | Refused::Port(_) => StatusCode::CONFLICT,
         Refused::Choice(_) | Refused::Faults(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::NotGranted(_) => StatusCode::FORBIDDEN,
+        Refused::Changed(_) => StatusCode::PRECONDITION_FAILED,
         Refused::Facts(error) => return not_taken(error),
         Refused::Docker(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refused::NotKept(_) => StatusCode::INSUFFICIENT_STORAGE,
@@ -97,18 +137,22 @@ fn accepted(begun: Result<JobView, Refusal>) -> Begun {
     begun.map(|job| (StatusCode::ACCEPTED, Json(job)))
 }
 
-async fn list(State(app): State<Arc<App>>) -> Json<Vec<AppView>> {
-    Json(app.apps().list().await)
+pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, asked: Asked) -> Result<Response, Refusal> {
+    let (apps, next) = paging::cut(app.apps().list().await, Order::Up, |app| app.name.clone(), &paging::asked(asked)?)?;
+    Ok(paging::answer(&uri, next.clone().as_deref(), &AppsPage { apps, next }))
 }
 
-async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<AppView> {
+pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, Refusal> {
     let found = app.apps().list().await.into_iter().find(|app| app.name == name);
-    found.map(Json).ok_or_else(|| refused(Refused::NotInstalled(name)))
+    let app = found.ok_or_else(|| refused(Refused::NotInstalled(name)))?;
+    Ok((Extension(Revision(app.revision)), Json(app)).into_response())
 }
 
-async fn list_catalog(State(app): State<Arc<App>>) -> Answer<Vec<CatalogView>> {
+pub(super) async fn list_catalog(State(app): State<Arc<App>>, uri: Uri, asked: Asked) -> Result<Response, Refusal> {
     let listed = app.apps().in_background(|apps| apps.list_catalog()).await;
-    listed.map(Json).map_err(|ending| refuse(StatusCode::SERVICE_UNAVAILABLE, ending.to_string()))
+    let listed = listed.map_err(|ending| refuse(StatusCode::SERVICE_UNAVAILABLE, ending.to_string()))?;
+    let (apps, next) = paging::cut(listed, Order::Up, |app| app.name.clone(), &paging::asked(asked)?)?;
+    Ok(paging::answer(&uri, next.clone().as_deref(), &CatalogPage { apps, next }))
 }
 
 /// What comes over the connection, for those who read where waiting does no harm.
@@ -152,17 +196,17 @@ pub(super) fn kept(app: &App) -> Result<(), Refusal> {
     if keeps { Ok(()) } else { Err(refuse(StatusCode::CONFLICT, why.to_owned())) }
 }
 
-async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<serde_json::Value> {
+pub(super) async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<Added> {
     kept(&app)?;
     let upload = Upload::of(body);
     let taken = app.apps().in_background(move |apps| apps.catalog().take(upload, || apps.in_use())).await.map_err(ending)?;
-    taken.map(|apps| Json(serde_json::json!({ "added": apps }))).map_err(not_taken)
+    taken.map(|added| Json(Added { added })).map_err(not_taken)
 }
 
-async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<serde_json::Value> {
+pub(super) async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<Forgotten> {
     let of = name.clone();
     match app.apps().in_background(move |apps| apps.catalog().forget(&of, || apps.in_use())).await.map_err(ending)? {
-        Ok(true) => Ok(Json(serde_json::json!({ "forgotten": name }))),
+        Ok(true) => Ok(Json(Forgotten { forgotten: name })),
         Ok(false) => Err(refused(Refused::Unknown(name))),
         Err(error) => Err(not_taken(error)),
     }
@@ -175,15 +219,15 @@ pub(super) async fn begin_install(app: &App, name: String, wish: Wish) -> Result
 }
 
 /// Begins to change one.
-pub(super) async fn begin_change(app: &App, name: String, wish: Wish) -> Result<JobView, Refusal> {
+pub(super) async fn begin_change(app: &App, name: String, wish: Wish, expected: Expected) -> Result<JobView, Refusal> {
     kept(app)?;
-    begin(app, move |apps| apps.change(&name, wish)).await
+    begin(app, move |apps| apps.change(&name, wish, &expected)).await
 }
 
 /// Begins to remove one.
-pub(super) async fn begin_remove(app: &App, name: String, with_data: bool) -> Result<JobView, Refusal> {
+pub(super) async fn begin_remove(app: &App, name: String, with_data: bool, expected: Expected) -> Result<JobView, Refusal> {
     kept(app)?;
-    begin(app, move |apps| apps.remove(&name, with_data)).await
+    begin(app, move |apps| apps.remove(&name, with_data, &expected)).await
 }
 
 /// Begins to start, stop or restart one.
@@ -196,44 +240,54 @@ pub(super) async fn begin_action(app: &App, name: String, action: &str) -> Resul
     begin(app, move |apps| apps.act(&name, action)).await
 }
 
-async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Begun {
+pub(super) async fn install(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Begun {
     accepted(begin_install(&app, name, wish).await)
 }
 
-async fn change(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wish): Json<Wish>) -> Begun {
-    accepted(begin_change(&app, name, wish).await)
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    IfMatch(expected): IfMatch,
+    Json(wish): Json<Wish>,
+) -> Begun {
+    accepted(begin_change(&app, name, wish, expected).await)
 }
 
 /// `DELETE /api/v1/apps/NAME?with-data=true`
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Removing {
+pub struct Removing {
     #[serde(default)]
     with_data: bool,
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, Query(removing): Query<Removing>) -> Begun {
-    accepted(begin_remove(&app, name, removing.with_data).await)
+pub(super) async fn remove(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(removing): Query<Removing>,
+    IfMatch(expected): IfMatch,
+) -> Begun {
+    accepted(begin_remove(&app, name, removing.with_data, expected).await)
 }
 
-async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Begun {
+pub(super) async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>) -> Begun {
     accepted(begin_action(&app, name, &action).await)
 }
 
-async fn settings(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<BTreeMap<String, String>> {
-    app.apps().settings(&name).map(Json).ok_or_else(|| refused(Refused::NotInstalled(name)))
+pub(super) async fn settings(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, Refusal> {
+    let (settings, revision) = app.apps().settings(&name).ok_or_else(|| refused(Refused::NotInstalled(name)))?;
+    Ok((Extension(Revision(revision)), Json(settings)).into_response())
 }
 
 /// `GET /api/v1/apps/NAME/logs`
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Lines {
+pub struct Lines {
     lines: Option<u32>,
 }
 
-async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(lines): Query<Lines>) -> Answer<serde_json::Value> {
-    let text = read_logs(&app, &name, lines.lines).await?;
-    Ok(Json(serde_json::json!({ "logs": text })))
+pub(super) async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(lines): Query<Lines>) -> Answer<Logs> {
+    read_logs(&app, &name, lines.lines).await.map(|logs| Json(Logs { logs }))
 }
 
 /// What an app said last.
@@ -241,29 +295,25 @@ pub(super) async fn read_logs(app: &App, name: &str, lines: Option<u32>) -> Resu
     app.apps().logs(name, lines.unwrap_or(LOG_LINES)).await.map_err(refused)
 }
 
-async fn jobs(State(app): State<Arc<App>>) -> Json<Vec<JobView>> {
-    Json(app.apps().jobs())
+pub(super) async fn publish(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    IfMatch(expected): IfMatch,
+    Json(wanted): Json<Publication>,
+) -> Answer<Told> {
+    set_publication(&app, &name, Some(wanted), expected).await?;
+    Ok(Json(Told { name, published: true }))
 }
 
-async fn job(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Answer<JobView> {
-    let found = app.apps().jobs().into_iter().find(|job| job.id == id);
-    found.map(Json).ok_or_else(|| refuse(StatusCode::NOT_FOUND, format!("there is no job {id}; old ones are forgotten")))
-}
-
-async fn publish(State(app): State<Arc<App>>, Path(name): Path<String>, Json(wanted): Json<Publication>) -> Answer<serde_json::Value> {
-    set_publication(&app, &name, Some(wanted)).await?;
-    Ok(Json(serde_json::json!({ "name": name, "published": true })))
-}
-
-async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<serde_json::Value> {
-    set_publication(&app, &name, None).await?;
-    Ok(Json(serde_json::json!({ "name": name, "published": false })))
+pub(super) async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>, IfMatch(expected): IfMatch) -> Answer<Told> {
+    set_publication(&app, &name, None, expected).await?;
+    Ok(Json(Told { name, published: false }))
 }
 
 /// Publishes an app while it runs, or no more.
-pub(super) async fn set_publication(app: &App, name: &str, wanted: Option<Publication>) -> Result<(), Refusal> {
+pub(super) async fn set_publication(app: &App, name: &str, wanted: Option<Publication>, expected: Expected) -> Result<(), Refusal> {
     let registry = app.registry().ok_or_else(|| refuse(StatusCode::CONFLICT, NO_COMMUNITY.to_owned()))?;
-    app.apps().publish(&registry, name, wanted).await.map_err(|error| match error {
+    app.apps().publish(&registry, name, wanted, expected).await.map_err(|error| match error {
         NotPublished::Refused(error) => refused(error),
         NotPublished::Records(error) => super::services::refused(&error),
         error @ NotPublished::Taken(_) => refuse(StatusCode::CONFLICT, said(error)),

@@ -1,7 +1,7 @@
 //! Who asks: what they have shown, where they are, and what they may by that.
 
 use super::serve::Peer;
-use crate::users::{self, Operation, Rights, Role, Scope, Secret};
+use crate::users::{self, Operation, Rights, Role, Scope, Secret, Users};
 use std::net::IpAddr;
 
 /// Who asks.
@@ -59,6 +59,20 @@ impl Caller {
     /// Whether they may do that.
     pub fn may(&self, operation: Operation) -> bool {
         users::may(self.rights(), operation)
+    }
+
+    /// Whether they may do that still: a session ends, a token is taken back, a person becomes a guest.
+    pub fn still_may(&self, all: &Users, operation: Operation) -> bool {
+        let rights = match &self.who {
+            Who::Nobody => Some(Rights::Nobody),
+            Who::Local => Some(Rights::Local),
+            Who::Session { id, .. } => all.session(id, self.ip(), false).map(|(_, role)| Rights::Session(role)),
+            Who::Token { user, scope, id, .. } => {
+                let there = all.tokens(Some(user)).iter().any(|token| token.id == *id);
+                all.list().into_iter().find(|(name, _)| there && name == user).map(|(_, role)| Rights::Token(role, *scope))
+            }
+        };
+        rights.is_some_and(|rights| users::may(rights, operation))
     }
 
     /// The session, if there is one.

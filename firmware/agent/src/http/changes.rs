@@ -1,16 +1,15 @@
 //! Changes: invite, join, found, the door, units, installing; and who may use the local socket, as the kernel tells.
 
 use super::problem::Refusal;
+use crate::doctor::Check;
 use crate::install;
 use crate::net::{Command, CommandResult};
 use crate::state::App;
 use crate::text::Lang;
 use crate::units::{self, Action};
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::net::UnixStream;
@@ -18,6 +17,7 @@ use tokio::sync::oneshot;
 
 /// `POST /api/v1/invite`
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct InviteRequest {
     /// How many nodes may use it.
@@ -28,6 +28,7 @@ pub struct InviteRequest {
 
 /// `POST /api/v1/join`
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct JoinRequest {
     /// The invite's text.
@@ -36,6 +37,7 @@ pub struct JoinRequest {
 
 /// `POST /api/v1/found` and `POST /api/v1/rename`
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NameRequest {
     /// The community's or the node's name.
@@ -44,6 +46,7 @@ pub struct NameRequest {
 
 /// `POST /api/v1/door`
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MinutesRequest {
     /// Minutes to stay open; 0 closes.
@@ -52,6 +55,7 @@ pub struct MinutesRequest {
 
 /// `POST /api/v1/unit`
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct UnitRequest {
     /// The unit's full name.
@@ -60,25 +64,63 @@ pub struct UnitRequest {
     pub action: Action,
 }
 
-/// For owners: the microcloud and units.
-pub fn owning() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/found", post(found))
-        .route("/api/v1/invite", post(invite))
-        .route("/api/v1/join", post(join))
-        .route("/api/v1/rename", post(rename))
-        .route("/api/v1/leave", post(leave))
-        .route("/api/v1/door", post(door))
-        .route("/api/v1/unit", post(unit))
+/// The recovery kit of a microcloud.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct Kit {
+    /// Its text: the key to the microcloud.
+    pub kit: String,
 }
 
-/// For the local socket alone: what looks into the machine, its disks, and the recovery kit.
-pub fn local() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/doctor", get(doctor))
-        .route("/api/v1/kit", post(kit))
-        .route("/api/v1/install", get(install_overview).post(install_begin))
+/// An invite.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct Invite {
+    /// Its text.
+    pub token: String,
 }
+
+/// What is being joined.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NodeJoining))]
+pub struct Joining {
+    /// The community's name.
+    pub community: String,
+}
+
+/// What a node is called.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NodeName))]
+pub struct Named {
+    /// The name.
+    pub name: String,
+}
+
+/// Whether the node has left.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NodeLeft))]
+pub struct Left {
+    /// It has.
+    pub left: bool,
+}
+
+/// How long the door is open.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct DoorOpen {
+    /// Minutes; 0 where it is closed.
+    pub minutes: u32,
+}
+
+/// What became of a unit's job.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct UnitDone {
+    /// `done`.
+    pub result: String,
+}
+
+type Answer<T> = Result<Json<T>, Refusal>;
 
 /// Who may change things: root, the agent's own user, and members of its group. The socket's mode says the same.
 pub fn may_change(stream: &UnixStream) -> bool {
@@ -114,82 +156,69 @@ fn refuse(status: StatusCode, error: String) -> Refusal {
     Refusal::new(status, error)
 }
 
-fn answer<T: Serialize>(key: &'static str, result: Result<T, Refusal>) -> Response {
-    match result {
-        Ok(value) => Json(serde_json::json!({ key: value })).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-async fn doctor(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn doctor(State(app): State<Arc<App>>) -> Json<Vec<Check>> {
     let (status, view) = (app.status(Lang::En).await, app.view());
-    Json(crate::doctor::examine(&status, view.as_ref())).into_response()
+    Json(crate::doctor::examine(&status, view.as_ref()))
 }
 
-async fn found(State(app): State<Arc<App>>, Json(request): Json<NameRequest>) -> Response {
-    answer("kit", wish(&app, |reply| Command::Found { name: request.name, reply }).await)
+pub(super) async fn found(State(app): State<Arc<App>>, Json(request): Json<NameRequest>) -> Answer<Kit> {
+    wish(&app, |reply| Command::Found { name: request.name, reply }).await.map(|kit| Json(Kit { kit }))
 }
 
-async fn invite(State(app): State<Arc<App>>, Json(request): Json<InviteRequest>) -> Response {
+pub(super) async fn invite(State(app): State<Arc<App>>, Json(request): Json<InviteRequest>) -> Answer<Invite> {
     let InviteRequest { uses, valid_seconds } = request;
-    answer("token", wish(&app, |reply| Command::Invite { uses, valid_seconds, reply }).await)
+    wish(&app, |reply| Command::Invite { uses, valid_seconds, reply }).await.map(|token| Json(Invite { token }))
 }
 
-async fn join(State(app): State<Arc<App>>, Json(request): Json<JoinRequest>) -> Response {
-    answer("community", wish(&app, |reply| Command::Join { token: request.token, reply }).await)
+pub(super) async fn join(State(app): State<Arc<App>>, Json(request): Json<JoinRequest>) -> Answer<Joining> {
+    wish(&app, |reply| Command::Join { token: request.token, reply }).await.map(|community| Json(Joining { community }))
 }
 
-async fn rename(State(app): State<Arc<App>>, Json(request): Json<NameRequest>) -> Response {
+pub(super) async fn rename(State(app): State<Arc<App>>, Json(request): Json<NameRequest>) -> Answer<Named> {
     let name = request.name.clone();
-    answer("name", wish(&app, |reply| Command::Rename { name: request.name, reply }).await.map(|()| name))
+    wish(&app, |reply| Command::Rename { name: request.name, reply }).await.map(|()| Json(Named { name }))
 }
 
-async fn leave(State(app): State<Arc<App>>) -> Response {
-    answer("left", wish(&app, |reply| Command::Leave { reply }).await.map(|()| true))
+pub(super) async fn leave(State(app): State<Arc<App>>) -> Answer<Left> {
+    wish(&app, |reply| Command::Leave { reply }).await.map(|()| Json(Left { left: true }))
 }
 
-async fn kit(State(app): State<Arc<App>>) -> Response {
-    answer("kit", wish(&app, |reply| Command::Kit { reply }).await)
+pub(super) async fn kit(State(app): State<Arc<App>>) -> Answer<Kit> {
+    wish(&app, |reply| Command::Kit { reply }).await.map(|kit| Json(Kit { kit }))
 }
 
-async fn door(State(app): State<Arc<App>>, Json(request): Json<MinutesRequest>) -> Response {
+pub(super) async fn door(State(app): State<Arc<App>>, Json(request): Json<MinutesRequest>) -> Answer<DoorOpen> {
     let minutes = request.minutes;
-    answer("minutes", wish(&app, |reply| Command::OpenDoor { minutes, reply }).await.map(|()| minutes))
+    wish(&app, |reply| Command::OpenDoor { minutes, reply }).await.map(|()| Json(DoorOpen { minutes }))
 }
 
-async fn install_overview(State(app): State<Arc<App>>) -> Response {
-    match install::overview(&app).await {
-        Ok(overview) => Json(overview).into_response(),
-        Err(error) => refuse_install(error),
-    }
+pub(super) async fn install_overview(State(app): State<Arc<App>>) -> Answer<install::Overview> {
+    install::overview(&app).await.map(Json).map_err(not_installed)
 }
 
-async fn install_begin(State(app): State<Arc<App>>, Json(request): Json<install::Request>) -> Response {
-    match install::begin(&app, &request).await {
-        Ok(state) => Json(state).into_response(),
-        Err(error) => refuse_install(error),
-    }
+pub(super) async fn install_begin(State(app): State<Arc<App>>, Json(request): Json<install::Request>) -> Answer<install::State> {
+    install::begin(&app, &request).await.map(Json).map_err(not_installed)
 }
 
-fn refuse_install(error: install::Refused) -> Response {
+fn not_installed(error: install::Refused) -> Refusal {
     let status = match error {
         install::Refused::Unknown { .. } => StatusCode::NOT_FOUND,
         install::Refused::Disk(_) | install::Refused::Busy(_) => StatusCode::CONFLICT,
         install::Refused::Unit(_) | install::Refused::Host(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    refuse(status, format!("{:#}", anyhow::Error::from(error))).into_response()
+    refuse(status, format!("{:#}", anyhow::Error::from(error)))
 }
 
-async fn unit(State(app): State<Arc<App>>, Json(request): Json<UnitRequest>) -> Response {
+pub(super) async fn unit(State(app): State<Arc<App>>, Json(request): Json<UnitRequest>) -> Answer<UnitDone> {
     match app.change_unit(request.action, &request.unit).await {
-        Ok(()) => Json(serde_json::json!({ "result": "done" })).into_response(),
+        Ok(()) => Ok(Json(UnitDone { result: "done".to_owned() })),
         Err(error) => {
             let status = match error {
                 units::Error::NotManaged(_) => StatusCode::FORBIDDEN,
                 units::Error::NoBus(_) => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::CONFLICT,
             };
-            refuse(status, format!("{:#}", anyhow::Error::from(error))).into_response()
+            Err(refuse(status, format!("{:#}", anyhow::Error::from(error))))
         }
     }
 }

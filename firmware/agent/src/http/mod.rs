@@ -7,14 +7,20 @@
 
 mod allow;
 mod apps;
+mod browse;
 mod caller;
 mod changes;
 mod forms;
 mod guard;
+mod jobs;
 mod metrics;
 mod multipart;
+mod once;
+#[cfg(test)]
+mod openapi;
 mod own;
 mod pages;
+mod paging;
 mod problem;
 mod routes;
 mod serve;
@@ -23,6 +29,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod users;
+mod versions;
 
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change};
 pub use serve::{Listener, serve};
@@ -31,26 +38,24 @@ pub use users::{NewPassword, NewRole, NewToken, NewUser};
 use crate::limits::HTTP_BODY_BYTES;
 use crate::state::App;
 use crate::text::Lang;
+use crate::users::Operation;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Json, Router, middleware};
 use problem::Refusal;
+use routes::Side;
 use std::sync::Arc;
 
 /// What is served on the network.
 pub fn network(app: Arc<App>) -> Router {
     let name: Arc<str> = app.name().into();
-    Router::new()
-        .merge(forms::router())
-        .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("../../assets/style.css"))))
-        .route("/page.js", get(|| asset("text/javascript; charset=utf-8", include_str!("../../assets/page.js"))))
-        .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("../../assets/icon.svg"))))
-        .merge(store::router().route_layer(middleware::from_fn_with_state(Arc::clone(&app), store::needs_token)))
-        .merge(api())
+    let stores = routes::router(|route| route.operation == Operation::Store);
+    routes::router(|route| route.side() != Side::Local && route.operation != Operation::Store)
+        .merge(stores.route_layer(middleware::from_fn_with_state(Arc::clone(&app), store::needs_token)))
+        .route_layer(middleware::from_fn(versions::tagged))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), allow::allow))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The page is at /, the API at /api/v1/status.\n") })
+        .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The page is at /, the API is told at /api.\n") })
         .layer(middleware::from_fn_with_state(name, guard::guard))
         .layer(middleware::from_fn(problem::in_form))
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
@@ -59,32 +64,13 @@ pub fn network(app: Arc<App>) -> Router {
 
 /// What is served on the local socket: the same API, and what stays on the node.
 pub fn local(app: Arc<App>) -> Router {
-    Router::new()
-        .merge(api())
-        .merge(changes::local())
-        .merge(users::local())
-        .merge(store::router())
-        .merge(store::owning())
+    routes::router(|route| route.side() != Side::Network)
+        .route_layer(middleware::from_fn(versions::tagged))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), allow::allow))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is no such thing in this API") })
         .layer(middleware::from_fn(problem::in_form))
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
         .with_state(app)
-}
-
-/// The API, who may do what of it being decided in `allow`.
-fn api() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/status", get(show_status))
-        .route("/api/v1/nodes", get(show_nodes))
-        .route("/metrics", get(show_metrics))
-        .merge(services::reading())
-        .merge(services::changing())
-        .merge(apps::reading())
-        .merge(apps::changing())
-        .merge(own::router())
-        .merge(changes::owning())
-        .merge(users::router())
 }
 
 fn lang(headers: &HeaderMap) -> Lang {
@@ -98,17 +84,29 @@ async fn show_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
 async fn show_nodes(State(app): State<Arc<App>>) -> Response {
     match app.view() {
         Some(view) => Json(view).into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "The network part of the agent does not run.\n").into_response(),
+        None => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, changes::NO_NETWORK).into_response(),
     }
 }
 
 async fn show_metrics(State(app): State<Arc<App>>) -> Response {
     match app.view() {
         Some(view) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&view)).into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "The network part of the agent does not run.\n").into_response(),
+        None => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, changes::NO_NETWORK).into_response(),
     }
 }
 
-async fn asset(kind: &'static str, text: &'static str) -> Response {
+async fn style() -> Response {
+    asset("text/css; charset=utf-8", include_str!("../../assets/style.css"))
+}
+
+async fn script() -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("../../assets/page.js"))
+}
+
+async fn icon() -> Response {
+    asset("image/svg+xml", include_str!("../../assets/icon.svg"))
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response()
 }

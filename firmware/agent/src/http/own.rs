@@ -2,25 +2,18 @@
 //! functions.
 
 use super::caller::Caller;
+use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
 use crate::apps::{Apps, NotSaved, OwnDetails, OwnView};
-use crate::limits::OWN_APP_BODY_BYTES;
 use crate::state::App;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::StatusCode;
-use axum::routing::{get, put};
-use axum::{Extension, Json, Router};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use axum::{Extension, Json};
 use contract::apps::own::{Definition, Privilege};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// For operators; what an app is granted is for owners to say.
-pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/own-apps", get(list))
-        .route("/api/v1/own-apps/{name}", get(one).put(save).delete(forget).layer(DefaultBodyLimit::max(OWN_APP_BODY_BYTES)))
-        .route("/api/v1/own-apps/{name}/grants", put(grant))
-}
 
 fn refused(error: NotSaved) -> Refusal {
     let status = match error {
@@ -75,19 +68,45 @@ pub(super) async fn remove(app: &App, name: &str) -> Result<(), Refusal> {
     }
 }
 
-async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<OwnView>>, Refusal> {
-    all(&app).await.map(Json)
+/// Apps of people's own that are saved, by name: a page of them.
+#[derive(serde::Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct OwnAppsPage {
+    /// They.
+    apps: Vec<OwnView>,
+    /// For the page after this: `after` of the next question; none at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
-async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<OwnDetails>, Refusal> {
+/// That an app of a person's own was forgotten.
+#[derive(serde::Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct OwnForgotten {
+    /// Its name.
+    forgotten: String,
+}
+
+pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, asked: Result<Query<Paging>, QueryRejection>) -> Result<Response, Refusal> {
+    let (apps, next) = paging::cut(all(&app).await?, Order::Up, |app| app.name.clone(), &paging::asked(asked)?)?;
+    Ok(paging::answer(&uri, next.clone().as_deref(), &OwnAppsPage { apps, next }))
+}
+
+pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<OwnDetails>, Refusal> {
     details(&app, &name).await.map(Json)
 }
 
-async fn save(State(app): State<Arc<App>>, Path(name): Path<String>, Json(definition): Json<Definition>) -> Result<Json<OwnView>, Refusal> {
+pub(super) async fn save(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Json(definition): Json<Definition>,
+) -> Result<Json<OwnView>, Refusal> {
     keep(&app, &name, definition, false).await.map(|details| Json(details.view))
 }
 
-async fn grant(
+pub(super) async fn grant(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
@@ -96,7 +115,7 @@ async fn grant(
     allow(&app, &name, grants, &caller).await.map(|details| Json(details.view))
 }
 
-async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<serde_json::Value>, Refusal> {
+pub(super) async fn forget(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<OwnForgotten>, Refusal> {
     remove(&app, &name).await?;
-    Ok(Json(serde_json::json!({ "forgotten": name })))
+    Ok(Json(OwnForgotten { forgotten: name }))
 }

@@ -15,10 +15,14 @@ const SENTENCE_BYTES: usize = 4096;
 
 /// A problem as it travels. Its type is `about:blank`, so that the title is the status's own.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
-struct Problem {
+pub struct Problem {
+    /// `about:blank`.
     r#type: String,
+    /// The status in words.
     title: String,
+    /// The status.
     status: u16,
     /// Why, and what to do.
     detail: String,

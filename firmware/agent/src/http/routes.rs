@@ -1,131 +1,220 @@
-//! What each route is, for the table of who may do what. What does not stand here is not there, for anybody.
+//! Everything that is served: one table. The routers are made of it, `allow` looks up in it who may, and the API's document
+//! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
+use super::{apps, browse, changes, forms, jobs, own, services, store, users};
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
+use crate::state::App;
 use crate::users::Operation;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use std::sync::Arc;
 
-use Operation::{Account, Enter, Inspect, Leave, Local, Look, Operate, Own, Store};
+/// Something that is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Its name in the API's document: the operation's id.
+    pub id: &'static str,
+    /// The method. HEAD is answered where there is GET.
+    pub method: &'static str,
+    /// The path, as the router has it.
+    pub path: &'static str,
+    /// What it is, for the table of who may do what.
+    pub operation: Operation,
+    /// Whether an `Idempotency-Key` is looked at.
+    pub once: Once,
+}
 
-/// Method and path, as the router has them, of everything that is served.
-pub const TABLE: &[(&str, &str, Operation)] = &[
+/// Whether a request that says an `Idempotency-Key` is done once only, and how its answer is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// It is no such request: it changes nothing, or doing it again changes nothing more, or what comes of it is of this one answer.
+    No,
+    /// Its answer is kept.
+    Kept,
+    /// There is a secret in its answer, which is kept in memory alone.
+    Secret,
+}
+
+/// Where something is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// On the network: pages.
+    Network,
+    /// On the local socket: what stays with the node.
+    Local,
+    /// On both: the API.
+    Both,
+}
+
+impl Route {
+    /// Whether it is the API's, and not a page's.
+    pub fn is_api(&self) -> bool {
+        self.path.starts_with("/api/") || self.path == "/metrics"
+    }
+
+    /// Where it is served.
+    pub fn side(&self) -> Side {
+        match self.operation {
+            Operation::Local => Side::Local,
+            _ if self.is_api() => Side::Both,
+            _ => Side::Network,
+        }
+    }
+}
+
+macro_rules! routes {
+    ($($id:ident $method:ident $path:literal $operation:ident $once:ident $handler:path;)*) => {
+        /// Everything that is served.
+        pub const TABLE: &[Route] = &[$(Route {
+            id: stringify!($id),
+            method: stringify!($method),
+            path: $path,
+            operation: Operation::$operation,
+            once: Once::$once,
+        }),*];
+
+        fn handlers() -> impl Iterator<Item = MethodRouter<Arc<App>>> {
+            [$(on(MethodFilter::$method, $handler)),*].into_iter()
+        }
+    };
+}
+
+routes! {
     // The page.
-    ("GET", "/", Look),
-    ("GET", "/body", Look),
-    ("GET", "/search", Look),
-    ("GET", "/style.css", Look),
-    ("GET", "/page.js", Look),
-    ("GET", "/icon.svg", Look),
-    ("GET", "/login", Look),
-    ("POST", "/login", Enter),
-    ("POST", "/logout", Leave),
-    ("GET", "/claim", Look),
-    ("POST", "/claim", Enter),
-    ("GET", "/apps", Look),
-    ("GET", "/apps/body", Look),
-    ("GET", "/apps/{name}", Inspect),
-    ("GET", "/apps/{name}/{action}", Operate),
-    ("POST", "/apps/{name}/{action}", Operate),
-    ("GET", "/own-form", Operate),
-    ("POST", "/own-form", Operate),
-    ("GET", "/own-compose", Operate),
-    ("POST", "/own-compose", Operate),
-    ("GET", "/own/{name}", Operate),
-    ("POST", "/own/{name}/remove", Operate),
-    ("POST", "/own/{name}/grant", Own),
-    ("GET", "/account", Account),
-    ("POST", "/account/{action}", Account),
-    ("GET", "/microcloud", Own),
-    ("GET", "/microcloud/body", Own),
-    ("POST", "/microcloud/{action}", Own),
-    ("GET", "/users", Own),
-    ("POST", "/users", Own),
-    ("POST", "/users/{name}/{action}", Own),
+    page_home            GET    "/"                                   Look    No forms::show_home;
+    page_home_body       GET    "/body"                               Look    No forms::show_home_body;
+    page_search          GET    "/search"                             Look    No forms::show_search;
+    page_style           GET    "/style.css"                          Look    No super::style;
+    page_script          GET    "/page.js"                            Look    No super::script;
+    page_icon            GET    "/icon.svg"                           Look    No super::icon;
+    page_api             GET    "/api"                                Look    No browse::show;
+    page_login           GET    "/login"                              Look    No forms::people::show_login;
+    page_login_send      POST   "/login"                              Enter   No forms::people::login;
+    page_logout_send     POST   "/logout"                             Leave   No forms::people::logout;
+    page_claim           GET    "/claim"                              Look    No forms::people::show_claim;
+    page_claim_send      POST   "/claim"                              Enter   No forms::people::claim;
+    page_apps            GET    "/apps"                               Look    No forms::apps::show;
+    page_apps_body       GET    "/apps/body"                          Look    No forms::apps::show_body;
+    page_app             GET    "/apps/{name}"                        Inspect No forms::apps::show_one;
+    page_app_ask         GET    "/apps/{name}/{action}"               Operate No forms::apps::ask;
+    page_app_send        POST   "/apps/{name}/{action}"               Operate No forms::apps::act;
+    page_account         GET    "/account"                            Account No forms::people::show_account;
+    page_account_send    POST   "/account/{action}"                   Account No forms::people::act_on_account;
+    page_cloud           GET    "/microcloud"                         Own     No forms::cloud::show;
+    page_cloud_body      GET    "/microcloud/body"                    Own     No forms::cloud::show_body;
+    page_cloud_send      POST   "/microcloud/{action}"                Own     No forms::cloud::act;
+    page_users           GET    "/users"                              Own     No forms::people::show_users;
+    page_users_send      POST   "/users"                              Own     No forms::people::add_user;
+    page_user_send       POST   "/users/{name}/{action}"              Own     No forms::people::act_on_user;
+    page_own_form        GET    "/own-form"                           Operate No forms::own::show_form;
+    page_own_form_send   POST   "/own-form"                           Operate No forms::own::save_form;
+    page_own_compose     GET    "/own-compose"                        Operate No forms::own::show_compose;
+    page_own_compose_send POST  "/own-compose"                        Operate No forms::own::save_compose;
+    page_own             GET    "/own/{name}"                         Operate No forms::own::show_one;
+    page_own_remove_send POST   "/own/{name}/remove"                  Operate No forms::own::forget;
+    page_own_grant_send  POST   "/own/{name}/grant"                   Own     No forms::own::grant;
     // Reading.
-    ("GET", "/metrics", Look),
-    ("GET", "/api/v1/status", Look),
-    ("GET", "/api/v1/nodes", Look),
-    ("GET", "/api/v1/services", Look),
-    ("GET", "/api/v1/view", Look),
-    ("GET", "/api/v1/watch", Look),
-    ("GET", "/api/v1/apps", Look),
-    ("GET", "/api/v1/apps/{name}", Look),
+    metrics              GET    "/metrics"                            Look    No super::show_metrics;
+    openapi              GET    "/api/v1/openapi.json"                Look    No browse::document;
+    status               GET    "/api/v1/status"                      Look    No super::show_status;
+    nodes                GET    "/api/v1/nodes"                       Look    No super::show_nodes;
+    services             GET    "/api/v1/services"                    Look    No services::search;
+    view                 GET    "/api/v1/view"                        Look    No services::agreement;
+    watch                GET    "/api/v1/watch"                       Look    No services::watch;
+    apps                 GET    "/api/v1/apps"                        Look    No apps::list;
+    app                  GET    "/api/v1/apps/{name}"                 Look    No apps::one;
     // Apps.
-    ("GET", "/api/v1/catalog", Inspect),
-    ("POST", "/api/v1/catalog", Own),
-    ("DELETE", "/api/v1/catalog/{name}", Own),
-    ("GET", "/api/v1/own-apps", Inspect),
-    ("GET", "/api/v1/own-apps/{name}", Inspect),
-    ("PUT", "/api/v1/own-apps/{name}", Operate),
-    ("DELETE", "/api/v1/own-apps/{name}", Operate),
-    ("PUT", "/api/v1/own-apps/{name}/grants", Own),
-    ("POST", "/api/v1/apps/{name}", Operate),
-    ("PUT", "/api/v1/apps/{name}", Operate),
-    ("DELETE", "/api/v1/apps/{name}", Operate),
-    ("POST", "/api/v1/apps/{name}/{action}", Operate),
-    ("GET", "/api/v1/apps/{name}/settings", Inspect),
-    ("GET", "/api/v1/apps/{name}/logs", Inspect),
-    ("PUT", "/api/v1/apps/{name}/publication", Operate),
-    ("DELETE", "/api/v1/apps/{name}/publication", Operate),
-    ("GET", "/api/v1/jobs", Inspect),
-    ("GET", "/api/v1/jobs/{id}", Inspect),
+    catalog              GET    "/api/v1/catalog"                     Inspect No apps::list_catalog;
+    catalog_add          POST   "/api/v1/catalog"                     Own     No apps::add;
+    catalog_forget       DELETE "/api/v1/catalog/{name}"              Own     No apps::forget;
+    app_install          POST   "/api/v1/apps/{name}"                 Operate Kept apps::install;
+    app_change           PUT    "/api/v1/apps/{name}"                 Operate No apps::change;
+    app_remove           DELETE "/api/v1/apps/{name}"                 Operate No apps::remove;
+    app_act              POST   "/api/v1/apps/{name}/{action}"        Operate Kept apps::act;
+    app_settings         GET    "/api/v1/apps/{name}/settings"        Inspect No apps::settings;
+    app_logs             GET    "/api/v1/apps/{name}/logs"            Inspect No apps::logs;
+    app_publish          PUT    "/api/v1/apps/{name}/publication"     Operate No apps::publish;
+    app_withdraw         DELETE "/api/v1/apps/{name}/publication"     Operate No apps::withdraw;
+    jobs                 GET    "/api/v1/jobs"                        Inspect No jobs::list;
+    jobs_events          GET    "/api/v1/jobs/events"                 Inspect No jobs::events;
+    job                  GET    "/api/v1/jobs/{id}"                   Inspect No jobs::one;
+    job_events           GET    "/api/v1/jobs/{id}/events"            Inspect No jobs::events_of_one;
+    own_apps             GET    "/api/v1/own-apps"                    Inspect No own::list;
+    own_app              GET    "/api/v1/own-apps/{name}"             Inspect No own::one;
+    own_app_save         PUT    "/api/v1/own-apps/{name}"             Operate No own::save;
+    own_app_forget       DELETE "/api/v1/own-apps/{name}"             Operate No own::forget;
+    own_app_grant        PUT    "/api/v1/own-apps/{name}/grants"      Own     No own::grant;
     // Users.
-    ("GET", "/api/v1/session", Look),
-    ("POST", "/api/v1/session", Enter),
-    ("DELETE", "/api/v1/session", Leave),
-    ("POST", "/api/v1/claim", Enter),
-    ("PUT", "/api/v1/account/password", Account),
-    ("DELETE", "/api/v1/account/sessions", Account),
-    ("GET", "/api/v1/account/tokens", Account),
-    ("POST", "/api/v1/account/tokens", Account),
-    ("DELETE", "/api/v1/account/tokens/{id}", Account),
-    ("GET", "/api/v1/users", Own),
-    ("POST", "/api/v1/users", Own),
-    ("DELETE", "/api/v1/users/{name}", Own),
-    ("PUT", "/api/v1/users/{name}/role", Own),
-    ("PUT", "/api/v1/users/{name}/password", Own),
-    ("GET", "/api/v1/users/{name}/tokens", Own),
-    ("POST", "/api/v1/users/{name}/tokens", Own),
-    ("DELETE", "/api/v1/users/{name}/tokens/{id}", Own),
-    ("GET", "/api/v1/claim-code", Local),
+    session              GET    "/api/v1/session"                     Look    No users::session;
+    login                POST   "/api/v1/session"                     Enter   No users::login;
+    logout               DELETE "/api/v1/session"                     Leave   No users::logout;
+    claim                POST   "/api/v1/claim"                       Enter   No users::claim;
+    own_password         PUT    "/api/v1/account/password"            Account No users::own_password;
+    end_sessions         DELETE "/api/v1/account/sessions"            Account No users::end_sessions;
+    own_tokens           GET    "/api/v1/account/tokens"              Account No users::own_tokens;
+    own_token_make       POST   "/api/v1/account/tokens"              Account Secret users::make_own_token;
+    own_token_revoke     DELETE "/api/v1/account/tokens/{id}"         Account No users::revoke_own_token;
+    users                GET    "/api/v1/users"                       Own     No users::list;
+    user_add             POST   "/api/v1/users"                       Own     Kept users::add;
+    user                 GET    "/api/v1/users/{name}"                Own     No users::one;
+    user_remove          DELETE "/api/v1/users/{name}"                Own     No users::remove;
+    user_role            PUT    "/api/v1/users/{name}/role"           Own     No users::set_role;
+    user_password        PUT    "/api/v1/users/{name}/password"       Own     No users::set_password;
+    user_tokens          GET    "/api/v1/users/{name}/tokens"         Own     No users::tokens;
+    user_token_make      POST   "/api/v1/users/{name}/tokens"         Own     Secret users::make_token;
+    user_token_revoke    DELETE "/api/v1/users/{name}/tokens/{id}"    Own     No users::revoke_token;
+    claim_code           GET    "/api/v1/claim-code"                  Local   No users::claim_code;
     // The microcloud and units.
-    ("POST", "/api/v1/found", Own),
-    ("POST", "/api/v1/invite", Own),
-    ("POST", "/api/v1/join", Own),
-    ("POST", "/api/v1/rename", Own),
-    ("POST", "/api/v1/leave", Own),
-    ("POST", "/api/v1/door", Own),
-    ("POST", "/api/v1/unit", Own),
-    ("POST", "/api/v1/services", Own),
-    ("PUT", "/api/v1/services/{key}", Own),
-    ("DELETE", "/api/v1/services/{key}", Own),
+    found                POST   "/api/v1/found"                       Own     Secret changes::found;
+    invite               POST   "/api/v1/invite"                      Own     Secret changes::invite;
+    join                 POST   "/api/v1/join"                        Own     Kept changes::join;
+    rename               POST   "/api/v1/rename"                      Own     Kept changes::rename;
+    leave                POST   "/api/v1/leave"                       Own     Kept changes::leave;
+    door                 POST   "/api/v1/door"                        Own     Kept changes::door;
+    unit                 POST   "/api/v1/unit"                        Own     Kept changes::unit;
+    service_publish_new  POST   "/api/v1/services"                    Own     Kept services::publish_new;
+    service_publish      PUT    "/api/v1/services/{key}"              Own     No services::publish;
+    service_withdraw     DELETE "/api/v1/services/{key}"              Own     No services::withdraw;
     // What stays with the local socket.
-    ("GET", "/api/v1/doctor", Local),
-    ("POST", "/api/v1/kit", Local),
-    ("GET", "/api/v1/install", Local),
-    ("POST", "/api/v1/install", Local),
-    ("GET", "/api/v1/store", Local),
-    ("GET", "/api/v1/store-own/{label}", Local),
-    ("POST", "/api/v1/store-token/{app}", Local),
-    ("DELETE", "/api/v1/store-token/{app}", Local),
-    ("GET", "/api/v1/store-writers/{app}", Local),
-    ("PUT", "/api/v1/store-writers/{app}", Local),
+    doctor               GET    "/api/v1/doctor"                      Local   No changes::doctor;
+    kit                  POST   "/api/v1/kit"                         Local   No changes::kit;
+    disks                GET    "/api/v1/install"                     Local   No changes::install_overview;
+    disk_install         POST   "/api/v1/install"                     Local   Kept changes::install_begin;
+    stores               GET    "/api/v1/store"                       Local   No store::names;
+    store_own            GET    "/api/v1/store-own/{label}"           Local   No store::own;
+    store_token_make     POST   "/api/v1/store-token/{app}"           Local   Secret store::token;
+    store_tokens_revoke  DELETE "/api/v1/store-token/{app}"           Local   No store::revoke;
+    store_writers        GET    "/api/v1/store-writers/{app}"         Local   No store::writers;
+    store_writers_set    PUT    "/api/v1/store-writers/{app}"         Local   No store::set_writers;
     // The store for apps.
-    ("GET", "/api/v1/store/{app}", Store),
-    ("POST", "/api/v1/store/{app}", Store),
-    ("GET", "/api/v1/store/{app}/{*key}", Store),
-    ("PUT", "/api/v1/store/{app}/{*key}", Store),
-    ("POST", "/api/v1/store/{app}/{*key}", Store),
-    ("DELETE", "/api/v1/store/{app}/{*key}", Store),
-];
+    store_keys           GET    "/api/v1/store/{app}"                 Store   No store::list;
+    store_batch          POST   "/api/v1/store/{app}"                 Store   No store::batch;
+    store_read           GET    "/api/v1/store/{app}/{*key}"          Store   No store::read;
+    store_put            PUT    "/api/v1/store/{app}/{*key}"          Store   No store::put;
+    store_change         POST   "/api/v1/store/{app}/{*key}"          Store   No store::change;
+    store_delete         DELETE "/api/v1/store/{app}/{*key}"          Store   No store::delete;
+}
 
-/// Bytes of a form's body at most: compose files are longer than all else that is typed.
-pub fn form_bytes(route: &str) -> usize {
-    if matches!(route, "/own-form" | "/own-compose") { OWN_APP_BODY_BYTES } else { HTTP_BODY_BYTES }
+/// The routes that `which` lets through, served.
+pub fn router(which: impl Fn(&Route) -> bool) -> Router<Arc<App>> {
+    let chosen = TABLE.iter().zip(handlers()).filter(|(route, _)| which(route));
+    let served = |(route, handler): (&'static Route, MethodRouter<Arc<App>>)| match body_bytes(route.path) {
+        HTTP_BODY_BYTES => (route.path, handler),
+        most => (route.path, handler.layer(DefaultBodyLimit::max(most))),
+    };
+    chosen.map(served).fold(Router::new(), |router, (path, handler)| router.route(path, handler))
+}
+
+/// Bytes of a body at most: compose files are longer than all else that is typed.
+pub fn body_bytes(path: &str) -> usize {
+    if matches!(path, "/own-form" | "/own-compose" | "/api/v1/own-apps/{name}") { OWN_APP_BODY_BYTES } else { HTTP_BODY_BYTES }
 }
 
 /// What a request is, by its method and the route that the router found.
-pub fn operation(method: &Method, route: &str) -> Option<Operation> {
+pub fn find(method: &Method, path: &str) -> Option<&'static Route> {
     // The router answers HEAD where there is GET.
     let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
-    TABLE.iter().find(|(m, path, _)| *m == method && *path == route).map(|(_, _, operation)| *operation)
+    TABLE.iter().find(|route| route.method == method && route.path == path)
 }

@@ -1,14 +1,14 @@
 //! The registry in the API: searching and watching for everybody, publishing for owners.
 
+use super::paging;
 use super::problem::Refusal;
 use crate::net::{ClusterView, Draft, Listed, Page, Refused, Registry, RegistryView, Search};
 use crate::state::App;
+use axum::Json;
 use axum::extract::{Path, Query, State, rejection::QueryRejection};
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::http::{StatusCode, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use axum::response::{IntoResponse, Response};
 use cluster::records::{Order, WriteError};
 use cluster::store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// `POST /api/v1/services`
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct NewService {
     /// The key.
@@ -28,8 +29,9 @@ pub struct NewService {
 
 /// How far the community agrees: `GET /api/v1/view`
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
-struct Agreement {
+pub struct Agreement {
     /// In words: `11 of 12 nodes hold this view`.
     words: String,
     #[serde(flatten)]
@@ -40,23 +42,17 @@ struct Agreement {
 
 /// What a change that was made answers.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = KeptRecord))]
 #[serde(rename_all = "kebab-case")]
-struct Kept {
+pub struct Kept {
+    /// Under which key.
     key: String,
+    /// This node's epoch.
     epoch: u32,
+    /// The number of the change in it.
     sequence: u64,
     /// Whether it is told to others already; if not, it is once neighbours were asked for this node's newest head.
     published: bool,
-}
-
-/// For everybody.
-pub fn reading() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/services", get(search)).route("/api/v1/view", get(agreement)).route("/api/v1/watch", get(watch))
-}
-
-/// For owners.
-pub fn changing() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/services", post(publish_new)).route("/api/v1/services/{key}", put(publish).delete(withdraw))
 }
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -104,11 +100,16 @@ pub(super) fn asked(query: Result<Query<Search>, QueryRejection>) -> Result<Sear
     query.map(|Query(asked)| asked).map_err(|error| refuse(StatusCode::BAD_REQUEST, error.body_text()))
 }
 
-async fn search(State(app): State<Arc<App>>, query: Result<Query<Search>, QueryRejection>) -> Answer<Page> {
-    find(&app, &asked(query)?).await.map(Json)
+pub(super) async fn search(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    query: Result<Query<Search>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let page = find(&app, &asked(query)?).await?;
+    Ok(paging::answer(&uri, page.next.as_deref(), &page))
 }
 
-async fn agreement(State(app): State<Arc<App>>) -> Answer<Agreement> {
+pub(super) async fn agreement(State(app): State<Arc<App>>) -> Answer<Agreement> {
     let registry = app.registry().ok_or_else(no_community)?;
     let holder_ids = registry.holders().await.map_err(|error| refused(&error))?;
     let view = registry.view();
@@ -116,7 +117,7 @@ async fn agreement(State(app): State<Arc<App>>) -> Answer<Agreement> {
 }
 
 /// Changes as they come, as server-sent events: `changed` with node and records, `missed` when the watcher was too slow.
-async fn watch(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Refusal> {
+pub(super) async fn watch(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Refusal> {
     let registry = app.registry().ok_or_else(no_community)?;
     let Ok(permit) = app.watchers().try_acquire_owned() else {
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "too many watch already: try again later"));
@@ -133,11 +134,11 @@ async fn watch(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Refusal
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
-async fn publish_new(State(app): State<Arc<App>>, Json(request): Json<NewService>) -> Answer<Kept> {
+pub(super) async fn publish_new(State(app): State<Arc<App>>, Json(request): Json<NewService>) -> Answer<Kept> {
     keep(&app, request.key, request.draft, true).await
 }
 
-async fn publish(State(app): State<Arc<App>>, Path(key): Path<String>, Json(draft): Json<Draft>) -> Answer<Kept> {
+pub(super) async fn publish(State(app): State<Arc<App>>, Path(key): Path<String>, Json(draft): Json<Draft>) -> Answer<Kept> {
     keep(&app, key, draft, false).await
 }
 
@@ -149,7 +150,7 @@ async fn keep(app: &App, key: String, draft: Draft, new: bool) -> Answer<Kept> {
     Ok(Json(kept(&registry, key, order)))
 }
 
-async fn withdraw(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answer<Kept> {
+pub(super) async fn withdraw(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answer<Kept> {
     let registry = app.registry().ok_or_else(no_community)?;
     let order = registry.withdraw(&key).await.map_err(|error| refused(&error))?;
     let order = order.ok_or_else(|| refuse(StatusCode::NOT_FOUND, format!("this node publishes no `{key}`")))?;

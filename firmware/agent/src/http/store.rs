@@ -3,18 +3,22 @@
 //!
 //! Values are text in JSON, or base 64 where they are not text. The causal context is the `ETag`.
 
+mod answers;
+
+pub use answers::{AllWritten, AppToken, KeysPage, Names, OneName, Revoked, WritersView, Written};
+
 use super::problem::Refusal;
 use super::services::{NO_COMMUNITY, refused};
 use crate::net::{AppChanged, Registry};
 use crate::state::App as Agent;
 use crate::tokens::AppTokens;
+use axum::Json;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+
 use cluster::appstore::{App, AppError, Change, Condition, ETag, Value, Wish, Writers};
 use cluster::records::WriteError;
 use cluster::store::StoreError;
@@ -25,26 +29,35 @@ use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
 /// Most keys of one page.
-const MAX_PAGE: usize = 100;
+pub const MAX_PAGE: usize = 100;
 
 /// A value as it is read.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = StoreValue))]
 #[serde(rename_all = "kebab-case")]
-struct Read {
+pub struct Read {
+    /// The key.
     key: String,
+    /// Its context, for `If-Match`.
     etag: String,
     /// A register's concurrent values; usually one.
     values: Vec<Text>,
+    /// What was counted up and down in all; none where it is no counter.
     counter: Option<i128>,
+    /// The elements of a set; none where it is no set.
     set: Option<Vec<Text>>,
 }
 
 /// Bytes: text where they are.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = StoreText))]
 #[serde(untagged, deny_unknown_fields)]
-enum Text {
+pub enum Text {
     Text(String),
-    Base64 { base64: String },
+    Base64 {
+        /// Bytes that are no text, in base 64.
+        base64: String,
+    },
 }
 
 impl Text {
@@ -75,14 +88,20 @@ impl Read {
 
 /// A change as it is asked for: one of the five, and perhaps a condition.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = StoreChange))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Wanted {
+pub struct Wanted {
     /// Only in batches: elsewhere the path says it.
     key: Option<String>,
+    /// Set the register to this.
     put: Option<Text>,
+    /// `true`: delete the register's value.
     delete: Option<bool>,
+    /// Count by so much.
     add: Option<i64>,
+    /// Put this into the set.
     insert: Option<Text>,
+    /// Take this out of the set.
     take: Option<Text>,
     /// A context (ETag): only if the key is as it was when it had that.
     if_match: Option<String>,
@@ -92,15 +111,17 @@ struct Wanted {
 
 /// `POST /api/v1/store/APP`
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = StoreBatch))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Batch {
+pub struct Batch {
+    /// Each with its key.
     changes: Vec<Wanted>,
 }
 
 /// `GET /api/v1/store/APP`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Paging {
+pub struct Paging {
     #[serde(default)]
     after: String,
     limit: Option<usize>,
@@ -108,26 +129,11 @@ struct Paging {
 
 /// `PUT /api/v1/store-writers/APP`: ids of nodes or owners, or none for all members.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = StoreWritersSet))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WritersRequest {
     /// Who may write beside the owner; none: every member.
     pub only: Option<Vec<String>>,
-}
-
-/// For everybody with an app's token, and for the local socket.
-pub fn router() -> Router<Arc<Agent>> {
-    Router::new()
-        .route("/api/v1/store/{app}", get(list).post(batch))
-        .route("/api/v1/store/{app}/{*key}", get(read).put(put).post(change).delete(delete))
-}
-
-/// For the local socket alone.
-pub fn owning() -> Router<Arc<Agent>> {
-    Router::new()
-        .route("/api/v1/store", get(names))
-        .route("/api/v1/store-own/{label}", get(own))
-        .route("/api/v1/store-token/{app}", post(token).delete(revoke))
-        .route("/api/v1/store-writers/{app}", get(writers).put(set_writers))
 }
 
 /// Lets a request of the network pass if it shows the token of the app that it is about.
@@ -213,7 +219,7 @@ fn with_etag(response: &mut Response, etag: ETag) {
     }
 }
 
-async fn read(State(agent): State<Arc<Agent>>, Path((app, key)): Path<(String, String)>) -> Answer {
+pub(super) async fn read(State(agent): State<Arc<Agent>>, Path((app, key)): Path<(String, String)>) -> Answer {
     if !cluster::appstore::is_key(&key) {
         return Err(unwritten(&AppError::Key(key.chars().take(60).collect())));
     }
@@ -227,7 +233,13 @@ async fn read(State(agent): State<Arc<Agent>>, Path((app, key)): Path<(String, S
     Ok(response)
 }
 
-async fn list(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Query(paging): Query<Paging>, headers: HeaderMap) -> Answer {
+pub(super) async fn list(
+    State(agent): State<Arc<Agent>>,
+    Path(app): Path<String>,
+    uri: Uri,
+    Query(paging): Query<Paging>,
+    headers: HeaderMap,
+) -> Answer {
     let (app, registry) = (named(&app)?, registry(&agent)?);
     let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
@@ -240,8 +252,8 @@ async fn list(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Query(pa
         .map_err(|error| refused(&error).into_response())?
         .map_err(|error| unread(&error))?;
     let next = found.keys.last().filter(|_| found.more).map(|(key, _)| key.clone());
-    let keys: Vec<Read> = found.keys.into_iter().map(|(key, value)| Read::of(key, &value)).collect();
-    Ok(Json(serde_json::json!({ "keys": keys, "next": next })).into_response())
+    let keys = found.keys.into_iter().map(|(key, value)| Read::of(key, &value)).collect();
+    Ok(super::paging::answer(&uri, next.clone().as_deref(), &KeysPage { keys, next }))
 }
 
 /// Changes of an app as they come: `changed` with its keys (or `all`), `missed` when the watcher was too slow: then, too,
@@ -319,13 +331,13 @@ async fn write(agent: &Agent, app: &str, wishes: Vec<Wish>) -> Result<Vec<(Strin
 async fn write_one(agent: &Agent, app: &str, wish: Wish) -> Answer {
     let written = write(agent, app, vec![wish]).await?;
     let Some((key, etag)) = written.into_iter().next() else { return Ok(StatusCode::NO_CONTENT.into_response()) };
-    let mut response = Json(serde_json::json!({ "key": key, "etag": etag.to_string() })).into_response();
+    let mut response = Json(Written { key, etag: etag.to_string() }).into_response();
     with_etag(&mut response, etag);
     Ok(response)
 }
 
 /// `PUT`: the body is the register's value, as JSON text or `{"base64": …}`.
-async fn put(
+pub(super) async fn put(
     State(agent): State<Arc<Agent>>,
     Path((app, key)): Path<(String, String)>,
     headers: HeaderMap,
@@ -336,14 +348,14 @@ async fn put(
     write_one(&agent, &app, wish(wanted, Some(key), Some(&headers))?).await
 }
 
-async fn delete(State(agent): State<Arc<Agent>>, Path((app, key)): Path<(String, String)>, headers: HeaderMap) -> Answer {
+pub(super) async fn delete(State(agent): State<Arc<Agent>>, Path((app, key)): Path<(String, String)>, headers: HeaderMap) -> Answer {
     let wanted =
         Wanted { key: None, put: None, delete: Some(true), add: None, insert: None, take: None, if_match: None, if_none_match: None };
     write_one(&agent, &app, wish(wanted, Some(key), Some(&headers))?).await
 }
 
 /// `POST`: a change by name.
-async fn change(
+pub(super) async fn change(
     State(agent): State<Arc<Agent>>,
     Path((app, key)): Path<(String, String)>,
     headers: HeaderMap,
@@ -352,37 +364,42 @@ async fn change(
     write_one(&agent, &app, wish(wanted, Some(key), Some(&headers))?).await
 }
 
-async fn batch(State(agent): State<Arc<Agent>>, Path(app): Path<String>, headers: HeaderMap, Json(batch): Json<Batch>) -> Answer {
+pub(super) async fn batch(
+    State(agent): State<Arc<Agent>>,
+    Path(app): Path<String>,
+    headers: HeaderMap,
+    Json(batch): Json<Batch>,
+) -> Answer {
     if headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH) {
         return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, "in a batch, each change names its own if-match or if-none-match"));
     }
     let wishes = batch.changes.into_iter().map(|wanted| wish(wanted, None, None)).collect::<Result<Vec<_>, _>>()?;
     let written = write(&agent, &app, wishes).await?;
-    let keys: Vec<_> = written.iter().map(|(key, etag)| serde_json::json!({ "key": key, "etag": etag.to_string() })).collect();
-    Ok(Json(serde_json::json!({ "keys": keys })).into_response())
+    let keys = written.into_iter().map(|(key, etag)| Written { key, etag: etag.to_string() }).collect();
+    Ok(Json(AllWritten { keys }).into_response())
 }
 
-async fn names(State(agent): State<Arc<Agent>>) -> Answer {
-    let names = registry(&agent)?.app_names().await.map_err(|error| refused(&error).into_response())?;
-    Ok(Json(serde_json::json!({ "apps": names })).into_response())
+pub(super) async fn names(State(agent): State<Arc<Agent>>) -> Answer {
+    let apps = registry(&agent)?.app_names().await.map_err(|error| refused(&error).into_response())?;
+    Ok(Json(Names { apps }).into_response())
 }
 
-async fn own(State(agent): State<Arc<Agent>>, Path(label): Path<String>) -> Answer {
+pub(super) async fn own(State(agent): State<Arc<Agent>>, Path(label): Path<String>) -> Answer {
     let app = registry(&agent)?.app_owned(label).await.map_err(|error| refused(&error).into_response())?;
     let app = app.map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, error))?;
-    Ok(Json(serde_json::json!({ "app": app.as_str() })).into_response())
+    Ok(Json(OneName { app: app.as_str().to_owned() }).into_response())
 }
 
-async fn token(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {
+pub(super) async fn token(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {
     let app = named(&app)?;
     let token = kept(&agent, move |tokens| tokens.make(app.as_str())).await?;
-    Ok(Json(serde_json::json!({ "token": token })).into_response())
+    Ok(Json(AppToken { token }).into_response())
 }
 
-async fn revoke(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {
+pub(super) async fn revoke(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {
     let app = named(&app)?;
     let revoked = kept(&agent, move |tokens| tokens.revoke(app.as_str())).await?;
-    Ok(Json(serde_json::json!({ "revoked": revoked })).into_response())
+    Ok(Json(Revoked { revoked }).into_response())
 }
 
 /// A change of the tokens, which waits for the disk.
@@ -398,7 +415,7 @@ async fn kept<T: Send + 'static>(
         .map_err(|error| refuse(StatusCode::INSUFFICIENT_STORAGE, format!("the tokens could not be kept: {error:#}")))
 }
 
-async fn writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {
+pub(super) async fn writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> Answer {
     let app = named(&app)?;
     let facts = registry(&agent)?.app_facts(app.clone()).await.map_err(|error| refused(&error).into_response())?;
     let only = match facts.manifest.as_ref().map(cluster::appstore::Manifest::writers) {
@@ -406,10 +423,10 @@ async fn writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>) -> An
         Some(Writers::Only(keys)) => Some(keys.iter().map(cluster::keys::Key::hex).collect()),
         None => app.is_owned().then(Vec::new),
     };
-    Ok(Json(serde_json::json!({ "only": only, "this-node-writes": facts.writes })).into_response())
+    Ok(Json(WritersView { only, this_node_writes: facts.writes }).into_response())
 }
 
-async fn set_writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Json(request): Json<WritersRequest>) -> Answer {
+pub(super) async fn set_writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Json(request): Json<WritersRequest>) -> Answer {
     let key = |id: &String| {
         let bytes = data_encoding::HEXLOWER.decode(id.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
         bytes
@@ -422,5 +439,5 @@ async fn set_writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>, J
     };
     let done = registry(&agent)?.app_writers(named(&app)?, writers).await.map_err(|error| refused(&error).into_response())?;
     done.map_err(|error| unwritten(&error))?;
-    Ok(Json(serde_json::json!({ "app": app })).into_response())
+    Ok(Json(OneName { app }).into_response())
 }

@@ -1,8 +1,14 @@
 //! Who may do what, through the real accept loop: each route of the table with each kind of caller.
 
+mod api;
+mod forms;
+mod jobs;
+
 use super::*;
 use crate::users::{Operation, Role, Scope, Users, may};
 use axum::Router;
+use axum::routing::get;
+use routes::Route;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -49,9 +55,18 @@ fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
 
 async fn talk(mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin, text: &str) -> Answer {
     stream.write_all(text.as_bytes()).await.unwrap();
-    let mut bytes = Vec::new();
-    // What is watched has no end; its head is enough.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read_to_end(&mut bytes)).await;
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    let read = async {
+        loop {
+            let n = stream.read(&mut piece).await.unwrap();
+            bytes.extend_from_slice(&piece[..n]);
+            // What is watched has no end; its head is enough.
+            if n == 0 || (bytes.ends_with(b"\r\n\r\n") && bytes.windows(17).any(|seen| seen == b"text/event-stream")) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), read).await.unwrap();
     let text = String::from_utf8(bytes).unwrap();
     Answer { status: text.split(' ').nth(1).unwrap().parse().unwrap(), text }
 }
@@ -65,24 +80,30 @@ async fn far(app: &Arc<App>, method: &str, path: &str, headers: &str, body: &str
     let answer = talk(stream, &request(method, path, headers, body)).await;
     stop.send(true).unwrap();
     server.await.unwrap();
+    openapi::check::answer(method, path, answer.status, answer.header("content-type").unwrap_or_default(), answer.body());
     answer
 }
 
 /// Over the local socket.
 async fn near(app: &Arc<App>, method: &str, path: &str, body: &str) -> Answer {
-    near_by(local(Arc::clone(app)), method, path, body).await
+    near_with(app, method, path, "", body).await
 }
 
-async fn near_by(router: Router, method: &str, path: &str, body: &str) -> Answer {
+async fn near_with(app: &Arc<App>, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    near_by(local(Arc::clone(app)), method, path, headers, body).await
+}
+
+async fn near_by(router: Router, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("s");
     let listener = UnixListener::bind(&at).unwrap();
     let stream = UnixStream::connect(&at).await.unwrap();
     let (stop, stopping) = watch::channel(false);
     let server = tokio::spawn(serve(Listener::Unix(listener, |_| true), router, stopping));
-    let answer = talk(stream, &request(method, path, "", body)).await;
+    let answer = talk(stream, &request(method, path, headers, body)).await;
     stop.send(true).unwrap();
     server.await.unwrap();
+    openapi::check::answer(method, path, answer.status, answer.header("content-type").unwrap_or_default(), answer.body());
     answer
 }
 
@@ -95,6 +116,12 @@ fn filled(path: &str) -> String {
 /// An agent with an owner, an operator, a guest, and a session of each.
 async fn peopled(data: &std::path::Path) -> (Arc<App>, Vec<(Role, String, String)>) {
     let app = agent(data);
+    let sessions = people(&app).await;
+    (app, sessions)
+}
+
+/// An owner, an operator, a guest, and a session of each.
+async fn people(app: &Arc<App>) -> Vec<(Role, String, String)> {
     let users: &Arc<Users> = app.users();
     let mut sessions = Vec::new();
     for (name, role) in [("ana", Role::Owner), ("ben", Role::Operator), ("eva", Role::Guest)] {
@@ -103,7 +130,7 @@ async fn peopled(data: &std::path::Path) -> (Arc<App>, Vec<(Role, String, String
         let cookie = crate::users::cookie(&id, false).split(';').next().unwrap().to_owned();
         sessions.push((role, cookie, id.csrf()));
     }
-    (app, sessions)
+    sessions
 }
 
 /// The headers of a page of ours.
@@ -122,7 +149,7 @@ fn passed(answer: &Answer) -> bool {
 async fn each_role_passes_each_route_as_the_table_says() {
     let data = tempfile::tempdir().unwrap();
     let (app, sessions) = peopled(data.path()).await;
-    for (method, path, operation) in routes::TABLE {
+    for Route { method, path, operation, .. } in routes::TABLE {
         // What ends the session that is used next is tried elsewhere.
         if matches!(operation, Operation::Store | Operation::Leave) || *path == "/account/{action}" || path.contains("account/sessions") {
             continue;
@@ -149,7 +176,7 @@ async fn each_role_passes_each_route_as_the_table_says() {
 async fn what_stands_in_the_table_is_served_and_nothing_else() {
     let data = tempfile::tempdir().unwrap();
     let app = agent(data.path());
-    for (method, path, operation) in routes::TABLE {
+    for Route { method, path, operation, .. } in routes::TABLE {
         let at = filled(path);
         let api = at.starts_with("/api/") || at == "/metrics";
         let answer = if api { near(&app, method, &at, "{}").await } else { far(&app, method, &at, "", "{}").await };
@@ -166,7 +193,7 @@ async fn what_stands_in_the_table_is_served_and_nothing_else() {
         .route("/api/v1/forgotten", get(|| async { "done" }))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), allow::allow))
         .with_state(Arc::clone(&app));
-    assert_eq!(near_by(forgotten, "GET", "/api/v1/forgotten", "").await.status, 405);
+    assert_eq!(near_by(forgotten, "GET", "/api/v1/forgotten", "", "").await.status, 405);
 }
 
 #[tokio::test]
@@ -263,7 +290,7 @@ async fn tokens_open_what_their_scope_says_and_app_tokens_nothing_of_it() {
             tokens.push((scope, role, app.users().make_token(user, scope, String::new()).await.unwrap()));
         }
     }
-    for (method, path, operation) in routes::TABLE {
+    for Route { method, path, operation, .. } in routes::TABLE {
         if matches!(operation, Operation::Store | Operation::Local) {
             continue;
         }
@@ -311,7 +338,7 @@ async fn a_store_opens_to_its_own_token_and_a_token_opens_nothing_else() {
         let near = near(&app, method, path, "{}").await.status;
         assert!(matches!(near, 409 | 422), "{method} {path}: {near}");
     }
-    for (method, path, operation) in routes::TABLE {
+    for Route { method, path, operation, .. } in routes::TABLE {
         if !matches!(operation, Operation::Look | Operation::Enter | Operation::Store) {
             let far = far(&app, method, &filled(path), &own, "{}").await;
             assert!(matches!(far.status, 303 | 401 | 403 | 404 | 405), "{method} {path}: {}", far.text);

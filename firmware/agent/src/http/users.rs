@@ -1,21 +1,24 @@
 //! Users in the API: logging in and out, claiming the node, people and their programs' tokens.
 
 use super::caller::{Acted, Caller, Who};
+use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
+use super::versions::{IfMatch, Revision};
 use crate::limits::PASSWORDS_AGAIN_SECS;
+use crate::revision::Expected;
 use crate::state::App;
-use crate::users::{self, PasswordRefused, Refused, Role, RuleRefused, Scope, Secret, Token, Users, Way};
-use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use crate::users::{self, PasswordRefused, Refused, Role, RuleRefused, Scope, Secret, Token, UserView, Users, Way};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// `POST /api/v1/session`, and the form of the login.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Login {
     /// Who.
     pub name: String,
@@ -25,6 +28,7 @@ pub struct Login {
 
 /// `POST /api/v1/claim`, and the form of it.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Claim {
     /// The claim code, where one is needed.
     #[serde(default)]
@@ -37,6 +41,7 @@ pub struct Claim {
 
 /// `POST /api/v1/users`
 #[derive(Deserialize, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NewUser {
     /// The name.
@@ -49,6 +54,7 @@ pub struct NewUser {
 
 /// `PUT /api/v1/users/NAME/password`
 #[derive(Deserialize, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NewPassword {
     /// The new one.
@@ -57,6 +63,7 @@ pub struct NewPassword {
 
 /// `PUT /api/v1/users/NAME/role`
 #[derive(Deserialize, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NewRole {
     /// The new one.
@@ -65,6 +72,7 @@ pub struct NewRole {
 
 /// `PUT /api/v1/account/password`
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct OwnPassword {
     /// The one until now.
     pub old: String,
@@ -74,6 +82,7 @@ pub struct OwnPassword {
 
 /// `POST …/tokens`
 #[derive(Deserialize, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct NewToken {
     /// What it may.
     pub scope: Scope,
@@ -82,34 +91,147 @@ pub struct NewToken {
     pub label: String,
 }
 
-/// For everybody who may (see `routes`).
-pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/session", get(session).post(login).delete(logout))
-        .route("/api/v1/claim", post(claim))
-        .route("/api/v1/account/password", put(own_password))
-        .route("/api/v1/account/sessions", delete(end_sessions))
-        .route("/api/v1/account/tokens", get(own_tokens).post(make_own_token))
-        .route("/api/v1/account/tokens/{id}", delete(revoke_own_token))
-        .route("/api/v1/users", get(list).post(add))
-        .route("/api/v1/users/{name}", delete(remove))
-        .route("/api/v1/users/{name}/role", put(set_role))
-        .route("/api/v1/users/{name}/password", put(set_password))
-        .route("/api/v1/users/{name}/tokens", get(tokens).post(make_token))
-        .route("/api/v1/users/{name}/tokens/{id}", delete(revoke_token))
+/// Who asks, and how this node is claimed: `GET /api/v1/session`
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct SessionView {
+    /// The person of the session or token; none where nobody is known.
+    pub user: Option<String>,
+    /// What the person is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// What the token may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// What a script of the session sends as `X-CSRF-Token` with each change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<String>,
+    /// How the one who asks can claim this node.
+    pub claim: ClaimWay,
 }
 
-/// For the local socket alone.
-pub fn local() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/claim-code", get(claim_code))
+/// How a node can be claimed.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimWay {
+    /// Without a code.
+    Open,
+    /// With the code that `cloudy user claim-code` shows on the node.
+    Code,
+    /// It has an owner.
+    Owned,
+    /// Not now: users can't be read or kept.
+    Unsure,
 }
 
-type Answer = Result<Json<Value>, Refusal>;
+/// A session that was opened; its cookie comes with it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SessionOpened))]
+pub struct Opened {
+    /// Whose it is.
+    pub user: String,
+    /// What scripts send as `X-CSRF-Token` with each change.
+    pub csrf: String,
+}
+
+/// A session that is closed.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SessionClosed))]
+pub struct Closed {
+    /// Nobody.
+    pub user: Option<String>,
+}
+
+/// Sessions that were ended.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SessionsEnded))]
+pub struct Ended {
+    /// How many.
+    pub ended: usize,
+}
+
+/// The code with which a node that nobody owns is claimed.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct ClaimCode {
+    /// The code: another after each start of the agent.
+    pub code: String,
+}
+
+/// A page of users, by name.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct UsersPage {
+    /// The users.
+    pub users: Vec<UserView>,
+    /// For the page after this; none at the end.
+    pub next: Option<String>,
+}
+
+/// A page of tokens, by number.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct TokensPage {
+    /// The tokens; their texts are not kept.
+    pub tokens: Vec<Token>,
+    /// For the page after this; none at the end.
+    pub next: Option<String>,
+}
+
+/// A token that was made.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = TokenMade))]
+pub struct MadeToken {
+    /// Its number.
+    pub id: u64,
+    /// Its text, shown this once.
+    pub token: String,
+}
+
+/// A token that opens nothing any more.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = TokenRevoked))]
+pub struct RevokedToken {
+    /// Its number.
+    pub revoked: u64,
+}
+
+/// A user with the new role.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = UserWithRole))]
+pub struct NamedRole {
+    /// The user.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+}
+
+/// A user of whom something was changed.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = UserName))]
+pub struct NamedUser {
+    /// The user.
+    pub name: String,
+}
+
+/// A user who is no more.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = UserRemoved))]
+pub struct RemovedUser {
+    /// The user.
+    pub removed: String,
+}
+
+type Answer<T> = Result<Json<T>, Refusal>;
+type Asked = Result<Query<Paging>, QueryRejection>;
 
 /// What a refused change answers.
 pub fn refused(error: Refused) -> Refusal {
     let status = match &error {
         Refused::Rule(RuleRefused::Unknown | RuleRefused::NoToken) => StatusCode::NOT_FOUND,
+        Refused::Rule(RuleRefused::Changed) => StatusCode::PRECONDITION_FAILED,
         Refused::Rule(RuleRefused::Name) | Refused::Password(PasswordRefused::Length) => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::Rule(_) => StatusCode::CONFLICT,
         Refused::Password(PasswordRefused::Busy) | Refused::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -153,47 +275,52 @@ pub fn with_tried(response: Response, users: &Users, name: &str) -> Response {
     with_name(response, &if known { format!("somebody as {name}") } else { "somebody under an unknown name".to_owned() })
 }
 
-async fn session(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Json<Value> {
+pub(super) async fn session(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Json<SessionView> {
     let claim = match app.users().claim_way(caller.ip()) {
-        Way::Open => "open",
-        Way::Code => "code",
-        Way::Owned => "owned",
-        Way::Unsure => "unsure",
+        Way::Open => ClaimWay::Open,
+        Way::Code => ClaimWay::Code,
+        Way::Owned => ClaimWay::Owned,
+        Way::Unsure => ClaimWay::Unsure,
     };
-    Json(match &caller.who {
-        Who::Session { user, role, id } => json!({ "user": user, "role": role, "csrf": id.csrf(), "claim": claim }),
-        Who::Token { user, role, scope, .. } => json!({ "user": user, "role": role, "scope": scope, "claim": claim }),
-        Who::Nobody | Who::Local => json!({ "user": null, "claim": claim }),
+    let nobody = SessionView { user: None, role: None, scope: None, csrf: None, claim };
+    Json(match caller.who {
+        Who::Session { user, role, id } => SessionView { user: Some(user), role: Some(role), csrf: Some(id.csrf()), ..nobody },
+        Who::Token { user, role, scope, .. } => SessionView { user: Some(user), role: Some(role), scope: Some(scope), ..nobody },
+        Who::Nobody | Who::Local => nobody,
     })
 }
 
-async fn login(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(login): Json<Login>) -> Response {
+fn opened(id: &Secret, user: &str) -> Response {
+    with_session(Json(Opened { user: user.to_owned(), csrf: id.csrf() }).into_response(), id, user)
+}
+
+pub(super) async fn login(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(login): Json<Login>) -> Response {
     let Login { name, password } = login;
     match app.users().login(caller.ip(), &name, password, caller.session()).await {
-        Ok(id) => with_session(Json(json!({ "user": name, "csrf": id.csrf() })).into_response(), &id, &name),
+        Ok(id) => opened(&id, &name),
         Err(error) => with_tried(refused(error).into_response(), app.users(), &name),
     }
 }
 
-async fn logout(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Response {
+pub(super) async fn logout(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Response {
     if let Some(id) = caller.session() {
         app.users().logout(id);
     }
-    without_session(Json(json!({ "user": null })).into_response())
+    without_session(Json(Closed { user: None }).into_response())
 }
 
-async fn claim(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(claim): Json<Claim>) -> Response {
+pub(super) async fn claim(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(claim): Json<Claim>) -> Response {
     let Claim { code, name, password } = claim;
     match app.users().claim(caller.ip(), &code, name.clone(), password).await {
-        Ok(id) => with_session(Json(json!({ "user": name, "csrf": id.csrf() })).into_response(), &id, &name),
+        Ok(id) => opened(&id, &name),
         Err(error) => refused(error).into_response(),
     }
 }
 
-async fn claim_code(State(app): State<Arc<App>>) -> Answer {
+pub(super) async fn claim_code(State(app): State<Arc<App>>) -> Answer<ClaimCode> {
     match app.users().owned() {
         true => Err(refused(RuleRefused::Claimed.into())),
-        false => Ok(Json(json!({ "code": app.users().claim_code() }))),
+        false => Ok(Json(ClaimCode { code: app.users().claim_code() })),
     }
 }
 
@@ -202,81 +329,117 @@ pub fn person(caller: &Caller) -> Result<String, Refusal> {
     caller.user().map(str::to_owned).ok_or_else(|| Refusal::new(StatusCode::UNAUTHORIZED, "nobody is logged in"))
 }
 
-async fn own_password(
+pub(super) async fn own_password(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Json(request): Json<OwnPassword>,
 ) -> Result<Response, Refusal> {
     let user = person(&caller)?;
     let id = app.users().change_password(caller.ip(), &user, request.old, request.new).await.map_err(refused)?;
-    Ok(with_session(Json(json!({ "user": user, "csrf": id.csrf() })).into_response(), &id, &user))
+    Ok(opened(&id, &user))
 }
 
-async fn end_sessions(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {
+pub(super) async fn end_sessions(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {
     let ended = app.users().logout_everywhere(&person(&caller)?);
-    Ok(without_session(Json(json!({ "ended": ended })).into_response()))
+    Ok(without_session(Json(Ended { ended }).into_response()))
 }
 
-fn shown(tokens: Vec<Token>) -> Value {
-    let shown = tokens.into_iter().map(|token| json!({ "id": token.id, "user": token.user, "scope": token.scope, "label": token.label }));
-    json!({ "tokens": shown.collect::<Vec<_>>() })
+fn shown(app: &App, user: &str, uri: &Uri, asked: Asked) -> Result<Response, Refusal> {
+    let (tokens, next) = paging::cut(app.users().tokens(Some(user)), Order::Up, |token| token.id, &paging::asked(asked)?)?;
+    Ok(paging::answer(uri, next.clone().as_deref(), &TokensPage { tokens, next }))
 }
 
-async fn own_tokens(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Answer {
-    Ok(Json(shown(app.users().tokens(Some(&person(&caller)?)))))
+pub(super) async fn own_tokens(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    shown(&app, &person(&caller)?, &uri, asked)
 }
 
-async fn make_own_token(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(new): Json<NewToken>) -> Answer {
+pub(super) async fn make_own_token(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Json(new): Json<NewToken>,
+) -> Answer<MadeToken> {
     make(&app, &person(&caller)?, new).await
 }
 
-async fn revoke_own_token(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Path(id): Path<u64>) -> Answer {
+pub(super) async fn revoke_own_token(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<u64>,
+) -> Answer<RevokedToken> {
     revoke(&app, &person(&caller)?, id).await
 }
 
-async fn tokens(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer {
-    Ok(Json(shown(app.users().tokens(Some(&name)))))
+pub(super) async fn tokens(State(app): State<Arc<App>>, Path(name): Path<String>, uri: Uri, asked: Asked) -> Result<Response, Refusal> {
+    shown(&app, &name, &uri, asked)
 }
 
-async fn make_token(State(app): State<Arc<App>>, Path(name): Path<String>, Json(new): Json<NewToken>) -> Answer {
+pub(super) async fn make_token(State(app): State<Arc<App>>, Path(name): Path<String>, Json(new): Json<NewToken>) -> Answer<MadeToken> {
     make(&app, &name, new).await
 }
 
-async fn revoke_token(State(app): State<Arc<App>>, Path((name, id)): Path<(String, u64)>) -> Answer {
+pub(super) async fn revoke_token(State(app): State<Arc<App>>, Path((name, id)): Path<(String, u64)>) -> Answer<RevokedToken> {
     revoke(&app, &name, id).await
 }
 
-async fn make(app: &App, user: &str, new: NewToken) -> Answer {
+async fn make(app: &App, user: &str, new: NewToken) -> Answer<MadeToken> {
     let (id, token) = app.users().make_token(user, new.scope, new.label).await.map_err(refused)?;
-    Ok(Json(json!({ "id": id, "token": token })))
+    Ok(Json(MadeToken { id, token }))
 }
 
-async fn revoke(app: &App, user: &str, id: u64) -> Answer {
+async fn revoke(app: &App, user: &str, id: u64) -> Answer<RevokedToken> {
     app.users().revoke_token(user, id).await.map_err(refused)?;
-    Ok(Json(json!({ "revoked": id })))
+    Ok(Json(RevokedToken { revoked: id }))
 }
 
-async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    let users: Vec<Value> = app.users().list().into_iter().map(|(name, role)| json!({ "name": name, "role": role })).collect();
-    Json(json!({ "users": users }))
+pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, asked: Asked) -> Result<Response, Refusal> {
+    let (users, next) = paging::cut(app.users().people(), Order::Up, |user| user.name.clone(), &paging::asked(asked)?)?;
+    Ok(paging::answer(&uri, next.clone().as_deref(), &UsersPage { users, next }))
 }
 
-async fn add(State(app): State<Arc<App>>, Json(new): Json<NewUser>) -> Answer {
+pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, Refusal> {
+    let found = app.users().people().into_iter().find(|user| user.name == name);
+    let user = found.ok_or_else(|| refused(RuleRefused::Unknown.into()))?;
+    Ok((Extension(Revision(user.revision)), Json(user)).into_response())
+}
+
+pub(super) async fn add(State(app): State<Arc<App>>, Json(new): Json<NewUser>) -> Answer<NamedRole> {
     app.users().add(new.name.clone(), new.role, new.password).await.map_err(refused)?;
-    Ok(Json(json!({ "name": new.name, "role": new.role })))
+    Ok(Json(NamedRole { name: new.name, role: new.role }))
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer {
-    app.users().remove(&name).await.map_err(refused)?;
-    Ok(Json(json!({ "removed": name })))
+pub(super) async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>, IfMatch(expected): IfMatch) -> Answer<RemovedUser> {
+    remove_person(&app, &name, expected).await.map_err(refused)?;
+    Ok(Json(RemovedUser { removed: name }))
 }
 
-async fn set_role(State(app): State<Arc<App>>, Path(name): Path<String>, Json(new): Json<NewRole>) -> Answer {
-    app.users().set_role(&name, new.role).await.map_err(refused)?;
-    Ok(Json(json!({ "name": name, "role": new.role })))
+/// Removes a person, also from what is remembered of who asked once: a namesake inherits nothing.
+pub async fn remove_person(app: &App, name: &str, expected: Expected) -> Result<(), Refused> {
+    app.users().remove(name, expected).await?;
+    app.once().forget(name).await;
+    Ok(())
 }
 
-async fn set_password(State(app): State<Arc<App>>, Path(name): Path<String>, Json(new): Json<NewPassword>) -> Answer {
-    app.users().set_password(&name, new.password).await.map_err(refused)?;
-    Ok(Json(json!({ "name": name })))
+pub(super) async fn set_role(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    IfMatch(expected): IfMatch,
+    Json(new): Json<NewRole>,
+) -> Answer<NamedRole> {
+    app.users().set_role(&name, new.role, expected).await.map_err(refused)?;
+    Ok(Json(NamedRole { name, role: new.role }))
+}
+
+pub(super) async fn set_password(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    IfMatch(expected): IfMatch,
+    Json(new): Json<NewPassword>,
+) -> Answer<NamedUser> {
+    app.users().set_password(&name, new.password, expected).await.map_err(refused)?;
+    Ok(Json(NamedUser { name }))
 }

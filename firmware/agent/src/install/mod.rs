@@ -25,6 +25,7 @@ const NEEDS: fn() -> Needs = || Needs { image_bytes: 0, node_bytes: Layout::Uefi
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = DiskInstall))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Request {
     /// The disk: `/dev/nvme0n1`.
@@ -36,6 +37,7 @@ pub struct Request {
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = InstallPhase))]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Whether the disk may be written is looked at, and its partitions are made ready.
@@ -59,6 +61,7 @@ impl Phase {
 
 /// How the new node comes into a microcloud by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = InstallJoining))]
 #[serde(rename_all = "kebab-case")]
 pub enum Joining {
     /// By the invite of the settings, if that lets another node in.
@@ -73,6 +76,7 @@ pub enum Joining {
 
 /// How far an installation is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = InstallState))]
 #[serde(rename_all = "kebab-case")]
 pub struct State {
     /// The unit that writes.
@@ -95,6 +99,7 @@ pub struct State {
 
 /// A disk that a person may mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Disk))]
 #[serde(rename_all = "kebab-case")]
 pub struct Offer {
     /// Its path: `/dev/nvme0n1`.
@@ -111,6 +116,7 @@ pub struct Offer {
 
 /// `GET /api/v1/install`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Disks))]
 #[serde(rename_all = "kebab-case")]
 pub struct Overview {
     /// The disks of this machine, that of this system too.

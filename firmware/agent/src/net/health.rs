@@ -10,6 +10,7 @@ use serde::Serialize;
 
 /// How a node was when it last said so.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct HealthView {
     /// Seconds since that came here.
@@ -46,6 +47,7 @@ pub struct HealthView {
 
 /// A connection to a neighbour.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct HealthLink {
     /// The first 8 digits of the neighbour's id.

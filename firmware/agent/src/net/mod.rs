@@ -31,9 +31,9 @@ mod tests;
 mod view;
 
 pub use health::{HealthLink, HealthView};
-#[cfg(test)]
-pub use registry::Service;
 pub use registry::{AppChanged, Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search, is_plain};
+#[cfg(test)]
+pub use registry::{Changed, SERVICES_PAGE, Service};
 pub use view::*;
 
 use anyhow::Result;

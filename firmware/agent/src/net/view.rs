@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 /// All that is known at one moment. Replaced as a whole, never changed in place.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ClusterView {
     /// This node.
@@ -25,6 +26,7 @@ pub struct ClusterView {
 
 /// This node.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Me {
     /// Node id: the ed25519 public key in hexadecimal, 64 digits.
@@ -34,6 +36,7 @@ pub struct Me {
     /// Version of the agent.
     pub version: String,
     /// Addresses at which others can reach it.
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub addresses: Vec<SocketAddr>,
     /// How often this node has started; it tells an older life of the same node from this one.
     pub epoch: u32,
@@ -41,6 +44,7 @@ pub struct Me {
 
 /// The community of this node.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct CommunityView {
     /// Community id in hexadecimal, 64 digits.
@@ -55,6 +59,7 @@ pub struct CommunityView {
 
 /// Whether newcomers on the local network are let in without a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Door {
     /// Nobody is let in without a token.
@@ -70,6 +75,7 @@ pub enum Door {
 
 /// What this node believes of a member. A hint from the gossip, not the truth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Liveness {
     /// It answers, or others say that it does.
@@ -82,6 +88,7 @@ pub enum Liveness {
 
 /// One member of the community.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct MemberView {
     /// Node id in hexadecimal, 64 digits.
@@ -89,6 +96,7 @@ pub struct MemberView {
     /// Name that its owner gave it; empty while it is not known yet.
     pub name: String,
     /// Addresses that it says it has.
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub addresses: Vec<SocketAddr>,
     /// Whether this is the node itself.
     pub me: bool,
@@ -112,9 +120,11 @@ pub struct MemberView {
 
 /// An open connection to a member.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct LinkView {
     /// Address on the other side.
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub address: Option<SocketAddr>,
     /// Round-trip time in milliseconds.
     pub rtt_ms: Option<u64>,
@@ -124,6 +134,7 @@ pub struct LinkView {
 
 /// How joining goes.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct JoinState {
     /// What is being joined, in words: "the community `Gràcia` by token", "any open community on this network".
@@ -140,6 +151,7 @@ pub struct JoinState {
 
 /// One thing that failed while joining.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct JoinFailure {
     /// Which kind of failure; stable for programs.
@@ -154,6 +166,7 @@ pub struct JoinFailure {
 
 /// Kinds of failures while joining; their names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum JoinProblem {
     /// Nobody to ask: the token names no address and nobody was found on the local network.
@@ -192,6 +205,7 @@ pub enum JoinProblem {
 
 /// What is seen on the local network by mDNS.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct LanView {
     /// Whether this node looks and shows itself on the local network.
@@ -204,11 +218,13 @@ pub struct LanView {
 
 /// A node seen on the local network. What it says of itself is not verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct LanNode {
     /// Node id in hexadecimal.
     pub id: String,
     /// Its addresses.
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub addresses: Vec<SocketAddr>,
     /// The first 16 hexadecimal digits of its community's id, if it has one.
     pub community: Option<String>,

@@ -37,6 +37,7 @@ words! {
         stale_form: "this form is not of your session", "este formulario no es de su sesión", "aquest formulari no és de la vostra sessió";
         no_origin: "the browser does not say from which page this comes", "el navegador no dice de qué página viene esto", "el navegador no diu de quina pàgina ve això";
         open_anew: "open the node's page anew and try again", "abra de nuevo la página del nodo y vuelva a probar", "torneu a obrir la pàgina del node i torneu-ho a provar";
+        changed_meanwhile: "Somebody else changed this user since you opened the page. This is how it is now: look at it, and change it again if that is still what you want.", "Otra persona cambió este usuario después de que usted abriera la página. Así está ahora: mírelo y vuelva a cambiarlo si aún lo quiere.", "Algú altre ha canviat aquest usuari després que obríssiu la pàgina. Ara està així: mireu-lo i torneu a canviar-lo si encara ho voleu.";
         add_user: "Add a user", "Añadir un usuario", "Afegir un usuari";
         add: "Add", "Añadir", "Afegeix";
         alone: "You are the only user. Add one for each person who looks after this node: a shared password can't be taken back from one of them.", "Usted es el único usuario. Añada uno por cada persona que cuide de este nodo: una contraseña compartida no se puede retirar a una sola.", "Sou l'únic usuari. Afegiu-ne un per cada persona que tingui cura d'aquest node: una contrasenya compartida no es pot retirar a una de sola.";

@@ -22,6 +22,7 @@ words! {
         remove: "Remove…", "Quitar…", "Treu…";
         details: "Settings and log", "Ajustes y registro", "Paràmetres i registre";
         change: "Change", "Cambiar", "Canvia";
+        changed_meanwhile: "Somebody else changed this app since you opened the page. This is how it is now: look at it, and change it again if that is still what you want.", "Otra persona cambió esta aplicación después de que usted abriera la página. Así está ahora: mírela y vuelva a cambiarla si aún lo quiere.", "Algú altre ha canviat aquesta aplicació després que obríssiu la pàgina. Ara està així: mireu-la i torneu a canviar-la si encara ho voleu.";
         unchanged: "stays as it is", "queda como está", "queda com està";
         neighbours_see: "What neighbours see", "Lo que ven los vecinos", "El que veuen els veïns";
         neighbours_why: "While it runs, everybody in the microcloud finds it by these words.", "Mientras funciona, toda la micronube la encuentra con estas palabras.", "Mentre funciona, tot el micronúvol la troba amb aquestes paraules.";

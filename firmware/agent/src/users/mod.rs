@@ -24,9 +24,11 @@ pub use sessions::Place;
 
 use crate::host;
 use crate::limits::{FREE_TRIES_OF_ADDRESS, FREE_TRIES_OF_NAME, LONGEST_WAIT_OF_ADDRESS, LONGEST_WAIT_OF_NAME};
+use crate::revision::Expected;
 use crate::settings::{put_aside, read_whole, write_whole};
 use password::Passwords;
 use secret::Code;
+use serde::{Deserialize, Serialize};
 use sessions::Sessions;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -59,6 +61,19 @@ pub enum Refused {
     /// What would be written is lost, or there may be users whom nobody sees.
     #[error("users can't be changed: {0}")]
     NotKept(String),
+}
+
+/// A person, as owners see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct UserView {
+    /// The name.
+    pub name: String,
+    /// What the person is on this node.
+    pub role: Role,
+    /// Another one after each change: `If-Match: "REVISION"` changes the person only as it was seen.
+    pub revision: u64,
 }
 
 /// The users of this node.
@@ -254,7 +269,7 @@ impl Users {
     /// See [`Refused`].
     pub async fn change_password(self: &Arc<Self>, ip: IpAddr, name: &str, old: String, new: String) -> Result<Secret, Refused> {
         self.verify(Place::from(ip), name, old).await?;
-        self.set_password(name, new).await?;
+        self.set_password(name, new, Expected::anything()).await?;
         Ok(lock(&self.sessions).open(name, ip.into(), (self.now)()))
     }
 
@@ -280,9 +295,15 @@ impl Users {
         lock(&self.sessions).close_all_of(name)
     }
 
-    /// All users with their roles.
+    /// All users with their roles, by name.
     pub fn list(&self) -> Vec<(String, Role)> {
         lock(&self.kept).users.iter().map(|(name, user)| (name.clone(), user.role)).collect()
+    }
+
+    /// The same as they are shown to owners.
+    pub fn people(&self) -> Vec<UserView> {
+        let view = |(name, user): (&String, &record::User)| UserView { name: name.clone(), role: user.role, revision: user.revision };
+        lock(&self.kept).users.iter().map(view).collect()
     }
 
     /// Adds a person.
@@ -298,9 +319,9 @@ impl Users {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn remove(self: &Arc<Self>, name: &str) -> Result<(), Refused> {
+    pub async fn remove(self: &Arc<Self>, name: &str, expected: Expected) -> Result<(), Refused> {
         let of = name.to_owned();
-        self.alter(move |kept| kept.remove(&of)).await?;
+        self.alter(move |kept| kept.remove(&of, &expected)).await?;
         self.logout_everywhere(name);
         Ok(())
     }
@@ -309,9 +330,9 @@ impl Users {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn set_role(self: &Arc<Self>, name: &str, role: Role) -> Result<(), Refused> {
+    pub async fn set_role(self: &Arc<Self>, name: &str, role: Role, expected: Expected) -> Result<(), Refused> {
         let of = name.to_owned();
-        self.alter(move |kept| kept.set_role(&of, role)).await?;
+        self.alter(move |kept| kept.set_role(&of, role, &expected)).await?;
         self.logout_everywhere(name);
         Ok(())
     }
@@ -320,10 +341,10 @@ impl Users {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn set_password(self: &Arc<Self>, name: &str, password: String) -> Result<(), Refused> {
+    pub async fn set_password(self: &Arc<Self>, name: &str, password: String, expected: Expected) -> Result<(), Refused> {
         let hash = self.passwords.turn().await?.hash(password).await?;
         let of = name.to_owned();
-        self.alter(move |kept| kept.set_password(&of, hash)).await?;
+        self.alter(move |kept| kept.set_password(&of, hash, &expected)).await?;
         self.logout_everywhere(name);
         Ok(())
     }

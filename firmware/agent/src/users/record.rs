@@ -3,6 +3,7 @@
 use super::role::{Role, Scope};
 use super::secret::Secret;
 use crate::limits::{USER_TOKENS_KEPT, USERS_KEPT};
+use crate::revision::Expected;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,10 +20,14 @@ pub struct User {
     pub role: Role,
     /// The hash of the password, as a PHC string.
     pub password: String,
+    /// Another one after each change of role or password, and never one that somebody had before.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 /// What a program carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = TokenView))]
 #[serde(rename_all = "kebab-case")]
 pub struct Token {
     /// Its number.
@@ -46,6 +51,8 @@ pub struct Kept {
     tokens: BTreeMap<String, Token>,
     #[serde(default)]
     last_token: u64,
+    #[serde(default)]
+    last_revision: u64,
 }
 
 /// Why users were not changed.
@@ -72,6 +79,9 @@ pub enum Refused {
     /// Tokens.
     #[error("there are {USER_TOKENS_KEPT} tokens already: revoke one first")]
     ManyTokens,
+    /// It is not as it was seen.
+    #[error("somebody else has changed this user meanwhile: look at how it is now, and change it again if that is still wanted")]
+    Changed,
     /// There is no such token.
     #[error("there is no such token of that user")]
     NoToken,
@@ -119,17 +129,19 @@ impl Kept {
         if self.users.len() >= USERS_KEPT {
             return Err(Refused::ManyUsers);
         }
-        self.users.insert(name.to_owned(), User { role, password });
+        let revision = self.next_revision();
+        self.users.insert(name.to_owned(), User { role, password, revision });
         Ok(())
     }
 
     /// Removes a person with all tokens.
     ///
     /// # Errors
-    /// There is no such person, or no owner would be left.
-    pub fn remove(&mut self, name: &str) -> Result<(), Refused> {
+    /// There is no such person, it is not as it was seen, or no owner would be left.
+    pub fn remove(&mut self, name: &str, expected: &Expected) -> Result<(), Refused> {
+        self.expected(name, expected)?;
         self.keeps_an_owner_without(name)?;
-        self.users.remove(name).ok_or(Refused::Unknown)?;
+        self.users.remove(name);
         self.tokens.retain(|_, token| token.user != name);
         Ok(())
     }
@@ -137,22 +149,39 @@ impl Kept {
     /// Gives a person another role. Tokens stay: they open no more than their user may.
     ///
     /// # Errors
-    /// There is no such person, or no owner would be left.
-    pub fn set_role(&mut self, name: &str, role: Role) -> Result<(), Refused> {
+    /// There is no such person, it is not as it was seen, or no owner would be left.
+    pub fn set_role(&mut self, name: &str, role: Role, expected: &Expected) -> Result<(), Refused> {
+        self.expected(name, expected)?;
         if role != Role::Owner {
             self.keeps_an_owner_without(name)?;
         }
-        self.users.get_mut(name).ok_or(Refused::Unknown)?.role = role;
+        let revision = self.next_revision();
+        let user = self.users.get_mut(name).ok_or(Refused::Unknown)?;
+        (user.role, user.revision) = (role, revision);
         Ok(())
     }
 
     /// Gives a person another password.
     ///
     /// # Errors
-    /// There is no such person.
-    pub fn set_password(&mut self, name: &str, password: String) -> Result<(), Refused> {
-        self.users.get_mut(name).ok_or(Refused::Unknown)?.password = password;
+    /// There is no such person, or it is not as it was seen.
+    pub fn set_password(&mut self, name: &str, password: String, expected: &Expected) -> Result<(), Refused> {
+        self.expected(name, expected)?;
+        let revision = self.next_revision();
+        let user = self.users.get_mut(name).ok_or(Refused::Unknown)?;
+        (user.password, user.revision) = (password, revision);
         Ok(())
+    }
+
+    fn next_revision(&mut self) -> u64 {
+        self.last_revision += 1;
+        self.last_revision
+    }
+
+    /// Whether there is such a person, as whoever changes it has seen it.
+    fn expected(&self, name: &str, expected: &Expected) -> Result<(), Refused> {
+        let now = self.users.get(name).ok_or(Refused::Unknown)?.revision;
+        if expected.holds(now) { Ok(()) } else { Err(Refused::Changed) }
     }
 
     fn keeps_an_owner_without(&self, name: &str) -> Result<(), Refused> {
@@ -224,15 +253,35 @@ mod tests {
     #[test]
     fn the_last_owner_stays() {
         let mut kept = owned();
-        assert_eq!(kept.remove("ana"), Err(Refused::LastOwner));
-        assert_eq!(kept.set_role("ana", Role::Operator), Err(Refused::LastOwner));
+        assert_eq!(kept.remove("ana", &Expected::anything()), Err(Refused::LastOwner));
+        assert_eq!(kept.set_role("ana", Role::Operator, &Expected::anything()), Err(Refused::LastOwner));
         kept.add("ben", Role::Operator, String::new()).unwrap();
-        assert_eq!(kept.remove("ana"), Err(Refused::LastOwner));
-        kept.set_role("ben", Role::Owner).unwrap();
-        kept.set_role("ana", Role::Guest).unwrap();
-        assert_eq!(kept.remove("ben"), Err(Refused::LastOwner));
-        kept.remove("ana").unwrap();
-        assert_eq!(kept.remove("ana"), Err(Refused::Unknown));
+        assert_eq!(kept.remove("ana", &Expected::anything()), Err(Refused::LastOwner));
+        kept.set_role("ben", Role::Owner, &Expected::anything()).unwrap();
+        kept.set_role("ana", Role::Guest, &Expected::anything()).unwrap();
+        assert_eq!(kept.remove("ben", &Expected::anything()), Err(Refused::LastOwner));
+        kept.remove("ana", &Expected::anything()).unwrap();
+        assert_eq!(kept.remove("ana", &Expected::anything()), Err(Refused::Unknown));
+    }
+
+    #[test]
+    fn of_two_who_change_a_person_the_second_is_told_and_a_namesake_is_another() {
+        let mut kept = owned();
+        kept.add("ben", Role::Guest, "1".to_owned()).unwrap();
+        let seen = Expected::only(kept.users["ben"].revision);
+        kept.set_role("ben", Role::Operator, &seen).unwrap();
+        let refused = Err(Refused::Changed);
+        assert_eq!(kept.set_role("ben", Role::Guest, &seen), refused);
+        assert_eq!(kept.set_password("ben", "2".to_owned(), &seen), refused);
+        assert_eq!(kept.remove("ben", &seen), refused);
+        assert_eq!((kept.users["ben"].role, kept.users["ben"].password.as_str()), (Role::Operator, "1"));
+        let seen = Expected::only(kept.users["ben"].revision);
+        kept.set_password("ben", "3".to_owned(), &seen).unwrap();
+        assert_eq!(kept.remove("ben", &seen), refused);
+        let seen = Expected::only(kept.users["ben"].revision);
+        kept.remove("ben", &seen).unwrap();
+        kept.add("ben", Role::Owner, String::new()).unwrap();
+        assert_eq!(kept.remove("ben", &seen), refused, "what was seen was somebody else");
     }
 
     #[test]
@@ -256,14 +305,14 @@ mod tests {
         let id = kept.add_token(&one, "ben", Scope::Apps, "backup\n").unwrap();
         kept.add_token(&two, "ben", Scope::Read, "x").unwrap();
         assert_eq!(kept.token(&one).map(|(token, role)| (token.label, role)), Some(("backup".to_owned(), Role::Operator)));
-        kept.set_role("ben", Role::Guest).unwrap();
+        kept.set_role("ben", Role::Guest, &Expected::anything()).unwrap();
         assert_eq!(kept.token(&one).map(|(_, role)| role), Some(Role::Guest));
         assert_eq!(kept.revoke_token("ana", id), Err(Refused::NoToken));
         kept.revoke_token("ben", id).unwrap();
         assert!(kept.token(&one).is_none() && kept.token(&two).is_some());
         let text = serde_json::to_string(&kept).unwrap();
         assert!(!text.contains(&two.text()), "hashes alone are kept");
-        kept.remove("ben").unwrap();
+        kept.remove("ben", &Expected::anything()).unwrap();
         assert!(kept.token(&two).is_none() && kept.tokens(None).is_empty());
         kept.add("ben", Role::Owner, String::new()).unwrap();
         assert!(kept.token(&two).is_none(), "a namesake inherits nothing");

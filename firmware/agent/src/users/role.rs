@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a person is on this node. Each may do all that those before may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Sees what is shared, as those do that nobody knows; changes nothing.
@@ -17,6 +18,7 @@ pub enum Role {
 
 /// What a program may do with a token, as far as its user may. Each includes those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// See what an operator sees; change nothing.

@@ -111,7 +111,7 @@ pub(super) fn is(app: &str, state: &str) -> Result<()> {
     let begun = Instant::now();
     loop {
         let apps = json(&["app", "list"])?;
-        let found = apps.as_array().into_iter().flatten().find(|found| found["name"] == app);
+        let found = apps["apps"].as_array().into_iter().flatten().find(|found| found["name"] == app);
         let run = found.map_or("not installed".to_owned(), |app| app["run"].as_str().unwrap_or("unknown").to_owned());
         if run == state {
             return Ok(());
@@ -248,7 +248,7 @@ impl Node {
     pub(super) fn kill(&mut self, name: &str, install: &[&str]) -> Result<()> {
         let begun = Instant::now();
         for (after, both) in [(0, false), (300, true), (1500, false), (1500, true)] {
-            let last = || Ok::<_, anyhow::Error>(json(&["jobs"])?.get(0).cloned().unwrap_or_default());
+            let last = || Ok::<_, anyhow::Error>(json(&["jobs"])?["jobs"].get(0).cloned().unwrap_or_default());
             let before = last()?["id"].clone();
             let mut asking = command(PROGRAM, &[install, &["--data", DATA]].concat());
             let mut asking = asking.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;

@@ -32,6 +32,8 @@ struct Facts {
     serial: [bool; 2],
     /// The controller that QEMU has the card on.
     card: &'static str,
+    /// Aliases of the tree that U-Boot gets, by which that card has the number 0, as a real one's has: there lies `uboot.env`.
+    aliases: &'static [(&'static str, &'static str)],
     /// Nodes that are off in QEMU: path, `status`. In the tree that U-Boot gets, and by its script in the slot's.
     status: &'static [(&'static str, &'static str)],
     /// Nodes that Linux finds no device for: QEMU leaves them out of the tree that U-Boot gets.
@@ -50,6 +52,7 @@ impl Model {
             tree: "bcm2837-rpi-3-b.dtb",
             serial: [false, true],
             card: "/soc/mmc@7e202000",
+            aliases: &[],
             status: &[],
             missing: &[],
             without: &[],
@@ -74,12 +77,16 @@ impl Model {
                 tree: "bcm2711-rpi-4-b.dtb",
                 serial: [true, true],
                 card: "/soc/mmc@7e300000",
+                aliases: &[("mmc0", "/soc/mmc@7e300000"), ("mmc1", "/emmc2bus/mmc@7e340000")],
                 missing: &[
                     "/soc/interrupt-controller@7ef00100",
                     "/soc/clock@7ef00000",
                     "/soc/i2c@7ef04500",
                     "/soc/i2c@7ef09500",
                     "/scb/pcie@7d500000",
+                    "/scb/ethernet@7d580000",
+                    "/soc/rng@7e104000",
+                    "/soc/avs-monitor@7d5d2000/thermal",
                 ],
                 without: &["/soc/mmc@7e300000 mmc-pwrseq", "/soc/serial@7e201000/bluetooth"],
                 console: Some("console=ttyAMA0,115200"),
@@ -146,9 +153,10 @@ fn handed_tree(blob: &[u8], facts: &Facts, words: &str, card_number: Option<u8>)
         let node = tree.find_node_mut(path).with_context(|| format!("it has no node {path}"))?;
         set(node, "status", status)?;
     }
-    if let Some(number) = card_number {
-        let aliases = tree.find_node_mut("/aliases").context("it has no node /aliases")?;
-        set(aliases, &format!("mmc{number}"), facts.card)?;
+    let aliases = tree.find_node_mut("/aliases").context("it has no node /aliases")?;
+    match card_number {
+        Some(number) => set(aliases, &format!("mmc{number}"), facts.card)?,
+        None => facts.aliases.iter().try_for_each(|(alias, path)| set(aliases, alias, path))?,
     }
     let chosen = tree.find_node_mut("/chosen").context("it has no node /chosen")?;
     set(chosen, EMULATOR_FIXES, &fixes(facts))?;
@@ -294,7 +302,7 @@ mod tests {
             let text = format!("{:?}", read.find_node("/chosen").unwrap());
             assert!(text.contains(EMULATOR_FIXES) && text.contains(EMULATOR_WORDS), "{text}");
             assert!(firmware(&plan, &files[..1]).is_err());
-            assert!(!format!("{:?}", read.find_node("/aliases").unwrap()).contains("mmc1"));
+            assert_eq!(format!("{:?}", read.find_node("/aliases").unwrap()).contains("mmc1"), !facts.aliases.is_empty());
             let plan = MachinePlan { oddities: Oddities { card_number: Some(1), ..Oddities::default() }, ..plan };
             let made = firmware(&plan, &files).unwrap().unwrap();
             let tree = DeviceTree::from_fdt(&Fdt::new(&made.tree).unwrap());

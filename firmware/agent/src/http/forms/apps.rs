@@ -6,6 +6,7 @@ use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove,
 use crate::http::caller::Caller;
 use crate::http::pages::apps::{self as page, Details, Shown};
 use crate::http::problem::Refusal;
+use crate::revision::Expected;
 use crate::state::App;
 use crate::users::Operation;
 use axum::Extension;
@@ -121,6 +122,7 @@ pub async fn act(
 ) -> Response {
     let reader = Reader::new(app, caller, &headers);
     let app = &reader.app;
+    let seen = Expected::by_field(fields.get("revision").map(String::as_str));
     let done = match action.as_str() {
         "install" => match wish(&fields) {
             Ok(wish) => begin_install(app, name.clone(), wish).await.map(|_| ()),
@@ -128,18 +130,23 @@ pub async fn act(
         },
         "remove" => {
             let with_data = fields.get("with-data").is_some_and(|said| said == "true");
-            begin_remove(app, name.clone(), with_data).await.map(|_| ())
+            begin_remove(app, name.clone(), with_data, seen).await.map(|_| ())
         }
         "change" | "update" => match changed(&reader, &name, &fields, action == "update").await {
-            Ok(wish) => begin_change(app, name.clone(), wish).await.map(|_| ()),
+            Ok(wish) => begin_change(app, name.clone(), wish, seen).await.map(|_| ()),
             Err(refusal) => Err(refusal),
         },
-        "publish" => set_publication(app, &name, Some(publication(&fields))).await,
-        "withdraw" => set_publication(app, &name, None).await,
+        "publish" => set_publication(app, &name, Some(publication(&fields)), seen).await,
+        "withdraw" => set_publication(app, &name, None, seen).await,
         other => begin_action(app, name.clone(), other).await.map(|_| ()),
     };
     let Err(refusal) = done else { return to("/apps") };
-    let wrong = Some(refusal.detail.as_str());
+    // What somebody else did meanwhile is shown below, and can be changed again.
+    let words = match refusal.status {
+        StatusCode::PRECONDITION_FAILED => reader.lang.store().changed_meanwhile,
+        _ => refusal.detail.as_str(),
+    };
+    let wrong = Some(words);
     let again = match action.as_str() {
         "install" => choices(&reader, &name, wrong).await,
         "change" | "update" | "publish" => details(&reader, &name, action == "update", wrong).await,

@@ -1,82 +1,46 @@
 //! What the page is asked and told: `GET` shows, `POST` does something by the API's own functions and sends the browser on (303).
 //! What was not done is said on the page that asked.
 
-mod apps;
-mod cloud;
-mod own;
-mod people;
+pub mod apps;
+pub mod cloud;
+pub mod own;
+pub mod people;
 
 use super::caller::Caller;
 use super::pages::{self, View, home, search};
 use super::problem::Refusal;
-use super::routes::form_bytes;
 use super::{lang, services};
 use crate::apps::AppView;
 use crate::net::{ClusterView, Page, Search};
 use crate::state::App;
 use crate::status::Status;
 use crate::text::Lang;
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Router};
 use maud::Markup;
 use std::sync::Arc;
 
-/// All pages and their forms.
-pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(show_home))
-        .route("/body", get(show_home_body))
-        .route("/search", get(show_search))
-        .route("/apps", get(apps::show))
-        .route("/apps/body", get(apps::show_body))
-        .route("/apps/{name}", get(apps::show_one))
-        .route("/apps/{name}/{action}", get(apps::ask).post(apps::act))
-        .merge(own_apps())
-        .route("/microcloud", get(cloud::show))
-        .route("/microcloud/body", get(cloud::show_body))
-        .route("/microcloud/{action}", post(cloud::act))
-        .route("/login", get(people::show_login).post(people::login))
-        .route("/logout", post(people::logout))
-        .route("/claim", get(people::show_claim).post(people::claim))
-        .route("/account", get(people::show_account))
-        .route("/account/{action}", post(people::act_on_account))
-        .route("/users", get(people::show_users).post(people::add_user))
-        .route("/users/{name}/{action}", post(people::act_on_user))
-}
-
-/// Pages about apps of people's own.
-fn own_apps() -> Router<Arc<App>> {
-    let long = |route: &str| DefaultBodyLimit::max(form_bytes(route));
-    Router::new()
-        .route("/own-form", get(own::show_form).post(own::save_form).layer(long("/own-form")))
-        .route("/own-compose", get(own::show_compose).post(own::save_compose).layer(long("/own-compose")))
-        .route("/own/{name}", get(own::show_one))
-        .route("/own/{name}/remove", post(own::forget))
-        .route("/own/{name}/grant", post(own::grant))
-}
-
 /// What every page is made for.
-struct Reader {
+pub struct Reader {
     caller: Caller,
     lang: Lang,
     app: Arc<App>,
 }
 
 impl Reader {
-    fn new(app: Arc<App>, caller: Caller, headers: &HeaderMap) -> Self {
+    pub fn new(app: Arc<App>, caller: Caller, headers: &HeaderMap) -> Self {
         Self { caller, lang: lang(headers), app }
     }
 
-    fn view(&self) -> View<'_> {
+    pub fn view(&self) -> View<'_> {
         View { node: self.app.name(), lang: self.lang, caller: &self.caller, owned: self.app.users().owned() }
     }
 
     /// A whole page.
-    fn page(&self, here: &str, fresh: Option<&str>, body: &Markup) -> Response {
+    pub fn page(&self, here: &str, fresh: Option<&str>, body: &Markup) -> Response {
         html(pages::page(&self.view(), here, fresh, body))
     }
 
@@ -112,20 +76,20 @@ fn to(path: &str) -> Response {
     Redirect::to(path).into_response()
 }
 
-async fn show_home(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+pub async fn show_home(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
     let reader = Reader::new(app, caller, &headers);
     let (status, view, services, apps) = shown(&reader.app, reader.lang).await;
     reader.page("/", Some("/body"), &home::body(&status, view.as_ref(), &services, &apps, reader.lang))
 }
 
-async fn show_home_body(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub async fn show_home_body(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let lang = lang(&headers);
     let (status, view, services, apps) = shown(&app, lang).await;
     html(home::body(&status, view.as_ref(), &services, &apps, lang))
 }
 
 /// `GET /search`: the fields are the API's.
-async fn show_search(
+pub async fn show_search(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,

@@ -3,7 +3,8 @@
 use super::{Reader, to};
 use crate::http::caller::Caller;
 use crate::http::pages::people as page;
-use crate::http::users::{Claim, Login, person, refused, with_session, with_tried, without_session};
+use crate::http::users::{Claim, Login, person, refused, remove_person, with_session, with_tried, without_session};
+use crate::revision::Expected;
 use crate::state::App;
 use crate::users::{PasswordRefused, Refused, Role, RuleRefused, Scope};
 use axum::Extension;
@@ -23,6 +24,7 @@ fn words(reader: &Reader, error: &Refused) -> String {
         Refused::Password(PasswordRefused::Length) => people.password_rule.to_owned(),
         Refused::Rule(RuleRefused::Name) => people.name_rule.to_owned(),
         Refused::Rule(RuleRefused::Claimed) => people.claim_owned.to_owned(),
+        Refused::Rule(RuleRefused::Changed) => people.changed_meanwhile.to_owned(),
         Refused::Code => people.code_wrong.to_owned(),
         error => error.to_string(),
     }
@@ -92,14 +94,14 @@ pub async fn claim(
 /// `GET /users`
 pub async fn show_users(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
     let reader = Reader::new(app, caller, &headers);
-    reader.page("/users", None, &page::users(&reader.view(), &reader.app.users().list(), None))
+    reader.page("/users", None, &page::users(&reader.view(), &reader.app.users().people(), None))
 }
 
 fn after(reader: &Reader, done: Result<(), Refused>) -> Response {
     match done {
         Ok(()) => to("/users"),
         Err(error) => {
-            let body = page::users(&reader.view(), &reader.app.users().list(), Some(&words(reader, &error)));
+            let body = page::users(&reader.view(), &reader.app.users().people(), Some(&words(reader, &error)));
             reader.refused(&refused(error), "/users", &body)
         }
     }
@@ -128,6 +130,8 @@ pub async fn add_user(
 pub struct Changed {
     role: Option<Role>,
     password: Option<String>,
+    /// What the page showed.
+    revision: Option<String>,
 }
 
 /// `POST /users/NAME/ACTION`
@@ -140,10 +144,11 @@ pub async fn act_on_user(
 ) -> Response {
     let reader = Reader::new(app, caller, &headers);
     let users = reader.app.users();
+    let seen = Expected::by_field(changed.revision.as_deref());
     let done = match (action.as_str(), changed) {
-        ("remove", _) => users.remove(&name).await,
-        ("role", Changed { role: Some(role), .. }) => users.set_role(&name, role).await,
-        ("password", Changed { password: Some(password), .. }) => users.set_password(&name, password).await,
+        ("remove", _) => remove_person(&reader.app, &name, seen).await,
+        ("role", Changed { role: Some(role), .. }) => users.set_role(&name, role, seen).await,
+        ("password", Changed { password: Some(password), .. }) => users.set_password(&name, password, seen).await,
         _ => return reader.nothing(),
     };
     after(&reader, done)

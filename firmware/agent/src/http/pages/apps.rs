@@ -206,7 +206,7 @@ pub fn remove(view: &View<'_>, app: &AppView) -> Markup {
     let words = view.lang.store();
     let form = |with_data: &str, class: &str, label: &str| {
         html! { form method="post" action=(format!("/apps/{}/remove", app.name)) {
-            (view.csrf()) input type="hidden" name="with-data" value=(with_data); button class=(class) { (label) }
+            (view.csrf()) (seen(app.revision)) input type="hidden" name="with-data" value=(with_data); button class=(class) { (label) }
         } }
     };
     html! {
@@ -266,12 +266,17 @@ pub fn one(view: &View<'_>, details: &Details<'_>, wrong: Option<&str>) -> Marku
     }
 }
 
+/// What is seen of an app: of two who change it at once, the second is told.
+fn seen(revision: u64) -> Markup {
+    html! { input type="hidden" name="revision" value=(revision); }
+}
+
 fn settings_form(view: &View<'_>, name: &str, change: &Changeable, update: bool) -> Markup {
     let words = view.lang.store();
     let (action, label) = if update { ("update", words.update_now) } else { ("change", words.change) };
     html! {
         form #settings method="post" action=(format!("/apps/{name}/{action}")) {
-            (view.csrf())
+            (view.csrf()) (seen(change.revision))
             @for (name, port) in &change.ports { (port_field(name, port, words)) }
             @for (name, setting) in &change.facts.settings {
                 (self::setting(name, setting, change.settings.get(name).map(String::as_str), view.lang))
@@ -295,7 +300,7 @@ fn publish_form(view: &View<'_>, app: &AppView, change: &Changeable) -> Markup {
             h3 { (words.neighbours_see) }
             p.quiet { (words.neighbours_why) }
             form #publication method="post" action=(format!("/apps/{}/publish", app.name)) {
-                (view.csrf())
+                (view.csrf()) (seen(change.revision))
                 label { (words.title) input name="title" value=(now.title.as_deref().unwrap_or_default())
                     placeholder=(spoken(&change.facts.title, Lang::En)); }
                 label { (words.description) input name="description" value=(now.description.as_deref().unwrap_or_default())
@@ -360,7 +365,7 @@ mod tests {
         let facts = contract::apps::read(std::path::Path::new(file), &std::fs::read_to_string(file).unwrap()).unwrap();
         let settings = [("password", "(set)"), ("user", "<i>ana")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let ports = [("mqtt".to_owned(), PortView { port: 1884, scheme: "mqtt".to_owned() })].into();
-        let change = Changeable { facts: Face::of(&facts, String::new()).into(), ports, settings, publication: None };
+        let change = Changeable { facts: Face::of(&facts, String::new()).into(), ports, settings, publication: None, revision: 7 };
         let app = AppView { name: "mosquitto".to_owned(), newer: true, ..AppView::default() };
         let shown = |role, update| {
             let caller = caller(Some(role));
@@ -374,6 +379,7 @@ mod tests {
             "{operator}"
         );
         assert_eq!(operator.matches("<form").count(), operator.matches("name=\"csrf\"").count());
+        assert_eq!(operator.matches("name=\"revision\" value=\"7\"").count(), 2, "settings and publication say what was seen");
         assert!(shown(Role::Operator, true).contains("action=\"/apps/mosquitto/update\""));
         assert!(!shown(Role::Guest, false).contains("<form") && !operator.contains("<i>"));
     }

@@ -1,5 +1,6 @@
 //! The pages: rendered here, refreshed by a small script, whole without it. No page decides or does anything: that is `forms`.
 
+pub mod api;
 pub mod apps;
 pub mod cloud;
 pub mod home;
@@ -59,11 +60,16 @@ pub fn page(view: &View<'_>, here: &str, fresh: Option<&str>, body: &Markup) -> 
                 }
                 p #lost hidden role="alert" { (words.lost_touch) }
                 @if !view.owned && here != "/claim" { p.notice { (people.unclaimed) " " a href="/claim" { (people.claim) } } }
-                main #main data-fresh=[fresh] { (body) }
-                footer { p { (words.not_encrypted) } }
+                main #main data-fresh=[fresh] data-events=[fresh.and_then(|_| events(view, here))] { (body) }
+                footer { p { (words.not_encrypted) " " a href="/api" { (view.lang.api().for_programs) } } }
             }
         }
     }
+}
+
+/// Where the script of a page hears when there is news.
+fn events(view: &View<'_>, here: &str) -> Option<&'static str> {
+    (here == "/apps" && view.caller.may(Operation::Inspect)).then_some("/api/v1/jobs/events")
 }
 
 fn menu(view: &View<'_>, here: &str) -> Markup {
@@ -117,6 +123,12 @@ pub mod tests {
         assert!(!shown(Some(Role::Guest), true).contains("/account"));
         assert!(!shown(Some(Role::Operator), true).contains("/users"));
         let owner = shown(Some(Role::Owner), true);
+        let hears = |role, here| {
+            let caller = caller(role);
+            let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
+            page(&view, here, Some("/apps/body"), &html! {}).into_string().contains("data-events=\"/api/v1/jobs/events\"")
+        };
+        assert!(hears(Some(Role::Operator), "/apps") && !hears(Some(Role::Guest), "/apps") && !hears(Some(Role::Operator), "/"));
         assert!(owner.contains("/users") && owner.contains("action=\"/logout\"") && owner.contains("name=\"csrf\""));
     }
 }

@@ -3,7 +3,7 @@
 use super::{View, not_done};
 use crate::limits::PASSWORD_MIN_CHARS;
 use crate::text::People;
-use crate::users::{Role, Scope, Token, Way};
+use crate::users::{Role, Scope, Token, UserView, Way};
 use maud::{Markup, html};
 
 /// A name and a password to be typed; `name` was typed before.
@@ -85,13 +85,13 @@ fn roles(people: &People, chosen: Role) -> Markup {
 }
 
 /// All users, for owners.
-pub fn users(view: &View<'_>, users: &[(String, Role)], wrong: Option<&str>) -> Markup {
+pub fn users(view: &View<'_>, users: &[UserView], wrong: Option<&str>) -> Markup {
     let people = view.lang.people();
     html! {
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
         section {
             h2 { (people.users) }
-            ul.nodes { @for (name, of) in users { (user(view, name, *of)) } }
+            ul.nodes { @for each in users { (user(view, each)) } }
             @if users.len() < 2 { p.quiet { (people.alone) } }
         }
         section {
@@ -101,8 +101,11 @@ pub fn users(view: &View<'_>, users: &[(String, Role)], wrong: Option<&str>) -> 
     }
 }
 
-fn user(view: &View<'_>, name: &str, of: Role) -> Markup {
-    let people = view.lang.people();
+fn user(view: &View<'_>, user: &UserView) -> Markup {
+    let (people, UserView { name, role: of, revision }) = (view.lang.people(), user);
+    let of = *of;
+    // What is seen here: of two owners who change a person at once, the second is told.
+    let seen = || html! { (view.csrf()) input type="hidden" name="revision" value=(revision); };
     // Names hold nothing that a path would read otherwise.
     let at = |action: &str| format!("/users/{name}/{action}");
     html! {
@@ -111,14 +114,14 @@ fn user(view: &View<'_>, name: &str, of: Role) -> Markup {
             details {
                 summary { (people.set) }
                 p.quiet { (people.ends_sessions) }
-                form method="post" action=(at("role")) { (view.csrf()) (roles(people, of)) button { (people.set) } }
+                form method="post" action=(at("role")) { (seen()) (roles(people, of)) button { (people.set) } }
                 form method="post" action=(at("password")) {
-                    (view.csrf())
+                    (seen())
                     label { (people.new_password)
                         input name="password" type="password" required minlength=(PASSWORD_MIN_CHARS) autocomplete="new-password"; }
                     button { (people.set) }
                 }
-                (view.button(&at("remove"), people.remove))
+                form.inline method="post" action=(at("remove")) { (seen()) button { (people.remove) } }
             }
         } }
     }
@@ -183,6 +186,10 @@ mod tests {
     use super::*;
     use crate::text::Lang;
 
+    fn person(name: &str, role: Role) -> UserView {
+        UserView { name: name.to_owned(), role, revision: 7 }
+    }
+
     #[test]
     fn every_form_of_a_session_carries_its_token() {
         let caller = caller(Some(Role::Owner));
@@ -190,12 +197,13 @@ mod tests {
             let view = View { node: "garden", lang, caller: &caller, owned: true };
             let token = Token { id: 3, user: "ana".to_owned(), scope: Scope::Read, label: "<i>".to_owned() };
             let all = html! {
-                (users(&view, &[("ana".to_owned(), Role::Owner), ("ben".to_owned(), Role::Guest)], Some("<i>")))
+                (users(&view, &[person("ana", Role::Owner), person("ben", Role::Guest)], Some("<i>")))
                 (account(&view, &[token], Some("<i>"), None)) (login(&view, "<i>", None)) (claim(&view, Way::Code, "<i>", None)) (claim(&view, Way::Open, "", None))
             };
             let html = all.into_string();
             assert_eq!(html.matches("<form").count(), html.matches("name=\"csrf\"").count());
             assert!(!html.contains("<i>"));
+            assert_eq!(html.matches("name=\"revision\" value=\"7\"").count(), 6, "each change of a person says what was seen");
         }
     }
 }

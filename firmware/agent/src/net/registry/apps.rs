@@ -13,6 +13,7 @@ const MAX_KEYS_TOLD: usize = 128;
 
 /// Keys of an app that may have another value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = StoreChanged))]
 #[serde(rename_all = "kebab-case")]
 pub struct AppChanged {
     /// The app.

@@ -15,6 +15,8 @@ mod view;
 pub use apps::AppChanged;
 pub use facts::Machine;
 pub use service::{Draft, Service, is_plain};
+#[cfg(test)]
+pub use services::MAX_PAGE as SERVICES_PAGE;
 pub use services::{Listed, Page, Search};
 pub use view::{Changed, OwnPhase, RegistryView};
 

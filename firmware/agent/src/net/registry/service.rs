@@ -23,6 +23,7 @@ const MAX_URL_BYTES: usize = 400;
 
 /// A service, as its node describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Service {
     /// In a few words.
@@ -49,6 +50,7 @@ pub struct Service {
 
 /// A wish to publish: the body of `PUT /api/v1/services/KEY`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ServiceDraft))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Draft {
     /// See [`Service::title`]; the key where there is none.

@@ -35,6 +35,7 @@ pub struct Search {
 
 /// A service that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ServiceFound))]
 #[serde(rename_all = "kebab-case")]
 pub struct Listed {
     /// The key by which its node publishes it.
@@ -62,6 +63,7 @@ pub struct Listed {
 
 /// A page of services.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ServicesPage))]
 #[serde(rename_all = "kebab-case")]
 pub struct Page {
     /// In the order of node ids and keys.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// How far the community agrees, and how this node's records are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct RegistryView {
     /// The hash over the whole view in hexadecimal; empty while the database is not open.
@@ -27,6 +28,7 @@ pub struct RegistryView {
 
 /// How this node stands to its own records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OwnPhase {
     /// The database is being opened.
@@ -81,6 +83,7 @@ impl RegistryView {
 
 /// Records of a node have changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = RecordsChanged))]
 #[serde(rename_all = "kebab-case")]
 pub struct Changed {
     /// The node's id in hexadecimal.
@@ -91,6 +94,7 @@ pub struct Changed {
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ChangedRecord {
     /// The kind in a word.

@@ -1,0 +1,252 @@
+//! Each form and button of each page is an operation of the API, for the same people: what a page can do, a program can.
+
+use super::super::pages::tests::caller;
+use super::super::pages::{View, api, apps, cloud, home, not_done, own, page, people, search};
+use super::super::routes::{Route, TABLE};
+use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, OwnDetails, OwnView, PortView};
+use crate::broker::Run;
+use crate::net::{ClusterView, CommunityView, Door, Listed, Me, Page, Search, Service};
+use crate::problems::tests::well;
+use crate::text::Lang;
+use crate::users::{Role, Scope, Token, UserView, Way};
+use maud::{Markup, html};
+use std::collections::BTreeSet;
+
+/// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
+const EQUALS: [(&str, &str, &str); 31] = [
+    ("get", "/search", "services"),
+    ("post", "/login", "login"),
+    ("post", "/logout", "logout"),
+    ("post", "/claim", "claim"),
+    ("post", "/apps/{name}/install", "app_install"),
+    ("post", "/apps/{name}/change", "app_change"),
+    ("post", "/apps/{name}/update", "app_change"),
+    ("post", "/apps/{name}/start", "app_act"),
+    ("post", "/apps/{name}/stop", "app_act"),
+    ("post", "/apps/{name}/restart", "app_act"),
+    ("post", "/apps/{name}/remove", "app_remove"),
+    ("post", "/apps/{name}/publish", "app_publish"),
+    ("post", "/apps/{name}/withdraw", "app_withdraw"),
+    ("post", "/own-form", "own_app_save"),
+    ("post", "/own-compose", "own_app_save"),
+    ("post", "/own/{name}/remove", "own_app_forget"),
+    ("post", "/own/{name}/grant", "own_app_grant"),
+    ("post", "/account/password", "own_password"),
+    ("post", "/account/everywhere", "end_sessions"),
+    ("post", "/account/token", "own_token_make"),
+    ("post", "/account/revoke", "own_token_revoke"),
+    ("post", "/microcloud/found", "found"),
+    ("post", "/microcloud/invite", "invite"),
+    ("post", "/microcloud/join", "join"),
+    ("post", "/microcloud/rename", "rename"),
+    ("post", "/microcloud/leave", "leave"),
+    ("post", "/microcloud/door", "door"),
+    ("post", "/users", "user_add"),
+    ("post", "/users/{name}/role", "user_role"),
+    ("post", "/users/{name}/password", "user_password"),
+    ("post", "/users/{name}/remove", "user_remove"),
+];
+
+/// The files of pages: who adds one adds what it shows to [`all_pages`].
+const PAGES: [&str; 8] = ["api.rs", "apps.rs", "cloud.rs", "home.rs", "mod.rs", "own.rs", "people.rs", "search.rs"];
+
+fn mosquitto() -> Face {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
+    Face::of(&contract::apps::read(std::path::Path::new(file), &std::fs::read_to_string(file).unwrap()).unwrap(), String::new())
+}
+
+/// One with something that an owner must allow, one without, one that is installed.
+fn own_views() -> [OwnView; 3] {
+    let privilege = "device=/dev/ttyUSB0".parse().unwrap();
+    let asked = AskedView { privilege, key: "devices".to_owned(), line: 4, column: 5, granted: false };
+    let view = OwnView { name: "wiki".to_owned(), ..OwnView::default() };
+    [OwnView { asked: vec![asked], ..view.clone() }, OwnView { installed: true, ..view.clone() }, view]
+}
+
+fn own_pages(view: &View<'_>) -> Markup {
+    let filled = own::Filled { name: "wiki".to_owned(), saved: true, ..own::Filled::default() };
+    html! {
+        @for app in own_views() { (own::one(view, &OwnDetails { view: app, ..OwnDetails::default() }, None)) }
+        (own::form(view, &filled, None)) (own::compose(view, &own::Filled::default(), Some("x")))
+    }
+}
+
+fn app_pages(view: &View<'_>) -> Markup {
+    let app = |run, published| AppView { name: "wiki".to_owned(), run, published, newer: true, ..AppView::default() };
+    let offers = [Vec::new(), vec!["password".to_owned()]];
+    let offer = |must: &Vec<String>| CatalogView { name: "wiki".to_owned(), must: must.clone(), ..CatalogView::default() };
+    let shown = apps::Shown {
+        apps: vec![app(Some(Run::Running), false), app(Some(Run::Stopped), true), app(None, false), app(Some(Run::Failing), true)],
+        catalog: offers.iter().map(offer).collect(),
+        own: own_views().into(),
+        jobs: vec![super::super::jobs::tests::job(7, 1)],
+        host: "garden.local".to_owned(),
+    };
+    let ports = || [("mqtt", 1884), ("web", 80)].map(|(name, port)| (name.to_owned(), PortView { port, scheme: "http".to_owned() })).into();
+    let change = Changeable { facts: mosquitto().into(), ports: ports(), settings: [].into(), publication: None, revision: 7 };
+    let one = app(Some(Run::Running), true);
+    let details = |update| apps::Details { app: &one, change: Some(&change), update, log: Ok("x") };
+    html! {
+        (apps::body(view, &shown, Some("x"))) (apps::one(view, &details(false), None)) (apps::one(view, &details(true), None))
+        (apps::install(view, &Face { name: "wiki".to_owned(), ..mosquitto() }, &ports(), None)) (apps::remove(view, &one))
+    }
+}
+
+fn cloud_pages(view: &View<'_>) -> Markup {
+    let me = Me { id: String::new(), name: "one".to_owned(), version: String::new(), addresses: Vec::new(), epoch: 0 };
+    let with = |community| {
+        let (lan, me) = (Default::default(), me.clone());
+        ClusterView { me, community, members: Vec::new(), joining: None, lan, records: None, problems: Vec::new() }
+    };
+    let inside = |door| with(Some(CommunityView { id: String::new(), name: "Home".to_owned(), can_invite: true, door }));
+    html! {
+        (cloud::body(view, &with(None), None, Some("x")))
+        (cloud::body(view, &inside(Door::Closed), Some(cloud::Made::Kit("x")), None))
+        (cloud::body(view, &inside(Door::Open), Some(cloud::Made::Invite("x")), None))
+    }
+}
+
+fn people_pages(view: &View<'_>) -> Markup {
+    let user = |name: &str, role| UserView { name: name.to_owned(), role, revision: 7 };
+    let token = Token { id: 3, user: "ana".to_owned(), scope: Scope::Read, label: String::new() };
+    html! {
+        (people::login(view, "ana", Some("x")))
+        @for way in [Way::Open, Way::Code, Way::Owned, Way::Unsure] { (people::claim(view, way, "", None)) }
+        (people::users(view, &[user("ana", Role::Owner), user("ben", Role::Guest)], None))
+        (people::account(view, &[token], Some("x"), None))
+    }
+}
+
+/// All that pages show, in each of their states that has another form or link.
+fn all_pages(view: &View<'_>) -> String {
+    let service = Service { title: "Wiki".to_owned(), ..Service::default() };
+    let found = Page { services: vec![Listed { service, ..Listed::default() }], next: Some("x".to_owned()) };
+    let document = serde_json::from_str(super::super::browse::DOCUMENT).unwrap();
+    let body = html! {
+        (home::body(&well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }], view.lang))
+        (search::body(view, &Search::default(), Ok(&found))) (search::body(view, &Search::default(), Err("x")))
+        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (not_done(view.lang, "x"))
+    };
+    page(view, "/", Some("/body"), &body).into_string()
+}
+
+/// Tags of a page with their attributes, in order: enough of HTML for what our own templates write.
+fn tags(html: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
+    html.split('<')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('>').map(|(inside, _)| inside))
+        .map(|inside| {
+            let (name, mut rest) = inside.split_once(' ').unwrap_or((inside, ""));
+            let mut attributes = Vec::new();
+            while !rest.trim().is_empty() {
+                let rest_trimmed = rest.trim_start();
+                let (key, after) = rest_trimmed.split_at(rest_trimmed.find(['=', ' ']).unwrap_or(rest_trimmed.len()));
+                match after.strip_prefix("=\"").and_then(|after| after.split_once('"')) {
+                    Some((value, after)) => {
+                        attributes.push((key, value));
+                        rest = after;
+                    }
+                    None => {
+                        attributes.push((key, ""));
+                        rest = after;
+                    }
+                }
+            }
+            (name, attributes)
+        })
+        .collect()
+}
+
+fn attribute<'a>(attributes: &[(&str, &'a str)], name: &str) -> Option<&'a str> {
+    attributes.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+}
+
+/// What a form does, with the names of apps and users taken out.
+fn named(path: &str) -> String {
+    ["wiki", "mosquitto", "ana", "ben"].iter().fold(path.to_owned(), |path, name| path.replace(&format!("/{name}"), "/{name}"))
+}
+
+/// Forms of a page. A button that is in none, or that leads elsewhere than its form, is none of ours.
+fn forms(html: &str) -> Vec<(String, String)> {
+    let (mut found, mut inside) = (Vec::new(), false);
+    for (tag, attributes) in tags(html) {
+        match tag {
+            "form" => {
+                assert!(!inside, "a form in a form");
+                let method = attribute(&attributes, "method").unwrap_or("get").to_lowercase();
+                found.push((method, named(attribute(&attributes, "action").expect("a form says where it goes"))));
+                inside = true;
+            }
+            "/form" => inside = false,
+            "button" => assert!(inside, "a button in no form does nothing without scripts: {attributes:?}"),
+            "input" => assert!(inside, "a field in no form: {attributes:?}"),
+            _ => {}
+        }
+        for elsewhere in ["formaction", "formmethod", "onclick", "onsubmit"] {
+            assert!(attribute(&attributes, elsewhere).is_none(), "{tag} {elsewhere}");
+        }
+    }
+    found
+}
+
+fn route(method: &str, path: &str) -> Option<&'static Route> {
+    let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+    let fits = |route: &str| {
+        let (route, path) = (parts(route), parts(path));
+        route.len() == path.len() && route.iter().zip(&path).all(|(route, said)| route == said || route.starts_with('{'))
+    };
+    let mut found: Vec<&Route> = TABLE.iter().filter(|route| route.method == method.to_uppercase() && fits(route.path)).collect();
+    found.sort_by_key(|route| route.path.matches('{').count());
+    found.first().copied()
+}
+
+#[test]
+fn each_form_of_each_page_equals_an_operation_of_the_api_for_the_same_people() {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/pages")).unwrap();
+    let mut files: Vec<String> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    assert_eq!(files, PAGES, "show it in `all_pages`, and say here that there is such a page");
+
+    let mut seen = BTreeSet::new();
+    for (role, owned) in [(None, true), (None, false), (Some(Role::Guest), true), (Some(Role::Operator), true), (Some(Role::Owner), true)] {
+        let caller = caller(role);
+        seen.extend(forms(&all_pages(&View { node: "garden", lang: Lang::En, caller: &caller, owned })));
+    }
+    for (method, action) in &seen {
+        assert!(EQUALS.iter().any(|(m, a, _)| m == method && a == action), "the form {method} {action} equals no operation of the API");
+    }
+    for (method, action, id) in EQUALS {
+        assert!(seen.contains(&(method.to_owned(), action.to_owned())), "no page has the form {method} {action} any more");
+        let operation = TABLE.iter().find(|route| route.is_api() && route.id == id);
+        let operation = operation.unwrap_or_else(|| panic!("{method} {action}: the API has no operation {id}"));
+        let form = route(method, action).unwrap_or_else(|| panic!("{method} {action} is not served"));
+        assert_eq!(form.operation, operation.operation, "{method} {action} and {id} are for the same people");
+    }
+    for form in TABLE.iter().filter(|route| !route.is_api() && route.method != "GET") {
+        assert!(EQUALS.iter().any(|(method, action, _)| route(method, action) == Some(form)), "{form:?} equals no operation of the API");
+    }
+}
+
+#[test]
+fn each_link_of_each_page_leads_to_a_page() {
+    let caller = caller(Some(Role::Owner));
+    let html = all_pages(&View { node: "garden", lang: Lang::En, caller: &caller, owned: true });
+    let mut links = 0;
+    for (_, attributes) in tags(&html) {
+        for name in ["href", "src", "data-fresh", "data-events"] {
+            let Some(path) = attribute(&attributes, name).filter(|path| path.starts_with('/')) else { continue };
+            let path = path.split(['?', '#']).next().unwrap_or_default();
+            assert!(route("GET", path).is_some(), "{path} leads nowhere");
+            links += 1;
+        }
+    }
+    assert!(links > 20);
+}
+
+#[test]
+fn a_form_that_nobody_knows_is_noticed() {
+    let html = "<form method=\"post\" action=\"/apps/wiki/erase\"><input name=\"a\" required><button>x</button></form>";
+    assert_eq!(forms(html), [("post".to_owned(), "/apps/{name}/erase".to_owned())]);
+    assert!(std::panic::catch_unwind(|| forms("<button>x</button>")).is_err());
+    assert!(std::panic::catch_unwind(|| forms("<form action=\"/a\"><button formaction=\"/b\">x</button></form>")).is_err());
+}
