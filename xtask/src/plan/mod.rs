@@ -458,7 +458,7 @@ impl Profile {
     #[must_use]
     pub const fn program_max_bytes(self) -> u64 {
         match self {
-            Self::Dev => 40_000_000,
+            Self::Dev => 44_000_000,
             Self::Release => 14_000_000,
         }
     }

@@ -148,9 +148,15 @@ impl Visitor {
         for (name, value) in fields {
             let field = self.only(within, "css selector", &format!("[name=\"{name}\"]")).with_context(|| format!("the field `{name}`"))?;
             if self.get(&format!("element/{}/name", field.0))? == "select" {
+                ensure!(!value.contains(['"', '\\']), "`{name}` has no choice with a quote or a backslash");
                 let choice = self.elements(Some(&field), "css selector", &format!("option[value=\"{value}\"]"))?;
                 let choice = choice.first().with_context(|| format!("`{name}` has no choice `{value}`"))?;
                 self.click(choice)?;
+            } else if self.get(&format!("element/{}/property/type", field.0))? == "checkbox" {
+                // `yes` ticks it; everything else leaves it without a tick.
+                if self.get(&format!("element/{}/selected", field.0))? != (value == "yes") {
+                    self.click(&field)?;
+                }
             } else {
                 self.post(&format!("element/{}/clear", field.0), &json!({}))?;
                 self.post(&format!("element/{}/value", field.0), &json!({ "text": value }))?;
