@@ -105,7 +105,7 @@ fn an_app_of_one_s_own_is_saved_allowed_and_forgotten() {
     agent.child.wait().unwrap();
     agent.child = Agent::spawn(agent.data.path());
     agent.wait_until_up();
-    assert_eq!(agent.json(&["app", "own"]).as_array().unwrap().len(), 2);
+    assert_eq!(agent.json(&["app", "own"])["apps"].as_array().unwrap().len(), 2);
     for path in ["/api/v1/own-apps", "/api/v1/own-apps/radio"] {
         assert!(get(&agent.page(), path, &[]).0.contains("401"), "{path}");
     }

@@ -148,6 +148,6 @@ fn privileges() -> Result<()> {
         must(&["app", "own", name, "--forget"])?;
         ensure!(has(name)? == (0, 0), "of `{name}` something stays");
     }
-    ensure!(json(&["app", "own"])?.as_array().is_some_and(Vec::is_empty), "none should be saved any more");
+    ensure!(json(&["app", "own"])?["apps"].as_array().is_some_and(Vec::is_empty), "none should be saved any more");
     Ok(())
 }
