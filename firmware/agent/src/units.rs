@@ -161,6 +161,11 @@ impl Systemd {
         if !MANAGED.contains(&name) {
             return Err(Error::NotManaged(name.to_owned()));
         }
+        if action != Action::Stop {
+            // What failed some times in a row would be refused for a while; who asks wants it tried now. Of a unit that is not loaded there is
+            // nothing to forget.
+            let _ = self.manager().await.map_err(Error::NoBus)?.reset_failed_unit(name).await;
+        }
         self.job(action, name).await
     }
 
@@ -196,11 +201,6 @@ impl Systemd {
         // Listen first: a quick job's result would be missed otherwise.
         let mut removed = manager.receive_job_removed().await.map_err(Error::NoBus)?;
         let word = action.word();
-        if action != Action::Stop {
-            // What failed some times in a row would be refused for a while; who asks wants it tried now. Of a unit that is not loaded there is
-            // nothing to forget.
-            let _ = manager.reset_failed_unit(name).await;
-        }
         let job = match action {
             Action::Start => manager.start_unit(name, "replace").await,
             Action::Stop => manager.stop_unit(name, "replace").await,

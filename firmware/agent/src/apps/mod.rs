@@ -155,7 +155,7 @@ impl Apps {
     /// What people meet of an app. Facts that were never read wait for the disk.
     fn face(&self, name: &str, what: &What) -> Result<Arc<Face>, Refused> {
         match what {
-            What::Entry(entry) => Ok(Arc::new(Face::of(&*self.catalog.facts(entry)?, entry.index.to_string()))),
+            What::Entry(entry) => Ok(self.catalog.face(entry)?),
             What::Own(own) => Ok(self.own.read(name, &own.saved.definition)?.0),
         }
     }

@@ -1,6 +1,6 @@
 //! Apps, the catalog and jobs as they are shown: `/api/v1/apps`, `/api/v1/catalog`, `/api/v1/jobs`. No setting stands in any of them.
 
-use super::own::NotSaved;
+use super::own::{NotSaved, Saved};
 use super::plan::{Course, Kind, Next, Phase, Step};
 use super::record::{Installed, Job, Publication, What};
 use super::{Apps, Face, Live, ports};
@@ -246,8 +246,7 @@ impl Apps {
         let installed: BTreeSet<String> = self.kept().apps.keys().cloned().collect();
         let held = self.held();
         let entries = self.catalog.entries();
-        let face = |entry: &super::Entry| self.face(&entry.name, &What::Entry(entry.clone()));
-        let shown = entries.into_iter().filter_map(|entry| match face(&entry) {
+        let shown = entries.into_iter().filter_map(|entry| match self.catalog.face(&entry) {
             Ok(app) => Some(CatalogView {
                 title: words(&app.title),
                 description: words(&app.description),
@@ -337,17 +336,15 @@ impl Apps {
     /// All apps of people's own that are saved.
     pub fn list_own(&self) -> Vec<OwnView> {
         let held = self.held();
-        let one = |name: String| self.own_view(&name, &held).map(|details| details.view);
-        self.own.all().into_keys().filter_map(one).collect()
+        self.own.all().into_iter().map(|(name, saved)| self.own_view(&name, saved, &held).view).collect()
     }
 
     /// One of them, with what was saved.
     pub fn own_details(&self, name: &str) -> Option<OwnDetails> {
-        self.own_view(name, &self.held())
+        Some(self.own_view(name, self.own.get(name)?, &self.held()))
     }
 
-    fn own_view(&self, name: &str, held: &[ports::Held]) -> Option<OwnDetails> {
-        let saved = self.own.get(name)?;
+    fn own_view(&self, name: &str, saved: Saved, held: &[ports::Held]) -> OwnDetails {
         let installed = self.kept().apps.contains_key(name);
         let kind = if saved.definition.form.is_some() { "form" } else { "compose" };
         let mut view = OwnView {
@@ -377,7 +374,7 @@ impl Apps {
             }
             Err(faults) => view.wrong = Some(faults.to_string()),
         }
-        Some(OwnDetails { view, definition: saved.definition })
+        OwnDetails { view, definition: saved.definition }
     }
 
     /// Saves a form or compose file under a name that no app of the catalog has; where it is `new`, that nothing has.

@@ -139,7 +139,7 @@ fn accepted(begun: Result<JobView, Refusal>) -> Begun {
 
 pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, asked: Asked) -> Result<Response, Refusal> {
     let (apps, next) = paging::cut(app.apps().list().await, Order::Up, |app| app.name.clone(), &paging::asked(asked)?)?;
-    Ok(paging::answer(&uri, next.clone().as_deref(), &AppsPage { apps, next }))
+    Ok(paging::answer(&uri, next, |next| AppsPage { apps, next }))
 }
 
 pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, Refusal> {
@@ -152,7 +152,7 @@ pub(super) async fn list_catalog(State(app): State<Arc<App>>, uri: Uri, asked: A
     let listed = app.apps().in_background(|apps| apps.list_catalog()).await;
     let listed = listed.map_err(|ending| refuse(StatusCode::SERVICE_UNAVAILABLE, ending.to_string()))?;
     let (apps, next) = paging::cut(listed, Order::Up, |app| app.name.clone(), &paging::asked(asked)?)?;
-    Ok(paging::answer(&uri, next.clone().as_deref(), &CatalogPage { apps, next }))
+    Ok(paging::answer(&uri, next, |next| CatalogPage { apps, next }))
 }
 
 /// What comes over the connection, for those who read where waiting does no harm.

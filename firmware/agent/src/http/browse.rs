@@ -1,16 +1,11 @@
 //! The API's document, and the page that shows it.
 
-use super::caller::Caller;
 use super::forms::Reader;
 use super::pages::api;
 use super::problem::Refusal;
-use crate::state::App;
-use axum::Extension;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// The API's document, as `openapi` made it of the code.
 pub const DOCUMENT: &str = include_str!("../../assets/openapi.json");
@@ -21,8 +16,7 @@ pub async fn document() -> Response {
 }
 
 /// `GET /api`: read when somebody looks at it, so that it takes no memory otherwise; and aside, since it takes a slow board a while.
-pub async fn show(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show(reader: Reader) -> Response {
     let failed =
         |why: String| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the document can't be read: {why}")).into_response();
     let shown = tokio::task::spawn_blocking(move || {

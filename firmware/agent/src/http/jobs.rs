@@ -32,7 +32,7 @@ pub struct JobsPage {
 
 pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, asked: Result<Query<Paging>, QueryRejection>) -> Result<Response, Refusal> {
     let (jobs, next) = paging::cut(app.apps().jobs(), Order::Down, |job| job.id, &paging::asked(asked)?)?;
-    Ok(paging::answer(&uri, next.clone().as_deref(), &JobsPage { jobs, next }))
+    Ok(paging::answer(&uri, next, |next| JobsPage { jobs, next }))
 }
 
 fn none(id: u64) -> Refusal {

@@ -91,7 +91,7 @@ pub struct OwnForgotten {
 
 pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, asked: Result<Query<Paging>, QueryRejection>) -> Result<Response, Refusal> {
     let (apps, next) = paging::cut(all(&app).await?, Order::Up, |app| app.name.clone(), &paging::asked(asked)?)?;
-    Ok(paging::answer(&uri, next.clone().as_deref(), &OwnAppsPage { apps, next }))
+    Ok(paging::answer(&uri, next, |next| OwnAppsPage { apps, next }))
 }
 
 pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<OwnDetails>, Refusal> {

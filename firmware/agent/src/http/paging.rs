@@ -71,10 +71,10 @@ fn next_address(uri: &Uri, next: &str) -> Option<String> {
     Some(format!("{}?{}", uri.path(), serde_urlencoded::to_string(fields).ok()?))
 }
 
-/// The answer of a page; `next` is its cursor for the page after it.
-pub fn answer(uri: &Uri, next: Option<&str>, page: &impl Serialize) -> Response {
-    let mut response = Json(page).into_response();
-    let address = next.and_then(|next| next_address(uri, next));
+/// The answer of a page; `next` is its cursor for the page after it, which stands in the page too.
+pub fn answer<P: Serialize>(uri: &Uri, next: Option<String>, page: impl FnOnce(Option<String>) -> P) -> Response {
+    let address = next.as_deref().and_then(|next| next_address(uri, next));
+    let mut response = Json(page(next)).into_response();
     if let Some(link) = address.and_then(|address| HeaderValue::try_from(format!("<{address}>; rel=\"next\"")).ok()) {
         response.headers_mut().insert(header::LINK, link);
     }
@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn the_link_asks_the_same_of_the_page_after() {
-        let link = |uri: &str, next| {
-            let response = answer(&uri.parse().unwrap(), next, &());
+        let link = |uri: &str, next: Option<&str>| {
+            let response = answer(&uri.parse().unwrap(), next.map(str::to_owned), |_| ());
             response.headers().get(header::LINK).map(|link| link.to_str().unwrap().to_owned())
         };
         assert_eq!(link("/api/v1/jobs?limit=2&after=9", Some("7")).as_deref(), Some("</api/v1/jobs?limit=2&after=7>; rel=\"next\""));

@@ -106,7 +106,7 @@ pub(super) async fn search(
     query: Result<Query<Search>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let page = find(&app, &asked(query)?).await?;
-    Ok(paging::answer(&uri, page.next.as_deref(), &page))
+    Ok(paging::answer(&uri, page.next.clone(), |_| page))
 }
 
 pub(super) async fn agreement(State(app): State<Arc<App>>) -> Answer<Agreement> {

@@ -253,7 +253,7 @@ pub(super) async fn list(
         .map_err(|error| unread(&error))?;
     let next = found.keys.last().filter(|_| found.more).map(|(key, _)| key.clone());
     let keys = found.keys.into_iter().map(|(key, value)| Read::of(key, &value)).collect();
-    Ok(super::paging::answer(&uri, next.clone().as_deref(), &KeysPage { keys, next }))
+    Ok(super::paging::answer(&uri, next, |next| KeysPage { keys, next }))
 }
 
 /// Changes of an app as they come: `changed` with its keys (or `all`), `missed` when the watcher was too slow: then, too,

@@ -346,7 +346,7 @@ pub(super) async fn end_sessions(State(app): State<Arc<App>>, Extension(caller):
 
 fn shown(app: &App, user: &str, uri: &Uri, asked: Asked) -> Result<Response, Refusal> {
     let (tokens, next) = paging::cut(app.users().tokens(Some(user)), Order::Up, |token| token.id, &paging::asked(asked)?)?;
-    Ok(paging::answer(uri, next.clone().as_deref(), &TokensPage { tokens, next }))
+    Ok(paging::answer(uri, next, |next| TokensPage { tokens, next }))
 }
 
 pub(super) async fn own_tokens(
@@ -398,7 +398,7 @@ async fn revoke(app: &App, user: &str, id: u64) -> Answer<RevokedToken> {
 
 pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, asked: Asked) -> Result<Response, Refusal> {
     let (users, next) = paging::cut(app.users().people(), Order::Up, |user| user.name.clone(), &paging::asked(asked)?)?;
-    Ok(paging::answer(&uri, next.clone().as_deref(), &UsersPage { users, next }))
+    Ok(paging::answer(&uri, next, |next| UsersPage { users, next }))
 }
 
 pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, Refusal> {

@@ -63,10 +63,13 @@ fn tag(body: &[u8], revision: Option<Revision>) -> String {
 /// Gives what the API shows its tag; where the one who asks has just that, it is not sent again.
 pub async fn tagged(request: Request, next: Next) -> Response {
     let reads = *request.method() == Method::GET && request.uri().path().starts_with("/api/");
+    if !reads {
+        return next.run(request).await;
+    }
     let has = request.headers().clone();
     let response = next.run(request).await;
     let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    if !(reads && json && response.status() == StatusCode::OK) {
+    if !(json && response.status() == StatusCode::OK) {
         return response;
     }
     let (mut parts, body) = response.into_parts();

@@ -6,6 +6,7 @@
 mod receive;
 mod walk;
 
+use super::face::Face;
 use crate::limits::CATALOG_SPARE_BYTES;
 use crate::settings::{read_or_put_aside, write_whole};
 use contract::apps::App;
@@ -114,14 +115,17 @@ impl Refused {
     }
 }
 
+/// An app's facts, and what people meet of it.
+type Known = (Arc<App>, Arc<Face>);
+
 /// The catalog of this node.
 #[derive(Debug)]
 pub struct Catalog {
     folder: PathBuf,
     arch: Option<Arch>,
     list: Mutex<BTreeMap<String, Entry>>,
-    /// What was read of apps, by their names and the digests of their facts: a page that looks every few seconds reads no disk.
-    known: Mutex<BTreeMap<(String, Digest), Arc<App>>>,
+    /// What was read of apps, by their names and the digests of their facts and images: a page that looks every few seconds reads no disk.
+    known: Mutex<BTreeMap<(String, Digest, Digest), Known>>,
     receiving: Mutex<()>,
 }
 
@@ -166,7 +170,7 @@ impl Catalog {
         self.list().get(name).cloned()
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<(String, Digest), Arc<App>>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<(String, Digest, Digest), Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -175,14 +179,28 @@ impl Catalog {
     /// # Errors
     /// Its blob is gone or damaged.
     pub fn facts(&self, entry: &Entry) -> Result<Arc<App>, Refused> {
-        let key = (entry.name.clone(), entry.facts.clone());
+        Ok(self.read(entry)?.0)
+    }
+
+    /// What people meet of an app.
+    ///
+    /// # Errors
+    /// As [`Self::facts`].
+    pub fn face(&self, entry: &Entry) -> Result<Arc<Face>, Refused> {
+        Ok(self.read(entry)?.1)
+    }
+
+    fn read(&self, entry: &Entry) -> Result<Known, Refused> {
+        let key = (entry.name.clone(), entry.facts.clone(), entry.index.clone());
         let known = self.known().get(&key).cloned();
-        if let Some(app) = known {
-            return Ok(app);
+        if let Some(known) = known {
+            return Ok(known);
         }
-        let app = Arc::new(walk::facts(&entry.name, &self.facts_text(entry)?)?);
-        self.known().insert(key, Arc::clone(&app));
-        Ok(app)
+        let app = walk::facts(&entry.name, &self.facts_text(entry)?)?;
+        let face = Face::of(&app, entry.index.to_string());
+        let known = (Arc::new(app), Arc::new(face));
+        self.known().insert(key, known.clone());
+        Ok(known)
     }
 
     /// The text of an app's `app.toml`, from the disk.
@@ -271,7 +289,7 @@ impl Catalog {
 
     fn remove_unnamed(&self, kept: &[Entry]) {
         let named = named(self.list().values().chain(kept));
-        self.known().retain(|(_, facts), _| named.contains(facts.hex()));
+        self.known().retain(|(_, facts, index), _| named.contains(facts.hex()) && named.contains(index.hex()));
         let Ok(folder) = fs::read_dir(self.blobs()) else { return };
         for file in folder.flatten().filter(|file| !file.file_name().to_str().is_some_and(|name| named.contains(name))) {
             if let Err(error) = fs::remove_file(file.path()) {

@@ -3,19 +3,16 @@
 use super::{Reader, html, to};
 use crate::apps::{AppView, Face, Publication, Wish};
 use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication};
-use crate::http::caller::Caller;
 use crate::http::pages::apps::{self as page, Details, Shown};
 use crate::http::problem::Refusal;
 use crate::revision::Expected;
 use crate::state::App;
 use crate::users::Operation;
-use axum::Extension;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use contract::apps::SettingKind;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// This node as the reader typed it, without the port; `guard` has seen that it is one of its names.
 fn host(headers: &HeaderMap) -> String {
@@ -40,15 +37,13 @@ async fn shown(reader: &Reader, headers: &HeaderMap) -> Shown {
 }
 
 /// `GET /apps`
-pub async fn show(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show(reader: Reader, headers: HeaderMap) -> Response {
     let body = page::body(&reader.view(), &shown(&reader, &headers).await, None);
     reader.page("/apps", Some("/apps/body"), &body)
 }
 
 /// `GET /apps/body`
-pub async fn show_body(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_body(reader: Reader, headers: HeaderMap) -> Response {
     html(page::body(&reader.view(), &shown(&reader, &headers).await, None))
 }
 
@@ -57,13 +52,7 @@ async fn find(app: &App, name: &str) -> Option<AppView> {
 }
 
 /// `GET /apps/NAME`
-pub async fn show_one(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_one(reader: Reader, Path(name): Path<String>) -> Response {
     match details(&reader, &name, false, None).await {
         Some(body) => reader.page("/apps", None, &body),
         None => reader.nothing(),
@@ -81,13 +70,7 @@ async fn details(reader: &Reader, name: &str, update: bool, wrong: Option<&str>)
 }
 
 /// `GET /apps/NAME/{install,remove,update}`: what is asked before.
-pub async fn ask(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Path((name, action)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn ask(reader: Reader, Path((name, action)): Path<(String, String)>) -> Response {
     match action.as_str() {
         "install" => match choices(&reader, &name, None).await {
             Some(body) => reader.page("/apps", None, &body),
@@ -114,13 +97,11 @@ async fn choices(reader: &Reader, name: &str, wrong: Option<&str>) -> Option<mau
 
 /// `POST /apps/NAME/ACTION`
 pub async fn act(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
+    reader: Reader,
     Path((name, action)): Path<(String, String)>,
     headers: HeaderMap,
     Form(fields): Form<BTreeMap<String, String>>,
 ) -> Response {
-    let reader = Reader::new(app, caller, &headers);
     let app = &reader.app;
     let seen = Expected::by_field(fields.get("revision").map(String::as_str));
     let done = match action.as_str() {

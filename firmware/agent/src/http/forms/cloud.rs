@@ -1,31 +1,25 @@
 //! Forms about the microcloud.
 
 use super::{Reader, html, to};
-use crate::http::caller::Caller;
 use crate::http::changes::{NO_NETWORK, wish};
 use crate::http::pages::cloud::{self as page, Made};
 use crate::http::pages::not_done;
 use crate::net::{ClusterView, Command};
-use crate::state::App;
-use axum::Extension;
-use axum::extract::{Form, Path, State};
-use axum::http::HeaderMap;
+use axum::extract::{Form, Path};
 use axum::response::Response;
 use maud::Markup;
 use serde::Deserialize;
-use std::sync::Arc;
 
 const HERE: &str = "/microcloud";
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// `GET /microcloud`
-pub async fn show(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    answer(&Reader::new(app, caller, &headers), None)
+pub async fn show(reader: Reader) -> Response {
+    answer(&reader, None)
 }
 
 /// `GET /microcloud/body`: while it joins, the page looks by itself.
-pub async fn show_body(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_body(reader: Reader) -> Response {
     html(body(&reader, reader.app.view().as_ref(), None, None))
 }
 
@@ -55,14 +49,7 @@ pub struct Fields {
 }
 
 /// `POST /microcloud/ACTION`
-pub async fn act(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Path(action): Path<String>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<Fields>) -> Response {
     let app = &reader.app;
     let done = match (action.as_str(), fields) {
         // Both are shown in this one answer, which no browser keeps (`Cache-Control: no-store`).

@@ -15,10 +15,10 @@ use crate::net::{ClusterView, Page, Search};
 use crate::state::App;
 use crate::status::Status;
 use crate::text::Lang;
-use axum::Extension;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::Markup;
 use std::sync::Arc;
@@ -31,10 +31,6 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub fn new(app: Arc<App>, caller: Caller, headers: &HeaderMap) -> Self {
-        Self { caller, lang: lang(headers), app }
-    }
-
     pub fn view(&self) -> View<'_> {
         View { node: self.app.name(), lang: self.lang, caller: &self.caller, owned: self.app.users().owned() }
     }
@@ -61,6 +57,17 @@ impl Reader {
     }
 }
 
+impl FromRequestParts<Arc<App>> for Reader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let Some(caller) = parts.extensions.get::<Caller>().cloned() else {
+            return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody knows who asks"));
+        };
+        Ok(Self { caller, lang: lang(&parts.headers), app: Arc::clone(app) })
+    }
+}
+
 /// A page that says why the one who asks may not do that.
 pub fn refused(app: &Arc<App>, caller: &Caller, lang: Lang, refusal: &Refusal) -> Response {
     let reader = Reader { caller: caller.clone(), lang, app: Arc::clone(app) };
@@ -76,26 +83,18 @@ fn to(path: &str) -> Response {
     Redirect::to(path).into_response()
 }
 
-pub async fn show_home(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_home(reader: Reader) -> Response {
     let (status, view, services, apps) = shown(&reader.app, reader.lang).await;
     reader.page("/", Some("/body"), &home::body(&status, view.as_ref(), &services, &apps, reader.lang))
 }
 
-pub async fn show_home_body(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let lang = lang(&headers);
-    let (status, view, services, apps) = shown(&app, lang).await;
-    html(home::body(&status, view.as_ref(), &services, &apps, lang))
+pub async fn show_home_body(reader: Reader) -> Response {
+    let (status, view, services, apps) = shown(&reader.app, reader.lang).await;
+    html(home::body(&status, view.as_ref(), &services, &apps, reader.lang))
 }
 
 /// `GET /search`: the fields are the API's.
-pub async fn show_search(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    query: Result<Query<Search>, QueryRejection>,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_search(reader: Reader, query: Result<Query<Search>, QueryRejection>) -> Response {
     let (asked, found) = match services::asked(query) {
         Ok(asked) => {
             let found = services::find(&reader.app, &asked).await;

@@ -2,41 +2,29 @@
 
 use super::{Reader, to};
 use crate::apps::typed;
-use crate::http::caller::Caller;
 use crate::http::own::{allow, details, keep, remove};
 use crate::http::pages::own::{self as page, Filled};
 use crate::http::problem::Refusal;
-use crate::state::App;
-use axum::Extension;
-use axum::extract::{Form as Fields, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Form as Fields, Path};
+use axum::http::StatusCode;
 use axum::response::Response;
 use contract::apps::own::{Definition, Form, FormNetwork, Privilege};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 type Said = BTreeMap<String, String>;
 
 /// `GET /own-form`
-pub async fn show_form(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_form(reader: Reader) -> Response {
     reader.page("/apps", None, &page::form(&reader.view(), &Filled::default(), None))
 }
 
 /// `GET /own-compose`
-pub async fn show_compose(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_compose(reader: Reader) -> Response {
     reader.page("/apps", None, &page::compose(&reader.view(), &Filled::default(), None))
 }
 
 /// `GET /own/NAME`
-pub async fn show_one(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_one(reader: Reader, Path(name): Path<String>) -> Response {
     match details(&reader.app, &name).await {
         Ok(details) => reader.page("/apps", None, &page::one(&reader.view(), &details, None)),
         Err(_) => reader.nothing(),
@@ -44,23 +32,13 @@ pub async fn show_one(
 }
 
 /// `POST /own-form`
-pub async fn save_form(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Fields(said): Fields<Said>,
-) -> Response {
+pub async fn save_form(reader: Reader, Fields(said): Fields<Said>) -> Response {
     let form = form(&said).map(|form| Definition { form: Some(form), ..head(&said) });
-    save(&Reader::new(app, caller, &headers), &said, form, page::form).await
+    save(&reader, &said, form, page::form).await
 }
 
 /// `POST /own-compose`
-pub async fn save_compose(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Fields(said): Fields<Said>,
-) -> Response {
+pub async fn save_compose(reader: Reader, Fields(said): Fields<Said>) -> Response {
     let mut said = said;
     if let Some(file) = said.remove("file").filter(|file| !file.trim().is_empty()) {
         said.insert("compose".to_owned(), file);
@@ -68,7 +46,7 @@ pub async fn save_compose(
     // Browsers send CR LF, and the lines of what is wrong shall be those that were typed.
     let compose = field(&said, "compose").replace("\r\n", "\n");
     let definition = Definition { compose: Some(compose), ..head(&said) };
-    save(&Reader::new(app, caller, &headers), &said, Ok(definition), page::compose).await
+    save(&reader, &said, Ok(definition), page::compose).await
 }
 
 type Page = fn(&super::View<'_>, &Filled, Option<&str>) -> maud::Markup;
@@ -91,13 +69,7 @@ async fn save(reader: &Reader, said: &Said, definition: Result<Definition, Strin
 }
 
 /// `POST /own/NAME/remove`
-pub async fn forget(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn forget(reader: Reader, Path(name): Path<String>) -> Response {
     match remove(&reader.app, &name).await {
         Ok(()) => to("/apps"),
         Err(refusal) => show_again(&reader, &name, &refusal).await,
@@ -105,14 +77,7 @@ pub async fn forget(
 }
 
 /// `POST /own/NAME/grant`: what is ticked, and nothing else.
-pub async fn grant(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    Fields(said): Fields<Said>,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn grant(reader: Reader, Path(name): Path<String>, Fields(said): Fields<Said>) -> Response {
     let wanted = said.keys().filter_map(|field| field.strip_prefix("grant."));
     let grants: Result<BTreeSet<Privilege>, _> = wanted.map(str::parse).collect();
     let done = match grants {

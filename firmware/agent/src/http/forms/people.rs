@@ -1,18 +1,13 @@
 //! Forms about people: logging in and out, claiming, users, one's own account.
 
 use super::{Reader, to};
-use crate::http::caller::Caller;
 use crate::http::pages::people as page;
 use crate::http::users::{Claim, Login, person, refused, remove_person, with_session, with_tried, without_session};
 use crate::revision::Expected;
-use crate::state::App;
 use crate::users::{PasswordRefused, Refused, Role, RuleRefused, Scope};
-use axum::Extension;
-use axum::extract::{Form, Path, State};
-use axum::http::HeaderMap;
+use axum::extract::{Form, Path};
 use axum::response::Response;
 use serde::Deserialize;
-use std::sync::Arc;
 
 /// In the reader's language, where there are words for it.
 fn words(reader: &Reader, error: &Refused) -> String {
@@ -31,19 +26,12 @@ fn words(reader: &Reader, error: &Refused) -> String {
 }
 
 /// `GET /login`
-pub async fn show_login(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_login(reader: Reader) -> Response {
     reader.page("/login", None, &page::login(&reader.view(), "", None))
 }
 
 /// `POST /login`
-pub async fn login(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Form(Login { name, password }): Form<Login>,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn login(reader: Reader, Form(Login { name, password }): Form<Login>) -> Response {
     match reader.app.users().login(reader.caller.ip(), &name, password, reader.caller.session()).await {
         Ok(id) => with_session(to("/apps"), &id, &name),
         Err(error) => {
@@ -54,28 +42,21 @@ pub async fn login(
 }
 
 /// `POST /logout`
-pub async fn logout(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Response {
-    if let Some(id) = caller.session() {
-        app.users().logout(id);
+pub async fn logout(reader: Reader) -> Response {
+    if let Some(id) = reader.caller.session() {
+        reader.app.users().logout(id);
     }
     without_session(to("/"))
 }
 
 /// `GET /claim`
-pub async fn show_claim(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_claim(reader: Reader) -> Response {
     let way = reader.app.users().claim_way(reader.caller.ip());
     reader.page("/claim", None, &page::claim(&reader.view(), way, "", None))
 }
 
 /// `POST /claim`
-pub async fn claim(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Form(Claim { code, name, password }): Form<Claim>,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn claim(reader: Reader, Form(Claim { code, name, password }): Form<Claim>) -> Response {
     let users = reader.app.users();
     match users.claim(reader.caller.ip(), &code, name.clone(), password).await {
         Ok(id) => {
@@ -92,8 +73,7 @@ pub async fn claim(
 }
 
 /// `GET /users`
-pub async fn show_users(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn show_users(reader: Reader) -> Response {
     reader.page("/users", None, &page::users(&reader.view(), &reader.app.users().people(), None))
 }
 
@@ -115,13 +95,7 @@ pub struct Added {
 }
 
 /// `POST /users`
-pub async fn add_user(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Form(new): Form<Added>,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn add_user(reader: Reader, Form(new): Form<Added>) -> Response {
     let done = reader.app.users().add(new.name, new.role, new.password).await;
     after(&reader, done)
 }
@@ -135,14 +109,7 @@ pub struct Changed {
 }
 
 /// `POST /users/NAME/ACTION`
-pub async fn act_on_user(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Path((name, action)): Path<(String, String)>,
-    headers: HeaderMap,
-    Form(changed): Form<Changed>,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn act_on_user(reader: Reader, Path((name, action)): Path<(String, String)>, Form(changed): Form<Changed>) -> Response {
     let users = reader.app.users();
     let seen = Expected::by_field(changed.revision.as_deref());
     let done = match (action.as_str(), changed) {
@@ -155,8 +122,8 @@ pub async fn act_on_user(
 }
 
 /// `GET /account`
-pub async fn show_account(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    account(&Reader::new(app, caller, &headers), None)
+pub async fn show_account(reader: Reader) -> Response {
+    account(&reader, None)
 }
 
 fn account(reader: &Reader, made: Option<&str>) -> Response {
@@ -176,14 +143,7 @@ pub struct Account {
 }
 
 /// `POST /account/ACTION`
-pub async fn act_on_account(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Path(action): Path<String>,
-    headers: HeaderMap,
-    Form(form): Form<Account>,
-) -> Response {
-    let reader = Reader::new(app, caller, &headers);
+pub async fn act_on_account(reader: Reader, Path(action): Path<String>, Form(form): Form<Account>) -> Response {
     let users = reader.app.users();
     let Ok(user) = person(&reader.caller) else { return to("/login") };
     let done = match (action.as_str(), form) {
