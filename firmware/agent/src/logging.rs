@@ -52,7 +52,7 @@ impl Log for Filter {
     }
 }
 
-/// Sets the logger. `CLOUDY_LOG` may be `warn`, `info` (as it is without), `debug` or `trace`; the last two let libraries speak too.
+/// Sets the logger. `CLOUDY_LOG` may be `warn`, `info` (as it is without), `debug` or `trace`; the last two let libraries speak too, of a release but for what they trace.
 pub fn start() {
     let ours = match std::env::var("CLOUDY_LOG").as_deref() {
         Ok("trace") => LevelFilter::Trace,

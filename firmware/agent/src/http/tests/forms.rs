@@ -121,7 +121,7 @@ fn people_pages(view: &View<'_>) -> Markup {
 fn all_pages(view: &View<'_>) -> String {
     let service = Service { title: "Wiki".to_owned(), ..Service::default() };
     let found = Page { services: vec![Listed { service, ..Listed::default() }], next: Some("x".to_owned()) };
-    let document = serde_json::from_str(super::super::browse::DOCUMENT).unwrap();
+    let document = serde_json::from_slice(&super::super::browse::text().unwrap()).unwrap();
     let body = html! {
         (home::body(&well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }], view.lang))
         (search::body(view, &Search::default(), Ok(&found))) (search::body(view, &Search::default(), Err("x")))
