@@ -52,7 +52,8 @@ impl Log for Filter {
     }
 }
 
-/// Sets the logger. `CLOUDY_LOG` may be `warn`, `info` (as it is without), `debug` or `trace`; the last two let libraries speak too, of a release but for what they trace.
+/// Sets the logger. `CLOUDY_LOG` may be `warn`, `info` (as it is without), `debug` or `trace`; the last two let libraries speak
+/// too: those that speak through `tracing` in a release from `info` up, since no more of them is in it.
 pub fn start() {
     let ours = match std::env::var("CLOUDY_LOG").as_deref() {
         Ok("trace") => LevelFilter::Trace,

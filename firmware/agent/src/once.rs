@@ -283,6 +283,18 @@ impl Onces {
         }
     }
 
+    /// Lets nothing be written while the guard lives.
+    #[cfg(test)]
+    pub fn hold(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap()
+    }
+
+    /// How many are at work.
+    #[cfg(test)]
+    pub fn at_work(&self) -> usize {
+        self.ledger().entries.iter().filter(|entry| entry.at_work()).count()
+    }
+
     /// Forgets what a person asked, who is no more.
     pub async fn forget(self: &Arc<Self>, who: &str) {
         {

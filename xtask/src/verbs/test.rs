@@ -176,11 +176,11 @@ impl TestVerb {
                 results.extend(lane.map_err(|_| anyhow!("a lane of the suite ended by a fault of its own"))?);
             }
         }
-        for Outcome { part, fault, last, .. } in &results {
+        for Outcome { part, fault, told, .. } in &results {
             if let Some(fault) = fault {
                 // Who reads a log from its end finds the reason there.
                 println!("\n== {} failed: {fault}", part.name);
-                for line in last {
+                for line in told.lines() {
                     println!("[{}] {line}", part.name);
                 }
             }
@@ -204,20 +204,44 @@ struct Outcome {
     part: &'static Part,
     /// Why it failed.
     fault: Option<String>,
-    /// The last lines of its output, where that was read.
-    last: VecDeque<String>,
+    /// What of its output is told again, where that was read.
+    told: Told,
     seconds: u64,
 }
 
-/// So many of a failed part's lines are told again at the end.
-const LAST: usize = 40;
+/// What of a failed part's output is told again at the end: cargo runs on after tests that failed, and says of them no more than
+/// whose they are.
+#[derive(Debug, Default)]
+struct Told {
+    /// What tests that failed said, as cargo's test runner shows it.
+    failures: Vec<String>,
+    /// The lines belong to that.
+    within: bool,
+    /// The last lines.
+    last: VecDeque<String>,
+}
 
-/// Keeps a line among the last ones.
-fn keep(last: &mut VecDeque<String>, line: &str) {
-    if last.len() == LAST {
-        last.pop_front();
+impl Told {
+    /// So many of the last lines.
+    const LAST: usize = 40;
+    /// At most so many lines of failures.
+    const FAILURES: usize = 200;
+
+    fn keep(&mut self, line: &str) {
+        self.within |= line == "failures:";
+        if self.within && self.failures.len() < Self::FAILURES {
+            self.failures.push(line.to_owned());
+        }
+        self.within &= !line.starts_with("test result: ");
+        if self.last.len() == Self::LAST {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.to_owned());
     }
-    last.push_back(line.to_owned());
+
+    fn lines(&self) -> impl Iterator<Item = &String> {
+        self.failures.iter().chain(&self.last)
+    }
 }
 
 /// What runs beside each other, in turn: the lanes of parts that follow each other, or a part without one by itself.
@@ -242,21 +266,21 @@ fn run_all(parts: &[&'static Part], own: &Path, beside: bool) -> Vec<Outcome> {
     for part in parts {
         println!("\n== {}: {}", part.name, part.what);
         let begun = Instant::now();
-        let mut last = VecDeque::new();
-        let fault = run(part, own, beside, &mut last).err().map(|error| format!("{error:#}"));
+        let mut told = Told::default();
+        let fault = run(part, own, beside, &mut told).err().map(|error| format!("{error:#}"));
         let seconds = begun.elapsed().as_secs();
         if let Some(fault) = &fault {
             println!("{}: {fault}", part.name);
         }
         println!("\n== {}: {} after {seconds} s", part.name, if fault.is_none() { "passed" } else { "FAILED" });
-        results.push(Outcome { part, fault, last, seconds });
+        results.push(Outcome { part, fault, told, seconds });
     }
     results
 }
 
 /// Runs a part; `own` is this program. Beside another part, each line of its output says whose it is. Where nobody watches a
-/// terminal, its `last` lines are kept.
-fn run(part: &Part, own: &Path, beside: bool, last: &mut VecDeque<String>) -> Result<()> {
+/// terminal, what it says is kept for the end.
+fn run(part: &Part, own: &Path, beside: bool, told: &mut Told) -> Result<()> {
     let Some((program, words)) = part.command.split_first() else { bail!("a part without a command") };
     let shell = Shell::new()?;
     shell.change_dir(super::root()?);
@@ -285,7 +309,7 @@ fn run(part: &Part, own: &Path, beside: bool, last: &mut VecDeque<String>) -> Re
         for line in BufReader::new(said).split(b'\n') {
             let line = line?;
             let line = String::from_utf8_lossy(&line);
-            keep(last, &line);
+            told.keep(&line);
             if beside {
                 println!("[{}] {line}", part.name);
             } else {
@@ -333,17 +357,31 @@ mod tests {
     fn a_part_fails_when_its_command_does() {
         let part = |command: &'static [&'static str]| Part::new("part", "a part", command);
         for beside in [false, true] {
-            let mut last = VecDeque::new();
-            assert!(run(&part(&["true"]), Path::new("unused"), beside, &mut last).is_ok());
-            let error = run(&part(&["false", "word"]), Path::new("unused"), beside, &mut last).unwrap_err().to_string();
+            let mut told = Told::default();
+            assert!(run(&part(&["true"]), Path::new("unused"), beside, &mut told).is_ok());
+            let error = run(&part(&["false", "word"]), Path::new("unused"), beside, &mut told).unwrap_err().to_string();
             assert!(error.contains("`false word` ended with exit status: 1"), "{error}");
         }
     }
 
     #[test]
     fn a_parts_last_lines_are_kept() {
-        let mut last = VecDeque::new();
-        run(&Part::new("part", "a part", &["seq", "50"]), Path::new("unused"), true, &mut last).unwrap();
-        assert!(last.iter().eq(&(11..=50).map(|line| line.to_string()).collect::<Vec<_>>()), "{last:?}");
+        let mut told = Told::default();
+        run(&Part::new("part", "a part", &["seq", "50"]), Path::new("unused"), true, &mut told).unwrap();
+        assert!(told.lines().eq(&(11..=50).map(|line| line.to_string()).collect::<Vec<_>>()), "{told:?}");
+    }
+
+    #[test]
+    fn a_failed_tests_words_are_told_again_however_much_followed() {
+        let mut told = Told::default();
+        let first = ["running 2 tests", "test a ... FAILED", "failures:", "---- a stdout ----", "left: 1", "failures:", "    a"];
+        first.iter().for_each(|line| told.keep(line));
+        told.keep("test result: FAILED. 1 passed; 1 failed; 0 ignored");
+        (0..100).for_each(|number| told.keep(&format!("test {number} ... ok")));
+        let lines: Vec<&String> = told.lines().collect();
+        assert_eq!(lines.len(), 6 + Told::LAST);
+        assert_eq!(lines.first().unwrap().as_str(), "failures:");
+        assert!(lines.iter().any(|line| *line == "left: 1"));
+        assert!(lines.get(5).unwrap().starts_with("test result: FAILED"));
     }
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::revision::Expected;
 use crate::units::Action;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixListener;
@@ -106,9 +107,20 @@ async fn over(apps: &Apps, id: u64) -> JobView {
     tokio::time::timeout(Duration::from_secs(60), look).await.unwrap()
 }
 
+/// A port that nobody has, so that a test does not depend on what runs here, and which nobody gets by chance: below those that a
+/// kernel gives to who names none.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 10_000;
+    // Tests that run beside each other as processes of their own begin elsewhere.
+    let begin = u16::try_from(std::process::id() % 97).unwrap() * 100;
+    let ports = || Some(FIRST + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT);
+    std::iter::from_fn(ports).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
 pub fn wish() -> Wish {
-    // A port that nobody has, so that the test does not depend on what runs here.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     Wish { settings: [("password".to_owned(), "se-cret".to_owned())].into(), ports: [("mqtt".to_owned(), port)].into(), update: false }
 }
 
@@ -250,7 +262,7 @@ fn own(compose: &str) -> contract::apps::own::Definition {
 async fn an_app_of_one_s_own_is_an_app_like_the_others() {
     let mut played = Played::start();
     let apps = played.with_app();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let text = format!("services: {{ app: {{ image: x:1, ports: [\"{port}:80\"], environment: [PASSWORD] }} }}");
     assert!(matches!(apps.save_own("broker", own(&text), false), Err(NotSaved::Taken(_))), "the catalog's names are its own");
     apps.save_own("radio", own(&text), true).unwrap();

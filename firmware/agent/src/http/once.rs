@@ -56,24 +56,24 @@ async fn under(app: &Arc<App>, who: &str, key: &str, secret: bool, request: Requ
     let too_long = |_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has {HTTP_BODY_BYTES} bytes at most"));
     let body = to_bytes(body, HTTP_BODY_BYTES).await.map_err(too_long)?;
     let asked = Asked::new(who, key, &format!("{} {}", parts.method, parts.uri), &body);
-    let verdict = app.once().begin(&asked).await.map_err(|error| {
-        let why = format!("that this was asked can't be kept, so nothing was done: {error:#}; without Idempotency-Key it would be done");
-        Refusal::new(StatusCode::INSUFFICIENT_STORAGE, why)
-    })?;
-    match verdict {
-        Verdict::Go => {
-            // Whoever asked may hang up: what is begun ends all the same, and its answer waits for who asks again.
-            let onces = Arc::clone(app.once());
-            let work = async move {
-                let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
-                let (answer, kept) = take(answer).await;
-                onces.end(&asked, kept, secret).await;
-                answer
-            };
-            tokio::spawn(work).await.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    let onces = Arc::clone(app.once());
+    // Whoever asked may hang up, be it while this is written down: what is begun ends all the same, and its answer waits for who
+    // asks again.
+    let work = async move {
+        let verdict = onces.begin(&asked).await.map_err(|error| {
+            let why =
+                format!("that this was asked can't be kept, so nothing was done: {error:#}; without Idempotency-Key it would be done");
+            Refusal::new(StatusCode::INSUFFICIENT_STORAGE, why)
+        })?;
+        if verdict != Verdict::Go {
+            return repeated(verdict);
         }
-        verdict => repeated(verdict),
-    }
+        let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
+        let (answer, kept) = take(answer).await;
+        onces.end(&asked, kept, secret).await;
+        Ok(answer)
+    };
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())))
 }
 
 /// An answer, and what is kept of it: of a refusal nothing.

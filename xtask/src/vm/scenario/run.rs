@@ -29,6 +29,10 @@ use crate::ui;
 
 /// How many of a serial log's last lines a failure shows.
 const TAIL_LINES: usize = 40;
+/// How many of the last lines of an agent's own journal a failure shows.
+const JOURNAL_LINES: usize = 30;
+/// How long a failure waits for one node's journal.
+const JOURNAL_LIMIT: Duration = Duration::from_secs(90);
 /// How long after a failed attempt the next visit comes.
 const VISIT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -71,6 +75,7 @@ pub fn run(
     let result = stage.play(scenario);
     if let Err(error) = &result {
         stage.show_tails();
+        stage.show_journals();
         say(&format!("  failed: {error:#}"));
         say(&format!("  all logs: {}", folder.display()));
     }
@@ -382,6 +387,38 @@ impl Stage<'_> {
     fn add_slot(&mut self, step: &AddSlot) -> Result<()> {
         let build: BuildId = step.build.parse()?;
         slot::add(&self.lab.disk(&step.node)?, build, step.tries)
+    }
+
+    /// Keeps the journal of each node that still answers beside its serial log, and shows the end of what its agent wrote.
+    fn show_journals(&mut self) {
+        const COMMAND: &str = "sudo journalctl --boot --no-pager --output=short-monotonic";
+        let folder = self.lab.folder().to_owned();
+        for node in &mut self.lab.nodes {
+            let name = node.plan.name.clone();
+            let read = match (node.is_on(), node.plan.host_port(SSH_PORT)) {
+                (Ok(true), Ok(port)) => visit::run(self.emulator, &folder, port, COMMAND, None, JOURNAL_LIMIT),
+                _ => continue,
+            };
+            let journal = match read {
+                Ok(ended) if ended.status == Some(0) => ended.output,
+                Ok(ended) => {
+                    ui::say(&format!("{}  the journal of {name} can't be read: {}", self.told_as, ended.errors.trim()));
+                    continue;
+                }
+                Err(error) => {
+                    ui::say(&format!("{}  the journal of {name} can't be read: {error:#}", self.told_as));
+                    continue;
+                }
+            };
+            if let Err(error) = std::fs::write(folder.join(format!("{name}.journal.log")), &journal) {
+                ui::say(&format!("{}  the journal of {name} can't be kept: {error}", self.told_as));
+            }
+            let lines: Vec<_> = journal.lines().filter(|line| line.contains(" cloudy[")).collect();
+            ui::say(&format!("{}  the last that the agent of {name} wrote:", self.told_as));
+            for line in lines.iter().skip(lines.len().saturating_sub(JOURNAL_LINES)) {
+                ui::say(&format!("{}    {line}", self.told_as));
+            }
+        }
     }
 
     fn show_tails(&self) {
