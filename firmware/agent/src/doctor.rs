@@ -271,7 +271,7 @@ mod tests {
             seen: "it refused".to_owned(),
             mend: "ask another".to_owned(),
         };
-        let no_route = "no multicast route; check the cable".to_owned();
+        let no_route = "this node is on no network; check the cable".to_owned();
         ClusterView {
             me: Me { id: String::new(), name: "a".to_owned(), version: String::new(), addresses: vec![], epoch: 1 },
             community: None,
@@ -337,7 +337,7 @@ mod tests {
     fn a_sentence_of_the_network_part_is_said_once_with_its_mend() {
         let checks = examine(&sick(), Some(&stuck()));
         let of = |name: &str| checks.iter().filter(|c| c.check == name).map(|c| (c.seen.as_str(), c.mend.as_str())).collect::<Vec<_>>();
-        assert_eq!(of("lan"), [("no multicast route", "check the cable")]);
+        assert_eq!(of("lan"), [("this node is on no network", "check the cable")]);
         let network = of("network");
         assert_eq!((network.len(), network[0]), (2, ("a file is damaged", "join again")));
         assert!(network[1].0 == "nobody knows" && network[1].1.contains("journalctl"), "{network:?}");

@@ -22,8 +22,8 @@ impl State {
     pub(super) async fn begin(&mut self, kept: Option<Kept>) -> Result<()> {
         let join = self.config.join.clone();
         if join.mdns || join.lan {
-            match lan::start(&self.endpoint, self.events.clone()).await {
-                Ok(()) => self.lan_enabled = true,
+            match lan::start(&self.endpoint, self.events.clone()) {
+                Ok(lan) => self.lan = Some(lan),
                 Err(error) => self.lan_problem = Some(format!("{error:#}")),
             }
         }

@@ -5,7 +5,7 @@ use super::{
     event::{Attempt, End, Event, Sighting, Target},
     files,
     gate::CLOSE_NOT_ADMITTED,
-    greet, join, lan,
+    greet, join,
     state::State,
 };
 use cluster::{
@@ -149,9 +149,6 @@ impl State {
                 self.seen.remove(&node);
             }
             Sighting::Seen { node, addresses, says } => {
-                if self.seen.len() >= lan::MAX_SEEN && !self.seen.contains_key(&node) {
-                    return;
-                }
                 if let Some(joining) = self.joining.as_mut().filter(|joining| joining.fits(&says)) {
                     joining.hurry();
                 }

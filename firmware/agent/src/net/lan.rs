@@ -1,146 +1,239 @@
-//! Cloudy nodes on the local network, found by mDNS. What they say of themselves there is a hint, never a proof.
+//! Cloudy nodes on the networks that this node is on, found by mDNS. What they say of themselves there is a hint, never a proof.
+//!
+//! Each word that is heard is looked at, however often it was said: nothing that got lost stays lost.
 
 use super::{
     LanNode,
     event::{Event, Says, Sighting},
-    ids::node_id,
+    ids::{self, node_id},
 };
 use anyhow::{Context, Result};
 use cluster::NodeId;
-use futures_util::{Stream, StreamExt};
-use iroh::{Endpoint, address_lookup::UserData};
-use iroh_mdns_address_lookup::{DiscoveryEvent, MdnsAddressLookup};
+use iroh::Endpoint;
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::{InterfaceFlags, if_nametoindex},
+};
 use std::{
-    collections::BTreeSet,
-    io::ErrorKind,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    pin::Pin,
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
-use tokio::sync::mpsc;
+use swarm_discovery::{Discoverer, DropGuard, Peer};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 /// The mDNS service: `NODE._cloudy._udp.local`.
 const SERVICE: &str = "cloudy";
-/// How often the local network is asked, once for all nodes on it.
+/// The attribute in which a node says what it is.
+const SAYS: &str = "user-data";
+/// How often a network is asked, once for all nodes on it.
 const CADENCE: Duration = Duration::from_secs(3);
+/// How many answers may come in a second.
+const ANSWERS_PER_SECOND: f32 = 2.5;
+/// Who hears nothing for so long, not even itself, is deaf: it joined the multicast group of an interface that is gone, say.
+const DEAF: Duration = CADENCE.saturating_mul(6);
 /// Most nodes remembered.
-pub const MAX_SEEN: usize = 256;
-/// Where mDNS speaks (RFC 6762, section 3).
-const MDNS: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
+const MAX_SEEN: usize = 256;
+/// Words waiting; more are lost, and said again.
+const HEARD_QUEUE: usize = 64;
+/// Interfaces whose names begin so lead to containers of this machine.
+const CONTAINERS: [&str; 3] = ["docker", "br-", "veth"];
 
-/// Starts looking and showing this node, and goes on doing so on whichever network multicast goes to.
+/// Starts looking and showing this node, and goes on doing so on whichever networks there are. What this node says of itself is
+/// what was sent last to what this returns.
 ///
 /// # Errors
 /// The sockets can't be opened.
-pub async fn start(endpoint: &Endpoint, events: mpsc::Sender<Event>) -> Result<()> {
-    let begun_on = route().ok();
-    let sightings = open(endpoint).await?;
-    tokio::spawn(watch(endpoint.clone(), events, sightings, begun_on));
-    Ok(())
+pub fn start(endpoint: &Endpoint, events: mpsc::Sender<Event>) -> Result<watch::Sender<Says>> {
+    let (say, says) = watch::channel(Says::default());
+    let ears = Ears::open(endpoint, says)?;
+    tokio::spawn(listen(ears, events));
+    Ok(say)
 }
 
-type Sightings = Pin<Box<dyn Stream<Item = DiscoveryEvent> + Send>>;
+/// What was heard of a node: its id, where it is, what it says of itself.
+type Word = (NodeId, Vec<SocketAddr>, Says);
 
-/// Opens the sockets, in the place of those that were open. They join the multicast group once, on the network that
-/// multicast goes to now: where there is none yet they stay deaf.
-async fn open(endpoint: &Endpoint) -> Result<Sightings> {
-    let mdns = MdnsAddressLookup::builder()
-        .service_name(SERVICE)
-        .discovery_cadence(CADENCE)
-        .build(endpoint.id())
+/// A network that this node is on: the index of its interface, which no later one of the same name has, and this node's address.
+type Network = (u32, Ipv4Addr);
+
+/// Open sockets, and what is shown through them.
+struct Ears {
+    endpoint: Endpoint,
+    says: watch::Receiver<Says>,
+    guard: DropGuard,
+    heard: mpsc::Receiver<Word>,
+    /// The networks that they are on.
+    networks: BTreeSet<Network>,
+    /// Where this node is said to be.
+    shown: BTreeSet<SocketAddr>,
+    /// When something came last, or when they were opened.
+    last: Instant,
+}
+
+impl Ears {
+    fn open(endpoint: &Endpoint, says: watch::Receiver<Says>) -> Result<Self> {
+        let networks = networks();
+        let (guard, heard) = spawn(endpoint, &networks)?;
+        let mut ears = Self { endpoint: endpoint.clone(), says, guard, heard, networks, shown: BTreeSet::new(), last: Instant::now() };
+        ears.show();
+        Ok(ears)
+    }
+
+    /// Opens them again, for the networks that there are now.
+    fn reopen(&mut self) -> Result<()> {
+        self.networks = networks();
+        (self.guard, self.heard) = spawn(&self.endpoint, &self.networks)?;
+        self.last = Instant::now();
+        self.show();
+        Ok(())
+    }
+
+    /// Says where this node is and what it is.
+    fn show(&mut self) {
+        self.shown = self.endpoint.addr().ip_addrs().copied().collect();
+        let says = self.says.borrow_and_update().to_text();
+        self.guard.remove_all();
+        for address in &self.shown {
+            self.guard.add(address.port(), vec![address.ip()]);
+        }
+        if let Err(error) = self.guard.set_txt_attribute(SAYS.to_owned(), Some(says)) {
+            log::warn!("what this node is can't be said on the local network: {error}");
+        }
+    }
+
+    /// Whether this node is said to be elsewhere than it is.
+    fn is_elsewhere(&self) -> bool {
+        !self.endpoint.addr().ip_addrs().eq(self.shown.iter())
+    }
+}
+
+fn spawn(endpoint: &Endpoint, networks: &BTreeSet<Network>) -> Result<(DropGuard, mpsc::Receiver<Word>)> {
+    let (sender, heard) = mpsc::channel(HEARD_QUEUE);
+    let hear = move |name: &str, peer: &Peer| {
+        let addresses = peer.addrs().iter().map(|(ip, port)| SocketAddr::new(*ip, *port)).collect();
+        let says = peer.txt_attribute(SAYS).flatten().map(Says::parse).unwrap_or_default();
+        if let Some(node) = ids::of_label(name) {
+            let _full = sender.try_send((node, addresses, says));
+        }
+    };
+    let guard = Discoverer::new(SERVICE.to_owned(), ids::label(&node_id(&endpoint.id())))
+        .with_cadence(CADENCE)
+        .with_response_rate(ANSWERS_PER_SECOND)
+        .with_multicast_interfaces_v4(networks.iter().map(|(_, address)| *address).collect())
+        .with_callback(hear)
+        .spawn(&Handle::current())
         .context("failed to open the mDNS sockets (UDP port 5353): does another program hold the port for itself?")?;
-    let sightings = Box::pin(mdns.subscribe().await);
-    let services = endpoint.address_lookup()?;
-    services.clear();
-    services.add(mdns);
-    Ok(sightings)
+    Ok((guard, heard))
 }
 
-/// Passes on what is seen, and opens the sockets again when multicast begins to go elsewhere: an agent starts before a
-/// cable is plugged in, or before the router has given an address.
-async fn watch(endpoint: Endpoint, events: mpsc::Sender<Event>, mut sightings: Sightings, mut open_on: Option<IpAddr>) {
+/// Passes on what is seen, and opens the sockets again where the networks have changed: an agent starts before a cable is plugged
+/// in, or before the router has given an address.
+async fn listen(mut ears: Ears, events: mpsc::Sender<Event>) {
+    let me = node_id(&ears.endpoint.id());
     let mut look = tokio::time::interval(CADENCE);
-    // Seen by the sockets that are open now: others never say that these are gone.
-    let mut seen = BTreeSet::new();
+    let mut seen = Seen::default();
     loop {
         tokio::select! {
-            event = sightings.next() => {
-                let Some(event) = event else {
-                    // The next look opens them again.
-                    (sightings, open_on) = (Box::pin(futures_util::stream::pending()), None);
+            word = ears.heard.recv() => {
+                let Some((node, addresses, says)) = word else {
+                    // What listened has ended, and the next look begins anew.
+                    (ears.heard, ears.networks) = (mpsc::channel(1).1, BTreeSet::new());
+                    tokio::time::sleep(CADENCE).await;
                     continue;
                 };
-                let Some(sighting) = sighting(event) else { continue };
-                match &sighting {
-                    Sighting::Seen { node, .. } => seen.insert(*node),
-                    Sighting::Gone(node) => seen.remove(node),
-                };
-                if events.send(Event::Lan(sighting)).await.is_err() {
+                ears.last = Instant::now();
+                if node == me {
+                    continue;
+                }
+                if let Some(sighting) = seen.hear(node, addresses, says)
+                    && events.send(Event::Lan(sighting)).await.is_err()
+                {
                     return;
                 }
             }
+            changed = ears.says.changed() => match changed {
+                Ok(()) => ears.show(),
+                // The network part has ended.
+                Err(_) => return,
+            },
             _ = look.tick() => {
-                let now = route().ok();
-                if events.is_closed() {
-                    return;
-                }
-                if moved(open_on, now) {
-                    match open(&endpoint).await {
-                        Ok(opened) => {
-                            (sightings, open_on) = (opened, now);
-                            for node in std::mem::take(&mut seen) {
-                                if events.send(Event::Lan(Sighting::Gone(node))).await.is_err() {
-                                    return;
-                                }
-                            }
-                        }
-                        Err(error) => log::warn!("the local network can't be asked: {error:#}"),
+                if must_reopen(&ears.networks, &networks(), ears.last.elapsed()) {
+                    if let Err(error) = ears.reopen() {
+                        log::warn!("the local network can't be asked: {error:#}");
                     }
+                    // Others never say that these are gone.
+                    for node in seen.forget() {
+                        if events.send(Event::Lan(Sighting::Gone(node))).await.is_err() {
+                            return;
+                        }
+                    }
+                } else if ears.is_elsewhere() {
+                    ears.show();
                 }
             }
         }
     }
 }
 
-/// Whether sockets that were opened for `open_on` must be opened for `now`. Without any network they may stay.
-fn moved(open_on: Option<IpAddr>, now: Option<IpAddr>) -> bool {
-    now.is_some() && now != open_on
+/// Whether sockets that were opened for the networks `before` must be opened for those that there are `now`. Without any network
+/// they may stay.
+fn must_reopen(before: &BTreeSet<Network>, now: &BTreeSet<Network>, silent: Duration) -> bool {
+    !now.is_empty() && (now != before || silent >= DEAF)
 }
 
-fn sighting(event: DiscoveryEvent) -> Option<Sighting> {
-    match event {
-        DiscoveryEvent::Discovered { endpoint_info, .. } => Some(Sighting::Seen {
-            node: node_id(&endpoint_info.endpoint_id),
-            addresses: endpoint_info.ip_addrs().copied().collect(),
-            says: endpoint_info.user_data().map(|text| Says::parse(text.as_ref())).unwrap_or_default(),
-        }),
-        DiscoveryEvent::Expired { endpoint_id } => Some(Sighting::Gone(node_id(&endpoint_id))),
-        _ => None,
+/// The nodes that are seen.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<NodeId, (Vec<SocketAddr>, Says)>);
+
+impl Seen {
+    /// Takes what was heard; returns what is new in it.
+    fn hear(&mut self, node: NodeId, addresses: Vec<SocketAddr>, says: Says) -> Option<Sighting> {
+        if addresses.is_empty() {
+            return self.0.remove(&node).map(|_| Sighting::Gone(node));
+        }
+        if self.0.len() >= MAX_SEEN && !self.0.contains_key(&node) {
+            return None;
+        }
+        let now = (addresses, says);
+        if self.0.get(&node) == Some(&now) {
+            return None;
+        }
+        self.0.insert(node, now.clone());
+        Some(Sighting::Seen { node, addresses: now.0, says: now.1 })
+    }
+
+    fn forget(&mut self) -> impl Iterator<Item = NodeId> + use<> {
+        std::mem::take(&mut self.0).into_keys()
     }
 }
 
-/// Says something else of this node.
-pub fn say(endpoint: &Endpoint, says: &Says) {
-    endpoint.set_user_data_for_address_lookup(UserData::try_from(says.to_text()).ok());
+/// The networks where neighbours may be.
+fn networks() -> BTreeSet<Network> {
+    // Where they can't be read, the sockets are on the network that multicast goes to anyway.
+    let Ok(interfaces) = getifaddrs() else { return BTreeSet::new() };
+    let fitting = interfaces.filter(|interface| may_have_neighbours(&interface.interface_name, interface.flags));
+    fitting
+        .filter_map(|interface| {
+            let address = interface.address?.as_sockaddr_in()?.ip();
+            Some((if_nametoindex(interface.interface_name.as_str()).ok()?, address))
+        })
+        .collect()
 }
 
-/// The address that multicast goes out from, or why there is none. Nothing is sent.
-fn route() -> std::io::Result<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    socket.connect(MDNS)?;
-    Ok(socket.local_addr()?.ip())
+fn may_have_neighbours(name: &str, flags: InterfaceFlags) -> bool {
+    flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_MULTICAST)
+        && !flags.intersects(InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_POINTOPOINT)
+        && !CONTAINERS.iter().any(|begin| name.starts_with(begin))
 }
 
 /// Why the local network can't be asked; mDNS itself stays silent then.
 pub fn problem() -> Option<String> {
-    match route() {
-        Ok(_) => None,
-        Err(error) if matches!(error.kind(), ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => Some(
-            "no multicast route: this node is on no network, or its network has no default route; check cable, Wi-Fi and address"
-                .to_owned(),
-        ),
-        Err(error) => Some(format!("multicast can't be used ({error}); check the firewall of this node")),
-    }
+    networks().is_empty().then(|| "this node is on no network: no interface has an IPv4 address; check cable, Wi-Fi and address".to_owned())
 }
 
 /// What is shown of a sighting.
@@ -153,10 +246,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sockets_are_opened_again_where_multicast_goes_elsewhere() {
-        let (here, there) = (Some(IpAddr::from([10, 0, 0, 1])), Some(IpAddr::from([192, 168, 1, 5])));
-        assert!(moved(None, here), "an address came after the agent");
-        assert!(moved(here, there), "another network, or another address on it");
-        assert!(!moved(here, here) && !moved(here, None) && !moved(None, None));
+    fn sockets_are_opened_again_where_networks_come_and_go_and_when_nothing_is_heard() {
+        let (none, here, both) = (
+            BTreeSet::new(),
+            BTreeSet::from([(2, Ipv4Addr::new(10, 0, 0, 1))]),
+            BTreeSet::from([(2, Ipv4Addr::new(10, 0, 0, 1)), (3, Ipv4Addr::new(192, 168, 1, 5))]),
+        );
+        let short = DEAF / 2;
+        assert!(must_reopen(&none, &here, short), "an address came after the agent");
+        assert!(must_reopen(&here, &both, short) && must_reopen(&both, &here, short), "a network came or went");
+        assert!(!must_reopen(&here, &here, short) && !must_reopen(&here, &none, short) && !must_reopen(&none, &none, DEAF));
+        assert!(must_reopen(&here, &here, DEAF), "deaf");
+        let again = BTreeSet::from([(4, Ipv4Addr::new(10, 0, 0, 1))]);
+        assert!(must_reopen(&here, &again, short), "another interface has the same address");
+    }
+
+    #[test]
+    fn what_is_said_again_is_no_news_and_there_is_an_end() {
+        let node = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            let mut id = [0; 32];
+            (id[0], id[1]) = (high, low);
+            cluster::keys::Key(id)
+        };
+        let at = |port| vec![SocketAddr::from(([10, 0, 0, 1], port))];
+        let mut seen = Seen::default();
+        assert!(matches!(seen.hear(node(1), at(1), Says::default()), Some(Sighting::Seen { .. })));
+        assert!(seen.hear(node(1), at(1), Says::default()).is_none());
+        assert!(matches!(seen.hear(node(1), at(2), Says::default()), Some(Sighting::Seen { .. })), "elsewhere");
+        let open = Says { door_open: true, ..Says::default() };
+        assert!(matches!(seen.hear(node(1), at(2), open), Some(Sighting::Seen { .. })), "another word");
+        assert!(matches!(seen.hear(node(1), Vec::new(), Says::default()), Some(Sighting::Gone(_))));
+        assert!(seen.hear(node(1), Vec::new(), Says::default()).is_none());
+        let known = (0..1000).filter(|number| seen.hear(node(*number), at(1), Says::default()).is_some()).count();
+        assert_eq!((known, seen.forget().count()), (MAX_SEEN, MAX_SEEN));
+        assert!(seen.hear(node(1), at(1), Says::default()).is_some());
+    }
+
+    #[test]
+    fn neighbours_are_not_looked_for_among_containers() {
+        let ethernet = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_MULTICAST | InterfaceFlags::IFF_BROADCAST;
+        assert!(may_have_neighbours("enp1s0", ethernet) && may_have_neighbours("wlan0", ethernet));
+        assert!(["docker0", "br-0123456789ab", "veth1234"].iter().all(|name| !may_have_neighbours(name, ethernet)));
+        assert!(!may_have_neighbours("lo", InterfaceFlags::IFF_UP | InterfaceFlags::IFF_LOOPBACK));
+        assert!(!may_have_neighbours("wg0", ethernet | InterfaceFlags::IFF_POINTOPOINT));
+        assert!(!may_have_neighbours("enp1s0", InterfaceFlags::IFF_MULTICAST), "it is down");
     }
 }

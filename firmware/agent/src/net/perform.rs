@@ -104,7 +104,7 @@ impl State {
         if let Some(node) = &mut self.node {
             node.set_facts(now, facts);
         }
-        if self.lan_enabled {
+        if self.lan.is_some() {
             let before = std::mem::replace(&mut self.lan_problem, lan::problem());
             // A network came up after the last try.
             if before.is_some()
@@ -126,9 +126,8 @@ impl State {
             community: Some(node.founding().id().short()),
             door_open: node.door(now) != Door::Closed && node.admin().is_some(),
         });
-        if self.lan_enabled && self.said.as_ref() != Some(&says) {
-            lan::say(&self.endpoint, &says);
-            self.said = Some(says);
+        if let Some(lan) = &self.lan {
+            lan.send_if_modified(|said| std::mem::replace(said, says.clone()) != says);
         }
     }
 }

@@ -39,7 +39,7 @@ impl State {
             members,
             joining: self.joining.as_ref().map(Joining::view),
             lan: LanView {
-                enabled: self.lan_enabled,
+                enabled: self.lan.is_some(),
                 problem: self.lan_problem.clone(),
                 seen: self.seen.iter().map(|(node, (addresses, says))| lan::view(node, addresses, says)).collect(),
             },

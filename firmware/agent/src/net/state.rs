@@ -57,9 +57,9 @@ pub(super) struct State {
     pub(super) compare_when_linked: BTreeSet<NodeId>,
     pub(super) introduced: BTreeMap<NodeId, Instant>,
     pub(super) refusals: BTreeMap<NodeId, String>,
-    pub(super) lan_enabled: bool,
+    /// Where this node looks for others on the local network: what it says of itself there.
+    pub(super) lan: Option<watch::Sender<Says>>,
     pub(super) lan_problem: Option<String>,
-    pub(super) said: Option<Says>,
     pub(super) roster_unsaved: Option<Instant>,
     pub(super) storage_problem: Option<String>,
     pub(super) problems: Vec<String>,
