@@ -12,6 +12,7 @@
 //! Seconds are limits against hanging, wide enough for a slow translator on two busy cores; they are no assertions
 //! of speed.
 
+mod aftermath;
 mod browse;
 mod check;
 mod entries;

@@ -24,15 +24,9 @@ use super::people::People;
 use super::raw::{
     AddSlot, AssertFile, Browse, CorruptFile, CutEachWrite, Deliver, DeliverApps, PowerCutRandom, RawStep, RunCommand, WaitHttp,
 };
-use super::{Scenario, Shelf, slot};
+use super::{Scenario, Shelf, aftermath, slot};
 use crate::ui;
 
-/// How many of a serial log's last lines a failure shows.
-const TAIL_LINES: usize = 40;
-/// How many of the last lines of an agent's own journal a failure shows.
-const JOURNAL_LINES: usize = 30;
-/// How long a failure waits for one node's journal.
-const JOURNAL_LIMIT: Duration = Duration::from_secs(90);
 /// How long after a failed attempt the next visit comes.
 const VISIT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -74,8 +68,7 @@ pub fn run(
     let mut stage = Stage { emulator, repo, shelf, lab, people, browser: None, saved: BTreeMap::new(), begun, told_as };
     let result = stage.play(scenario);
     if let Err(error) = &result {
-        stage.show_tails();
-        stage.show_journals();
+        aftermath::show(emulator, &mut stage.lab, told_as);
         say(&format!("  failed: {error:#}"));
         say(&format!("  all logs: {}", folder.display()));
     }
@@ -387,50 +380,6 @@ impl Stage<'_> {
     fn add_slot(&mut self, step: &AddSlot) -> Result<()> {
         let build: BuildId = step.build.parse()?;
         slot::add(&self.lab.disk(&step.node)?, build, step.tries)
-    }
-
-    /// Keeps the journal of each node that still answers beside its serial log, and shows the end of what its agent wrote.
-    fn show_journals(&mut self) {
-        const COMMAND: &str = "sudo journalctl --boot --no-pager --output=short-monotonic";
-        let folder = self.lab.folder().to_owned();
-        for node in &mut self.lab.nodes {
-            let name = node.plan.name.clone();
-            let read = match (node.is_on(), node.plan.host_port(SSH_PORT)) {
-                (Ok(true), Ok(port)) => visit::run(self.emulator, &folder, port, COMMAND, None, JOURNAL_LIMIT),
-                _ => continue,
-            };
-            let journal = match read {
-                Ok(ended) if ended.status == Some(0) => ended.output,
-                Ok(ended) => {
-                    ui::say(&format!("{}  the journal of {name} can't be read: {}", self.told_as, ended.errors.trim()));
-                    continue;
-                }
-                Err(error) => {
-                    ui::say(&format!("{}  the journal of {name} can't be read: {error:#}", self.told_as));
-                    continue;
-                }
-            };
-            if let Err(error) = std::fs::write(folder.join(format!("{name}.journal.log")), &journal) {
-                ui::say(&format!("{}  the journal of {name} can't be kept: {error}", self.told_as));
-            }
-            let lines: Vec<_> = journal.lines().filter(|line| line.contains(" cloudy[")).collect();
-            ui::say(&format!("{}  the last that the agent of {name} wrote:", self.told_as));
-            for line in lines.iter().skip(lines.len().saturating_sub(JOURNAL_LINES)) {
-                ui::say(&format!("{}    {line}", self.told_as));
-            }
-        }
-    }
-
-    fn show_tails(&self) {
-        for node in &self.lab.nodes {
-            self.say(&format!("  the last that {} said:", node.plan.name));
-            let said = node.said();
-            // systemd's animation of what it waits for would fill it all.
-            let lines: Vec<_> = said.lines().filter(|line| !line.contains(" running (")).collect();
-            for line in lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)) {
-                self.say(&format!("    {line}"));
-            }
-        }
     }
 }
 
