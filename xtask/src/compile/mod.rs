@@ -23,11 +23,12 @@ const TARGET: &str = "/target";
 const SOURCES: [&str; 4] = ["Cargo.toml", "Cargo.lock", "firmware", "xtask"];
 
 /// Says relocations in a hundredth of the bytes (DT_RELR), which the image's own glibc reads: a megabyte of the agent.
-const PACKED_RELOCATIONS: [&str; 3] = ["--", "-C", "link-arg=-Wl,-z,pack-relative-relocs"];
+const PACKED_RELOCATIONS: [&str; 2] = ["-C", "link-arg=-Wl,-z,pack-relative-relocs"];
 
-/// Leaves out what unwinds the stack, a megabyte of the agent: a panic of a release aborts, and without symbols there is nothing to
-/// be read in a backtrace.
-const NO_UNWIND_TABLES: &str = "-C force-unwind-tables=no";
+/// Leaves out what unwinds the stack, a megabyte of the agent: a panic of a release says what and where, and aborts, and without
+/// symbols there is nothing to be read in a backtrace. The compiler's own option for it leaves them all in.
+const NO_UNWIND_TABLES: [&str; 4] =
+    ["-C", "link-arg=-Wl,-T,/src/xtask/src/compile/no-unwind-tables.ld", "-C", "link-arg=-Wl,--no-eh-frame-hdr"];
 
 /// Has the compiler keep the memory that it got: Debian's rustc has glibc's malloc, which would give it back and ask again all the time.
 const MALLOC: &str =
@@ -114,10 +115,12 @@ fn compile(repo: &Path, tools: &Tools, cargo_home: &Path, arch: Arch, profile: P
     let triple = arch.rust_target();
     let mut words = vec!["cargo", "rustc", "--offline", "--locked", "--profile", profile.cargo(), "--target", triple];
     words.extend(["--package", job.package, "--bin", job.binary]);
-    if arch == Arch::Amd64 && !job.fixed {
-        words.extend(PACKED_RELOCATIONS);
+    if !job.fixed {
+        words.push("--");
+        words.extend(PACKED_RELOCATIONS.iter().filter(|_| arch == Arch::Amd64));
+        words.extend(NO_UNWIND_TABLES.iter().filter(|_| profile == Profile::Release));
     }
-    sandbox(repo, tools, cargo_home, &target_dir, arch, profile, job)
+    sandbox(repo, tools, cargo_home, &target_dir, arch, job)
         .command(words)
         .run_with(|_| Ok(()), progress)
         .with_context(|| format!("failed to compile {} for {arch}", job.package))?;
@@ -138,7 +141,7 @@ fn check(bytes: &[u8], arch: Arch, fixed: bool) -> Result<()> {
     Ok(())
 }
 
-fn sandbox(repo: &Path, tools: &Tools, cargo_home: &Path, target_dir: &Path, arch: Arch, profile: Profile, job: &Job<'_>) -> Sandbox {
+fn sandbox(repo: &Path, tools: &Tools, cargo_home: &Path, target_dir: &Path, arch: Arch, job: &Job<'_>) -> Sandbox {
     let gcc = format!("{}-gcc", arch.multiarch());
     let upper = arch.rust_target().replace('-', "_").to_uppercase();
     let under = arch.rust_target().replace('-', "_");
@@ -159,12 +162,8 @@ fn sandbox(repo: &Path, tools: &Tools, cargo_home: &Path, target_dir: &Path, arc
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "x86_64-linux-gnu-gcc")
         .env("GLIBC_TUNABLES", MALLOC)
         .env("SOURCE_DATE_EPOCH", "0");
-    let flags: Vec<&str> = [("-C target-feature=+crt-static", job.fixed), (NO_UNWIND_TABLES, profile == Profile::Release)]
-        .into_iter()
-        .filter_map(|(flag, wanted)| wanted.then_some(flag))
-        .collect();
-    if !flags.is_empty() {
-        sandbox = sandbox.env(&format!("CARGO_TARGET_{upper}_RUSTFLAGS"), &flags.join(" "));
+    if job.fixed {
+        sandbox = sandbox.env(&format!("CARGO_TARGET_{upper}_RUSTFLAGS"), "-C target-feature=+crt-static");
     }
     sandbox
 }
