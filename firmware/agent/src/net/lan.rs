@@ -84,10 +84,10 @@ impl Ears {
         Ok(ears)
     }
 
-    /// Opens them again, for the networks that there are now.
-    fn reopen(&mut self) -> Result<()> {
-        self.networks = networks();
-        (self.guard, self.heard) = spawn(&self.endpoint, &self.networks)?;
+    /// Opens them again, for these networks.
+    fn reopen(&mut self, networks: BTreeSet<Network>) -> Result<()> {
+        (self.guard, self.heard) = spawn(&self.endpoint, &networks)?;
+        self.networks = networks;
         self.last = Instant::now();
         self.show();
         Ok(())
@@ -139,13 +139,8 @@ async fn listen(mut ears: Ears, events: mpsc::Sender<Event>) {
     let mut seen = Seen::default();
     loop {
         tokio::select! {
-            word = ears.heard.recv() => {
-                let Some((node, addresses, says)) = word else {
-                    // What listened has ended, and the next look begins anew.
-                    (ears.heard, ears.networks) = (mpsc::channel(1).1, BTreeSet::new());
-                    tokio::time::sleep(CADENCE).await;
-                    continue;
-                };
+            // Where what listens has ended, nothing is heard, and a look finds it deaf.
+            Some((node, addresses, says)) = ears.heard.recv() => {
                 ears.last = Instant::now();
                 if node == me {
                     continue;
@@ -162,8 +157,9 @@ async fn listen(mut ears: Ears, events: mpsc::Sender<Event>) {
                 Err(_) => return,
             },
             _ = look.tick() => {
-                if must_reopen(&ears.networks, &networks(), ears.last.elapsed()) {
-                    if let Err(error) = ears.reopen() {
+                let now = networks();
+                if must_reopen(&ears.networks, &now, ears.last.elapsed()) {
+                    if let Err(error) = ears.reopen(now) {
                         log::warn!("the local network can't be asked: {error:#}");
                     }
                     // Others never say that these are gone.

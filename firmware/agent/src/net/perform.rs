@@ -127,7 +127,11 @@ impl State {
             door_open: node.door(now) != Door::Closed && node.admin().is_some(),
         });
         if let Some(lan) = &self.lan {
-            lan.send_if_modified(|said| std::mem::replace(said, says.clone()) != says);
+            lan.send_if_modified(|said| {
+                let new = *said != says;
+                *said = says;
+                new
+            });
         }
     }
 }
