@@ -86,13 +86,28 @@ const PARTS: &[Part] = &[
     Part::new("image", "an image from nothing", &["xtask", "image", BOARD]).on(Lane::Image),
     Part::new("vm", "scenarios on virtual machines that boot it", &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"])
         .on(Lane::Image),
-    // Not before the tests are compiled: two cargos would wait for each other.
+    // Each architecture's programs are compiled once and its root made once, for all of its boards. Four kinds of machines come to
+    // two pairs of neighbours.
+    Part::new("image-pi", "a Pi's image, with nothing that could run its programs", &["xtask", "image", PI, "--without-emulation"])
+        .on(Lane::Code),
+    Part::new("image-rpi4", "the image of a Pi 4", &["xtask", "image", "rpi4", "--without-emulation"]).on(Lane::Code),
+    Part::new("image-arm64", "the image of 64-bit ARM machines with UEFI", &["xtask", "image", "arm64-uefi", "--without-emulation"])
+        .on(Lane::Code),
+    Part::new("image-rpi2", "the image of a 32-bit Pi", &["xtask", "image", "rpi2", "--without-emulation"]).on(Lane::Code),
+    Part::new("u-boot", "a Pi's boot script on the real U-Boot, in many cases", &["xtask", "vm", PI, "--boot-cases"]),
+    Part::new(
+        "vm-arm",
+        "scenarios on virtual ARM machines: U-Boot's boot chain, USB Ethernet",
+        &["xtask", "vm", PI, "rpi2", "--all-scenarios"],
+    )
+    .on(Lane::Image),
+    // It puts the image aside that machines boot from, and two cargos would wait for each other.
     Part::new(
         "disturbed",
         "a build that is killed while it writes, and two at once",
         &["cargo", "test", "--workspace", "--locked", "--test", "builds", "--", "--ignored", DISTURBED],
     )
-    .on(Lane::Image),
+    .on(Lane::Code),
     Part::new(
         "app",
         "an app's image, built twice, and messages through it on a real Docker",
@@ -119,21 +134,13 @@ const PARTS: &[Part] = &[
         &["xtask", "app", "--all", "--twice", "--try"],
     )
     .slow(),
-    // The three boards share what is compiled, which takes longest.
-    Part::new("image-pi", "a Pi's image, with nothing that could run its programs", &["xtask", "image", PI, "--without-emulation"]).slow(),
-    Part::new("u-boot", "its boot script on the real U-Boot, in many cases", &["xtask", "vm", PI, "--boot-cases"]).slow(),
     Part::new("u-boot-kills", "QEMU is killed between any two writes of the boot state", &["xtask", "vm", PI, "--boot-kills"]).slow(),
-    Part::new("image-rpi4", "the image of a Pi 4", &["xtask", "image", "rpi4"]).slow(),
-    Part::new("image-arm64", "the image of 64-bit ARM machines with UEFI", &["xtask", "image", "arm64-uefi"]).slow(),
-    Part::new("vm-arm", "each of them joins another node", &["xtask", "vm", PI, "rpi4", "arm64-uefi", "--all-scenarios", "--at-once", "2"])
-        .slow(),
-    Part::new("image-rpi2", "the image of a 32-bit Pi", &["xtask", "image", "rpi2"]).slow(),
-    Part::new("u-boot-32", "its boot script on the real U-Boot", &["xtask", "vm", "rpi2", "--boot-cases"]).slow(),
-    Part::new("image-rpi5", "the image of a Pi 5, which QEMU lacks", &["xtask", "image", "rpi5"]).slow(),
+    Part::new("u-boot-32", "the boot script on the 32-bit U-Boot", &["xtask", "vm", "rpi2", "--boot-cases"]).slow(),
+    Part::new("image-rpi5", "the image of a Pi 5, which QEMU lacks", &["xtask", "image", "rpi5", "--without-emulation"]).slow(),
     Part::new(
         "vm-full",
-        "the slower scenarios too, and the 32-bit Pi",
-        &["xtask", "vm", BOARD, PI, "rpi2", "--all-scenarios", "--full", "--at-once", "2"],
+        "the slower scenarios too, each kind of machine beside a PC",
+        &["xtask", "vm", BOARD, PI, "rpi4", "rpi2", "arm64-uefi", "--all-scenarios", "--full", "--at-once", "2"],
     )
     .slow(),
     Part::new("downloads", "the size of what is downloaded", &["xtask", "bench", "downloads"]).slow(),
@@ -349,7 +356,8 @@ mod tests {
         };
         let quick: Vec<&Part> = PARTS.iter().filter(|part| !part.slow).collect();
         let groups: Vec<_> = groups(&quick).iter().map(names).collect();
-        let expected: [&[&str]; 3] = [&["tidy"], &["format"], &["clippy then unit", "image then vm then disturbed"]];
+        let code = "clippy then unit then image-pi then image-rpi4 then image-arm64 then image-rpi2";
+        let expected: [&[&str]; 5] = [&["tidy"], &["format"], &[code, "image then vm"], &["u-boot"], &["vm-arm", "disturbed"]];
         assert_eq!(groups, expected);
     }
 

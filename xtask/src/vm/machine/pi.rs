@@ -40,6 +40,8 @@ struct Facts {
     missing: &'static [&'static str],
     /// Properties and nodes that lead Linux to something that is not there: path, or path and name.
     without: &'static [&'static str],
+    /// How QEMU translates for its processors: the wrong way is several times slower, or stands still.
+    threads: &'static str,
     /// The serial port that Linux speaks on, where that is not the one of the slot's tree: a word of the kernel's command line.
     console: Option<&'static str>,
 }
@@ -56,6 +58,7 @@ impl Model {
             status: &[],
             missing: &[],
             without: &[],
+            threads: "single",
             console: None,
         };
         match self {
@@ -69,6 +72,8 @@ impl Model {
                 serial: [true, false],
                 card: "/soc/mmc@7e300000",
                 status: &[("/soc/mmc@7e202000", "disabled"), ("/soc/mmc@7e300000", "okay")],
+                // With one thread Linux says nothing more once it has switched off unused power domains.
+                threads: "multi",
                 ..plain
             }),
             // The card is where a real one has its Wi-Fi, which is powered by a chip that QEMU lacks.
@@ -193,8 +198,7 @@ pub fn arguments(plan: &MachinePlan) -> Option<Vec<String>> {
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
     add("-name", plan.name.clone());
     add("-machine", plan.model.to_string());
-    // With several threads the translator is several times slower on these machines.
-    add("-accel", "tcg,thread=single".to_owned());
+    add("-accel", format!("tcg,thread={}", facts.threads));
     add("-m", format!("{}M", facts.memory_mb));
     add("-display", "none".to_owned());
     add("-kernel", format!("{LAB_INSIDE}/{}", plan.program()));
