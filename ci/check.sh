@@ -54,7 +54,8 @@ if [ "$of_user" != "$of_root" ]; then
 fi
 echo "identical: ${of_root%% *}"
 
-say "an image onto a block device, as root"
-bash ci/flash-loop.sh "$home/checkout/target/debug/xtask" "$image"
+say "images onto a block device, as root"
+bash ci/flash-loop.sh "$home/checkout/target/debug/xtask" x86-minipc "$image"
+bash ci/flash-loop.sh "$home/checkout/target/debug/xtask" rpi3 "$home/checkout/out/cloudy-rpi3-standard.img"
 
 say "done"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# `cargo xtask flash` onto a block device, as root: ci/flash-loop.sh XTASK IMAGE. Skipped, loudly, where there are no loop devices.
+# `cargo xtask flash` onto a block device, as root: ci/flash-loop.sh XTASK BOARD IMAGE. Skipped, loudly, where there are no loop devices.
 set -euo pipefail
 
-xtask=$1 image=$2 board=x86-minipc
+xtask=$1 board=$2 image=$3
 work=$(mktemp -d)
 loop=
 mounted=
@@ -34,6 +34,13 @@ fi
 # The config partition starts at 1 MiB, with the FAT's own label and our settings somewhere in it.
 dd if="$loop" of="$work/config" bs=1M skip=1 count=64 status=none
 grep -q --text 'hostname = "loop"' "$work/config"
+case $board in
+    rpi*)
+        # What the Pi's firmware reads is there still, and nothing but a Pi's image goes onto a Pi's card.
+        grep -q --text 'kernel=u-boot.bin' "$work/config"
+        board=x86-minipc refused "is it another board's?" "$loop"
+        ;;
+esac
 
 mkfs.ext4 -q -F "$loop"
 mkdir "$work/at"
@@ -53,4 +60,4 @@ refused "no disk" "$work/disk"
 losetup --detach "$loop"
 loop=$(losetup --find --show --read-only "$work/disk")
 refused "write-protected" "$loop" "$loop"
-echo "flash: written to a loop device, and refused where it must"
+echo "flash of $board: written to a loop device, and refused where it must"

@@ -5,13 +5,16 @@ use crate::boot;
 use crate::digest::Key;
 use crate::near;
 use crate::plan::{BootSource, Plan};
+use crate::tree::lints::radio;
 use crate::tree::modules::Modules;
 use crate::tree::{Tree, firmware};
 
 /// Where in the cache it stands which plans were held against their packages.
 pub const FOLDER: &str = "brought";
 /// Changes whenever the same plan is judged otherwise.
-const RECIPE: &str = "brought 1";
+const RECIPE: &str = "brought 2";
+/// What an alternative of Debian's ends with: the plain name is a link that is made when packages are configured (regulatory.db).
+const ALTERNATIVE: &str = "-debian";
 
 /// The hash of all of a plan that counts here: a build of the same packages for the same board looks once. What a build writes
 /// itself is brought by no package: texts with its id in them, and the places, named by its id, where its files go.
@@ -19,7 +22,7 @@ pub fn key(plan: &Plan) -> String {
     let sources = plan.boot.files.iter().chain(&plan.boot.config_files).map(|file| &file.from);
     let boot: Vec<&BootSource> = sources.filter(|from| !matches!(from, BootSource::Text(_))).collect();
     let modules = (&plan.modules, &plan.initramfs.modules, &plan.initramfs.load, &plan.firmware.keep);
-    let asked = serde_json::json!([plan.board, plan.kernel_release, plan.device_trees, boot, modules]);
+    let asked = serde_json::json!([plan.board, plan.kernel_release, plan.device_trees, boot, plan.boot.pi_models, modules]);
     let packages = plan
         .packages
         .iter()
@@ -51,10 +54,15 @@ pub type Dead = (String, Vec<String>);
 pub fn check(plan: &Plan, payload: &Tree, rest: &Tree, modules: &Modules) -> Result<Vec<Dead>, NotBrought> {
     let mut missing = boot::not_brought(&plan.boot, payload, &plan.kernel_release);
     let firmware = [payload, rest].map(firmware::Present::of);
-    let brought = |name: &str| firmware.iter().any(|firmware| firmware.has(name));
+    let brought = |name: &str| firmware.iter().any(|firmware| firmware.has(name) || firmware.has(&format!("{name}{ALTERNATIVE}")));
     let names: Vec<&str> = firmware.iter().flat_map(firmware::Present::names).collect();
     let absent = plan.firmware.keep.patterns().iter().filter(|name| !brought(name));
     missing.extend(absent.map(|name| format!("firmware.keep: nothing matches `{name}`{}", near::words(name, &names))));
+    for model in &plan.boot.pi_models {
+        let needed = radio::firmware(*model);
+        let absent = needed.iter().filter(|name| !brought(name));
+        missing.extend(absent.map(|name| format!("the Wi-Fi of {model:?}: no package brings `{name}`{}", near::words(name, &names))));
+    }
     if !missing.is_empty() {
         return Err(NotBrought { board: plan.board.clone(), missing });
     }
@@ -67,6 +75,7 @@ pub fn check(plan: &Plan, payload: &Tree, rest: &Tree, modules: &Modules) -> Res
 mod tests {
     use super::*;
     use crate::board::Globs;
+    use crate::board::pi::Model;
     use crate::plan::BootFile;
     use crate::tree::modules::Module;
     use crate::tree::modules::testing::modules;
@@ -78,6 +87,7 @@ mod tests {
         plan.firmware.keep = Globs::new(keep).unwrap();
         plan.boot.files.clear();
         plan.boot.config_files.clear();
+        plan.boot.pi_models.clear();
         plan
     }
 
@@ -101,6 +111,28 @@ mod tests {
              `u-boot.bin` on the boot partition: no package brings `/usr/lib/u-boot.bin`; there is `usr/lib/firmware`\n  \
              firmware.keep: nothing matches `brcm/brcmfmac43456-sdio.*`; there is `brcm/brcmfmac43430-sdio.bin`"
         );
+    }
+
+    #[test]
+    fn a_radio_without_its_firmware_is_refused_before_anything_is_built() {
+        let entries: Vec<(String, _)> =
+            radio::firmware(Model::Three).iter().map(|name| (format!("usr/lib/firmware/{name}"), file(""))).collect();
+        let entries: Vec<(&str, _)> = entries.iter().map(|(path, entry)| (path.as_str(), entry.clone())).collect();
+        let mut plan = plan(&[]);
+        plan.boot.pi_models = vec![Model::Two, Model::Three];
+        assert_eq!(check(&plan, &tree(&entries), &tree(&[]), &modules(&[])).unwrap(), []);
+        let said = check(&plan, &tree(&entries[..2]), &tree(&[]), &modules(&[])).unwrap_err().to_string();
+        let expected =
+            "the Wi-Fi of Three: no package brings `brcm/brcmfmac43430-sdio.raspberrypi,3-model-b.txt`; there is `brcm/brcmfmac43430-sdio.";
+        assert!(said.contains(expected), "{said}");
+    }
+
+    #[test]
+    fn what_becomes_a_link_when_it_is_configured_is_there() {
+        let rest = tree(&[("usr/lib/firmware/regulatory.db-debian", file(""))]);
+        let asking = modules(&[("cfg80211", module(&["regulatory.db", "regulatory.db.p7s"])), ("dead", module(&["none.bin"]))]);
+        let dead = check(&plan(&[]), &tree(&[]), &rest, &asking).unwrap();
+        assert_eq!(dead.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["dead"]);
     }
 
     #[test]

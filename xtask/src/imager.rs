@@ -1,9 +1,11 @@
 //! What Raspberry Pi Imager reads about an image: an entry of an os_list, and a manifest that opens the image where it lies.
 //! Shapes are those of Imager's `doc/json-schema/os-list-schema.json`.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde_json::{Value, json};
 
 use crate::board::pi::Model;
@@ -14,6 +16,8 @@ use crate::board::{Arch, Board};
 const INIT_FORMAT: &str = "cloudinit";
 /// A picture that Imager has in itself.
 const ICON: &str = "icons/cat_other_general_purpose_operating_systems.png";
+/// What has no meaning of its own in a URL's path stays as it is.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// Seconds of a day.
 const DAY_SECS: u64 = 86_400;
 
@@ -46,12 +50,18 @@ pub fn write(facts: &Facts<'_>, folder: &Path, home: &Path) -> Result<()> {
     // Where it is published is for the publisher to put before the names.
     let published = json!({ "os_list": [entry(facts, "")] });
     let here = home.canonicalize().context("failed to tell the folder's path")?;
-    let local = manifest(facts, &format!("file://{}/", here.display()));
+    let local = manifest(facts, &base_of(&here));
     for (ending, value) in FILES.into_iter().zip([published, local]) {
         let path = folder.join(format!("{}.{ending}", facts.image_name));
         std::fs::write(&path, format!("{value:#}\n")).with_context(|| format!("failed to write `{}`", path.display()))?;
     }
     Ok(())
+}
+
+/// The URL of a folder, with its last slash.
+fn base_of(folder: &Path) -> String {
+    let path = percent_encode(folder.as_os_str().as_bytes(), IN_PATH);
+    format!("file://{path}/")
 }
 
 /// A manifest that Imager opens: the entry, and the devices that it is for.
@@ -135,6 +145,12 @@ mod tests {
         assert_eq!(date(951_782_400), "2000-02-29");
         assert_eq!(date(1_795_399_773), "2026-11-23");
         assert_eq!(date(1_798_761_599), "2026-12-31");
+    }
+
+    #[test]
+    fn a_folder_of_any_name_has_a_url() {
+        assert_eq!(base_of(Path::new("/home/x/cloudy_1.0-b")), "file:///home/x/cloudy_1.0-b/");
+        assert_eq!(base_of(Path::new("/a b/100% #1?/ñ")), "file:///a%20b/100%25%20%231%3F/%C3%B1/");
     }
 
     #[test]

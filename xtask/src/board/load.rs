@@ -76,6 +76,7 @@ impl Catalog {
         let mut boards = Vec::<Board>::new();
         let mut flavours = Vec::<Flavour>::new();
         let (mut board_trees, mut flavour_trees) = (BTreeMap::new(), BTreeMap::new());
+        let mut board_files = BTreeMap::<String, PathBuf>::new();
         for (tree, root) in roots.iter().enumerate() {
             for family in folders(&root.join(BOARDS))? {
                 let path = Path::new(BOARDS).join(&family);
@@ -87,9 +88,9 @@ impl Catalog {
                     let pair = Pair { board: read(root, path.join(&file))?, family: read(family_root, path.join(FAMILY_FILE))? };
                     let board = pair.check()?;
                     let own = root.join(path.join(&file));
-                    let file_of = |other: &usize| roots.get(*other).map(|root| root.join(&path).join(&file)).unwrap_or_default();
-                    if let Some(other) = board_trees.get(&board.name).filter(|other| **other != tree) {
-                        return Err(BoardError::Twice { kind: "boards", name: board.name, first: file_of(other), second: own });
+                    // In another family perhaps.
+                    if let Some(first) = board_files.insert(board.name.clone(), own.clone()) {
+                        return Err(BoardError::Twice { kind: "boards", name: board.name, first, second: own });
                     }
                     board_trees.insert(board.name.clone(), tree);
                     boards.push(board);
@@ -111,14 +112,6 @@ impl Catalog {
         }
         boards.sort_by(|a, b| a.name.cmp(&b.name));
         flavours.sort_by(|a, b| a.name.cmp(&b.name));
-        for pair in boards.windows(2) {
-            if let [first, second] = pair
-                && first.name == second.name
-            {
-                let file = |board: &Board| board.files.last().cloned().unwrap_or_default();
-                return Err(BoardError::Twice { kind: "boards", name: first.name.clone(), first: file(first), second: file(second) });
-            }
-        }
         Ok(Self { boards, flavours, board_trees, flavour_trees })
     }
 
@@ -231,6 +224,19 @@ mod tests {
 
     fn error(family: &str, board: &str, flavour: &str) -> String {
         Catalog::load(&[tree(family, board, flavour).path()]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_board_of_ours_that_nothing_boots_says_so_to_who_would_flash_it() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let silent: Vec<String> = Catalog::load(&[&root])
+            .unwrap()
+            .boards
+            .into_iter()
+            .filter(|board| board.qemu.is_none() && !board.title.contains("untested on hardware"))
+            .map(|board| board.name)
+            .collect();
+        assert_eq!(silent, Vec::<String>::new());
     }
 
     #[test]

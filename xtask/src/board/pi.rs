@@ -18,7 +18,7 @@ use contract::facts::{ParseError, suggestion};
 pub struct RaspberryPi {
     /// Models that the image is for: each must find all that it needs to boot.
     pub models: Vec<Model>,
-    /// Overlays that the firmware applies to the device tree that it loads, by name.
+    /// Overlays that the builder lays over the device trees, by name.
     pub overlays: Vec<String>,
     /// Lines of config.txt beside those that the plan makes: filter → `key=value`.
     pub config: BTreeMap<String, Vec<String>>,

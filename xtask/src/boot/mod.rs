@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 
 use crate::board::{Arch, BootFlow};
-use crate::devicetree::mark;
+use crate::devicetree::{mark, overlay};
 use crate::near;
 use crate::plan::config_txt::FILE as CONFIG_TXT;
 use crate::plan::{BootFile, BootPlan, BootSource};
@@ -87,7 +87,7 @@ pub fn not_brought(plan: &BootPlan, tree: &Tree, release: &str) -> Vec<String> {
         let found = match &file.from {
             BootSource::Tree(path) => from_tree(tree, path).map(drop),
             BootSource::Kernel => kernel.image().map(drop).map_err(Into::into),
-            BootSource::DeviceTree { file, aliases } => device_tree(kernel, file, aliases).map(drop),
+            BootSource::DeviceTree { file, aliases, overlays } => device_tree(kernel, tree, file, aliases, overlays).map(drop),
             BootSource::Initramfs | BootSource::Text(_) => Ok(()),
         };
         if let Err(error) = found {
@@ -108,15 +108,19 @@ fn content(file: &BootFile, parts: &Parts<'_>) -> Result<Content> {
         BootSource::Kernel => parts.kernel.clone(),
         BootSource::Initramfs => parts.initramfs.clone(),
         BootSource::Text(text) => Content::Bytes(text.as_bytes().into()),
-        BootSource::DeviceTree { file, aliases } => {
-            Content::Bytes(device_tree(Kernel::new(parts.tree, parts.release), file, aliases)?.into())
+        BootSource::DeviceTree { file, aliases, overlays } => {
+            Content::Bytes(device_tree(Kernel::new(parts.tree, parts.release), parts.tree, file, aliases, overlays)?.into())
         }
     })
 }
 
-/// A device tree of the kernel's packages, marked.
-fn device_tree(kernel: Kernel<'_>, file: &str, aliases: &BTreeMap<String, String>) -> Result<Vec<u8>> {
-    let blob = kernel.device_tree(file)?.read().with_context(|| format!("failed to read the device tree `{file}`"))?;
+/// A device tree of the kernel's packages, with the board's overlays, marked.
+fn device_tree(kernel: Kernel<'_>, tree: &Tree, file: &str, aliases: &BTreeMap<String, String>, overlays: &[String]) -> Result<Vec<u8>> {
+    let mut blob = kernel.device_tree(file)?.read().with_context(|| format!("failed to read the device tree `{file}`"))?.to_vec();
+    for path in overlays {
+        let overlay = from_tree(tree, path)?.read().with_context(|| format!("failed to read the overlay `{path}`"))?;
+        blob = overlay::apply(&blob, &overlay).with_context(|| format!("cannot lay `{path}` over the device tree `{file}`"))?;
+    }
     mark::mark(&blob, file, aliases).with_context(|| format!("cannot use the device tree `{file}`"))
 }
 
@@ -192,6 +196,7 @@ mod tests {
         let tree = |name: &str, path: &str| BootSource::DeviceTree {
             file: name.to_owned(),
             aliases: BTreeMap::from([("mmc0".to_owned(), path.to_owned())]),
+            overlays: Vec::new(),
         };
         let good = [("a-b.dtb", tree("a-b.dtb", "/mmc@2"))];
         assert_eq!(not_brought(&plan(&good), &there, "6"), Vec::<String>::new());
@@ -200,6 +205,27 @@ mod tests {
         assert!(
             said.contains("alias `mmc0` is to stand for `/mmc@3`") && said.contains("no device tree `a-c.dtb`; did you mean `a-b.dtb`?"),
             "{said}"
+        );
+    }
+
+    #[test]
+    fn an_overlay_is_laid_over_the_tree_or_said_to_be_missing() {
+        let overlay = blob(&[("/fragment@0", &[("target-path", b"/mmc@2\0")]), ("/fragment@0/__overlay__", &[("status", b"disabled\0")])]);
+        let there = tree(&[
+            ("usr/lib/linux-image-6/x/a-b.dtb", file(blob(&[("/mmc@2", &[])]))),
+            ("usr/lib/raspi-firmware/overlays/a.dtbo", file(overlay)),
+        ]);
+        let made = |name: &str| {
+            let overlays = [format!("/usr/lib/raspi-firmware/overlays/{name}.dtbo")];
+            device_tree(Kernel::new(&there, "6"), &there, "a-b.dtb", &BTreeMap::new(), &overlays)
+        };
+        let made_tree = crate::devicetree::DeviceTree::parse(&made("a").unwrap()).unwrap();
+        assert_eq!(made_tree.at("/mmc@2").unwrap().text("status"), Some("disabled"));
+        assert!(made_tree.at("/chosen").unwrap().text(mark::FILE).is_some());
+        let error = format!("{:#}", made("b").unwrap_err());
+        assert!(
+            error
+                .contains("no package brings `/usr/lib/raspi-firmware/overlays/b.dtbo`; there is `usr/lib/raspi-firmware/overlays/a.dtbo`")
         );
     }
 

@@ -10,6 +10,7 @@ pub mod drivers;
 pub mod found;
 mod long_names;
 pub mod mark;
+pub mod overlay;
 pub mod suppliers;
 #[cfg(test)]
 pub mod testing;

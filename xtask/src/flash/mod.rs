@@ -14,11 +14,12 @@ pub use source::Source;
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use contract::partitions::{Layout, Role};
 use disks::{BoxError, Needs, Phase, Written};
 use sha2::{Digest, Sha256};
 
+use crate::board::Board;
 use crate::digest::hex;
 use crate::ui;
 
@@ -32,6 +33,8 @@ pub struct Load {
     patch: Patch,
     /// How its board boots.
     pub layout: Layout,
+    /// Names of the files at the top of its config partition.
+    top: Vec<String>,
 }
 
 /// Opens an image (`.img` or `.img.xz`) and, where `settings` is given, puts it onto its config partition as `cloudy.toml`.
@@ -49,10 +52,35 @@ pub fn prepare(image: &Path, settings: Option<&str>) -> Result<Load> {
         Some(text) => Patch::config(&source, config, text)?,
         None => Patch::default(),
     };
-    Ok(Load { source, patch, layout })
+    let top = patch::top(&source, config).with_context(|| format!("failed to read the config partition of `{}`", image.display()))?;
+    Ok(Load { source, patch, layout, top })
+}
+
+/// Why an image with that layout and those files at the top of its config partition does not start `board`; `None` where nothing
+/// tells against it.
+fn stranger(layout: Layout, top: &[String], board: &Board) -> Option<String> {
+    let own = board.boot_flow.layout();
+    if layout != own {
+        let started = |layout| if layout == Layout::Uefi { "UEFI" } else { "U-Boot" };
+        return Some(format!("it is started by {}, the board by {}", started(layout), started(own)));
+    }
+    // A Pi's firmware takes its model's tree from there.
+    let lacks = board.raspberry_pi.is_some() && !board.device_trees.files.iter().any(|tree| top.contains(tree));
+    lacks.then(|| format!("it has none of the board's device trees ({})", board.device_trees.files.join(", ")))
 }
 
 impl Load {
+    /// # Errors
+    /// When the image is another board's.
+    pub fn check_board(&self, board: &Board) -> Result<()> {
+        match stranger(self.layout, &self.top, board) {
+            Some(why) => {
+                bail!("`{}` is no image of {} ({}): {why}; is it another board's?", self.source.path().display(), board.name, board.title)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What a disk must have for it.
     pub fn needs(&self) -> Needs {
         Needs { image_bytes: self.source.bytes(), node_bytes: self.layout.min_disk_bytes() }

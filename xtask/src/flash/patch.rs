@@ -57,20 +57,34 @@ impl Patch {
     }
 }
 
+/// Names of the files at the top of an image's config partition.
+pub fn top(source: &Source, config: &Partition) -> Result<Vec<String>> {
+    let whole = source.start(config.offset() + config.bytes())?;
+    let mut file = tempfile::tempfile()?;
+    file.write_all(whole.get(usize::try_from(config.offset())?..).unwrap_or_default())?;
+    let fat = fat::open(Window::new(file, 0, config.bytes()))?;
+    let entries = fat.root_dir().iter().collect::<std::io::Result<Vec<_>>>()?;
+    Ok(entries.into_iter().filter(|entry| entry.is_file()).map(|entry| entry.file_name()).collect())
+}
+
 /// The FAT file system `before` with the settings in it.
 fn with_settings(before: &[u8], text: &str) -> Result<Vec<u8>> {
     let mut file = tempfile::tempfile()?;
     file.write_all(before)?;
     {
         let fat = fat::open(Window::new(file.try_clone()?, 0, before.len() as u64))?;
-        // Windows' editor knows its own line ends only.
-        fat::put_top(&fat, SETTINGS_FILE, text.replace('\n', "\r\n").as_bytes())?;
+        fat::put_top(&fat, SETTINGS_FILE, with_windows_line_ends(text).as_bytes())?;
         fat.unmount()?;
     }
     let mut after = Vec::with_capacity(before.len());
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut after)?;
     Ok(after)
+}
+
+/// Windows' editor knows its own line ends only. What was written with it has them already.
+fn with_windows_line_ends(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\n', "\r\n")
 }
 
 #[cfg(test)]
@@ -90,6 +104,14 @@ mod tests {
                 prop_assert_eq!(*byte, expected, "{}", place);
             }
         }
+    }
+
+    #[test]
+    fn each_line_ends_once_whatever_editor_wrote_it() {
+        assert_eq!(with_windows_line_ends("a = 1\nb = 2\n"), "a = 1\r\nb = 2\r\n");
+        let twice = with_windows_line_ends(&with_windows_line_ends("a = 1\n"));
+        assert_eq!(twice, "a = 1\r\n");
+        assert!(twice.parse::<toml::Table>().is_ok());
     }
 
     #[test]

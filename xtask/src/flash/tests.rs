@@ -115,3 +115,25 @@ fn what_is_no_image_is_refused() {
     assert!(format!("{:#}", prepare(&path, None).err().unwrap()).contains("is no image of a disk"));
     assert!(prepare(&folder.path().join("absent"), None).is_err());
 }
+
+#[test]
+fn an_image_of_another_board_is_told() {
+    let root = crate::verbs::root().unwrap();
+    let catalog = crate::board::Catalog::load(&[&root]).unwrap();
+    let board = |name: &str| catalog.board(name).unwrap();
+    let why = |layout, top: &[&str], name: &str| {
+        stranger(layout, &top.iter().map(|file| (*file).to_owned()).collect::<Vec<_>>(), board(name)).unwrap_or_default()
+    };
+    let three = ["u-boot.bin", "bcm2837-rpi-3-b.dtb", "bcm2837-rpi-3-b-plus.dtb"];
+    assert_eq!(why(Layout::Uboot, &three, "rpi3"), "");
+    assert!(why(Layout::Uboot, &three, "rpi4").contains("none of the board's device trees (bcm2711-rpi-4-b.dtb, "));
+    assert_eq!(why(Layout::Uboot, &three, "x86-minipc"), "it is started by U-Boot, the board by UEFI");
+    assert_eq!(why(Layout::Uefi, &[], "rpi3"), "it is started by UEFI, the board by U-Boot");
+    assert_eq!(why(Layout::Uefi, &[], "arm64-uefi"), "");
+    let folder = tempfile::tempdir().unwrap();
+    let load = prepare(&image(folder.path()), None).unwrap();
+    assert!(load.top.contains(&"README.txt".to_owned()), "{:?}", load.top);
+    assert!(load.check_board(board("x86-minipc")).is_ok());
+    let error = load.check_board(board("rpi3")).unwrap_err().to_string();
+    assert!(error.contains("x.img` is no image of rpi3 (Raspberry Pi 3B"), "{error}");
+}

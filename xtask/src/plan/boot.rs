@@ -27,6 +27,9 @@ pub enum BootSource {
         file: String,
         /// Aliases that are set in it: alias → path of a node.
         aliases: BTreeMap<String, String>,
+        /// What is laid over it, in order: paths of the tree, as [`BootSource::Tree`] has them.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        overlays: Vec<String>,
     },
     /// Text that is decided here.
     Text(String),
@@ -115,13 +118,20 @@ fn uefi(board: &Board, build_id: &str, epoch: u64, mut cmdline: Vec<String>) -> 
     BootPlan { flow: BootFlow::Uefi, cmdline, files, config_files: Vec::new(), watchdog: None, pi_models: Vec::new() }
 }
 
-/// What a slot boots: kernel, initramfs, and its own device trees, as they are.
+/// The board's overlays. They are laid over its trees here: of what the Pi's firmware would do to the tree that it loads, Linux would
+/// see nothing.
+fn overlays(board: &Board) -> Vec<String> {
+    let names = board.raspberry_pi.iter().flat_map(|pi| &pi.overlays);
+    names.map(|name| format!("{PI_FIRMWARE}/overlays/{name}.dtbo")).collect()
+}
+
+/// What a slot boots: kernel, initramfs, and its own device trees.
 fn slot(board: &Board) -> Vec<BootFile> {
     let file = |path: &str, from| BootFile { path: path.to_owned(), from };
     let mut files = vec![file("linux", BootSource::Kernel), file("initrd", BootSource::Initramfs)];
     files.extend(board.device_trees.files.iter().map(|tree| BootFile {
         path: format!("{DEVICE_TREES}/{tree}"),
-        from: BootSource::DeviceTree { file: tree.clone(), aliases: BTreeMap::new() },
+        from: BootSource::DeviceTree { file: tree.clone(), aliases: BTreeMap::new(), overlays: overlays(board) },
     }));
     files
 }
@@ -150,11 +160,9 @@ fn raspberry_pi(board: &Board, uboot: &Uboot, pi: &RaspberryPi) -> Vec<BootFile>
             files.insert(name.clone(), BootSource::Tree(format!("{PI_FIRMWARE}/{name}")));
         }
     }
-    for overlay in &pi.overlays {
-        files.insert(format!("overlays/{overlay}.dtbo"), BootSource::Tree(format!("{PI_FIRMWARE}/overlays/{overlay}.dtbo")));
-    }
     let trees = &board.device_trees;
     let names = trees.files.iter().map(|file| (file, file)).chain(&trees.also_named);
-    files.extend(names.map(|(name, file)| (name.clone(), BootSource::DeviceTree { file: file.clone(), aliases: trees.aliases.clone() })));
+    let marked = |file: &String| BootSource::DeviceTree { file: file.clone(), aliases: trees.aliases.clone(), overlays: overlays(board) };
+    files.extend(names.map(|(name, file)| (name.clone(), marked(file))));
     files.into_iter().map(|(path, from)| BootFile { path, from }).collect()
 }

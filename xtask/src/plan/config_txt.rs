@@ -22,9 +22,6 @@ pub fn render(board: &Board, uboot: &Uboot, pi: &RaspberryPi) -> String {
     let bits = u8::from(board.arch == Arch::Arm64);
     // The names of device trees are those of Linux, and the firmware adds nothing to them.
     let _ = writeln!(text, "arm_64bit={bits}\nupstream_kernel=1\nkernel={UBOOT}");
-    for overlay in &pi.overlays {
-        let _ = writeln!(text, "dtoverlay={overlay}");
-    }
     let lines = |filter: &str| pi.config.get(filter).into_iter().flatten();
     for line in lines("all") {
         let _ = writeln!(text, "{line}");

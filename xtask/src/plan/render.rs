@@ -82,9 +82,10 @@ impl Plan {
                 BootSource::Tree(path) => path.clone(),
                 BootSource::Kernel => format!("vmlinuz of {}", self.kernel_release),
                 BootSource::Initramfs => "initramfs".to_owned(),
-                BootSource::DeviceTree { file, aliases } => {
+                BootSource::DeviceTree { file, aliases, overlays } => {
                     let set: String = aliases.iter().map(|(alias, path)| format!(", {alias} = {path}")).collect();
-                    format!("device tree {file} of {}{set}", self.kernel_release)
+                    let over: String = overlays.iter().map(|path| format!(", with {path}")).collect();
+                    format!("device tree {file} of {}{set}{over}", self.kernel_release)
                 }
                 BootSource::Text(text) => format!("text\n{}", indent(text)),
             };

@@ -46,12 +46,12 @@ impl FlashVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         let repo = super::root()?;
-        let board = Trees::of(&repo).catalog()?.board(&self.board)?.name.clone();
+        let board = Trees::of(&repo).catalog()?.board(&self.board)?.clone();
         let image = match &self.image {
             Some(path) => path.clone(),
-            None => repo.join(super::image::OUT).join(format!("cloudy-{board}-{}.img", self.flavour)),
+            None => repo.join(super::image::OUT).join(format!("cloudy-{}-{}.img", board.name, self.flavour)),
         };
-        ensure!(image.is_file(), "there is no image `{}`: build it with `cargo xtask image {board}`", image.display());
+        ensure!(image.is_file(), "there is no image `{}`: build it with `cargo xtask image {}`", image.display(), board.name);
         let Some(device) = self.devices.first() else { return self.list() };
         let twice = match self.devices.get(1) {
             Some(second) if second != device => {
@@ -60,7 +60,9 @@ impl FlashVerb {
             second => second.is_some(),
         };
         let settings = self.choices.text()?;
+        crate::ui::say(&format!("an image for {}", board.title));
         let load = flash::prepare(&image, settings.as_deref())?;
+        load.check_board(&board)?;
         let (card, bytes, shown) = if self.to_file { open_file(device, &load, twice)? } else { self.open_disk(device, &load, twice)? };
         let written = flash::write(&load, &card, bytes)?;
         self.report(device, &image, &shown, settings.is_some(), written)

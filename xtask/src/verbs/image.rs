@@ -67,7 +67,9 @@ impl ImageVerb {
             println!("{report}");
             return Ok(());
         }
+        let board = Trees::of(&super::root()?).catalog()?.board(&self.board)?.clone();
         println!("{}: {} MB, build {}", image.path.display(), image.bytes / 1_000_000, plan.build_id);
+        println!("for {}", board.title);
         if let Some(sum) = &image.sha256 {
             println!("sha256 {sum}");
         }
@@ -75,9 +77,8 @@ impl ImageVerb {
             let most = plan.download_max_mb.map(|most| format!(" (at most {most})")).unwrap_or_default();
             println!("{}: {:.1} MB{most}", packed.path.display(), packed.bytes as f64 / 1e6);
         }
-        let has_machine = Trees::of(&super::root()?).catalog()?.board(&self.board)?.qemu.is_some();
         println!("\nNext: write it onto a card, stick or disk: {} (it lists the disks)", command(&format!("flash {}", self.board)));
-        if has_machine {
+        if board.qemu.is_some() {
             println!("      or try it: {}", command(&format!("vm {} --nodes 2", self.board)));
         }
         Ok(())

@@ -28,9 +28,6 @@ pub struct VerifyTwinVerb {
     /// The flavour.
     #[arg(long, default_value = DEFAULT_FLAVOUR)]
     flavour: String,
-    /// Show the differences that a rule explains, too.
-    #[arg(long)]
-    all: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -64,7 +61,9 @@ impl VerifyTwinVerb {
                 serde_json::json!({ "board": plan.board, "arch": plan.arch, "paths": paths, "unexplained": open, "differences": list })
             );
         } else {
-            for found in found.iter().filter(|found| self.all || found.explained.is_none()) {
+            // Those without an explanation last, where they are seen.
+            let (explained, unexplained): (Vec<&Difference>, Vec<&Difference>) = found.iter().partition(|found| found.explained.is_some());
+            for found in explained.into_iter().chain(unexplained) {
                 println!("/{}: {}\n    {}", found.path, found.what, found.explained.unwrap_or("UNEXPLAINED"));
             }
             println!("{} ({}): {paths} paths, {} differ, {open} of them unexplained", plan.board, plan.arch, found.len());

@@ -4,7 +4,7 @@ mod accounts;
 mod elf;
 mod files;
 mod kernel;
-mod radio;
+pub mod radio;
 #[cfg(test)]
 mod tests;
 mod units;

@@ -25,12 +25,20 @@ const fn radio(model: Model) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// The firmware of a model's radio, below [`FOLDER`]; nothing where there is no radio.
+pub fn firmware(model: Model) -> Vec<String> {
+    let Some((chip, board)) = radio(model) else { return Vec::new() };
+    let chip = format!("brcm/brcmfmac{chip}-sdio");
+    vec![format!("{chip}.bin"), format!("{chip}.clm_blob"), format!("{chip}{board}.txt")]
+}
+
 pub fn radio_files(subject: &Subject<'_>) -> Result<Vec<String>, LintError> {
     let mut found = Vec::new();
     for model in &subject.plan.boot.pi_models {
-        let Some((chip, board)) = radio(*model) else { continue };
-        let chip = format!("brcm/brcmfmac{chip}-sdio");
-        let own = [format!("{chip}.bin"), format!("{chip}.clm_blob"), format!("{chip}{board}.txt")];
+        let own = firmware(*model);
+        if own.is_empty() {
+            continue;
+        }
         let all = own.into_iter().chain(RULES.map(str::to_owned));
         let absent = all.filter(|name| subject.tree.file(&format!("{FOLDER}/{name}")).is_none());
         found.extend(absent.map(|name| format!("the Wi-Fi of {model:?} needs /{FOLDER}/{name}")));
