@@ -99,6 +99,23 @@ fn the_cloud_init_subset_becomes_the_same_settings() {
 }
 
 #[test]
+fn a_token_in_a_command_of_user_data_does_not_stay() {
+    let key = "/home/maria/.config/com.raspberrypi.connect/auth.key";
+    let connect = format!(
+        "  - [ sh, -c, \"install -o maria -m 700 -d /home/maria/.config/com.raspberrypi.connect\" ]\n  \
+         - [ sh, -c, \"printf '%s\\\\n' 'rpuak_secret' > {key} && chown maria:maria {key} && chmod 600 {key}\" ]\n  \
+         - [ sleep, \"2\" ]\n  - [ rfkill, unblock, wifi ]\n"
+    );
+    let text = user_data() + &connect;
+    let parsed = read(USER_DATA, &text);
+    assert_eq!(parsed.secrets.len(), 2, "the password and the token");
+    let said = notes(&parsed);
+    assert_eq!(said.iter().filter(|note| note.contains("commands are not run")).count(), 3, "{said:#?}");
+    let again = masked(USER_DATA, &text);
+    assert_eq!(again.settings, parsed.settings);
+}
+
+#[test]
 fn an_open_network_needs_no_key_and_every_network_a_country() {
     let open = network_config().replace(&format!("password: \"{PMK}\""), "auth:\n            key-management: none");
     assert_eq!(read(NETWORK_CONFIG, &open).settings.wifi.unwrap().passphrase, None);
