@@ -1,5 +1,5 @@
-//! The checkout, and folders beside it that a community adds (`--tree DIR`): boards, flavours with their locks, numbers
-//! of users and overlays of its own, laid out as in the checkout and held to the same checks.
+//! The checkout, and folders beside it that a community adds (`--tree DIR`): boards, flavours and apps with
+//! their locks, numbers of users and overlays of its own, laid out as in the checkout and held to the same checks.
 //!
 //! Nothing of one tree replaces something of another: what stands in two is refused.
 
@@ -49,7 +49,7 @@ pub fn add(folders: Vec<PathBuf>) -> Result<()> {
         let empty = path.read_dir().with_context(mend)?.next().is_none();
         ensure!(
             empty || CONTENTS.iter().any(|name| path.join(name).is_dir()),
-            "`{}` is no tree of boards and flavours: it has none of the folders {}",
+            "`{}` is no tree of boards, flavours and apps: it has none of the folders {}",
             folder.display(),
             CONTENTS.join(", ")
         );

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::oci::{self, Descriptor, Layer, Layout};
 use super::plan::{AppPlan, ImagePlan};
-use super::{APP_FILE, Apps, FOLDER, lints, tree};
+use super::{APP_FILE, Apps, lints, tree};
 use crate::parallel;
 use crate::stages::Workshop;
 
@@ -24,7 +24,7 @@ pub fn app(shop: &Workshop, apps: &Apps, plan: &AppPlan<'_>, layout: &Layout) ->
     let mut built = built.into_inner().unwrap_or_else(PoisonError::into_inner);
     built.sort_by_key(|(place, _)| *place);
     let index = oci::index(layout, built.into_iter().map(|(_, manifest)| manifest).collect())?;
-    let folder = shop.repo.join(FOLDER).join(&plan.app.name);
+    let folder = apps.root(Some(plan.app)).join(Apps::folder(Some(plan.app)));
     let read = |name: &str| std::fs::read(folder.join(name)).with_context(|| format!("failed to read `{}`", folder.join(name).display()));
     let icon = plan.app.icon.as_ref().map(|icon| read(icon)).transpose()?;
     let beside = layout.facts(&read(APP_FILE)?, icon.as_deref())?;
@@ -33,8 +33,8 @@ pub fn app(shop: &Workshop, apps: &Apps, plan: &AppPlan<'_>, layout: &Layout) ->
 }
 
 fn layers(shop: &Workshop, apps: &Apps, plan: &AppPlan<'_>, image: &ImagePlan, layout: &Layout) -> Result<Vec<Layer>> {
-    let base = tree::base(&shop.repo, &shop.cache, apps, image)?;
-    let whole = tree::whole(&shop.repo, &shop.cache, apps, plan.app, image)?;
+    let base = tree::base(&shop.cache, apps, image)?;
+    let whole = tree::whole(&shop.cache, apps, plan.app, image)?;
     lints::check(plan.app, image.arch, &whole)?;
     let own = tree::added(&base, &whole)?;
     let tools = shop.tools.sandbox();

@@ -1,11 +1,9 @@
 //! What the build of an app decides: its packages by sha256, times and architectures. No later step makes a choice.
 
-use std::path::Path;
-
 use anyhow::{Result, bail, ensure};
 use contract::apps::App;
 
-use super::{BASE, lock_path};
+use super::Apps;
 use crate::board::Arch;
 use crate::packages::lock::{Lock, LockedPackage};
 
@@ -33,12 +31,12 @@ pub struct ImagePlan {
 
 impl<'a> AppPlan<'a> {
     /// Decides a build for `arches`, or for all that the app is for where none are named.
-    pub fn make(repo: &Path, app: &'a App, arches: &[Arch]) -> Result<Self> {
+    pub fn make(apps: &Apps, app: &'a App, arches: &[Arch]) -> Result<Self> {
         if let Some(other) = arches.iter().find(|arch| !app.architectures.contains(arch)) {
             bail!("{} is not built for {other}", app.name);
         }
         let wanted = app.architectures.iter().filter(|arch| arches.is_empty() || arches.contains(arch));
-        let images = wanted.map(|arch| ImagePlan::make(repo, app, *arch)).collect::<Result<Vec<_>>>()?;
+        let images = wanted.map(|arch| ImagePlan::make(apps, app, *arch)).collect::<Result<Vec<_>>>()?;
         Ok(Self { app, images })
     }
 
@@ -49,31 +47,52 @@ impl<'a> AppPlan<'a> {
 }
 
 impl ImagePlan {
-    fn make(repo: &Path, app: &App, arch: Arch) -> Result<Self> {
-        let base = Lock::read(&lock_path(repo, BASE, arch))?;
-        let own = Lock::read(&lock_path(repo, &app.name, arch))?;
+    fn make(apps: &Apps, app: &App, arch: Arch) -> Result<Self> {
+        let base = Lock::read(&apps.lock(None, arch))?;
+        let own = Lock::read(&apps.lock(Some(app), arch))?;
+        let mend = apps.lock_command(app, &app.name);
         let both = || base.packages.iter().chain(&own.packages);
         for package in both() {
             ensure!(
                 package.arch == arch.debian() || package.arch == "all",
-                "the lock of {} for {arch} holds {}: run `cargo xtask lock {}`",
+                "the lock of {} for {arch} holds {}: run `{mend}`",
                 app.name,
-                package.title(),
-                app.name
+                package.title()
             );
         }
         for name in &app.image.packages {
-            ensure!(
-                both().any(|package| package.name == *name),
-                "the lock of {} for {arch} has no `{name}`: run `cargo xtask lock {}`",
-                app.name,
-                app.name
-            );
+            ensure!(both().any(|package| package.name == *name), "the lock of {} for {arch} has no `{name}`: run `{mend}`", app.name);
         }
         if let Some(twice) = own.packages.iter().find(|package| base.get(&package.name).is_some()) {
-            bail!("{} stands in the lock of {} and in that of the base: run `cargo xtask lock apps`", twice.title(), app.name);
+            let mend = apps.lock_command(app, "apps");
+            bail!("{} stands in the lock of {} and in that of the base: run `{mend}`", twice.title(), app.name);
         }
         let epoch = own.epoch.max(base.epoch);
         Ok(Self { arch, base_epoch: base.epoch, base: base.packages, own: own.packages, epoch })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{facts, folder, repo, with};
+    use super::*;
+
+    #[test]
+    fn an_app_of_an_added_tree_is_planned_from_the_lock_beside_it() {
+        let community = folder(&[("images/apps/broker/app.toml", &facts(29_999))]);
+        let apps = Apps::load(&with(&community)).unwrap();
+        let broker = apps.app("broker").unwrap();
+        let plan = || AppPlan::make(&apps, broker, &[Arch::Armhf]);
+        let place = community.path().join("images/apps/broker/armhf.lock");
+        let error = format!("{:#}", plan().err().unwrap());
+        assert!(error.contains(&place.display().to_string()), "{error}");
+        std::fs::copy(repo().join("images/apps/mosquitto/armhf.lock"), &place).unwrap();
+        let made = plan().unwrap();
+        let mosquitto = AppPlan::make(&apps, apps.app("mosquitto").unwrap(), &[Arch::Armhf]).unwrap();
+        let names = |plan: &AppPlan<'_>| plan.packages().map(LockedPackage::title).collect::<Vec<_>>();
+        assert_eq!(names(&made), names(&mosquitto));
+        std::fs::copy(repo().join("images/apps/base/armhf.lock"), &place).unwrap();
+        let error = plan().err().unwrap().to_string();
+        assert!(error.starts_with("the lock of broker for armhf has no `mosquitto`: run `cargo xtask "), "{error}");
     }
 }

@@ -1,13 +1,10 @@
 //! The trees of an app's layers: the base's, the whole image's, and what the one adds to the other.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use anyhow::{Context, Result, bail};
 use contract::apps::App;
 
 use super::plan::ImagePlan;
-use super::{Apps, BASE, FILES, FOLDER, prune};
+use super::{Apps, FILES, prune};
 use crate::layout;
 use crate::packages::cache::Cache;
 use crate::packages::lock::LockedPackage;
@@ -25,25 +22,25 @@ const FOLDERS: [(&str, u32); 8] =
 const STEP: &str = "apps";
 
 /// The base's tree for the architecture of `plan`.
-pub fn base(repo: &Path, cache: &Cache, apps: &Apps, plan: &ImagePlan) -> Result<Tree> {
+pub fn base(cache: &Cache, apps: &Apps, plan: &ImagePlan) -> Result<Tree> {
     let shipped = layout::shipped(cache, &plan.base)?;
     let bundle = bundle(&shipped)?;
     let masters = Masters::read(&shipped)?;
     let (mut tree, _) = leave_out(shipped, &apps.base.prune);
-    finish(&mut tree, repo, BASE, &apps.base.links, bundle)?;
+    finish(&mut tree, apps, None, bundle)?;
     masters.put(&mut tree, None);
     Ok(tree)
 }
 
 /// The whole image's tree.
-pub fn whole(repo: &Path, cache: &Cache, apps: &Apps, app: &App, plan: &ImagePlan) -> Result<Tree> {
+pub fn whole(cache: &Cache, apps: &Apps, app: &App, plan: &ImagePlan) -> Result<Tree> {
     let packages: Vec<LockedPackage> = plan.base.iter().chain(&plan.own).cloned().collect();
     let shipped = layout::shipped(cache, &packages)?;
     let bundle = bundle(&shipped)?;
     let masters = Masters::read(&shipped)?;
     let (mut tree, _) = leave_out(shipped, &prune(&apps.base, app)?);
-    finish(&mut tree, repo, BASE, &apps.base.links, bundle)?;
-    finish(&mut tree, repo, &app.name, &app.image.links, None)?;
+    finish(&mut tree, apps, None, bundle)?;
+    finish(&mut tree, apps, Some(app), None)?;
     masters.put(&mut tree, Some(app));
     for path in app.volumes.values().map(|volume| &volume.path).chain(&app.run.scratch) {
         let path = path.trim_start_matches('/');
@@ -85,8 +82,8 @@ fn same(a: &Entry, b: &Entry) -> bool {
     kinds && (a.mode, a.uid, a.gid, &a.xattrs) == (b.mode, b.uid, b.gid, &b.xattrs)
 }
 
-/// Files of ours, links and folders.
-fn finish(tree: &mut Tree, repo: &Path, name: &str, links: &BTreeMap<String, String>, bundle: Option<Vec<u8>>) -> Result<()> {
+/// Files of ours, links and folders: those of an app, or of the base.
+fn finish(tree: &mut Tree, apps: &Apps, app: Option<&App>, bundle: Option<Vec<u8>>) -> Result<()> {
     for (path, mode) in FOLDERS {
         if tree.get(path).is_none() {
             tree.put(path, Kind::Directory, mode, STEP);
@@ -95,10 +92,10 @@ fn finish(tree: &mut Tree, repo: &Path, name: &str, links: &BTreeMap<String, Str
     if let Some(bundle) = bundle {
         tree.put_file(BUNDLE, 0o644, bundle, STEP);
     }
-    for (path, target) in links {
+    for (path, target) in app.map_or(&apps.base.links, |app| &app.image.links) {
         tree.put(path.trim_start_matches('/'), Kind::Symlink(target.clone()), 0o777, STEP);
     }
-    tree.lay_overlay(repo, &Path::new(FOLDER).join(name).join(FILES))
+    tree.lay_overlay(apps.root(app), &Apps::folder(app).join(FILES))
 }
 
 /// All certificates in one file, in the order of their names, as update-ca-certificates(8) makes it.
@@ -150,6 +147,9 @@ impl Masters {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::testing;
     use super::*;
     use crate::tree::testing::{file, folder, hardlink, link, paths, program, tree};
 
@@ -169,6 +169,18 @@ mod tests {
         assert!(error.contains("/usr/d"), "a layer can't take away: {error}");
         let base = tree(&[("usr", folder()), ("usr/empty", folder())]);
         assert_eq!(paths(&added(&base, &tree(&[("usr", folder())])).unwrap()), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn files_of_an_app_lie_in_its_own_tree() {
+        let community = testing::folder(&[
+            ("images/apps/broker/app.toml", &testing::facts(29_999)),
+            ("images/apps/broker/files/etc/broker.conf", "ours\n"),
+        ]);
+        let apps = Apps::load(&testing::with(&community)).unwrap();
+        let mut tree = Tree::default();
+        finish(&mut tree, &apps, Some(apps.app("broker").unwrap()), None).unwrap();
+        assert_eq!(tree.get("etc/broker.conf").unwrap().origin.to_string(), "images/apps/broker/files/etc/broker.conf");
     }
 
     #[test]

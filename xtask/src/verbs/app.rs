@@ -15,12 +15,13 @@ use crate::packages::fetch;
 use crate::packages::lock::LockedPackage;
 use crate::packages::sources::Sources;
 use crate::stages::Workshop;
+use crate::trees::{Trees, command};
 use crate::ui;
 
 /// Builds images of apps: OCI, for all architectures, into out/apps.
 #[derive(Args)]
 pub struct AppVerb {
-    /// The apps, as `images/apps` has them; without a name, they are listed.
+    /// The apps, as `images/apps` of the checkout and of added trees has them; without a name, they are listed.
     names: Vec<String>,
     /// All of them.
     #[arg(long, conflicts_with = "names")]
@@ -49,10 +50,10 @@ impl AppVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         let repo = super::root()?;
-        let apps = Apps::load(&repo)?;
+        let apps = Apps::load(&Trees::of(&repo))?;
         if self.names.is_empty() && !self.all {
             apps.apps.iter().for_each(|app| println!("{:14} {}", app.name, app.description.en));
-            println!("\nNext: cargo xtask app NAME");
+            println!("\nNext: {}", command("app NAME"));
             return Ok(());
         }
         let arches = self.arches()?;
@@ -61,7 +62,7 @@ impl AppVerb {
         } else {
             self.names.iter().map(|name| apps.app(name)).collect::<Result<_>>()?
         };
-        let plans = chosen.into_iter().map(|app| AppPlan::make(&repo, app, &arches)).collect::<Result<Vec<_>>>()?;
+        let plans = chosen.into_iter().map(|app| AppPlan::make(&apps, app, &arches)).collect::<Result<Vec<_>>>()?;
         let shop = Workshop::open(repo, self.deb_mirror.clone())?;
         fetch_all(&shop, &plans)?;
         let layout = Layout::at(&shop.repo.join(OUT))?;
@@ -78,7 +79,7 @@ impl AppVerb {
             report.insert(name.clone(), self.tell(plan, &layout, &index)?);
             if self.tries() {
                 ensure!(plan.images.iter().any(|image| image.arch == Arch::Amd64), "{name} can't be tried without --arch amd64");
-                trials.push(Trial::read(&shop.repo, plan.app, &index.digest, self.node.is_some())?);
+                trials.push(Trial::read(&apps, plan.app, &index.digest, self.node.is_some())?);
             }
         }
         if self.tries() {
@@ -87,7 +88,8 @@ impl AppVerb {
         if self.json {
             println!("{}", serde_json::Value::Object(report));
         } else if !self.tries() {
-            println!("\nNext: try it: cargo xtask app {} --try", plans.first().map(|plan| plan.app.name.as_str()).unwrap_or("NAME"));
+            let name = plans.first().map(|plan| plan.app.name.as_str()).unwrap_or("NAME");
+            println!("\nNext: try it: {}", command(&format!("app {name} --try")));
         }
         Ok(())
     }

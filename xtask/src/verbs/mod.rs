@@ -28,7 +28,7 @@ mod why;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
-    /// A folder with boards, flavours and overlays of your own, beside the checkout's; may be given more than once.
+    /// A folder with boards, flavours, apps and overlays of your own, beside the checkout's; may be given more than once.
     #[arg(long, global = true, value_name = "DIR")]
     tree: Vec<PathBuf>,
     #[command(subcommand)]

@@ -114,6 +114,26 @@ mod tests {
     }
 
     #[test]
+    fn a_release_is_planned_from_no_lock_that_names_unverified_indexes() {
+        let repo = tempfile::tempdir().unwrap();
+        write(repo.path(), "board-configs/fam/family.toml", FAMILY);
+        write(repo.path(), "board-configs/fam/one.toml", "title = \"One\"\n");
+        write(repo.path(), "images/os/standard/image.toml", AFTER);
+        lock(repo.path(), &["systemd"], &["linux-image-amd64", "linux-image-6.12-amd64"]);
+        let plan = |profile| make(repo.path(), "one", "standard", profile).map_err(|error| format!("{error:#}"));
+        assert!(plan(Profile::Release).unwrap().unverified.is_empty());
+        let path = flavour_lock(repo.path(), "standard", "amd64");
+        let index = "a dists/s/main/binary-amd64/Packages.xz".to_owned();
+        let unverified = Lock { unverified: vec![index.clone()], ..Lock::read(&path).unwrap() };
+        unverified.write(&path).unwrap();
+        assert_eq!(plan(Profile::Dev).unwrap().unverified, [index.as_str()]);
+        let error = plan(Profile::Release).unwrap_err();
+        assert!(error.starts_with("no release of one is made") && error.contains(&index), "{error}");
+        // What is only measured may be looked at.
+        assert!(to_look_at(repo.path(), "one", "standard", Profile::Release, |_| ()).is_ok());
+    }
+
+    #[test]
     fn a_board_of_an_added_tree_is_held_to_what_its_lock_was_made_from() {
         let (repo, community) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         write(repo.path(), "board-configs/fam/family.toml", FAMILY);

@@ -1,7 +1,6 @@
 //! `images/apps/<app>/try.toml`: what an app must do when it is used. Data, no code.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use contract::apps::App;
@@ -9,7 +8,7 @@ use contract::apps::compose::{Choices, ImageName, PROJECT_PREFIX, compose};
 use serde::{Deserialize, Serialize};
 
 use super::registry;
-use crate::apps::FOLDER;
+use crate::apps::Apps;
 use crate::board::parse;
 
 const FILE: &str = "try.toml";
@@ -76,9 +75,10 @@ pub struct Step {
 
 impl Trial {
     /// The trial of `app`, whose image's index has this digest.
-    pub fn read(repo: &Path, app: &App, digest: &str, on_a_node: bool) -> Result<Self> {
-        let file = Path::new(FOLDER).join(&app.name).join(FILE);
-        let text = std::fs::read_to_string(repo.join(&file)).with_context(|| format!("failed to read `{}`", file.display()))?;
+    pub fn read(apps: &Apps, app: &App, digest: &str, on_a_node: bool) -> Result<Self> {
+        let file = Apps::folder(Some(app)).join(FILE);
+        let full = apps.root(Some(app)).join(&file);
+        let text = std::fs::read_to_string(&full).with_context(|| format!("failed to read `{}`", full.display()))?;
         let raw: RawTrial = parse(&file, &text)?;
         let choices = Choices { settings: raw.settings.clone(), ports: BTreeMap::new() };
         let project = if on_a_node { format!("{PROJECT_PREFIX}{}", app.name) } else { app.name.clone() };
@@ -100,14 +100,28 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apps::Apps;
+    use crate::apps::testing::{facts, folder, repo, with};
+    use crate::trees::Trees;
+
+    const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
     #[test]
     fn every_app_has_a_trial_that_fits_it() {
-        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for app in &Apps::load(&repo).unwrap().apps {
-            let trial = Trial::read(&repo, app, &format!("sha256:{}", "0".repeat(64)), false).unwrap();
+        let apps = Apps::load(&Trees::new(&repo(), &[])).unwrap();
+        for app in &apps.apps {
+            let trial = Trial::read(&apps, app, DIGEST, false).unwrap();
             assert!(!trial.steps.is_empty(), "{}", app.name);
         }
+    }
+
+    #[test]
+    fn the_trial_of_an_added_tree_s_app_stands_beside_it() {
+        let community = folder(&[("images/apps/broker/app.toml", &facts(29_999))]);
+        let apps = Apps::load(&with(&community)).unwrap();
+        let read = || Trial::read(&apps, apps.app("broker").unwrap(), DIGEST, false);
+        let place = community.path().join("images/apps/broker/try.toml");
+        assert_eq!(read().err().unwrap().to_string(), format!("failed to read `{}`", place.display()));
+        std::fs::copy(repo().join("images/apps/mosquitto/try.toml"), &place).unwrap();
+        assert_eq!(read().unwrap().name, "broker");
     }
 }

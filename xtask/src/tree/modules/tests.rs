@@ -61,6 +61,14 @@ fn select(tree: &Tree, keep: &[&str], drop: &[&str], also: &[&str], always: &[&'
     Modules::select(tree, RELEASE, &Wanted { rules: &rules, also: &globs(also), always, devices: &Drivers::default() })
 }
 
+/// The same with the drivers that device trees ask for: `root` for what holds the root, `all` for everything.
+fn select_for(root: &[&str], all: &[&str], drop: &[&str]) -> Result<Modules, ModulesError> {
+    let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+    let rules = Select { keep: Globs::new(&["lib/soft"]).unwrap(), drop: Globs::new(drop).unwrap() };
+    let devices = Drivers { root: names(root), all: names(all) };
+    Modules::select(&kernel(), RELEASE, &Wanted { rules: &rules, also: &Globs::new::<&str>(&[]).unwrap(), always: &[], devices: &devices })
+}
+
 fn names(modules: &Modules) -> Vec<&str> {
     modules.by_name.keys().map(String::as_str).collect()
 }
@@ -75,6 +83,24 @@ fn what_a_kept_module_needs_is_kept_and_a_softdep_only_where_the_rules_allow() {
     assert_eq!(names(&modules), ["card", "hidden"], "a real dependency goes before `drop`");
     let modules = select(&kernel(), &["lib/soft"], &["drivers/gpu/**"], &["drivers/gpu/hidden"], &["built_in", "lib-a"]).unwrap();
     assert_eq!(names(&modules), ["hidden", "lib_a", "soft"], "what the initramfs carries, and what init needs");
+}
+
+#[test]
+fn a_driver_that_a_device_tree_asks_for_stays_unless_the_rules_drop_it() {
+    assert_eq!(names(&select_for(&[], &[], &[]).unwrap()), ["soft"]);
+    let modules = select_for(&[], &["a_fs", "card"], &[]).unwrap();
+    assert_eq!(names(&modules), ["a_fs", "card", "hidden", "lib_a", "soft"], "no glob keeps it, the device does, with all that it needs");
+    assert_eq!(names(&select_for(&[], &["a_fs", "hidden"], &["drivers/gpu/**"]).unwrap()), ["a_fs", "lib_a", "soft"]);
+    assert_eq!(names(&select_for(&[], &["built_in", "of_another_kernel"], &[]).unwrap()), ["soft"], "what is not there is not missed");
+}
+
+#[test]
+fn a_driver_that_leads_to_the_root_must_be_there_whatever_the_rules_drop() {
+    let modules = select_for(&["card"], &["card"], &["drivers/**"]).unwrap();
+    assert_eq!(names(&modules), ["card", "hidden", "soft"]);
+    assert_eq!(names(&select_for(&["built-in"], &[], &[]).unwrap()), ["soft"]);
+    let error = select_for(&["reg"], &["reg"], &[]).unwrap_err().to_string();
+    assert_eq!(error, "kernel 6.1-test has no module `reg`, which a device tree needs, and it is not built in");
 }
 
 #[test]

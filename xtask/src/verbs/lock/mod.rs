@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use contract::apps::App;
 
 use crate::apps::{self, Apps};
 use crate::board::{Arch, Catalog};
@@ -26,7 +27,7 @@ const APPS: &str = "apps";
 #[derive(Args)]
 pub struct LockVerb {
     /// A flavour of images/os, a tree of images/tools, an app of images/apps, `base` (what they share) or `apps`; without it,
-    /// all locks.
+    /// all locks. With --tree, those of added trees.
     name: Option<String>,
     /// Only the lock for this architecture (Debian's name).
     #[arg(long)]
@@ -82,7 +83,7 @@ impl LockVerb {
         let catalog = trees.catalog()?;
         let sources = Sources::read(&repo)?;
         let cache = Cache::open()?;
-        let mut jobs = if trees.added().is_empty() { self.jobs(&repo, &catalog)? } else { self.added_jobs(&trees, &catalog)? };
+        let mut jobs = if trees.added().is_empty() { self.jobs(&trees, &catalog)? } else { self.added_jobs(&trees, &catalog)? };
         let old = |job: &Job| if job.path.exists() { Lock::read(&job.path).map(Some) } else { Ok(None) };
         let update = if self.update.is_empty() { Update::All } else { Update::Only(self.update.clone()) };
         if !self.update.is_empty() && self.name.is_none() {
@@ -147,22 +148,34 @@ impl LockVerb {
 
     /// The locks of added trees: those of the checkout are not theirs to move.
     fn added_jobs(&self, trees: &Trees, catalog: &Catalog) -> Result<Vec<Job>> {
+        let apps = Apps::load(trees)?;
+        let mut jobs = app_jobs(&apps, self.name.as_deref(), &|app| app.is_some_and(|app| apps.tree_of(app) > 0));
         let flavours: Vec<_> = match self.name.as_deref() {
+            Some(APPS) => Vec::new(),
+            Some(_) if !jobs.is_empty() => Vec::new(),
+            Some(name) if name == apps::BASE || tools::TREES.contains(&name) || apps.app(name).is_ok() => {
+                bail!("the locks of `{name}` are the checkout's: make them without --tree, by cargo xtask lock {name}")
+            }
             Some(name) => vec![catalog.flavour(name)?],
             None => catalog.flavours.iter().collect(),
         };
         let known: BTreeSet<Arch> = catalog.boards.iter().map(|board| board.arch).collect();
         let arches: Vec<Arch> = known.into_iter().filter(|arch| self.arch.as_ref().is_none_or(|name| name == arch.debian())).collect();
         let wanted = added::wanted(trees, catalog, &flavours, &arches)?;
-        if wanted.is_empty() {
-            println!("The added trees need no locks of their own: their boards ask for nothing that the flavours' locks lack.");
-        }
         let job = |(path, wanted): (PathBuf, Wanted)| Job { path, arch: wanted.arch.clone(), from: From::Flavour(wanted) };
-        Ok(wanted.into_iter().map(job).collect())
+        jobs.extend(wanted.into_iter().map(job));
+        jobs.retain(|job| self.arch.as_ref().is_none_or(|arch| *arch == job.arch));
+        if jobs.is_empty() {
+            println!(
+                "The added trees need no locks of their own: they have no apps, and their boards ask for nothing that the flavours' locks lack."
+            );
+        }
+        Ok(jobs)
     }
 
     /// The locks that the arguments name.
-    fn jobs(&self, repo: &Path, catalog: &Catalog) -> Result<Vec<Job>> {
+    fn jobs(&self, trees: &Trees, catalog: &Catalog) -> Result<Vec<Job>> {
+        let repo = trees.root(0);
         let mut jobs = Vec::new();
         for tree in tools::TREES {
             if self.name.as_deref().is_none_or(|name| name == tree) {
@@ -170,7 +183,7 @@ impl LockVerb {
                 jobs.push(Job { path: tools::lock_path(repo, tree), arch: from.wanted.arch.clone(), from: From::Tools(from) });
             }
         }
-        let apps = app_jobs(repo, self.name.as_deref())?;
+        let apps = app_jobs(&Apps::load(trees)?, self.name.as_deref(), &|_| true);
         let of_apps = !apps.is_empty();
         jobs.extend(apps);
         let flavours: Vec<_> = match self.name.as_deref() {
@@ -208,23 +221,25 @@ impl LockVerb {
     }
 }
 
-/// The locks that `name` means of the apps' base and the apps: the base first, since the others hold only what they add to it.
-fn app_jobs(repo: &Path, name: Option<&str>) -> Result<Vec<Job>> {
-    let apps = Apps::load(repo)?;
+/// The locks that `name` means of the apps' base (`None`) and the apps, where `ours` says so: the base first, since the others
+/// hold only what they add to it.
+fn app_jobs(apps: &Apps, name: Option<&str>, ours: &dyn Fn(Option<&App>) -> bool) -> Vec<Job> {
     let all = name.is_none_or(|name| name == APPS);
     let mut jobs = Vec::new();
-    for arch in Arch::ALL.into_iter().filter(|_| all || name == Some(apps::BASE)) {
-        let wanted = apps.wanted(None, arch);
-        jobs.push(Job { path: apps::lock_path(repo, apps::BASE, arch), arch: wanted.arch.clone(), from: From::Flavour(wanted) });
-    }
-    for app in apps.apps.iter().filter(|app| all || name == Some(&app.name)) {
-        for arch in &app.architectures {
-            let wanted = apps.wanted(Some(app), *arch);
-            let tree = tools::Tree::over(wanted, apps::lock_path(repo, apps::BASE, *arch));
-            jobs.push(Job { path: apps::lock_path(repo, &app.name, *arch), arch: arch.debian().to_owned(), from: From::Tools(tree) });
+    if ours(None) && (all || name == Some(apps::BASE)) {
+        for arch in Arch::ALL {
+            let wanted = apps.wanted(None, arch);
+            jobs.push(Job { path: apps.lock(None, arch), arch: wanted.arch.clone(), from: From::Flavour(wanted) });
         }
     }
-    Ok(jobs)
+    for app in apps.apps.iter().filter(|app| ours(Some(app)) && (all || name == Some(&app.name))) {
+        for arch in &app.architectures {
+            let wanted = apps.wanted(Some(app), *arch);
+            let tree = tools::Tree::over(wanted, apps.lock(None, *arch));
+            jobs.push(Job { path: apps.lock(Some(app), *arch), arch: arch.debian().to_owned(), from: From::Tools(tree) });
+        }
+    }
+    jobs
 }
 
 /// How many packages a lock has, and their bytes.
@@ -237,13 +252,43 @@ fn summary(lock: &Lock) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apps::testing::{facts, folder, with};
+
+    fn verb(name: Option<&str>, arch: Option<&str>) -> LockVerb {
+        let owned = |word: Option<&str>| word.map(str::to_owned);
+        LockVerb { name: owned(name), arch: owned(arch), update: Vec::new(), host_apt: false, unverified: false }
+    }
+
+    #[test]
+    fn apps_of_an_added_tree_have_their_locks_there_over_the_checkout_s_base() {
+        let only_arm = facts(29_998).replacen("category", "architectures = [\"armhf\"]\ncategory", 1);
+        let community = folder(&[("images/apps/broker/app.toml", &facts(29_999)), ("images/apps/post/app.toml", &only_arm)]);
+        let trees = with(&community);
+        let catalog = trees.catalog().unwrap();
+        let jobs = |name, arch| verb(name, arch).added_jobs(&trees, &catalog);
+        let places = |jobs: Vec<Job>| -> Vec<String> {
+            jobs.iter().map(|job| job.path.strip_prefix(community.path().join("images/apps")).unwrap().display().to_string()).collect()
+        };
+        let all = ["broker/amd64.lock", "broker/arm64.lock", "broker/armhf.lock", "post/armhf.lock"];
+        assert_eq!(places(jobs(None, None).unwrap()), all);
+        assert_eq!(places(jobs(Some("apps"), None).unwrap()), all);
+        assert_eq!(places(jobs(Some("post"), None).unwrap()), ["post/armhf.lock"]);
+        assert_eq!(places(jobs(None, Some("amd64")).unwrap()), ["broker/amd64.lock"]);
+        for job in jobs(None, None).unwrap() {
+            let From::Tools(tree) = job.from else { panic!("{} stands on nothing", job.path.display()) };
+            assert_eq!(tree.base, Some(trees.root(0).join(format!("images/apps/base/{}.lock", job.arch))));
+        }
+        for name in ["mosquitto", "base", "tools"] {
+            let error = jobs(Some(name), None).err().unwrap().to_string();
+            assert_eq!(error, format!("the locks of `{name}` are the checkout's: make them without --tree, by cargo xtask lock {name}"));
+        }
+    }
 
     #[test]
     fn every_lock_of_the_repo_was_made_from_what_is_asked_for() {
         let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let verb = LockVerb { name: None, arch: None, update: Vec::new(), host_apt: false, unverified: false };
-        let catalog = Trees::new(&repo, &[]).catalog().unwrap();
-        let jobs = verb.jobs(&repo, &catalog).unwrap();
+        let trees = Trees::new(&repo, &[]);
+        let jobs = verb(None, None).jobs(&trees, &trees.catalog().unwrap()).unwrap();
         assert!(jobs.len() > tools::TREES.len());
         // One that was not made yet says so itself when it is read.
         let made = jobs.iter().filter(|job| job.path.exists());

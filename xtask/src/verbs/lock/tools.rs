@@ -35,7 +35,7 @@ pub struct Tree {
     /// Its packages and those of its base.
     pub wanted: Wanted,
     /// The lock of its base.
-    base: Option<PathBuf>,
+    pub base: Option<PathBuf>,
     foreign: BTreeMap<String, Vec<String>>,
     /// The hash of what its own file asks for.
     pub asked: String,

@@ -58,9 +58,16 @@ fn conceal_all(node: &Node, found: &mut Found<'_>) {
     for item in node.items() {
         conceal_all(item, found);
     }
-    for (name, _, value) in node.pairs() {
+    conceal_named(node, found);
+}
+
+/// Of a table those values that are called passwords, however deep.
+fn conceal_named(table: &Node, found: &mut Found<'_>) {
+    for (name, _, value) in table.pairs() {
         if name.contains("passw") {
             conceal_all(value, found);
+        } else {
+            conceal_named(value, found);
         }
     }
 }
@@ -133,9 +140,10 @@ fn wifi(interface: &Node, found: &mut Found<'_>) {
         match name {
             "regulatory-domain" => found.country(value),
             "access-points" => {
-                for (index, (_, point, details)) in value.pairs().enumerate() {
-                    if index > 0 {
-                        found.unsupported(point, "one Wi-Fi is joined, the first");
+                for (_, point, details) in value.pairs() {
+                    if found.wifi.at.is_some() {
+                        conceal_named(details, found);
+                        found.unsupported(point, "one Wi-Fi is joined, the first: this one is not, and its key is overwritten");
                     } else {
                         access_point(point, details, found);
                     }
@@ -152,7 +160,7 @@ fn access_point(name: &Node, details: &Node, found: &mut Found<'_>) {
     let text = name.scalar().unwrap_or_default();
     let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned());
-    found.wifi.at = name.span.start;
+    found.wifi.at = Some(name.span.start);
     match Ssid::try_from(text) {
         Ok(ssid) => found.wifi.ssid = Some(ssid),
         Err(refused) => found.note(name.span.start, refused),

@@ -65,11 +65,12 @@ struct Found<'a> {
 /// The parts of a Wi-Fi, which stand in several places.
 #[derive(Default)]
 struct WifiFound {
-    at: usize,
+    /// Where the first network's name stands.
+    at: Option<usize>,
     ssid: Option<Ssid>,
     passphrase: Option<Passphrase>,
-    /// Where the passphrase stands.
-    secret: Option<Range<usize>>,
+    /// Where keys stand that are not masked, also such as are no passphrase.
+    keys: Vec<Range<usize>>,
     country: Option<Country>,
 }
 
@@ -134,11 +135,11 @@ impl<'a> Found<'a> {
 
     /// Overwrites a secret that nothing is done with. Whether there was one.
     fn conceal(&mut self, node: &Node) -> bool {
-        let there = node.scalar().is_some_and(|text| !text.is_empty());
-        if there && !node.is_masked() {
+        let there = node.is_written() && !node.is_masked();
+        if there {
             self.secrets.push(node.span.clone());
         }
-        there && !node.is_masked()
+        there
     }
 
     fn user_name(&mut self, node: &Node) {
@@ -151,9 +152,13 @@ impl<'a> Found<'a> {
         if node.is_masked() {
             let lost = "`wifi.passphrase` was moved to another node and is not here: write it again";
             self.masked.push(("wifi.passphrase".to_owned(), super::read::mistake(self.text, node.span.start, lost.to_owned())));
-        } else if let Some(passphrase) = self.checked::<Passphrase>(node) {
+            return;
+        }
+        if node.is_written() {
+            self.wifi.keys.push(node.span.clone());
+        }
+        if let Some(passphrase) = self.checked::<Passphrase>(node) {
             self.wifi.passphrase = Some(passphrase);
-            self.wifi.secret = Some(node.span.clone());
         }
     }
 
@@ -165,17 +170,30 @@ impl<'a> Found<'a> {
     }
 
     fn finish(mut self) -> Parsed {
-        let WifiFound { at, ssid, passphrase, secret, country } = std::mem::take(&mut self.wifi);
+        let WifiFound { at, ssid, passphrase, keys, country } = std::mem::take(&mut self.wifi);
         match (ssid, country) {
             (Some(ssid), Some(country)) => {
+                // A key that was refused stays, so that it can be mended.
+                if passphrase.is_some() {
+                    self.secrets.extend(keys);
+                }
                 self.settings.wifi = Some(Wifi { ssid, passphrase, country });
-                self.secrets.extend(secret);
             }
             // The key stays where it is: it was not taken.
             (Some(_), None) => {
-                self.note(at, "Wi-Fi is left off, since no country is named, whose radio rules hold: name it and start again")
+                let what = "Wi-Fi is left off, since no country is named, whose radio rules hold: name it and start again";
+                self.note(at.unwrap_or_default(), what);
             }
-            (None, _) => {}
+            // Nothing but a name makes it of use, and whoever writes that can write the key again.
+            (None, _) => {
+                if let Some(key) = keys.first() {
+                    self.note(
+                        key.start,
+                        "this key is overwritten, since it belongs to no Wi-Fi that can be joined: write name and key again",
+                    );
+                }
+                self.secrets.extend(keys);
+            }
         }
         if self.settings.wifi.is_none() {
             self.masked.clear();

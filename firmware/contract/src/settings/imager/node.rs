@@ -41,6 +41,11 @@ impl Node {
         self.scalar().is_some_and(|text| matches!(text, "true" | "yes" | "on" | "True"))
     }
 
+    /// Whether it is a single value that stands in the text and is not empty: YAML's nothing stands nowhere.
+    pub fn is_written(&self) -> bool {
+        !self.span.is_empty() && self.scalar().is_some_and(|text| !text.is_empty())
+    }
+
     /// A secret that was moved away.
     pub fn is_masked(&self) -> bool {
         self.scalar().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c == MASK))

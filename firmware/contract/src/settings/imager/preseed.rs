@@ -1,8 +1,9 @@
 //! `rpi-preseed.toml`, version 1.0: tables system, user, ssh, wlan, locale, connect, interfaces.
 
-use super::super::Ssid;
+use super::super::{Refused, Ssid};
 use super::Found;
 use super::node::Node;
+use data_encoding::HEXLOWER_PERMISSIVE;
 
 /// Reads it.
 pub fn read(root: &Node, found: &mut Found<'_>) {
@@ -36,10 +37,19 @@ fn one(table: &str, name: &str, key: &Node, value: &Node, found: &mut Found<'_>)
         ("ssh", "password_authentication") if value.is_true() => found.unsupported(key, "nobody logs in by password here"),
         ("ssh", "enabled" | "password_authentication") => {}
         ("wlan", "ssid") => {
-            found.wifi.at = value.span.start;
-            found.wifi.ssid = found.checked::<Ssid>(value);
+            found.wifi.at = Some(value.span.start);
+            if let Some(ssid) = found.checked::<Ssid>(value) {
+                found.wifi.ssid = Some(ssid);
+            }
         }
-        ("wlan", "ssid_hex") => found.unsupported(key, "a Wi-Fi whose name is no text can't be joined yet"),
+        // Imager writes this in the place of `ssid` when a name is not UTF-8.
+        ("wlan", "ssid_hex") => match ssid_of_hex(value.scalar().unwrap_or_default()) {
+            Ok(ssid) => {
+                found.wifi.at.get_or_insert(value.span.start);
+                found.wifi.ssid.get_or_insert(ssid);
+            }
+            Err(refused) => found.note(value.span.start, refused),
+        },
         ("wlan", "password") => {
             if value.scalar() != Some("") {
                 found.passphrase(value);
@@ -58,6 +68,16 @@ fn one(table: &str, name: &str, key: &Node, value: &Node, found: &mut Found<'_>)
         ("connect", _) => {}
         _ => found.unsupported(key, &format!("`{}` in [{table}] is not known here", shown(name))),
     }
+}
+
+/// A Wi-Fi's name of the hexadecimal digits of its bytes.
+fn ssid_of_hex(text: &str) -> Result<Ssid, Refused> {
+    let bytes = HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .map_err(|_| "`ssid_hex` is a Wi-Fi's name as hexadecimal digits, two a byte, as in \"43617361\"; or write `ssid`".to_owned())?;
+    let name = String::from_utf8(bytes)
+        .map_err(|_| "a Wi-Fi whose name is not UTF-8 can't be joined: give it a name in UTF-8 at its access point".to_owned())?;
+    Ssid::try_from(name)
 }
 
 fn shown(name: &str) -> String {

@@ -99,6 +99,23 @@ fn the_cloud_init_subset_becomes_the_same_settings() {
 }
 
 #[test]
+fn a_token_in_a_command_of_user_data_does_not_stay() {
+    let key = "/home/maria/.config/com.raspberrypi.connect/auth.key";
+    let connect = format!(
+        "  - [ sh, -c, \"install -o maria -m 700 -d /home/maria/.config/com.raspberrypi.connect\" ]\n  \
+         - [ sh, -c, \"printf '%s\\\\n' 'rpuak_secret' > {key} && chown maria:maria {key} && chmod 600 {key}\" ]\n  \
+         - [ sleep, \"2\" ]\n  - [ rfkill, unblock, wifi ]\n"
+    );
+    let text = user_data() + &connect;
+    let parsed = read(USER_DATA, &text);
+    assert_eq!(parsed.secrets.len(), 2, "the password and the token");
+    let said = notes(&parsed);
+    assert_eq!(said.iter().filter(|note| note.contains("commands are not run")).count(), 3, "{said:#?}");
+    let again = masked(USER_DATA, &text);
+    assert_eq!(again.settings, parsed.settings);
+}
+
+#[test]
 fn an_open_network_needs_no_key_and_every_network_a_country() {
     let open = network_config().replace(&format!("password: \"{PMK}\""), "auth:\n            key-management: none");
     assert_eq!(read(NETWORK_CONFIG, &open).settings.wifi.unwrap().passphrase, None);
@@ -110,11 +127,60 @@ fn an_open_network_needs_no_key_and_every_network_a_country() {
 }
 
 #[test]
+fn a_wifi_named_by_its_bytes_is_joined_where_they_are_text_and_its_key_never_stays() {
+    let named = |ssid: &str| preseed().replace("ssid = \"Casa \\\"gran\\\"\"", ssid);
+    let cafe = named("ssid_hex = \"436166C3a9\"");
+    assert_eq!(read(PRESEED, &cafe).settings.wifi.unwrap().ssid.as_str(), "Café");
+    assert_eq!(masked(PRESEED, &cafe).masked[0].0, "wifi.passphrase");
+    for ssid in ["ssid = \"Casa\"\nssid_hex = \"436166c3a9\"", "ssid_hex = \"436166c3a9\"\nssid = \"Casa\""] {
+        assert_eq!(read(PRESEED, &named(ssid)).settings.wifi.unwrap().ssid.as_str(), "Casa", "{ssid}");
+    }
+    for (ssid, words) in [
+        ("ssid_hex = \"436166e9\"", "line 20, column 12: a Wi-Fi whose name is not UTF-8 can't be joined: give it"),
+        ("ssid_hex = \"436\"", "line 20, column 12: `ssid_hex` is a Wi-Fi's name as hexadecimal digits"),
+        ("ssid_hex = \"\"", "line 20, column 12: a Wi-Fi's name is 1 to 32 bytes"),
+        ("ssid_hex = \"4307\"", "line 20, column 12: a Wi-Fi's name is 1 to 32 bytes"),
+        ("ssid = \"\"", "line 20, column 8: a Wi-Fi's name is 1 to 32 bytes"),
+        ("hidden_too = false", "line 21, column 12: this key is overwritten"),
+    ] {
+        let text = named(ssid);
+        let parsed = read(PRESEED, &text);
+        assert_eq!(parsed.settings.wifi, None, "{ssid}");
+        let said = notes(&parsed).join("\n");
+        assert!(said.contains(words) && said.contains("line 21, column 12: this key is overwritten"), "{ssid}: {said}");
+        assert_eq!(masked(PRESEED, &text).masked, [], "{ssid}");
+    }
+    let short = named("ssid_hex = \"436166e9\"").replace(PMK, "short");
+    assert_eq!(read(PRESEED, &short).secrets.len(), 3, "what is no key may be a part of one");
+}
+
+#[test]
+fn of_several_wifis_the_first_is_joined_and_no_key_of_any_stays() {
+    let second = "        \"Second\":\n          password: \"second secret\"\n        Third:\n          auth:\n            \
+                  key-management: sae\n            password: third secret\n        Fourth:\n    wlan1:\n      access-points:\n        \
+                  \"Fifth\": {password: fifth secret}\n";
+    let text =
+        format!("{}{second}", network_config().replace("      optional: true\n  wifis", "  wifis").replace("      optional: true\n", ""));
+    let parsed = read(NETWORK_CONFIG, &text);
+    let wifi = parsed.settings.wifi.as_ref().unwrap();
+    assert_eq!((wifi.ssid.as_str(), wifi.passphrase.as_ref().unwrap().as_str()), ("Café \"gran\"", PMK));
+    let said = notes(&parsed);
+    assert_eq!(said.len(), 4, "{said:#?}");
+    assert!(said[0].contains("column 9: one Wi-Fi is joined, the first: this one is not, and its key is overwritten"), "{said:#?}");
+    assert_eq!(parsed.secrets.len(), 4);
+    let masked_text = String::from_utf8(mask(text.as_bytes(), &parsed.secrets)).unwrap();
+    assert!(!masked_text.contains("secret"), "{masked_text}");
+    masked(NETWORK_CONFIG, &text);
+    let without = text.replace("      regulatory-domain: \"ES\"\n", "");
+    assert_eq!(read(NETWORK_CONFIG, &without).secrets.len(), 3, "the first key stays until a country is named");
+}
+
+#[test]
 fn what_is_wrong_or_not_run_is_said_with_its_line() {
     for (name, text, words) in [
         (PRESEED, "[system]\nhostname = \"-x\"\n", "line 2, column 12: a host's name"),
         (PRESEED, "[ssh]\nauthorized_keys = [\"ssh-ed25519 AAAA\"]\n", "line 2, column 20: the key is cut"),
-        (PRESEED, "[wlan]\nssid_hex = \"ff\"\n", "line 2, column 1: a Wi-Fi whose name is no text"),
+        (PRESEED, "[wlan]\nssid_hex = \"ff\"\n", "line 2, column 12: a Wi-Fi whose name is not UTF-8"),
         (PRESEED, "[later]\nx = 1\n", "`later` is not known here"),
         (PRESEED, "config_version = \"2.0\"\n", "read as 1.0"),
         (USER_DATA, "#!/bin/sh\nreboot\n", "line 1, column 1: only `#cloud-config` is read"),
