@@ -1,6 +1,6 @@
 //! What the build of an app decides: its packages by sha256, times and architectures. No later step makes a choice.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use contract::apps::App;
 
 use super::Apps;
@@ -49,8 +49,9 @@ impl<'a> AppPlan<'a> {
 impl ImagePlan {
     fn make(apps: &Apps, app: &App, arch: Arch) -> Result<Self> {
         let base = Lock::read(&apps.lock(None, arch))?;
-        let own = Lock::read(&apps.lock(Some(app), arch))?;
         let mend = apps.lock_command(app, &app.name);
+        let own = Lock::read(&apps.lock(Some(app), arch))
+            .with_context(|| format!("{} can't be built for {arch}: `{mend}` makes its lock", app.name))?;
         let both = || base.packages.iter().chain(&own.packages);
         for package in both() {
             ensure!(
@@ -85,6 +86,7 @@ mod tests {
         let plan = || AppPlan::make(&apps, broker, &[Arch::Armhf]);
         let place = community.path().join("images/apps/broker/armhf.lock");
         let error = format!("{:#}", plan().err().unwrap());
+        assert!(error.starts_with("broker can't be built for armhf: `cargo xtask lock broker` makes its lock: "), "{error}");
         assert!(error.contains(&place.display().to_string()), "{error}");
         std::fs::copy(repo().join("images/apps/mosquitto/armhf.lock"), &place).unwrap();
         let made = plan().unwrap();

@@ -14,7 +14,7 @@ use crate::packages::lock::{Lock, flavour_lock};
 use crate::packages::resolve::{Lists, Means, Update, Wanted, changes, resolve};
 use crate::packages::sources::Sources;
 use crate::tools::{LOCK, Tools};
-use crate::trees::Trees;
+use crate::trees::{Trees, command};
 use crate::ui;
 
 mod added;
@@ -132,7 +132,8 @@ impl LockVerb {
                 println!("  unverified: {index}");
             }
         }
-        println!("\nNext: look at `git diff images`, then cargo xtask plan BOARD, or build it: cargo xtask image BOARD");
+        let (plan, image) = (command("plan BOARD"), command("image BOARD"));
+        println!("\nNext: look at `git diff images`, then {plan}, or build it: {image}; an app: {}", command("app NAME"));
         Ok(())
     }
 
