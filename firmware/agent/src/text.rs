@@ -22,6 +22,7 @@ macro_rules! words {
 
 mod api;
 mod cloud;
+mod help;
 mod own;
 mod people;
 mod store;

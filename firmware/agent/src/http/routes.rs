@@ -86,6 +86,7 @@ routes! {
     page_home            GET    "/"                                   Look    No forms::show_home;
     page_home_body       GET    "/body"                               Look    No forms::show_home_body;
     page_search          GET    "/search"                             Look    No forms::show_search;
+    page_help            GET    "/help"                               Look    No forms::show_help;
     page_style           GET    "/style.css"                          Look    No super::style;
     page_script          GET    "/page.js"                            Look    No super::script;
     page_icon            GET    "/icon.svg"                           Look    No super::icon;

@@ -7,7 +7,7 @@ pub mod own;
 pub mod people;
 
 use super::caller::Caller;
-use super::pages::{self, View, home, search};
+use super::pages::{self, View, help, home, search};
 use super::problem::Refusal;
 use super::{lang, services};
 use crate::apps::AppView;
@@ -91,6 +91,10 @@ pub async fn show_home(reader: Reader) -> Response {
 pub async fn show_home_body(reader: Reader) -> Response {
     let (status, view, services, apps) = shown(&reader.app, reader.lang).await;
     html(home::body(&status, view.as_ref(), &services, &apps, reader.lang))
+}
+
+pub async fn show_help(reader: Reader) -> Response {
+    reader.page("/help", None, &help::body(&reader.view()))
 }
 
 /// `GET /search`: the fields are the API's.

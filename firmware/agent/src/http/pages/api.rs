@@ -25,9 +25,11 @@ pub fn body(view: &View<'_>, document: &Value) -> Markup {
             }
         }
         section.whole {
-            h2 { (words.shapes) }
-            @for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
-                details lang="en" id=(format!("schema-{name}")) { summary { code { (name) } } (shape(schema)) }
+            details {
+                summary { (words.shapes) }
+                @for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+                    details lang="en" id=(format!("schema-{name}")) { summary { code { (name) } } (shape(schema)) }
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod apps;
 pub mod cloud;
+pub mod help;
 pub mod home;
 pub mod own;
 pub mod people;
@@ -82,6 +83,7 @@ fn menu(view: &View<'_>, here: &str) -> Markup {
             (link("/apps", people.apps))
             @if view.caller.may(Operation::Own) { (link("/microcloud", view.lang.cloud().microcloud)) (link("/users", people.users)) }
             @if view.caller.may(Operation::Account) { (link("/account", people.account)) }
+            (link("/help", view.lang.help().help))
             @match &view.caller.who {
                 Who::Session { .. } => (view.button("/logout", people.log_out)),
                 _ if view.owned => (link("/login", people.log_in)),

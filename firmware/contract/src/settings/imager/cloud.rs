@@ -64,11 +64,16 @@ fn conceal_all(node: &Node, found: &mut Found<'_>) {
 /// Of a table those values that are called passwords, however deep.
 fn conceal_named(table: &Node, found: &mut Found<'_>) {
     for (name, _, value) in table.pairs() {
-        if name.contains("passw") {
-            conceal_all(value, found);
-        } else {
-            conceal_named(value, found);
-        }
+        conceal_if_named(name, value, found);
+    }
+}
+
+/// The same of one pair.
+fn conceal_if_named(name: &str, value: &Node, found: &mut Found<'_>) {
+    if name.contains("passw") {
+        conceal_all(value, found);
+    } else {
+        conceal_named(value, found);
     }
 }
 
@@ -130,7 +135,10 @@ fn ethernet(interface: &Node, found: &mut Found<'_>) {
         match name {
             "dhcp4" | "dhcp6" if value.is_true() => {}
             "optional" | "match" | "set-name" | "dhcp6" => {}
-            _ => found.unsupported(key, "an Ethernet gets its address by DHCP; a fixed one is set in cloudy.toml"),
+            _ => {
+                conceal_if_named(name, value, found);
+                found.unsupported(key, "an Ethernet gets its address by DHCP; a fixed one is set in cloudy.toml");
+            }
         }
     }
 }
@@ -173,12 +181,18 @@ fn access_point(name: &Node, details: &Node, found: &mut Found<'_>) {
                     match inner {
                         "password" => found.passphrase(inner_value),
                         "key-management" if inner_value.scalar().is_some_and(|kind| matches!(kind, "none" | "psk" | "sae")) => {}
-                        _ => found.unsupported(inner_key, "only open networks and those with one key can be joined"),
+                        _ => {
+                            conceal_if_named(inner, inner_value, found);
+                            found.unsupported(inner_key, "only open networks and those with one key can be joined");
+                        }
                     }
                 }
             }
             "hidden" => {}
-            _ => found.unsupported(key, &format!("`{}` of an access point is not known here", shown(name))),
+            _ => {
+                conceal_if_named(name, value, found);
+                found.unsupported(key, &format!("`{}` of an access point is not known here", shown(name)));
+            }
         }
     }
 }

@@ -172,11 +172,12 @@ impl<'a> Found<'a> {
     fn finish(mut self) -> Parsed {
         let WifiFound { at, ssid, passphrase, keys, country } = std::mem::take(&mut self.wifi);
         match (ssid, country) {
+            // A key that was refused stays, so that it can be mended. Without it a network would be joined that has the same name and no key.
+            (Some(_), Some(_)) if passphrase.is_none() && !keys.is_empty() => {
+                self.note(at.unwrap_or_default(), "Wi-Fi is left off, since its key is none: mend it and start again");
+            }
             (Some(ssid), Some(country)) => {
-                // A key that was refused stays, so that it can be mended.
-                if passphrase.is_some() {
-                    self.secrets.extend(keys);
-                }
+                self.secrets.extend(keys);
                 self.settings.wifi = Some(Wifi { ssid, passphrase, country });
             }
             // The key stays where it is: it was not taken.

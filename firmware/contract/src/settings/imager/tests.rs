@@ -127,6 +127,24 @@ fn an_open_network_needs_no_key_and_every_network_a_country() {
 }
 
 #[test]
+fn a_key_that_is_none_makes_no_open_network_of_that_name() {
+    for (name, text) in [(NETWORK_CONFIG, network_config()), (PRESEED, preseed())] {
+        let parsed = read(name, &text.replace(PMK, "short"));
+        assert_eq!(parsed.settings.wifi, None, "{name}");
+        assert!(notes(&parsed).iter().any(|note| note.contains("Wi-Fi is left off, since its key is none")), "{:?}", notes(&parsed));
+    }
+}
+
+#[test]
+fn keys_of_what_is_not_supported_do_not_stay_either() {
+    let text = network_config()
+        .replace("      dhcp6: true\n", &format!("      dhcp6: true\n      auth:\n        key-management: 802.1x\n        password: \"{PMK}\"\n"))
+        .replace("          hidden: true\n", &format!("          auth:\n            client-key-password: \"{PMK}\"\n"));
+    assert_eq!(read(NETWORK_CONFIG, &text).secrets.len(), 3);
+    masked(NETWORK_CONFIG, &text);
+}
+
+#[test]
 fn a_wifi_named_by_its_bytes_is_joined_where_they_are_text_and_its_key_never_stays() {
     let named = |ssid: &str| preseed().replace("ssid = \"Casa \\\"gran\\\"\"", ssid);
     let cafe = named("ssid_hex = \"436166C3a9\"");
