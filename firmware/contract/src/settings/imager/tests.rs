@@ -138,7 +138,10 @@ fn a_key_that_is_none_makes_no_open_network_of_that_name() {
 #[test]
 fn keys_of_what_is_not_supported_do_not_stay_either() {
     let text = network_config()
-        .replace("      dhcp6: true\n", &format!("      dhcp6: true\n      auth:\n        key-management: 802.1x\n        password: \"{PMK}\"\n"))
+        .replace(
+            "      dhcp6: true\n",
+            &format!("      dhcp6: true\n      auth:\n        key-management: 802.1x\n        password: \"{PMK}\"\n"),
+        )
         .replace("          hidden: true\n", &format!("          auth:\n            client-key-password: \"{PMK}\"\n"));
     assert_eq!(read(NETWORK_CONFIG, &text).secrets.len(), 3);
     masked(NETWORK_CONFIG, &text);
