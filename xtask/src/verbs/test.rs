@@ -95,6 +95,7 @@ const PARTS: &[Part] = &[
         .on(Lane::Code),
     Part::new("image-rpi2", "the image of a 32-bit Pi", &["xtask", "image", "rpi2", "--without-emulation"]).on(Lane::Code),
     Part::new("u-boot", "a Pi's boot script on the real U-Boot, in many cases", &["xtask", "vm", PI, "--boot-cases"]),
+    Part::new("u-boot-32", "the same on the 32-bit U-Boot, which counts otherwise", &["xtask", "vm", "rpi2", "--boot-cases"]),
     Part::new(
         "vm-arm",
         "scenarios on virtual ARM machines: U-Boot's boot chain, USB Ethernet",
@@ -135,7 +136,6 @@ const PARTS: &[Part] = &[
     )
     .slow(),
     Part::new("u-boot-kills", "QEMU is killed between any two writes of the boot state", &["xtask", "vm", PI, "--boot-kills"]).slow(),
-    Part::new("u-boot-32", "the boot script on the 32-bit U-Boot", &["xtask", "vm", "rpi2", "--boot-cases"]).slow(),
     Part::new("image-rpi5", "the image of a Pi 5, which QEMU lacks", &["xtask", "image", "rpi5", "--without-emulation"]).slow(),
     Part::new(
         "vm-full",
@@ -357,7 +357,8 @@ mod tests {
         let quick: Vec<&Part> = PARTS.iter().filter(|part| !part.slow).collect();
         let groups: Vec<_> = groups(&quick).iter().map(names).collect();
         let code = "clippy then unit then image-pi then image-rpi4 then image-arm64 then image-rpi2";
-        let expected: [&[&str]; 5] = [&["tidy"], &["format"], &[code, "image then vm"], &["u-boot"], &["vm-arm", "disturbed"]];
+        let expected: [&[&str]; 6] =
+            [&["tidy"], &["format"], &[code, "image then vm"], &["u-boot"], &["u-boot-32"], &["vm-arm", "disturbed"]];
         assert_eq!(groups, expected);
     }
 

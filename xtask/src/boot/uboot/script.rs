@@ -172,12 +172,11 @@ fn choose(lines: &mut Lines) {
             fi"#
         ));
     }
+    lines.block(&newer("c_seq1", "c_seq0"));
     lines.block(&format!(
         r#"setenv c_cur
         if test -n "${{c_seq0}}"; then setenv c_cur {zero:#x}; setenv c_to ${{c_lba1}}; fi
-        if test -n "${{c_seq1}}"; then
-        if test -z "${{c_seq0}}" || itest ${{c_seq1}} -gt ${{c_seq0}}; then setenv c_cur {one:#x}; setenv c_to ${{c_lba0}}; fi
-        fi
+        if test -n "${{c_newer}}"; then setenv c_cur {one:#x}; setenv c_to ${{c_lba0}}; fi
         setenv {sequence} 0
         setenv {confirmed} a
         setenv {trial} -
@@ -232,14 +231,30 @@ fn marks(lines: &mut Lines) {
         ));
     }
     let confirmed = names::CONFIRMED;
+    lines.block(&newer("c_markb", "c_marka"));
     lines.block(&format!(
         r#"setenv {sequence} 0
         if test -n "${{c_marka}}"; then setenv {sequence} ${{c_marka}}; fi
-        if test -n "${{c_markb}}"; then
-        if test -z "${{c_marka}}" || itest ${{c_markb}} -gt ${{c_marka}}; then setenv {confirmed} b; setenv {sequence} ${{c_markb}}; fi
-        fi
+        if test -n "${{c_newer}}"; then setenv {confirmed} b; setenv {sequence} ${{c_markb}}; fi
         setenv c_to ${{c_lba0}}"#
     ));
+}
+
+/// Sets c_newer where `one` is there and is higher than `other`, or is there alone.
+///
+/// A 32-bit U-Boot compares as if the highest bit were a sign: so halves first, which have none, then the rest of equal halves.
+fn newer(one: &str, other: &str) -> String {
+    format!(
+        r#"setenv c_newer
+        if test -n "${{{one}}}"; then
+        if test -z "${{{other}}}"; then setenv c_newer 1; else
+        setexpr c_half1 ${{{one}}} / 2
+        setexpr c_half0 ${{{other}}} / 2
+        if itest ${{c_half1}} -gt ${{c_half0}}; then setenv c_newer 1; fi
+        if itest ${{c_half1}} == ${{c_half0}} && itest ${{{one}}} -gt ${{{other}}}; then setenv c_newer 1; fi
+        fi
+        fi"#
+    )
 }
 
 /// Commands that are run twice, once for each slot.
