@@ -180,13 +180,9 @@ fn files(top: &Path, below: &Path) -> Result<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FAMILY: &str = "arch = \"amd64\"\nboot-flow = \"uefi\"\nconsoles = [\"tty0\"]\nkernel = \"linux-image-amd64\"\n";
-    const FLAVOUR: &str = "title = \"T\"\npackages = [\"systemd\"]\n";
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+pub mod testing {
+    /// A folder with these files: path, text.
+    pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = dir.path().join(path);
@@ -195,6 +191,15 @@ mod tests {
         }
         dir
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::folder as tree;
+    use super::*;
+
+    const FAMILY: &str = "arch = \"amd64\"\nboot-flow = \"uefi\"\nconsoles = [\"tty0\"]\nkernel = \"linux-image-amd64\"\n";
+    const FLAVOUR: &str = "title = \"T\"\npackages = [\"systemd\"]\n";
 
     fn repo() -> tempfile::TempDir {
         tree(&[

@@ -241,17 +241,6 @@ pub mod testing {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// A folder with these files.
-    pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        dir
-    }
-
     /// The checkout and this tree beside it.
     pub fn with(community: &tempfile::TempDir) -> Trees {
         Trees::new(&repo(), &[community.path().to_owned()])
@@ -260,8 +249,9 @@ pub mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{facts, folder, repo, with};
+    use super::testing::{facts, repo, with};
     use super::*;
+    use crate::trees::testing::folder;
 
     #[test]
     fn the_repo_s_own_apps_are_good() {

@@ -75,8 +75,9 @@ impl ImagePlan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{facts, folder, repo, with};
+    use super::super::testing::{facts, repo, with};
     use super::*;
+    use crate::trees::testing::folder;
 
     #[test]
     fn an_app_of_an_added_tree_is_planned_from_the_lock_beside_it() {

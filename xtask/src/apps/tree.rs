@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn files_of_an_app_lie_in_its_own_tree() {
-        let community = testing::folder(&[
+        let community = crate::trees::testing::folder(&[
             ("images/apps/broker/app.toml", &testing::facts(29_999)),
             ("images/apps/broker/files/etc/broker.conf", "ours\n"),
         ]);

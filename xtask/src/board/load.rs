@@ -76,7 +76,6 @@ impl Catalog {
         let mut boards = Vec::<Board>::new();
         let mut flavours = Vec::<Flavour>::new();
         let (mut board_trees, mut flavour_trees) = (BTreeMap::new(), BTreeMap::new());
-        let mut board_files = BTreeMap::<String, PathBuf>::new();
         for (tree, root) in roots.iter().enumerate() {
             for family in folders(&root.join(BOARDS))? {
                 let path = Path::new(BOARDS).join(&family);
@@ -87,12 +86,12 @@ impl Catalog {
                     }
                     let pair = Pair { board: read(root, path.join(&file))?, family: read(family_root, path.join(FAMILY_FILE))? };
                     let board = pair.check()?;
-                    let own = root.join(path.join(&file));
-                    // In another family perhaps.
-                    if let Some(first) = board_files.insert(board.name.clone(), own.clone()) {
-                        return Err(BoardError::Twice { kind: "boards", name: board.name, first, second: own });
+                    if let Some(other) = board_trees.insert(board.name.clone(), tree) {
+                        // Of another family perhaps: the file that it was read from is known.
+                        let other_file = boards.iter().find(|there| there.name == board.name).and_then(|there| there.files.last());
+                        let first = roots.get(other).zip(other_file).map(|(root, file)| root.join(file)).unwrap_or_default();
+                        return Err(BoardError::Twice { kind: "boards", name: board.name, first, second: root.join(path.join(&file)) });
                     }
-                    board_trees.insert(board.name.clone(), tree);
                     boards.push(board);
                 }
             }
@@ -206,20 +205,13 @@ fn names(path: &Path, wanted: impl Fn(&std::fs::DirEntry) -> bool) -> Result<Vec
 mod tests {
     use super::*;
     use crate::board::{Arch, BootFlow};
+    use crate::trees::testing::folder;
 
     const FAMILY: &str = "arch = \"amd64\"\nboot-flow = \"uefi\"\nconsoles = [\"tty0\"]\nkernel = \"linux-image-amd64\"\n[modules]\nkeep = [\"net/**\"]\ndrop = [\"net/atm/**\"]\n";
     const FLAVOUR: &str = "title = \"T\"\npackages = [\"systemd\"]\n[prune]\ndrop = [\"/usr/share/doc/**\"]\n";
 
     fn tree(family: &str, board: &str, flavour: &str) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in
-            [("board-configs/fam/family.toml", family), ("board-configs/fam/one.toml", board), ("images/os/std/image.toml", flavour)]
-        {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        dir
+        folder(&[("board-configs/fam/family.toml", family), ("board-configs/fam/one.toml", board), ("images/os/std/image.toml", flavour)])
     }
 
     fn error(family: &str, board: &str, flavour: &str) -> String {
@@ -237,6 +229,34 @@ mod tests {
             .map(|board| board.name)
             .collect();
         assert_eq!(silent, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_plan_sets_or_linux_would_not_see_is_refused_in_config_txt() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let file = |name: &str| std::fs::read_to_string(root.join(BOARDS).join("rpi").join(name)).unwrap();
+        let (family, board) = (file(FAMILY_FILE), file("rpi3.toml"));
+        let said = |line: &str| error(&family.replace("enable_uart=1", line), &board, FLAVOUR);
+        assert!(said("kernel=other.bin").contains("`kernel` of config.txt is set by the plan"));
+        for key in ["dtoverlay", "dtparam"] {
+            let said = said(&format!("{key}=x"));
+            let expected =
+                format!("`{key}` would change a device tree that Linux does not get; name the overlay in `raspberry-pi.overlays`");
+            assert!(said.starts_with("board-configs/fam/family.toml:") && said.contains(&expected), "{said}");
+        }
+        assert!(said("[pi9]").contains("line of config.txt"));
+    }
+
+    #[test]
+    fn two_boards_of_one_name_are_told_with_their_files_also_of_other_families() {
+        let (one, other) = (
+            tree(FAMILY, "title = \"One\"\n", FLAVOUR),
+            folder(&[("board-configs/far/family.toml", FAMILY), ("board-configs/far/one.toml", "title = \"O\"\n")]),
+        );
+        let said = Catalog::load(&[one.path(), other.path()]).unwrap_err().to_string();
+        for path in [one.path().join("board-configs/fam/one.toml"), other.path().join("board-configs/far/one.toml")] {
+            assert!(said.contains(&path.display().to_string()), "{said}");
+        }
     }
 
     #[test]

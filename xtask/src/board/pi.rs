@@ -118,6 +118,9 @@ const OURS: [&str; 12] = [
     "fixup_file",
 ];
 
+/// What changes the tree that the firmware loads, and no other: Linux gets the slot's.
+const OF_THE_FIRMWARE_S_TREE: [&str; 2] = ["dtoverlay", "dtparam"];
+
 /// Whether config.txt knows a section of this name.
 pub fn is_filter(name: &str) -> bool {
     FILTERS.contains(&name)
@@ -138,6 +141,11 @@ pub fn config(
             let key = line.get_ref().split('=').next().unwrap_or_default();
             if OURS.contains(&key) {
                 return Err(source.error(line, format!("`{key}` of config.txt is set by the plan")));
+            }
+            if OF_THE_FIRMWARE_S_TREE.contains(&key) {
+                let message =
+                    format!("`{key}` would change a device tree that Linux does not get; name the overlay in `raspberry-pi.overlays`");
+                return Err(source.error(line, message));
             }
         }
         let lines = source.strings(lines, "line of config.txt (`key=value`)", is_line)?;

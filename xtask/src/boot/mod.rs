@@ -87,7 +87,7 @@ pub fn not_brought(plan: &BootPlan, tree: &Tree, release: &str) -> Vec<String> {
         let found = match &file.from {
             BootSource::Tree(path) => from_tree(tree, path).map(drop),
             BootSource::Kernel => kernel.image().map(drop).map_err(Into::into),
-            BootSource::DeviceTree { file, aliases, overlays } => device_tree(kernel, tree, file, aliases, overlays).map(drop),
+            BootSource::DeviceTree { file, aliases, overlays } => device_tree(kernel, file, aliases, overlays).map(drop),
             BootSource::Initramfs | BootSource::Text(_) => Ok(()),
         };
         if let Err(error) = found {
@@ -109,16 +109,16 @@ fn content(file: &BootFile, parts: &Parts<'_>) -> Result<Content> {
         BootSource::Initramfs => parts.initramfs.clone(),
         BootSource::Text(text) => Content::Bytes(text.as_bytes().into()),
         BootSource::DeviceTree { file, aliases, overlays } => {
-            Content::Bytes(device_tree(Kernel::new(parts.tree, parts.release), parts.tree, file, aliases, overlays)?.into())
+            Content::Bytes(device_tree(Kernel::new(parts.tree, parts.release), file, aliases, overlays)?.into())
         }
     })
 }
 
 /// A device tree of the kernel's packages, with the board's overlays, marked.
-fn device_tree(kernel: Kernel<'_>, tree: &Tree, file: &str, aliases: &BTreeMap<String, String>, overlays: &[String]) -> Result<Vec<u8>> {
+fn device_tree(kernel: Kernel<'_>, file: &str, aliases: &BTreeMap<String, String>, overlays: &[String]) -> Result<Vec<u8>> {
     let mut blob = kernel.device_tree(file)?.read().with_context(|| format!("failed to read the device tree `{file}`"))?.to_vec();
     for path in overlays {
-        let overlay = from_tree(tree, path)?.read().with_context(|| format!("failed to read the overlay `{path}`"))?;
+        let overlay = from_tree(kernel.tree(), path)?.read().with_context(|| format!("failed to read the overlay `{path}`"))?;
         blob = overlay::apply(&blob, &overlay).with_context(|| format!("cannot lay `{path}` over the device tree `{file}`"))?;
     }
     mark::mark(&blob, file, aliases).with_context(|| format!("cannot use the device tree `{file}`"))
@@ -217,7 +217,7 @@ mod tests {
         ]);
         let made = |name: &str| {
             let overlays = [format!("/usr/lib/raspi-firmware/overlays/{name}.dtbo")];
-            device_tree(Kernel::new(&there, "6"), &there, "a-b.dtb", &BTreeMap::new(), &overlays)
+            device_tree(Kernel::new(&there, "6"), "a-b.dtb", &BTreeMap::new(), &overlays)
         };
         let made_tree = crate::devicetree::DeviceTree::parse(&made("a").unwrap()).unwrap();
         assert_eq!(made_tree.at("/mmc@2").unwrap().text("status"), Some("disabled"));

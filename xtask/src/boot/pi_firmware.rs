@@ -1,5 +1,5 @@
 //! What the Raspberry Pi's own firmware does with a config partition, as its documentation says it ("config.txt": conditional
-//! filters, boot options, `upstream_kernel`, overlays). The firmware itself is not run by any emulator: so this model tells,
+//! filters, boot options, `upstream_kernel`). The firmware itself is not run by any emulator: so this model tells,
 //! for each model of board, what it would read, and whether that is there.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +14,6 @@ const LINE_MAX: usize = 98;
 pub struct Settings {
     /// Key → value of its last line.
     values: BTreeMap<String, String>,
-    /// Every `dtoverlay`, in order, without parameters.
-    overlays: Vec<String>,
 }
 
 impl Settings {
@@ -33,9 +31,6 @@ impl Settings {
             let Some((key, value)) = line.split_once('=') else { continue };
             if !applies || key.starts_with('#') {
                 continue;
-            }
-            if key == "dtoverlay" {
-                settings.overlays.extend(value.split(',').next().filter(|name| !name.is_empty()).map(str::to_owned));
             }
             settings.values.insert(key.to_owned(), value.to_owned());
         }
@@ -88,9 +83,6 @@ pub fn missing(model: Model, config: &str, files: &[&str]) -> Vec<String> {
     };
     let prefix = settings.get("os_prefix").unwrap_or_default();
     need(format!("{prefix}{}", settings.get("kernel").unwrap_or(default)), "its kernel");
-    for overlay in &settings.overlays {
-        need(format!("{}{overlay}.dtbo", settings.get("overlay_prefix").unwrap_or("overlays/")), "the overlay");
-    }
     match settings.get("device_tree") {
         Some(file) => need(format!("{prefix}{file}"), "the device tree"),
         None => {
@@ -140,10 +132,9 @@ mod tests {
 
     #[test]
     fn a_filter_holds_until_the_next_one() {
-        let text = "a=1\n[pi4]\na=2\n[pi400]\nb=3\n[none]\nc=4\n# d=5\n[all]\ne=6\ndtoverlay=x,y=z\ndtoverlay=w\n";
+        let text = "a=1\n[pi4]\na=2\n[pi400]\nb=3\n[none]\nc=4\n# d=5\n[all]\ne=6\n";
         let four = Settings::read(text, Model::Four);
         assert_eq!((four.get("a"), four.get("b"), four.get("c"), four.get("d"), four.get("e")), (Some("2"), None, None, None, Some("6")));
-        assert_eq!(four.overlays, ["x", "w"]);
         let keyboard = Settings::read(text, Model::FourHundred);
         assert_eq!((keyboard.get("a"), keyboard.get("b")), (Some("2"), Some("3")));
         assert_eq!(Settings::read(text, Model::Three).get("a"), Some("1"));
@@ -164,7 +155,6 @@ mod tests {
             ["Three needs its firmware `start_cd.elf`", "Three needs its firmware's `fixup_cd.dat`"]
         );
         assert!(missing(Model::Three, "", &files).contains(&"Three needs its kernel `kernel7.img`".to_owned()));
-        assert!(missing(Model::Three, "dtoverlay=no\n", &files).contains(&"Three needs the overlay `overlays/no.dtbo`".to_owned()));
     }
 
     proptest! {
@@ -191,7 +181,7 @@ mod tests {
                 let filters = model.habits().filters;
                 prop_assert_eq!(settings.get("arm_64bit"), Some(if bits64 { "1" } else { "0" }));
                 // They are in the trees already.
-                prop_assert!(settings.overlays.is_empty());
+                prop_assert_eq!(settings.get("dtoverlay"), None);
                 // The most special program wins: filters are in the order of the alphabet, a board names one for each model.
                 let own: Vec<String> = programs.iter().filter(|filter| filters.contains(filter)).map(|filter| config_txt::uboot_for(filter)).collect();
                 let kernel = settings.get("kernel").unwrap().to_owned();

@@ -48,11 +48,13 @@ pub fn prepare(image: &Path, settings: Option<&str>) -> Result<Load> {
         .by_name(Role::Config.label())
         .with_context(|| format!("`{}` has no partition called `config`: it is no image of cloudy", image.display()))?;
     let layout = if table.by_name(Role::Esp.label()).is_some() { Layout::Uefi } else { Layout::Uboot };
+    let start = source.start(config.offset() + config.bytes())?;
+    let bytes = start.get(usize::try_from(config.offset())?..).unwrap_or_default();
     let patch = match settings {
-        Some(text) => Patch::config(&source, config, text)?,
+        Some(text) => Patch::config(bytes, config.offset(), text)?,
         None => Patch::default(),
     };
-    let top = patch::top(&source, config).with_context(|| format!("failed to read the config partition of `{}`", image.display()))?;
+    let top = patch::top(bytes).with_context(|| format!("failed to read the config partition of `{}`", image.display()))?;
     Ok(Load { source, patch, layout, top })
 }
 

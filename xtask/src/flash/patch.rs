@@ -1,13 +1,12 @@
 //! What a card has of its own: settings on its config partition, as blocks that are written over the image's.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use anyhow::{Context, Result};
-use contract::gpt::Partition;
 
 use super::map::Piece;
-use super::source::Source;
 use crate::image::{Window, fat};
 
 /// Unit in which images are compared.
@@ -20,14 +19,12 @@ const SETTINGS_FILE: &str = "cloudy.toml";
 pub struct Patch(BTreeMap<u64, Vec<u8>>);
 
 impl Patch {
-    /// `text` as `cloudy.toml` on the config partition of an image.
-    pub fn config(source: &Source, config: &Partition, text: &str) -> Result<Self> {
-        let whole = source.start(config.offset() + config.bytes())?;
-        let before = whole.get(usize::try_from(config.offset())?..).unwrap_or_default();
+    /// `text` as `cloudy.toml` on the config partition `before`, which lies at `offset` of the image.
+    pub fn config(before: &[u8], offset: u64, text: &str) -> Result<Self> {
         let after = with_settings(before, text).context("failed to put the settings onto the image's config partition")?;
         let blocks = before.chunks(BLOCK_BYTES).zip(after.chunks(BLOCK_BYTES)).enumerate();
         let changed = blocks.filter(|(_, (old, new))| old != new);
-        Ok(Self(changed.map(|(index, (_, new))| (config.offset() + (index * BLOCK_BYTES) as u64, new.to_vec())).collect()))
+        Ok(Self(changed.map(|(index, (_, new))| (offset + (index * BLOCK_BYTES) as u64, new.to_vec())).collect()))
     }
 
     /// Lays the blocks over `bytes`, which lie at `at` of the image.
@@ -57,20 +54,23 @@ impl Patch {
     }
 }
 
-/// Names of the files at the top of an image's config partition.
-pub fn top(source: &Source, config: &Partition) -> Result<Vec<String>> {
-    let whole = source.start(config.offset() + config.bytes())?;
-    let mut file = tempfile::tempfile()?;
-    file.write_all(whole.get(usize::try_from(config.offset())?..).unwrap_or_default())?;
-    let fat = fat::open(Window::new(file, 0, config.bytes()))?;
+/// Names of the files at the top of the config partition `bytes`.
+pub fn top(bytes: &[u8]) -> Result<Vec<String>> {
+    let fat = fat::open(Window::new(copy(bytes)?, 0, bytes.len() as u64))?;
     let entries = fat.root_dir().iter().collect::<std::io::Result<Vec<_>>>()?;
     Ok(entries.into_iter().filter(|entry| entry.is_file()).map(|entry| entry.file_name()).collect())
 }
 
+/// A file of these bytes, gone when it is closed.
+fn copy(bytes: &[u8]) -> Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
 /// The FAT file system `before` with the settings in it.
 fn with_settings(before: &[u8], text: &str) -> Result<Vec<u8>> {
-    let mut file = tempfile::tempfile()?;
-    file.write_all(before)?;
+    let mut file = copy(before)?;
     {
         let fat = fat::open(Window::new(file.try_clone()?, 0, before.len() as u64))?;
         fat::put_top(&fat, SETTINGS_FILE, with_windows_line_ends(text).as_bytes())?;

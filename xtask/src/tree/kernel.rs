@@ -39,6 +39,11 @@ impl<'a> Kernel<'a> {
         Self { tree, release }
     }
 
+    /// The tree that it lies in.
+    pub fn tree(self) -> &'a Tree {
+        self.tree
+    }
+
     /// The image that boot loaders read.
     pub fn image(self) -> Result<&'a Content, KernelError> {
         self.file("vmlinuz")

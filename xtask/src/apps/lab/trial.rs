@@ -100,8 +100,9 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apps::testing::{facts, folder, repo, with};
+    use crate::apps::testing::{facts, repo, with};
     use crate::trees::Trees;
+    use crate::trees::testing::folder;
 
     const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 

@@ -55,19 +55,10 @@ mod tests {
     use super::*;
     use crate::packages::lock::LockedPackage;
     use crate::packages::testing::locked;
+    use crate::trees::testing::folder as tree;
 
     const FAMILY: &str = "arch = \"amd64\"\nboot-flow = \"uefi\"\nconsoles = [\"tty0\"]\nkernel = \"linux-image-amd64\"\n";
     const FLAVOUR: &str = "title = \"T\"\npackages = [\"systemd\"]\n";
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        dir
-    }
 
     #[test]
     fn a_tree_gets_locks_for_its_flavours_and_for_boards_that_need_more() {

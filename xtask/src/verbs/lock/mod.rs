@@ -253,7 +253,8 @@ fn summary(lock: &Lock) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apps::testing::{facts, folder, with};
+    use crate::apps::testing::{facts, with};
+    use crate::trees::testing::folder;
 
     fn verb(name: Option<&str>, arch: Option<&str>) -> LockVerb {
         let owned = |word: Option<&str>| word.map(str::to_owned);

@@ -199,12 +199,7 @@ mod tests {
     use super::*;
 
     fn repo(files: &[(&str, &str)]) -> (tempfile::TempDir, Repo) {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
+        let dir = crate::trees::testing::folder(files);
         let repo = Repo::read(dir.path()).unwrap();
         (dir, repo)
     }
