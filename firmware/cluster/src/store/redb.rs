@@ -203,9 +203,14 @@ fn from(error: redb::Error) -> StoreError {
         redb::Error::Io(io) if is_full(&io) => StoreError::Full(text),
         redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) | redb::Error::RepairAborted => StoreError::Corrupt(text),
         redb::Error::TableTypeMismatch { .. } | redb::Error::TypeDefinitionChanged { .. } => StoreError::Corrupt(text),
-        redb::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => StoreError::Corrupt(text),
+        redb::Error::Io(io) if is_damage(&io) => StoreError::Corrupt(text),
         _ => StoreError::Disk(text),
     }
+}
+
+/// A page beyond the end is one that a damaged page or header names: a disk that fails says something else.
+fn is_damage(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
 }
 
 fn is_full(error: &std::io::Error) -> bool {

@@ -54,6 +54,12 @@ impl std::fmt::Debug for Disk {
 #[derive(Clone)]
 pub struct Image(Vec<u8>);
 
+impl Image {
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 #[derive(Debug)]
 struct Handle {
     disk: Disk,
@@ -171,6 +177,20 @@ impl Disk {
             let at = rng.random_range(0..length);
             state.durable[at] ^= 1 << rng.random_range(0..8);
         }
+        state.current = state.durable.clone();
+    }
+
+    /// Changes one bit. The machine must be off.
+    pub fn flip(&self, bit: usize) {
+        let mut state = self.state();
+        state.durable[bit / 8] ^= 1 << (bit % 8);
+        state.current = state.durable.clone();
+    }
+
+    /// Takes away what is behind `length`. The machine must be off.
+    pub fn shorten(&self, length: usize) {
+        let mut state = self.state();
+        state.durable.truncate(length);
         state.current = state.durable.clone();
     }
 
