@@ -1,10 +1,10 @@
 //! The agent's life: open what it needs, say ready, serve until it is told to stop, leave calmly.
 
 use crate::http::{self, Listener};
-use crate::limits::{AGENT_SOCKET, DATA_DIR};
+use crate::limits::{self, AGENT_SOCKET, DATA_DIR};
 use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, Machine, NetConfig, NetHandle};
 use crate::state::App;
-use crate::{apps, host, kept, notify, settings};
+use crate::{apps, blobs, host, kept, notify, settings};
 use anyhow::{Context, Result};
 use contract::report::Report;
 use contract::settings::{Door, Settings};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// What the agent is started with.
@@ -31,6 +31,8 @@ pub struct Options {
     pub broker: PathBuf,
     /// Where images are served to this node's Docker: an address of loopback.
     pub registry: SocketAddr,
+    /// Where public blobs are given to everybody.
+    pub gateway: SocketAddr,
     /// The node's name; none for the machine's.
     pub name: Option<String>,
     /// Where init's report lies.
@@ -69,15 +71,17 @@ pub async fn run(options: Options) -> Result<()> {
         log::error!("no app can be installed, since {} can't be listened on for Docker: {error}", options.registry);
     });
     let at_registry = registry.as_ref().ok().and_then(|listener| listener.local_addr().ok()).unwrap_or(options.registry);
+    let gateway = listen(options.gateway).await.inspect_err(|error| log::error!("public blobs are given to nobody: {error:#}"));
     let socket = options.socket.unwrap_or_else(|| socket_of(data));
     let local = listen_locally(&socket)?;
 
+    let (callers, waiting) = mpsc::channel(limits::BLOB_CALLERS);
     // Another identity would be another node, and a life that is not kept would be lived twice.
     let net = if unknown || boot.as_ref().is_some_and(|report| !kept::keeps(report.data)) {
         log::error!("this node's data is not kept in this run: no identity is made, and no microcloud is joined");
         None
     } else {
-        start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref())).await
+        start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref()), callers).await
     };
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot, at_registry));
@@ -95,12 +99,24 @@ pub async fn run(options: Options) -> Result<()> {
         let router = apps::registry::router(Arc::clone(app.apps().catalog()));
         servers.spawn(http::serve(Listener::Tcp(registry), router, stopping.clone()));
     }
+    if let Ok(gateway) = gateway {
+        let router = blobs::gateway::router(Arc::clone(app.blobs()));
+        gateway.local_addr().into_iter().for_each(|address| app.blobs().is_given_at(address));
+        servers.spawn(http::serve(Listener::Tcp(gateway), router, stopping.clone()));
+    }
     servers.spawn(http::serve(Listener::Unix(local, http::may_change), http::local(Arc::clone(&app)), stopping));
     app.apps().resume();
     let telling = tokio::spawn({
         let app = Arc::clone(&app);
         Arc::clone(app.apps()).keep_telling(move || app.registry())
     });
+
+    let mut giving = JoinSet::new();
+    if let Some(net) = &net {
+        let (line, of) = (net.blobs.clone(), Arc::clone(&app));
+        giving.spawn(blobs::serve(Arc::clone(app.blobs()), line.clone(), waiting));
+        giving.spawn(Arc::clone(app.blobs()).keep_going(line, move || of.registry()));
+    }
 
     for address in &at {
         log::info!(address:% = address; "the page is at http://{address}/");
@@ -116,6 +132,8 @@ pub async fn run(options: Options) -> Result<()> {
     if let Some(monitor) = monitor {
         monitor.abort();
     }
+    giving.shutdown().await;
+    app.blobs().close().await;
     if let Some(net) = net {
         say_goodbye(net).await;
     }
@@ -150,9 +168,16 @@ fn listen_locally(path: &Path) -> Result<UnixListener> {
 }
 
 /// Starts the network part. A node without it still has a page that says so.
-async fn start_net(data: &Path, bind: Vec<SocketAddr>, name: &str, values: &Settings, machine: Machine) -> Option<NetHandle> {
+async fn start_net(
+    data: &Path,
+    bind: Vec<SocketAddr>,
+    name: &str,
+    values: &Settings,
+    machine: Machine,
+    blobs: net::Callers,
+) -> Option<NetHandle> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let config = NetConfig { data: data.to_owned(), bind, name: name.to_owned(), version, machine, join: join_config(values) };
+    let config = NetConfig { data: data.to_owned(), bind, name: name.to_owned(), version, machine, join: join_config(values), blobs };
     match net::start(config).await {
         Ok(handle) => Some(handle),
         Err(error) => {
@@ -224,6 +249,6 @@ async fn monitor(app: Arc<App>, mut net: NetHandle) {
 async fn say_goodbye(net: NetHandle) {
     let (reply, answer) = oneshot::channel();
     if net.commands.send(Command::Shutdown { reply }).await.is_ok() {
-        let _ = tokio::time::timeout(crate::limits::NET_GOODBYE, answer).await;
+        let _ = tokio::time::timeout(limits::NET_GOODBYE, answer).await;
     }
 }

@@ -2,12 +2,13 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Body, Bytes, Frame};
-use hyper::{Method, Request, header};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 
 /// Speaks to one agent.
 pub struct Client {
@@ -74,19 +75,56 @@ impl Client {
     ///
     /// # Errors
     /// When no agent answers, or it refuses.
-    pub async fn upload(&self, path: &str, pieces: tokio::sync::mpsc::Receiver<std::io::Result<Bytes>>) -> Result<Value> {
+    pub async fn upload(&self, path: &str, kind: &str, pieces: tokio::sync::mpsc::Receiver<std::io::Result<Bytes>>) -> Result<Value> {
         let next = |mut pieces: tokio::sync::mpsc::Receiver<std::io::Result<Bytes>>| async {
             Some((pieces.recv().await?.map(Frame::data), pieces))
         };
         let body = StreamBody::new(Box::pin(futures_util::stream::unfold(pieces, next)));
-        self.send(Method::POST, path, "application/x-tar", body).await
+        self.send(Method::POST, path, kind, body).await
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Value> {
         self.send(method, path, "application/json", Full::new(Bytes::from(body.unwrap_or_default()))).await
     }
 
+    /// `GET path`, written as it comes.
+    ///
+    /// # Errors
+    /// When no agent answers, it refuses or breaks off, or nothing can be written.
+    pub async fn download(&self, path: &str, into: &mut (impl std::io::Write + Send)) -> Result<()> {
+        let (answer, driver) = self.begin(Method::GET, path, "application/json", Full::new(Bytes::new())).await?;
+        let (status, mut body) = (answer.status(), answer.into_body());
+        if !status.is_success() {
+            let bytes = body.collect().await.context("reading the agent's answer")?.to_bytes();
+            return Err(refusal(status, &bytes));
+        }
+        while let Some(frame) = body.frame().await {
+            if let Ok(bytes) = frame.context("reading what the agent sends")?.into_data() {
+                into.write_all(&bytes).context("writing what the agent sends")?;
+            }
+        }
+        driver.abort();
+        Ok(())
+    }
+
     async fn send<B>(&self, method: Method, path: &str, kind: &str, body: B) -> Result<Value>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (answer, driver) = self.begin(method, path, kind, body).await?;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.context("reading the agent's answer")?.to_bytes();
+        let _ = driver.await;
+        if !status.is_success() {
+            return Err(refusal(status, &bytes));
+        }
+        serde_json::from_slice(&bytes).context("the agent's answer is no JSON")
+    }
+
+    /// Sends a request; the answer's head, and the task that its body needs.
+    async fn begin<B>(&self, method: Method, path: &str, kind: &str, body: B) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>)>
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -104,17 +142,14 @@ impl Client {
         let request =
             Request::builder().method(method).uri(path).header(header::HOST, "localhost").header(header::CONTENT_TYPE, kind).body(body)?;
         let answer = sender.send_request(request).await.context("asking the agent")?;
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await.context("reading the agent's answer")?.to_bytes();
-        drop(sender);
-        let _ = driver.await;
-        let value: Result<Value, _> = serde_json::from_slice(&bytes);
-        if !status.is_success() {
-            let said = value.ok().and_then(|v| v.get("detail").and_then(Value::as_str).map(str::to_owned));
-            bail!("{}", said.unwrap_or_else(|| format!("the agent answered {status}: {}", String::from_utf8_lossy(&bytes).trim())));
-        }
-        value.context("the agent's answer is no JSON")
+        Ok((answer, driver))
     }
+}
+
+/// Why the agent refuses, in its own words.
+fn refusal(status: StatusCode, bytes: &[u8]) -> anyhow::Error {
+    let said = serde_json::from_slice(bytes).ok().and_then(|v: Value| v.get("detail").and_then(Value::as_str).map(str::to_owned));
+    anyhow!("{}", said.unwrap_or_else(|| format!("the agent answered {status}: {}", String::from_utf8_lossy(bytes).trim())))
 }
 
 /// Whether a page answers at a TCP address.

@@ -51,6 +51,14 @@ pub fn free(folder: &Path) -> nix::Result<u64> {
     nix::sys::statvfs::statvfs(folder).map(|fs| bytes(fs.blocks_available(), fs.fragment_size()))
 }
 
+/// Bytes of the whole file system of a folder.
+///
+/// # Errors
+/// The system does not say.
+pub fn size(folder: &Path) -> nix::Result<u64> {
+    nix::sys::statvfs::statvfs(folder).map(|fs| bytes(fs.blocks(), fs.fragment_size()))
+}
+
 /// Blocks as bytes: the system's counters have 32 bits on some processors and 64 on others.
 pub fn bytes(blocks: impl Into<u64>, unit: impl Into<u64>) -> u64 {
     blocks.into().saturating_mul(unit.into())

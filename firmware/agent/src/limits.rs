@@ -49,6 +49,34 @@ pub const FAILURE_OUTPUT_BYTES: usize = 8 * 1024;
 
 /// Free bytes that taking apps into the catalog leaves for the node itself.
 pub const CATALOG_SPARE_BYTES: u64 = 256 * 1024 * 1024;
+/// Where public blobs are given to everybody by their hash.
+pub const GATEWAY_ADDRESS: &str = "[::]:4749";
+/// Free bytes that blobs leave for the node itself.
+pub const BLOB_SPARE_BYTES: u64 = 256 * 1024 * 1024;
+/// Blobs that are taken in at once.
+pub const BLOB_ADDING: usize = 2;
+/// Blobs that are fetched at once.
+pub const BLOB_FETCHING: usize = 2;
+/// Members from whom the parts of one blob come at once.
+pub const BLOB_PROVIDERS: usize = 3;
+/// After this long without a byte another member is asked.
+pub const BLOB_FETCH_IDLE: Duration = Duration::from_secs(20);
+/// Pieces of a blob that wait to be written or sent.
+pub const BLOB_WAITING_PIECES: usize = 4;
+/// Members that are served blobs at once: each connection has its threads at the disk (the unit's TasksMax is above them).
+pub const BLOB_CALLERS: usize = 8;
+/// Connections of one member, likewise.
+pub const BLOB_CALLERS_OF_ONE: usize = 2;
+/// Requests of one connection that are served at once.
+pub const BLOB_STREAMS: u32 = 2;
+/// Bytes that one member may fetch in an hour.
+pub const BLOB_BYTES_AN_HOUR: u64 = 32 * 1024 * 1024 * 1024;
+/// What no blob needs any more is cleared away within this time.
+pub const BLOB_GC_EVERY: Duration = Duration::from_secs(15);
+/// How often it is looked whether all nodes know what is here, and whether what is missing can be had.
+pub const BLOB_TELL_EVERY: Duration = Duration::from_secs(10);
+/// How often `cloudy blob get` asks how far it is.
+pub const BLOB_ASK_EVERY: Duration = Duration::from_millis(500);
 /// Apps of people's own that are saved on a node.
 pub const OWN_APPS_KEPT: usize = 32;
 /// The longest body of a form or compose file in bytes: in a form's body every character may become three.
@@ -67,7 +95,7 @@ pub const JOB_ASK_EVERY: Duration = Duration::from_millis(500);
 /// The longest wait for D-Bus.
 pub const DBUS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Threads that read and write files; more of them wait. The unit's TasksMax is above it.
+/// Threads that read and write files; more of them wait. The unit's TasksMax is above it, and above what blobs need beside.
 pub const BLOCKING_THREADS: usize = 16;
 /// Connections that the page and API serve at once, and the local socket likewise.
 pub const HTTP_CONNECTIONS: usize = 64;

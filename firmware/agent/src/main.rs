@@ -2,6 +2,7 @@
 
 mod agent;
 mod apps;
+mod blobs;
 mod broker;
 mod cli;
 mod client;

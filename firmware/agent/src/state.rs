@@ -1,6 +1,7 @@
 //! What the agent knows of its machine, gathered when somebody asks and no more often than makes sense.
 
 use crate::apps::Apps;
+use crate::blobs::Blobs;
 use crate::broker;
 use crate::host::{self, Sampler};
 use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE, WATCHERS};
@@ -30,6 +31,7 @@ pub struct App {
     boot: Option<Report>,
     systemd: Arc<Systemd>,
     apps: Arc<Apps>,
+    blobs: Arc<Blobs>,
     sampler: Mutex<Sampler>,
     host: Sampled<Host>,
     machine: Sampled<(Services, Docker)>,
@@ -56,6 +58,7 @@ impl App {
         let keeps = boot.as_ref().is_none_or(|report| crate::kept::keeps(report.data));
         Self {
             apps: Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&systemd), &pages, registry)),
+            blobs: Arc::new(Blobs::load(&data, keeps)),
             app_tokens: AppTokens::load(&data),
             users: Arc::new(Users::load(&data, keeps)),
             once: Arc::new(Onces::load(&data, keeps)),
@@ -92,6 +95,11 @@ impl App {
     /// The apps of this node.
     pub fn apps(&self) -> &Arc<Apps> {
         &self.apps
+    }
+
+    /// The blobs of this node.
+    pub fn blobs(&self) -> &Arc<Blobs> {
+        &self.blobs
     }
 
     /// Tokens by which apps use their store over the network.

@@ -179,7 +179,7 @@ impl AppArgs {
             AppVerb::Catalog(local) => local.show(&local.client().list("/api/v1/catalog", "apps").await?, catalog)?,
             AppVerb::List(local) => local.show(&local.client().list("/api/v1/apps", "apps").await?, list)?,
             AppVerb::Add { path, names, local } => {
-                let answer = local.client().upload("/api/v1/catalog", layout::pieces(&path, &names)?).await?;
+                let answer = local.client().upload("/api/v1/catalog", "application/x-tar", layout::pieces(&path, &names)?).await?;
                 local.show(&answer, |answer| {
                     let names = Vec::<String>::deserialize(answer.get("added").unwrap_or(&Value::Null))?;
                     let next = names.first().map(|name| format!("Next: `cloudy app install {name}`")).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The command line: what each word does. Long-running parts live in their own modules; here is parsing and printing.
 
 mod apps;
+mod blob;
 mod install;
 mod own;
 mod print;
@@ -10,7 +11,7 @@ mod user;
 
 use crate::client::Client;
 use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest};
-use crate::limits::{BROKER_SOCKET, BROKER_STATE_DIR, DATA_DIR, DOCKER_PROGRAM, DOCKER_SOCKET, REGISTRY_ADDRESS};
+use crate::limits::{BROKER_SOCKET, BROKER_STATE_DIR, DATA_DIR, DOCKER_PROGRAM, DOCKER_SOCKET, GATEWAY_ADDRESS, REGISTRY_ADDRESS};
 use crate::units::Action;
 use crate::{agent, broker, confirm, logging, settings};
 use anyhow::{Context, Result};
@@ -51,6 +52,9 @@ enum Verb {
         /// Where images are served to this node's Docker.
         #[arg(long, default_value = REGISTRY_ADDRESS)]
         registry: SocketAddr,
+        /// Where public blobs are given to everybody by their hash.
+        #[arg(long, default_value = GATEWAY_ADDRESS)]
+        gateway: SocketAddr,
         /// The node's name [default: hostname of cloudy.toml, or the machine's].
         #[arg(long)]
         name: Option<String>,
@@ -167,6 +171,8 @@ enum Verb {
     Jobs(apps::Jobs),
     /// What apps keep in the microcloud: registers, counters and sets.
     Store(store::Store),
+    /// Files by their hash, which nodes hold and give each other.
+    Blob(blob::BlobArgs),
     /// People who may do something on this node's page, and their programs' tokens.
     User(user::UserArgs),
     /// Start, stop or restart a unit, and wait for the result.
@@ -227,9 +233,9 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
 /// Whatever went wrong, with what was being done.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
-        Verb::Agent { data, http, bind, socket, broker, registry, name, boot_report } => {
+        Verb::Agent { data, http, bind, socket, broker, registry, gateway, name, boot_report } => {
             logging::start();
-            agent::run(agent::Options { data, http, bind, socket, broker, registry, name, boot_report }).await?;
+            agent::run(agent::Options { data, http, bind, socket, broker, registry, gateway, name, boot_report }).await?;
         }
         Verb::Broker { socket, state, docker_socket, docker, registry } => {
             logging::start();
@@ -299,6 +305,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Withdraw(withdraw) => withdraw.run().await?,
         Verb::Search(find) => find.run().await?,
         Verb::Store(store) => store.run().await?,
+        Verb::Blob(blob) => blob.run().await?,
         Verb::App(app) => return app.run().await,
         Verb::Jobs(jobs) => jobs.run().await?,
         Verb::User(user) => user.run().await?,

@@ -7,6 +7,7 @@
 
 mod allow;
 mod apps;
+mod blobs;
 mod browse;
 mod caller;
 mod changes;
@@ -31,6 +32,7 @@ mod tests;
 mod users;
 mod versions;
 
+pub use blobs::{NewBlob, NewQuota};
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change};
 pub use serve::{Listener, serve};
 pub use users::{NewPassword, NewRole, NewToken, NewUser};

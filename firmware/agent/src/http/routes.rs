@@ -1,7 +1,7 @@
 //! Everything that is served: one table. The routers are made of it, `allow` looks up in it who may, and the API's document
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
-use super::{apps, browse, changes, forms, jobs, own, services, store, users};
+use super::{apps, blobs, browse, changes, forms, jobs, own, services, store, users};
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
 use crate::users::Operation;
@@ -147,6 +147,16 @@ routes! {
     own_app_save         PUT    "/api/v1/own-apps/{name}"             Operate No own::save;
     own_app_forget       DELETE "/api/v1/own-apps/{name}"             Operate No own::forget;
     own_app_grant        PUT    "/api/v1/own-apps/{name}/grants"      Own     No own::grant;
+    // Blobs.
+    blobs                GET    "/api/v1/blobs"                       Look    No blobs::list;
+    blob_add             POST   "/api/v1/blobs"                       Operate No blobs::add;
+    blob                 GET    "/api/v1/blobs/{hash}"                Inspect No blobs::one;
+    blob_fetch           POST   "/api/v1/blobs/{hash}"                Operate No blobs::fetch;
+    blob_change          PUT    "/api/v1/blobs/{hash}"                Operate No blobs::change;
+    blob_remove          DELETE "/api/v1/blobs/{hash}"                Operate No blobs::remove;
+    blob_content         GET    "/api/v1/blobs/{hash}/content"        Inspect No blobs::content;
+    blob_quota           GET    "/api/v1/blob-quota"                  Inspect No blobs::quota;
+    blob_quota_set       PUT    "/api/v1/blob-quota"                  Own     No blobs::set_quota;
     // Users.
     session              GET    "/api/v1/session"                     Look    No users::session;
     login                POST   "/api/v1/session"                     Enter   No users::login;

@@ -1,8 +1,9 @@
 //! The iroh endpoint: which sockets, which protocols, who may come in.
 
 use super::{
+    blobs::Callers,
     event::Event,
-    gate::{CLOSE_BUSY, Gate, HELLO_ALPN, MEMBER_ALPN},
+    gate::{BLOBS_ALPN, CLOSE_BUSY, Gate, HELLO_ALPN, MEMBER_ALPN},
     greet,
     ids::node_id,
 };
@@ -41,7 +42,7 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate) -> Result<End
         .secret_key(key)
         .transport_config(transport)
         .relay_mode(RelayMode::Disabled)
-        .alpns(vec![HELLO_ALPN.to_vec(), MEMBER_ALPN.to_vec()])
+        .alpns(vec![HELLO_ALPN.to_vec(), MEMBER_ALPN.to_vec(), BLOBS_ALPN.to_vec()])
         .hooks(gate)
         .clear_ip_transports();
     for address in wanted {
@@ -54,7 +55,7 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate) -> Result<End
 }
 
 /// Accepts connections until the endpoint is closed.
-pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>) {
+pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, blobs: Callers) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let hellos = Arc::new(Semaphore::new(MAX_HELLOS));
     while let Some(incoming) = endpoint.accept().await {
@@ -67,13 +68,17 @@ pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>) {
             }
             continue;
         };
-        let (events, hellos) = (events.clone(), hellos.clone());
+        let (events, hellos, blobs) = (events.clone(), hellos.clone(), blobs.clone());
         tokio::spawn(async move {
             if let Some(conn) = handshake(incoming).await {
                 drop(permit);
                 let node = node_id(&conn.remote_id());
                 if conn.alpn() == MEMBER_ALPN {
                     let _ended = events.send(Event::Linked { node, conn, dialled: false }).await;
+                } else if conn.alpn() == BLOBS_ALPN {
+                    if let Err(full) = blobs.try_send((node, conn)) {
+                        full.into_inner().1.close(CLOSE_BUSY, b"busy");
+                    }
                 } else if let Ok(_permit) = hellos.try_acquire() {
                     greet::answer(&conn, node, &events).await;
                 } else {

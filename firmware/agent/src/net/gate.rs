@@ -14,6 +14,8 @@ use std::{
 pub const HELLO_ALPN: &[u8] = b"cloudy/hello";
 /// The protocol of members, version 1: gossip in datagrams, exchanges in streams.
 pub const MEMBER_ALPN: &[u8] = b"cloudy/member/1";
+/// The protocol of blobs: iroh-blobs', for members alone.
+pub const BLOBS_ALPN: &[u8] = iroh_blobs::ALPN;
 /// Close code: you are no member here, as far as this node knows.
 pub const CLOSE_NOT_ADMITTED: VarInt = VarInt::from_u32(403);
 /// Close code: too many at once.

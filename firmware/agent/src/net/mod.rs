@@ -4,6 +4,7 @@
 //! [`ClusterView`] from a watch channel; nothing else is shared.
 
 mod begin;
+mod blobs;
 mod clock;
 mod commands;
 mod driver;
@@ -30,8 +31,12 @@ mod store;
 mod tests;
 mod view;
 
+pub use blobs::{BlobLine, Callers};
 pub use health::{HealthLink, HealthView};
-pub use registry::{AppChanged, Draft, Listed, Machine, OwnPhase, Page, Refused, Registry, RegistryView, Search, is_plain};
+pub use registry::{
+    AppChanged, BlobFacts, BlobSearch, Draft, Form, Holder, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine, OwnPhase, PART_BYTES, Page, Refused,
+    Registry, RegistryView, Search, is_hash, is_plain,
+};
 #[cfg(test)]
 pub use registry::{Changed, SERVICES_PAGE, Service};
 pub use view::*;
@@ -58,6 +63,8 @@ pub struct NetConfig {
     pub machine: Machine,
     /// How to found or join.
     pub join: JoinConfig,
+    /// Where members are sent who come for blobs.
+    pub blobs: Callers,
 }
 
 /// How a node comes into a community. A node that is a member already keeps its community.
@@ -172,6 +179,8 @@ pub struct NetHandle {
     pub samples: watch::Receiver<u64>,
     /// The replicated registry; none while this node belongs to no community.
     pub registry: watch::Receiver<Option<Registry>>,
+    /// How members are reached for blobs.
+    pub blobs: BlobLine,
 }
 
 /// Starts the network part.

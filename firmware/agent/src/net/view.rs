@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 /// All that is known at one moment. Replaced as a whole, never changed in place.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(Default, utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ClusterView {
     /// This node.
@@ -26,7 +26,7 @@ pub struct ClusterView {
 
 /// This node.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(Default, utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Me {
     /// Node id: the ed25519 public key in hexadecimal, 64 digits.

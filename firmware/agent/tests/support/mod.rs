@@ -18,8 +18,19 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(50);
 
-const WORDS: [&str; 9] =
-    ["agent", "--http", "127.0.0.1:0", "--bind", "127.0.0.1:0", "--broker", "/nonexistent/broker.sock", "--registry", "127.0.0.1:0"];
+const WORDS: [&str; 11] = [
+    "agent",
+    "--http",
+    "127.0.0.1:0",
+    "--bind",
+    "127.0.0.1:0",
+    "--broker",
+    "/nonexistent/broker.sock",
+    "--registry",
+    "127.0.0.1:0",
+    "--gateway",
+    "127.0.0.1:0",
+];
 
 /// What init reports of a boot.
 const REPORT: &str = r#"{"build":"00112233445566778899aabbccddeeff","slot":"a","disk":"/dev/sda","partitions":[],"trial":null,"entries":[],

@@ -5,7 +5,7 @@
 
 mod redb;
 
-pub use self::redb::{RedbStore, Storage};
+pub use self::redb::{RedbStore, Storage, is_damage};
 use std::ops::ControlFlow;
 
 /// A table.

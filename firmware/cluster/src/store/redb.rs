@@ -201,16 +201,21 @@ fn from(error: redb::Error) -> StoreError {
     let text = error.to_string();
     match error {
         redb::Error::Io(io) if is_full(&io) => StoreError::Full(text),
-        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) | redb::Error::RepairAborted => StoreError::Corrupt(text),
-        redb::Error::TableTypeMismatch { .. } | redb::Error::TypeDefinitionChanged { .. } => StoreError::Corrupt(text),
-        redb::Error::Io(io) if is_damage(&io) => StoreError::Corrupt(text),
+        error if is_damage(&error) => StoreError::Corrupt(text),
         _ => StoreError::Disk(text),
     }
 }
 
-/// A page beyond the end is one that a damaged page or header names: a disk that fails says something else.
-fn is_damage(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
+/// Whether an error of redb says that a database is damaged, or of another version: to open it again helps nothing.
+#[must_use]
+pub fn is_damage(error: &redb::Error) -> bool {
+    use redb::Error as E;
+    match error {
+        E::Corrupted(_) | E::UpgradeRequired(_) | E::RepairAborted | E::TableTypeMismatch { .. } | E::TypeDefinitionChanged { .. } => true,
+        // A page beyond the end is one that a damaged page or header names: a disk that fails says something else.
+        E::Io(io) => matches!(io.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof),
+        _ => false,
+    }
 }
 
 fn is_full(error: &std::io::Error) -> bool {

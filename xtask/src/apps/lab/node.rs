@@ -73,7 +73,7 @@ fn broker() -> Result<Child> {
 }
 
 fn agent() -> Result<Child> {
-    let at = ["--http", "127.0.0.1:8088", "--bind", "127.0.0.1:0", "--name", "lab"];
+    let at = ["--http", "127.0.0.1:8088", "--bind", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--name", "lab"];
     background(&[&["agent", "--data", DATA, "--broker", BROKER, "--registry", REGISTRY], at.as_slice()].concat())
 }
 

@@ -1,9 +1,10 @@
 //! What is said of each operation: what it is for, what is sent and answered, and what it may be refused with. The rest of the document
 //! is made of the table of routes.
 
-use super::super::{apps, changes, jobs, own, paging, services, store, users};
+use super::super::{apps, blobs, changes, jobs, own, paging, services, store, users};
 use super::{Said, of};
 use crate::apps::{AppView, JobView, OwnDetails, OwnView, Publication, Wish};
+use crate::blobs::{BlobView, BlobsPage, Change};
 use crate::net::{AppChanged, Changed, ClusterView, Draft, Page, SERVICES_PAGE};
 use crate::users::UserView;
 use serde_json::{Value, json};
@@ -59,6 +60,7 @@ pub fn frame() -> Value {
             tag("services", "What the nodes of the microcloud publish."),
             tag("apps", "What can be installed on this node, and what is."),
             tag("jobs", "What is being done with apps."),
+            tag("blobs", "Files by their hash, which nodes hold and give each other."),
             tag("people", "Who may do what on this node, and their programs."),
             tag("store", "What apps keep in the microcloud: registers, counters and sets, eventually the same on all nodes.")
         ],
@@ -88,7 +90,7 @@ pub fn frame() -> Value {
 
 /// What is said of the operation of that name.
 pub fn of_route(id: &str) -> Option<Said> {
-    node(id).or_else(|| microcloud(id)).or_else(|| on_node(id)).or_else(|| people(id)).or_else(|| stores(id))
+    node(id).or_else(|| microcloud(id)).or_else(|| on_node(id)).or_else(|| blobs(id)).or_else(|| people(id)).or_else(|| stores(id))
 }
 
 fn node(id: &str) -> Option<Said> {
@@ -312,6 +314,56 @@ fn on_node(id: &str) -> Option<Said> {
             .more("First as it is, then each time when it is another; it ends when the job is over, or after ten minutes.")
             .events::<JobView>("A `job` each time.", "job")
             .refuses(&[404, 503]),
+        _ => return None,
+    })
+}
+
+fn blobs(id: &str) -> Option<Said> {
+    const CHANGE: [u16; 4] = [404, 422, 503, 507];
+    let shown = |said: Said| said.gives::<BlobView>("How it is.");
+    Some(match id {
+        "blobs" => of("blobs", "The files that nodes hold")
+            .more("Who may not look at apps sees those that are public.")
+            .query("text", "Words that all must be in the name or the hash.", json!({ "type": "string", "maxLength": 200 }))
+            .gives::<BlobsPage>("A page of them, by hash.")
+            .paged(paging::MAX_PAGE)
+            .refuses(&[422, 503]),
+        "blob_add" => {
+            let mut said = of("blobs", "Put a file into the microcloud")
+                .more(
+                    "The body is the file, and is taken as it comes. When this answers, it is on the disk, and stays until it is removed.",
+                )
+                .query("name", "A file's name, without folders.", json!({ "type": "string", "minLength": 1, "maxLength": 200 }))
+                .query("media-type", "What it is, such as `image/png`.", json!({ "type": "string", "maxLength": 100 }))
+                .query("visibility", "Who may read it: `community` without.", json!({ "enum": ["private", "community", "public"] }))
+                .gives_as::<BlobView>(201, "It is kept.")
+                .refuses(&[409, 422, 503, 507]);
+            said.body = Some(
+                json!({ "required": true, "content": { "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } } }),
+            );
+            said
+        }
+        "blob" => shown(of("blobs", "A file on this node, whole or coming")).refuses(&[404]),
+        "blob_fetch" => of("blobs", "Fetch a file from the nodes that hold it")
+            .more("It goes on over restarts; `blob` tells how far it is. One that is here is answered as it is.")
+            .gives_as::<BlobView>(202, "It comes.")
+            .refuses(&CHANGE),
+        "blob_change" => {
+            shown(of("blobs", "Say who may read a file, what it is called, and whether it stays").takes::<Change>()).refuses(&CHANGE)
+        }
+        "blob_remove" => {
+            of("blobs", "Remove a file from this node").gives::<blobs::Removed>("It is not held here any more.").refuses(&CHANGE)
+        }
+        "blob_content" => of("blobs", "What a file holds")
+            .more("A `Range` of bytes may be asked for (206, or 416 where it lies behind the end); the `ETag` is the hash.")
+            .gives_other("application/octet-stream", "The file, to be saved.", json!({ "type": "string", "format": "binary" }))
+            .refuses(&[404, 409, 422, 503, 507]),
+        "blob_quota" => of("blobs", "How much room files have on this node").gives::<blobs::Quota>("How much."),
+        "blob_quota_set" => of("blobs", "Give files more room on this node, or less")
+            .more("Nothing is removed at once: what comes next keeps to it.")
+            .takes::<blobs::NewQuota>()
+            .gives::<blobs::Quota>("How much.")
+            .refuses(&[503]),
         _ => return None,
     })
 }

@@ -4,6 +4,7 @@
 //! never waits for the driver; what finds a queue full is dropped or refused, as on a network.
 
 mod apps;
+mod blobs;
 mod copy;
 mod facts;
 mod file;
@@ -13,6 +14,7 @@ mod services;
 mod view;
 
 pub use apps::AppChanged;
+pub use blobs::{BlobFacts, BlobSearch, Form, Holder, MAX_BLOB_BYTES, MAX_TOLD, PART_BYTES, is_hash};
 pub use facts::Machine;
 pub use service::{Draft, Service, is_plain};
 #[cfg(test)]

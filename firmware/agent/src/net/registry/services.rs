@@ -111,7 +111,7 @@ fn read_cursor(text: &str) -> Option<(NodeId, String)> {
 }
 
 /// Lower case without the accents of the languages that we speak, so that `gracia` finds `Gràcia`.
-fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> String {
     let plain = |c: char| match c {
         'à' | 'á' | 'â' | 'ä' | 'ã' | 'å' => 'a',
         'è' | 'é' | 'ê' | 'ë' => 'e',

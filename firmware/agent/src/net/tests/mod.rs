@@ -1,5 +1,6 @@
 //! The network part on loopback, with real endpoints.
 
+mod blobs;
 mod failing;
 mod joining;
 mod strangers;
@@ -21,6 +22,7 @@ fn config(data: &Path, name: &str, join: JoinConfig) -> NetConfig {
         version: "0.1.0".to_owned(),
         machine: super::Machine::default(),
         join,
+        blobs: tokio::sync::mpsc::channel(1).0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::{
     Command,
-    gate::{Gate, HELLO_ALPN, MEMBER_ALPN},
+    gate::{BLOBS_ALPN, Gate, HELLO_ALPN, MEMBER_ALPN},
     greet, start,
 };
 use super::{PATIENCE, Stranger, command, config, founding, invite, until};
@@ -20,11 +20,13 @@ async fn strangers_reach_hello_only() {
     let token = Token::parse(&invite(&a, 1).await).unwrap();
     let stranger = Stranger::bind().await;
 
-    // The members' protocol: closed before a stream is served.
-    let conn = stranger.endpoint.connect(stranger.address(&a), MEMBER_ALPN).await;
-    if let Ok(conn) = conn {
-        let end = timeout(PATIENCE, conn.closed()).await.unwrap();
-        assert!(end.to_string().contains("403"), "{end}");
+    // The members' protocols: closed before a stream is served.
+    for protocol in [MEMBER_ALPN, BLOBS_ALPN] {
+        let conn = stranger.endpoint.connect(stranger.address(&a), protocol).await;
+        if let Ok(conn) = conn {
+            let end = timeout(PATIENCE, conn.closed()).await.unwrap();
+            assert!(end.to_string().contains("403"), "{end}");
+        }
     }
     // A protocol that does not exist.
     assert!(stranger.endpoint.connect(stranger.address(&a), b"cloudy/member/2").await.is_err());

@@ -1,0 +1,432 @@
+//! iroh-blobs as this node uses it: a store in a folder, filled from a stream, read with every byte verified.
+
+use super::parts;
+use crate::limits::{BLOB_GC_EVERY, BLOB_WAITING_PIECES};
+use crate::net::{Form, MAX_BLOB_BYTES, PART_BYTES};
+use anyhow::{Context, Result, anyhow};
+use bao_tree::io::{EncodeError, mixed::EncodedItem};
+use cluster::store::is_damage;
+use futures_util::{Stream, StreamExt};
+use hyper::body::Bytes;
+use iroh_blobs::api::{
+    Store, TempTag,
+    blobs::{AddBytesOptions, BlobStatus},
+};
+use iroh_blobs::protocol::{ChunkRanges, ChunkRangesExt};
+use iroh_blobs::store::fs::{
+    FsStore,
+    options::{InlineOptions, Options},
+};
+use iroh_blobs::store::{GcConfig, ProtectOutcome};
+use iroh_blobs::{BlobFormat, Hash, HashAndFormat};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc;
+
+/// The database of what lies in the folder.
+const DATABASE: &str = "blobs.db";
+/// What a damaged one is called; one is kept.
+const ASIDE: &str = "blobs.db.damaged";
+/// Where the files of a damaged database wait to be taken in again.
+const RESCUED: &str = "rescued";
+/// Memory for looking through a database before it is used.
+const CHECK_CACHE_BYTES: usize = 1024 * 1024;
+
+/// The store.
+#[derive(Debug)]
+pub struct Engine {
+    store: FsStore,
+    folder: PathBuf,
+    /// Something is not needed any more.
+    litter: Arc<AtomicBool>,
+}
+
+/// What was taken in; it stays while this value does, and beyond that once it is kept.
+pub struct Imported {
+    /// Its hash.
+    pub hash: Hash,
+    /// How it lies.
+    pub form: Form,
+    /// How large it is.
+    pub size: u64,
+    _tags: Vec<TempTag>,
+}
+
+/// Why nothing was taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum NotImported {
+    /// Nothing came.
+    #[error("nothing was sent: a blob has one byte at least")]
+    Empty,
+    /// It is larger than there is room for.
+    #[error("it is larger than the {0} bytes that there is room for")]
+    TooLarge(u64),
+    /// The one who sends it stopped.
+    #[error("it broke off: {0}")]
+    Cut(String),
+    /// The store failed.
+    #[error("it can't be kept: {0:#}")]
+    Failed(anyhow::Error),
+}
+
+impl NotImported {
+    /// The status of HTTP that says so.
+    pub fn status(&self) -> hyper::StatusCode {
+        match self {
+            Self::Empty => hyper::StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge(_) => hyper::StatusCode::INSUFFICIENT_STORAGE,
+            Self::Cut(_) => hyper::StatusCode::BAD_REQUEST,
+            Self::Failed(_) => hyper::StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// How the bytes lie, in iroh's words.
+pub fn format(form: Form) -> BlobFormat {
+    match form {
+        Form::Raw => BlobFormat::Raw,
+        Form::HashSeq => BlobFormat::HashSeq,
+    }
+}
+
+/// Looks a database through, as the store itself does not.
+fn check(database: &Path) -> Result<()> {
+    let opened = redb::Builder::new().set_cache_size(CHECK_CACHE_BYTES).set_check_integrity_on_open(true).open(database);
+    opened.map(drop).map_err(|error| anyhow!(redb::Error::from(error)))
+}
+
+impl Engine {
+    /// Opens the store, or makes it. A damaged database is put aside, and what lies in files is taken in again; then what was wrong is told.
+    ///
+    /// # Errors
+    /// It can't be opened or made.
+    pub async fn open(folder: &Path) -> Result<(Self, Option<String>)> {
+        let (at, database) = (folder.to_owned(), folder.join(DATABASE));
+        let damage = tokio::task::spawn_blocking(move || -> Result<Option<String>> {
+            std::fs::create_dir_all(&at).with_context(|| format!("making `{}`", at.display()))?;
+            if !database.exists() {
+                return Ok(None);
+            }
+            match check(&database) {
+                Err(error) if error.downcast_ref().is_some_and(is_damage) => {
+                    std::fs::rename(&database, at.join(ASIDE)).context("putting the damaged database of blobs aside")?;
+                    Ok(Some(format!("{} ({error})", at.join(ASIDE).display())))
+                }
+                checked => checked.map(|()| None).context("opening the database of blobs"),
+            }
+        })
+        .await??;
+        // What a rescue that was cut has not come to yet waits there still.
+        let rescued = folder.join(RESCUED);
+        if damage.is_some() {
+            gather(&folder.join("data"), &rescued)?;
+        }
+        let litter = Arc::new(AtomicBool::new(true));
+        let engine = Self { store: load(folder, &litter).await?, folder: folder.to_owned(), litter };
+        if rescued.exists() {
+            engine.take_in(&rescued).await?;
+        }
+        Ok((engine, damage))
+    }
+
+    /// The store, for those who speak its protocol.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes the files of a lost database in again: each stands under its hash or under none that anybody asks for.
+    async fn take_in(&self, rescued: &Path) -> Result<()> {
+        let files: Vec<PathBuf> = std::fs::read_dir(rescued)?.flatten().map(|entry| entry.path()).collect();
+        let mut tags = Vec::new();
+        for file in files {
+            let tag = self.store.add_path(&file).temp_tag().await.with_context(|| format!("taking `{}` in again", file.display()))?;
+            tags.push((tag, file));
+        }
+        self.settle().await?;
+        // They stay without a name for a moment; whoever holds them names them before anything is cleared away.
+        for (tag, file) in tags {
+            self.store.tags().set(format!("rescued-{}", tag.hash().to_hex()), tag.hash_and_format()).await?;
+            std::fs::remove_file(&file).with_context(|| format!("removing `{}`", file.display()))?;
+        }
+        std::fs::remove_dir(rescued).context("removing the folder of rescued files")
+    }
+
+    /// Brings all of it to the disk.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn settle(&self) -> Result<()> {
+        self.store.sync_db().await?;
+        let folder = self.folder.clone();
+        tokio::task::spawn_blocking(move || {
+            // The store writes files without syncing each: the whole file system is synced once instead (syncfs(2)).
+            let folder = std::fs::File::open(&folder)?;
+            nix::unistd::syncfs(&folder).map_err(std::io::Error::from)
+        })
+        .await?
+        .context("bringing blobs to the disk")
+    }
+
+    /// Takes in what comes, of at most so many bytes.
+    ///
+    /// # Errors
+    /// See [`NotImported`]; what came is cleared away.
+    pub async fn import<S, E>(&self, mut body: S, most: u64) -> Result<Imported, NotImported>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: std::fmt::Display,
+    {
+        let most = most.min(MAX_BLOB_BYTES);
+        let (mut tags, mut size) = (Vec::<TempTag>::new(), 0_u64);
+        let mut waiting = next(&mut body).await?;
+        while let Some(first) = waiting.take() {
+            let (sender, mut pieces) = mpsc::channel::<std::io::Result<Bytes>>(BLOB_WAITING_PIECES);
+            let store = Store::clone(&self.store);
+            let part = tokio::spawn(async move {
+                let stream = futures_util::stream::poll_fn(move |context| pieces.poll_recv(context));
+                store.add_stream(stream).await.temp_tag().await
+            });
+            let (mut piece, mut room) = (Some(first), PART_BYTES);
+            let ended = loop {
+                let Some(mut bytes) = piece.take() else { break Ok(()) };
+                let now = bytes.split_to(bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
+                size = size.saturating_add(now.len() as u64);
+                room = room.saturating_sub(now.len() as u64);
+                if size > most {
+                    break Err(NotImported::TooLarge(most));
+                }
+                // A store that takes no more says why at the end.
+                if sender.send(Ok(now)).await.is_err() {
+                    break Ok(());
+                }
+                if room == 0 {
+                    waiting = if bytes.is_empty() { next(&mut body).await? } else { Some(bytes) };
+                    break Ok(());
+                }
+                piece = match next(&mut body).await {
+                    Ok(piece) => piece,
+                    Err(error) => break Err(error),
+                };
+            };
+            if let Err(error) = ended {
+                let _gone = sender.send(Err(std::io::ErrorKind::ConnectionAborted.into())).await;
+                self.litter.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+            drop(sender);
+            let tag = part.await.map_err(|error| NotImported::Failed(error.into()))?;
+            tags.push(tag.map_err(|error| NotImported::Failed(error.into()))?);
+        }
+        let (hash, form) = match tags.as_slice() {
+            [] => return Err(NotImported::Empty),
+            [only] => (only.hash(), Form::Raw),
+            parts => {
+                let hashes: Vec<u8> = parts.iter().flat_map(|tag| *tag.hash().as_bytes()).collect();
+                let options = AddBytesOptions { data: hashes.into(), format: BlobFormat::HashSeq };
+                let tag = self.store.add_bytes_with_opts(options).temp_tag().await.map_err(|error| NotImported::Failed(error.into()))?;
+                let hash = tag.hash();
+                tags.push(tag);
+                (hash, Form::HashSeq)
+            }
+        };
+        Ok(Imported { hash, form, size, _tags: tags })
+    }
+
+    /// Keeps a blob and its parts from being cleared away, over restarts.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn keep(&self, hash: Hash, form: Form) -> Result<()> {
+        self.store.tags().set(hash.to_hex(), HashAndFormat::new(hash, format(form))).await?;
+        Ok(())
+    }
+
+    /// Keeps nothing but these. What nobody keeps is cleared away within [`BLOB_GC_EVERY`].
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn keep_only(&self, held: &BTreeSet<String>) -> Result<()> {
+        let mut tags = self.store.tags().list().await?;
+        let mut gone = Vec::new();
+        while let Some(tag) = tags.next().await {
+            let name = tag?.name;
+            if !std::str::from_utf8(name.0.as_ref()).is_ok_and(|name| held.contains(name)) {
+                gone.push(name);
+            }
+        }
+        for name in gone {
+            self.store.tags().delete(name).await?;
+            self.litter.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Waits until a blob that is not kept any more is cleared away with its parts.
+    ///
+    /// # Errors
+    /// The store fails, or does not come to it.
+    pub async fn cleared(&self, hash: Hash, form: Form) -> Result<()> {
+        let mut all = if form == Form::HashSeq { self.hashes(hash).await.unwrap_or_default() } else { Vec::new() };
+        all.push(hash);
+        self.litter.store(true, Ordering::Relaxed);
+        let cleared = async {
+            for hash in &all {
+                while !matches!(self.store.status(*hash).await?, BlobStatus::NotFound) {
+                    tokio::time::sleep(BLOB_GC_EVERY / 10).await;
+                }
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(4 * BLOB_GC_EVERY, cleared).await.context("clearing a damaged blob away")?
+    }
+
+    /// Whether all of a blob is there, and how large it is then. `verify` reads all of it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn whole(&self, hash: Hash, form: Form, verify: bool) -> Result<Option<u64>> {
+        let hashes = match form {
+            Form::Raw => vec![hash],
+            Form::HashSeq => match self.hashes(hash).await {
+                Ok(hashes) => hashes,
+                Err(_) => return Ok(None),
+            },
+        };
+        let mut sum = 0_u64;
+        for (at, part) in hashes.iter().enumerate() {
+            let BlobStatus::Complete { size } = self.store.status(*part).await? else { return Ok(None) };
+            let last = at + 1 == hashes.len();
+            if size == 0 || size > PART_BYTES || (!last && size != PART_BYTES) {
+                return Ok(None);
+            }
+            if verify && !self.is_good(*part).await {
+                return Ok(None);
+            }
+            sum = sum.saturating_add(size);
+        }
+        Ok(Some(sum))
+    }
+
+    async fn is_good(&self, hash: Hash) -> bool {
+        // A stream that ends before its last byte ends with an error.
+        let mut items = std::pin::pin!(self.store.export_bao(hash, ChunkRanges::all()).stream());
+        while let Some(item) = items.next().await {
+            if matches!(item, EncodedItem::Error(_)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The parts of a sequence.
+    ///
+    /// # Errors
+    /// It is not there, or is none.
+    pub async fn hashes(&self, root: Hash) -> Result<Vec<Hash>> {
+        let most = parts::count(MAX_BLOB_BYTES) * 32;
+        let BlobStatus::Complete { size } = self.store.status(root).await? else { return Err(anyhow!("it is not there")) };
+        anyhow::ensure!(size > 32 && size <= most && size.is_multiple_of(32), "it is no sequence of parts");
+        let bytes = self.store.get_bytes(root).await?;
+        Ok(bytes.chunks_exact(32).filter_map(|chunk| chunk.try_into().ok()).map(Hash::from_bytes).collect())
+    }
+
+    /// Reads a range of a blob; every byte was verified when it comes. The last thing is an error where it breaks off.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn read(&self, hash: Hash, form: Form, range: Range<u64>) -> Result<mpsc::Receiver<std::io::Result<Bytes>>> {
+        let hashes = match form {
+            Form::Raw => vec![hash],
+            Form::HashSeq => self.hashes(hash).await?,
+        };
+        let (sender, pieces) = mpsc::channel(BLOB_WAITING_PIECES);
+        let store = Store::clone(&self.store);
+        tokio::spawn(async move {
+            if let Err(error) = send(&store, &hashes, &range, &sender).await {
+                let _gone = sender.send(Err(error)).await;
+            }
+        });
+        Ok(pieces)
+    }
+
+    /// Ends the store calmly.
+    pub async fn close(&self) {
+        if let Err(error) = self.store.shutdown().await {
+            log::warn!(error:%; "the store of blobs did not end calmly");
+        }
+    }
+}
+
+async fn next<S, E>(body: &mut S) -> Result<Option<Bytes>, NotImported>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    loop {
+        match body.next().await {
+            Some(Ok(bytes)) if bytes.is_empty() => {}
+            Some(Ok(bytes)) => return Ok(Some(bytes)),
+            Some(Err(error)) => return Err(NotImported::Cut(error.to_string())),
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Moves the files of blobs, whole or not, out of the way of a new database.
+fn gather(data: &Path, rescued: &Path) -> Result<()> {
+    std::fs::create_dir_all(rescued)?;
+    for entry in std::fs::read_dir(data).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "data") {
+            std::fs::rename(&path, rescued.join(entry.file_name()))?;
+        } else {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+async fn load(folder: &Path, litter: &Arc<AtomicBool>) -> Result<FsStore> {
+    let mut options = Options::new(folder);
+    // In files, so that they outlive a damaged database, and that its cache (which has no bound) stays small.
+    options.inline = InlineOptions { max_data_inlined: 0, max_outboard_inlined: 16 * 1024 };
+    let litter = Arc::clone(litter);
+    options.gc = Some(GcConfig {
+        interval: BLOB_GC_EVERY,
+        // It goes through the whole database, so only when there is something to find.
+        add_protected: Some(Arc::new(move |_| {
+            let outcome = if litter.swap(false, Ordering::Relaxed) { ProtectOutcome::Continue } else { ProtectOutcome::Abort };
+            Box::pin(std::future::ready(outcome))
+        })),
+    });
+    FsStore::load_with_opts(folder.join(DATABASE), options).await.map_err(|error| anyhow!("opening the store of blobs: {error:#}"))
+}
+
+async fn send(store: &Store, hashes: &[Hash], range: &Range<u64>, to: &mpsc::Sender<std::io::Result<Bytes>>) -> std::io::Result<()> {
+    for piece in parts::pieces(range) {
+        let hash = hashes.get(piece.part).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let Range { start, end } = piece.range;
+        let (mut at, mut items) = (start, std::pin::pin!(store.export_bao(*hash, ChunkRanges::bytes(start..end)).stream()));
+        while at < end {
+            match items.next().await {
+                Some(EncodedItem::Leaf(leaf)) => {
+                    let skip = usize::try_from(at.saturating_sub(leaf.offset)).unwrap_or(usize::MAX).min(leaf.data.len());
+                    let most = usize::try_from(end - at).unwrap_or(usize::MAX);
+                    let bytes = leaf.data.slice(skip..leaf.data.len().min(skip.saturating_add(most)));
+                    at += bytes.len() as u64;
+                    if !bytes.is_empty() && to.send(Ok(bytes)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Some(EncodedItem::Error(EncodeError::Io(error))) => return Err(error),
+                Some(EncodedItem::Error(error)) => return Err(std::io::Error::other(error.to_string())),
+                Some(EncodedItem::Done) | None => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Some(EncodedItem::Size(_) | EncodedItem::Parent(_)) => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Serving blobs to members: who comes, for what, and how much.
+//!
+//! Architecture invariant: a member gets what this node shares and nothing else, and who is no member any more gets nothing from the
+//! next 16 KiB on, over a connection that is open too.
+
+use super::Blobs;
+use crate::limits::{BLOB_BYTES_AN_HOUR, BLOB_CALLERS, BLOB_CALLERS_OF_ONE, BLOB_STREAMS};
+use crate::net::BlobLine;
+use cluster::NodeId;
+use iroh::endpoint::{Connection, VarInt};
+use iroh_blobs::Hash;
+use iroh_blobs::provider::events::{
+    AbortReason, ConnectMode, EventMask, EventSender, ObserveMode, ProviderMessage, RequestMode, ThrottleMode,
+};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// What is asked before it is done: a get may be refused, and each piece of it; nothing else is done at all.
+const MASK: EventMask = EventMask {
+    connected: ConnectMode::None,
+    get: RequestMode::Intercept,
+    get_many: RequestMode::Disabled,
+    push: RequestMode::Disabled,
+    observe: ObserveMode::Intercept,
+    throttle: ThrottleMode::Intercept,
+};
+/// Requests of one caller that wait to be judged.
+const WAITING: usize = 8;
+/// Close code: too many at once.
+const CLOSE_BUSY: VarInt = VarInt::from_u32(429);
+/// How long what a member fetched counts.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// What each member fetched in its running hour.
+#[derive(Debug, Default)]
+pub struct Quotas(BTreeMap<NodeId, (Duration, u64)>);
+
+impl Quotas {
+    /// Counts so many bytes more; false if that is too much. `now` is the time since some start.
+    pub fn take(&mut self, node: NodeId, bytes: u64, now: Duration) -> bool {
+        self.0.retain(|_, (began, _)| now.saturating_sub(*began) < HOUR);
+        let (_, taken) = self.0.entry(node).or_insert((now, 0));
+        *taken = taken.saturating_add(bytes);
+        *taken <= BLOB_BYTES_AN_HOUR
+    }
+}
+
+/// Who is being served.
+#[derive(Debug, Default)]
+pub struct Served {
+    callers: Mutex<BTreeMap<NodeId, usize>>,
+    quotas: Mutex<Quotas>,
+}
+
+/// A place among those who are served, given back when it is dropped.
+struct Place(Arc<Served>, NodeId);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut callers = self.0.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = callers.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                callers.remove(&self.1);
+            }
+        }
+    }
+}
+
+impl Served {
+    fn take(&self, node: NodeId, bytes: u64, now: Duration) -> bool {
+        self.quotas.lock().unwrap_or_else(PoisonError::into_inner).take(node, bytes, now)
+    }
+
+    fn place(self: &Arc<Self>, node: NodeId) -> Option<Place> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, own) = (callers.values().sum::<usize>(), callers.get(&node).copied().unwrap_or_default());
+        if all >= BLOB_CALLERS || own >= BLOB_CALLERS_OF_ONE {
+            return None;
+        }
+        callers.insert(node, own + 1);
+        Some(Place(Arc::clone(self), node))
+    }
+}
+
+/// Serves everybody who comes, until nobody can come any more.
+pub async fn serve(blobs: Arc<Blobs>, line: BlobLine, mut callers: mpsc::Receiver<(NodeId, Connection)>) {
+    let (served, began) = (Arc::new(Served::default()), Instant::now());
+    // They end with this.
+    let mut open = JoinSet::new();
+    while let Some((node, conn)) = callers.recv().await {
+        while open.try_join_next().is_some() {}
+        let Some(place) = served.place(node) else {
+            conn.close(CLOSE_BUSY, b"busy");
+            continue;
+        };
+        let (blobs, line) = (Arc::clone(&blobs), line.clone());
+        open.spawn(async move {
+            let Ok(engine) = blobs.engine().await else { return };
+            conn.set_max_concurrent_bi_streams(BLOB_STREAMS.into());
+            conn.set_max_concurrent_uni_streams(0_u32.into());
+            let (events, messages) = EventSender::channel(WAITING, MASK);
+            let judge = judge(&blobs, &line, &place, began, messages);
+            let serve = iroh_blobs::provider::handle_connection(conn.clone(), engine.store().clone(), events);
+            // The judge ends when the last request has.
+            tokio::join!(serve, judge);
+        });
+    }
+}
+
+async fn judge(blobs: &Blobs, line: &BlobLine, place: &Place, began: Instant, mut messages: mpsc::Receiver<ProviderMessage>) {
+    let Place(served, node) = place;
+    while let Some(message) = messages.recv().await {
+        match message {
+            ProviderMessage::GetRequestReceived(asked) => {
+                let may = line.admits(node) && blobs.shares(&asked.inner.request.hash);
+                let _gone = asked.tx.send(if may { Ok(()) } else { Err(AbortReason::Permission) }).await;
+            }
+            ProviderMessage::Throttle(asked) => {
+                let within = served.take(*node, asked.inner.size, began.elapsed());
+                let judged = if !line.admits(node) {
+                    Err(AbortReason::Permission)
+                } else if within {
+                    Ok(())
+                } else {
+                    Err(AbortReason::RateLimited)
+                };
+                let _gone = asked.tx.send(judged).await;
+            }
+            ProviderMessage::ObserveRequestReceived(asked) => drop(asked.tx.send(Err(AbortReason::Permission)).await),
+            // By the mask, none of these is done.
+            _ => {}
+        }
+    }
+}
+
+impl Blobs {
+    /// Whether members may have a blob.
+    fn shares(&self, hash: &Hash) -> bool {
+        self.kept().blobs.get(&hash.to_hex()).is_some_and(|held| held.visibility > super::Visibility::Private)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_that_took_its_share_waits_for_the_next_hour_and_others_do_not() {
+        let (mut quotas, [a, b]) = (Quotas::default(), [1, 2].map(|n| cluster::keys::Key([n; 32])));
+        let at = Duration::from_secs;
+        assert!(quotas.take(a, BLOB_BYTES_AN_HOUR, at(5)));
+        assert!(!quotas.take(a, 1, at(6)) && quotas.take(b, 1, at(6)) && !quotas.take(a, u64::MAX, at(3604)));
+        assert!(quotas.take(a, 1, at(3605)));
+        assert!(quotas.0.len() == 2 && quotas.take(b, 1, at(10_000)) && quotas.0.len() == 1);
+    }
+
+    #[test]
+    fn one_member_does_not_take_all_places() {
+        let (served, nodes) = (Arc::new(Served::default()), (0..40).map(|n| cluster::keys::Key([n; 32])).collect::<Vec<_>>());
+        let own: Vec<_> = (0..=BLOB_CALLERS_OF_ONE).map(|_| served.place(nodes[0])).collect();
+        assert_eq!(own.iter().flatten().count(), BLOB_CALLERS_OF_ONE);
+        let others: Vec<_> = nodes[1..].iter().filter_map(|node| served.place(*node)).collect();
+        assert_eq!(others.len(), BLOB_CALLERS - BLOB_CALLERS_OF_ONE);
+        drop(own);
+        assert!(served.place(nodes[39]).is_some());
+    }
+}

@@ -1,0 +1,144 @@
+//! Blobs in the API: what is public for everybody, all of it for operators.
+
+use super::apps::kept as data_is_kept;
+use super::caller::Caller;
+use super::paging;
+use super::problem::Refusal;
+use crate::blobs::{BlobView, BlobsPage, Change, Refused, Visibility, Wish, gateway};
+use crate::net::BlobSearch;
+use crate::state::App;
+use crate::users::Operation;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// `POST /api/v1/blobs?name=…`
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NewBlob {
+    /// A file's name, without folders.
+    pub name: String,
+    /// What it is, such as `image/png`.
+    #[serde(default)]
+    pub media_type: String,
+    /// Who may read it.
+    #[serde(default)]
+    pub visibility: Visibility,
+}
+
+/// How much room blobs have: `GET /api/v1/blob-quota`
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = BlobQuota))]
+#[serde(rename_all = "kebab-case")]
+pub struct Quota {
+    /// Bytes that all blobs of this node may have together.
+    quota_bytes: u64,
+    /// Bytes that they have.
+    used_bytes: u64,
+    /// Whether the quota was set; else it is half of the disk.
+    set: bool,
+    /// Where public blobs are given to everybody, as `http://NODE:PORT/HASH`; none where that could not be opened.
+    gateway_port: Option<u16>,
+    /// Where a damaged database of blobs was put aside at this start, and what was wrong with it.
+    put_aside: Option<String>,
+}
+
+/// Another quota: `PUT /api/v1/blob-quota`
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewBlobQuota))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NewQuota {
+    /// Bytes; none for half of the disk.
+    pub quota_bytes: Option<u64>,
+}
+
+/// What this node holds no more.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = BlobRemoved))]
+#[serde(rename_all = "kebab-case")]
+pub struct Removed {
+    /// Its hash.
+    removed: String,
+}
+
+type Answer<T> = Result<Json<T>, Refusal>;
+
+fn refused(error: Refused) -> Refusal {
+    let status = match &error {
+        Refused::NotHere(_) | Refused::Unknown(_) => StatusCode::NOT_FOUND,
+        Refused::NotWhole(_) => StatusCode::CONFLICT,
+        Refused::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::NoRoom(_) | Refused::DiskFull { .. } | Refused::NotKept => StatusCode::INSUFFICIENT_STORAGE,
+        Refused::Busy | Refused::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::NotImported(why) => why.status(),
+    };
+    Refusal::new(status, error.to_string())
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    query: Result<Query<BlobSearch>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(search) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let page: BlobsPage = app.blobs().page(app.registry().as_ref(), search, caller.may(Operation::Inspect)).await.map_err(refused)?;
+    Ok(paging::answer(&uri, page.next.clone(), |_| page))
+}
+
+pub(super) async fn add(
+    State(app): State<Arc<App>>,
+    query: Result<Query<NewBlob>, QueryRejection>,
+    body: Body,
+) -> Result<(StatusCode, Json<BlobView>), Refusal> {
+    let Query(NewBlob { name, media_type, visibility }) =
+        query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    data_is_kept(&app)?;
+    let wish = Wish { name, media_type, visibility, pinned: true };
+    let added = app.blobs().add(wish, body.into_data_stream()).await.map_err(refused)?;
+    Ok((StatusCode::CREATED, Json(added)))
+}
+
+pub(super) async fn one(State(app): State<Arc<App>>, Path(hash): Path<String>) -> Answer<BlobView> {
+    app.blobs().one(&hash).map(Json).map_err(refused)
+}
+
+pub(super) async fn content(State(app): State<Arc<App>>, Path(hash): Path<String>, asked: HeaderMap) -> Result<Response, Refusal> {
+    let facts = app.blobs().one(&hash).map_err(refused)?.facts;
+    // Of this address a browser runs pages: whatever it is, it is saved and never shown.
+    gateway::answer(app.blobs(), &hash, &facts, &asked, false).await.map_err(refused)
+}
+
+pub(super) async fn fetch(State(app): State<Arc<App>>, Path(hash): Path<String>) -> Result<(StatusCode, Json<BlobView>), Refusal> {
+    let blob = app.blobs().fetch(app.registry().as_ref(), &hash).await.map_err(refused)?;
+    Ok((StatusCode::ACCEPTED, Json(blob)))
+}
+
+pub(super) async fn change(State(app): State<Arc<App>>, Path(hash): Path<String>, Json(change): Json<Change>) -> Answer<BlobView> {
+    app.blobs().change(&hash, change).await.map(Json).map_err(refused)
+}
+
+pub(super) async fn remove(State(app): State<Arc<App>>, Path(hash): Path<String>) -> Answer<Removed> {
+    app.blobs().remove(&hash).await.map_err(refused)?;
+    Ok(Json(Removed { removed: hash }))
+}
+
+fn room(app: &App) -> Quota {
+    let (quota_bytes, used_bytes, set) = app.blobs().room_used();
+    let gateway_port = app.blobs().gateway().map(|address| address.port());
+    Quota { quota_bytes, used_bytes, set, gateway_port, put_aside: app.blobs().aside() }
+}
+
+pub(super) async fn quota(State(app): State<Arc<App>>) -> Json<Quota> {
+    Json(room(&app))
+}
+
+pub(super) async fn set_quota(State(app): State<Arc<App>>, Json(new): Json<NewQuota>) -> Answer<Quota> {
+    app.blobs().set_quota(new.quota_bytes).await.map_err(refused)?;
+    Ok(Json(room(&app)))
+}
