@@ -63,6 +63,8 @@ pub const BLOB_PROVIDERS: usize = 3;
 pub const BLOB_FETCH_IDLE: Duration = Duration::from_secs(20);
 /// Pieces of a blob that wait to be written or sent.
 pub const BLOB_WAITING_PIECES: usize = 4;
+/// How long the rest of a blob that is refused is read, so that the one who sends it hears why.
+pub const BLOB_REST: Duration = Duration::from_secs(10);
 /// Members that are served blobs at once: each connection has its threads at the disk (the unit's TasksMax is above them).
 pub const BLOB_CALLERS: usize = 8;
 /// Connections of one member, likewise.

@@ -22,12 +22,14 @@ macro_rules! words {
 
 mod api;
 mod cloud;
+mod files;
 mod help;
 mod own;
 mod people;
 mod store;
 
 pub use cloud::Cloud;
+pub use files::Files;
 pub use own::Own;
 pub use people::People;
 pub use store::Store;

@@ -158,7 +158,10 @@ impl Visitor {
                     self.click(&field)?;
                 }
             } else {
-                self.post(&format!("element/{}/clear", field.0), &json!({}))?;
+                // A file is chosen by its path, as the browser sees it.
+                if self.get(&format!("element/{}/property/type", field.0))? != "file" {
+                    self.post(&format!("element/{}/clear", field.0), &json!({}))?;
+                }
                 self.post(&format!("element/{}/value", field.0), &json!({ "text": value }))?;
             }
         }

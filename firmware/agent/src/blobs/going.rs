@@ -1,6 +1,6 @@
 //! What goes on by itself: all nodes are told what is here, and what is not here yet is fetched.
 
-use super::engine::Engine;
+use super::engine::{Engine, Look};
 use super::fetch::{self, NotFetched, Wanted};
 use super::view::Fetching;
 use super::{Blobs, hash_of};
@@ -77,9 +77,11 @@ impl Blobs {
         let wanted = Wanted { hash: id, form: facts.form, size: facts.size_bytes };
         fetch::fetch(engine, line, &holders, wanted, &done).await?;
         // What came in an earlier run may have been cut by a loss of power before it was on the disk: all of it is read once.
-        match engine.whole(id, facts.form, true).await.map_err(|error| broken(&error))? {
-            Some(size) if size == facts.size_bytes => {}
-            _ => {
+        match engine.look(id, facts.form, true).await.map_err(|error| broken(&error))? {
+            Look::Whole(size) if size == facts.size_bytes => {}
+            // It is what its hash says, so it would be that again.
+            Look::Whole(_) | Look::Uneven => return Err(NotFetched::Other),
+            Look::NotWhole => {
                 self.clear(engine, id, facts.form).await.map_err(|error| broken(&error))?;
                 return Err(NotFetched::Damaged);
             }

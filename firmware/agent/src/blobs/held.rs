@@ -132,6 +132,20 @@ impl Held {
     }
 }
 
+/// Of what holders say of a blob, what most of them say of its size: one that lies does not keep others from having it.
+pub fn most_say(said: impl Iterator<Item = BlobFacts>) -> Option<BlobFacts> {
+    let mut groups: Vec<(usize, BlobFacts)> = Vec::new();
+    for facts in said {
+        let alike = |(_, other): &&mut (usize, BlobFacts)| other.size_bytes == facts.size_bytes && other.form == facts.form;
+        match groups.iter_mut().find(alike) {
+            Some((count, _)) => *count += 1,
+            None => groups.push((1, facts)),
+        }
+    }
+    // Of as many, the first.
+    groups.into_iter().rev().max_by_key(|(count, _)| *count).map(|(_, facts)| facts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +186,15 @@ mod tests {
         let told = kept.told();
         assert_eq!(told.keys().map(|hash| kept_name(hash)).collect::<Vec<_>>(), [2]);
         assert!(told.values().all(|facts| facts.public));
+    }
+
+    #[test]
+    fn one_holder_that_lies_is_not_believed() {
+        let facts = |name: &str, size_bytes| BlobFacts { name: name.to_owned(), size_bytes, ..BlobFacts::default() };
+        let say = |all: &[BlobFacts]| most_say(all.iter().cloned()).map(|facts| facts.name);
+        assert_eq!(say(&[facts("lie", 1), facts("a", 5), facts("b", 5)]).as_deref(), Some("a"));
+        assert_eq!(say(&[facts("first", 1), facts("second", 5)]).as_deref(), Some("first"));
+        assert_eq!(say(&[]), None);
     }
 
     proptest! {

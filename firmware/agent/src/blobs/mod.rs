@@ -19,12 +19,16 @@ mod view;
 pub use held::{Kept, NoRoom, Visibility};
 pub use parts::asked as asked_range;
 pub use provide::serve;
-pub use view::{BlobView, BlobsPage};
+pub use view::{BlobView, BlobsPage, Here};
 
 use crate::limits::{BLOB_ADDING, BLOB_SPARE_BYTES};
 use crate::net::{BlobFacts, Registry, is_hash};
+#[cfg(test)]
+use crate::net::{BlobLine, Form};
 use crate::settings::{read_or_put_aside, write_whole};
-use engine::{Engine, NotImported};
+#[cfg(test)]
+use cluster::NodeId;
+use engine::{Engine, Look, NotImported};
 use futures_util::Stream;
 use hyper::body::Bytes;
 use iroh_blobs::Hash;
@@ -33,6 +37,8 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
+#[cfg(test)]
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{Notify, OnceCell, Semaphore, mpsc};
 use view::Fetching;
@@ -128,6 +134,28 @@ pub struct Blobs {
     changed: Notify,
 }
 
+/// Fetches into a store of its own, for tests that stand between this and the network.
+///
+/// # Errors
+/// In words.
+#[cfg(test)]
+pub async fn try_to_fetch(
+    folder: &std::path::Path,
+    line: &BlobLine,
+    from: NodeId,
+    hash: &str,
+    form: Form,
+    size: u64,
+) -> Result<(), String> {
+    let engine = Engine::open(folder).await.map_err(|error| format!("{error:#}"))?.0;
+    let wanted = fetch::Wanted { hash: Hash::from_str(hash).map_err(|error| error.to_string())?, form, size };
+    let fetched = fetch::fetch(&engine, line, &[from], wanted, &AtomicU64::default()).await;
+    let seen = engine.look(wanted.hash, form, true).await.map_err(|error| format!("{error:#}"));
+    engine.close().await;
+    fetched.map_err(|error| error.to_string())?;
+    if seen? == Look::Whole(size) { Ok(()) } else { Err("it is not what was said".to_owned()) }
+}
+
 fn hash_of(text: &str) -> Result<Hash, Refused> {
     let refused = || Refused::Wrong(format!("`{}` is no hash: 64 hexadecimal digits in lower case", text.escape_debug()));
     if is_hash(text) { Hash::from_str(text).map_err(|_| refused()) } else { Err(refused()) }
@@ -175,8 +203,8 @@ impl Blobs {
         if let Some(place) = aside {
             log::error!(place; "the database of blobs was damaged; what lies in files is taken in again, and the rest is fetched");
             for (hash, held) in held.iter().filter(|(_, held)| held.complete) {
-                let there = engine.whole(Hash::from_str(hash)?, held.facts.form, true).await?;
-                if there != Some(held.facts.size_bytes)
+                let there = engine.look(Hash::from_str(hash)?, held.facts.form, true).await?;
+                if there != Look::Whole(held.facts.size_bytes)
                     && let Some(held) = self.kept().blobs.get_mut(hash)
                 {
                     held.complete = false;
@@ -321,7 +349,7 @@ impl Blobs {
             Some(registry) => registry.holders_of(hash).await.map_err(store)?,
             None => Vec::new(),
         };
-        let (_, facts) = holders.into_iter().next().ok_or_else(|| Refused::Unknown(hash.to_owned()))?;
+        let facts = held::most_say(holders.into_iter().map(|(_, facts)| facts)).ok_or_else(|| Refused::Unknown(hash.to_owned()))?;
         let engine = self.engine().await?;
         let free = crate::host::free(&self.data).map_err(store)?;
         let spare = BLOB_SPARE_BYTES;

@@ -5,6 +5,7 @@ use super::caller::Caller;
 use super::paging;
 use super::problem::Refusal;
 use crate::blobs::{BlobView, BlobsPage, Change, Refused, Visibility, Wish, gateway};
+use crate::limits::BLOB_REST;
 use crate::net::BlobSearch;
 use crate::state::App;
 use crate::users::Operation;
@@ -14,6 +15,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::{Extension, Json};
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -80,6 +82,26 @@ fn refused(error: Refused) -> Refusal {
     Refusal::new(status, error.to_string())
 }
 
+/// A page of what nodes hold, as far as the one who asks may see it.
+pub(super) async fn find(app: &App, caller: &Caller, search: BlobSearch) -> Result<BlobsPage, Refusal> {
+    app.blobs().page(app.registry().as_ref(), search, caller.may(Operation::Inspect)).await.map_err(refused)
+}
+
+/// Begins to fetch a blob.
+pub(super) async fn begin_fetch(app: &App, hash: &str) -> Result<BlobView, Refusal> {
+    app.blobs().fetch(app.registry().as_ref(), hash).await.map_err(refused)
+}
+
+/// Says something else of one.
+pub(super) async fn alter(app: &App, hash: &str, change: Change) -> Result<BlobView, Refusal> {
+    app.blobs().change(hash, change).await.map_err(refused)
+}
+
+/// Removes one from this node.
+pub(super) async fn let_go(app: &App, hash: &str) -> Result<(), Refusal> {
+    app.blobs().remove(hash).await.map_err(refused)
+}
+
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
@@ -87,7 +109,7 @@ pub(super) async fn list(
     query: Result<Query<BlobSearch>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let Query(search) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
-    let page: BlobsPage = app.blobs().page(app.registry().as_ref(), search, caller.may(Operation::Inspect)).await.map_err(refused)?;
+    let page = find(&app, &caller, search).await?;
     Ok(paging::answer(&uri, page.next.clone(), |_| page))
 }
 
@@ -98,10 +120,18 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, Json<BlobView>), Refusal> {
     let Query(NewBlob { name, media_type, visibility }) =
         query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
-    data_is_kept(&app)?;
     let wish = Wish { name, media_type, visibility, pinned: true };
-    let added = app.blobs().add(wish, body.into_data_stream()).await.map_err(refused)?;
-    Ok((StatusCode::CREATED, Json(added)))
+    let mut stream = body.into_data_stream();
+    let added = match data_is_kept(&app) {
+        Ok(()) => app.blobs().add(wish, &mut stream).await.map_err(refused),
+        Err(refusal) => Err(refusal),
+    };
+    if added.is_err() {
+        // Who is refused while still sending would hear of a broken connection and not why: the rest is read for a while.
+        let rest = async { while stream.next().await.is_some_and(|piece| piece.is_ok()) {} };
+        let _enough = tokio::time::timeout(BLOB_REST, rest).await;
+    }
+    added.map(|added| (StatusCode::CREATED, Json(added)))
 }
 
 pub(super) async fn one(State(app): State<Arc<App>>, Path(hash): Path<String>) -> Answer<BlobView> {
@@ -115,16 +145,15 @@ pub(super) async fn content(State(app): State<Arc<App>>, Path(hash): Path<String
 }
 
 pub(super) async fn fetch(State(app): State<Arc<App>>, Path(hash): Path<String>) -> Result<(StatusCode, Json<BlobView>), Refusal> {
-    let blob = app.blobs().fetch(app.registry().as_ref(), &hash).await.map_err(refused)?;
-    Ok((StatusCode::ACCEPTED, Json(blob)))
+    begin_fetch(&app, &hash).await.map(|blob| (StatusCode::ACCEPTED, Json(blob)))
 }
 
 pub(super) async fn change(State(app): State<Arc<App>>, Path(hash): Path<String>, Json(change): Json<Change>) -> Answer<BlobView> {
-    app.blobs().change(&hash, change).await.map(Json).map_err(refused)
+    alter(&app, &hash, change).await.map(Json)
 }
 
 pub(super) async fn remove(State(app): State<Arc<App>>, Path(hash): Path<String>) -> Answer<Removed> {
-    app.blobs().remove(&hash).await.map_err(refused)?;
+    let_go(&app, &hash).await?;
     Ok(Json(Removed { removed: hash }))
 }
 

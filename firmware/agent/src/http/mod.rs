@@ -105,6 +105,10 @@ async fn script() -> Response {
     asset("text/javascript; charset=utf-8", include_str!("../../assets/page.js"))
 }
 
+async fn upload_script() -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("../../assets/upload.js"))
+}
+
 async fn icon() -> Response {
     asset("image/svg+xml", include_str!("../../assets/icon.svg"))
 }

@@ -87,6 +87,9 @@ routes! {
     page_home_body       GET    "/body"                               Look    No forms::show_home_body;
     page_search          GET    "/search"                             Look    No forms::show_search;
     page_help            GET    "/help"                               Look    No forms::show_help;
+    page_files           GET    "/files"                              Look    No forms::files::show;
+    page_file_send       POST   "/files/{hash}/{action}"              Operate No forms::files::act;
+    page_upload_script   GET    "/upload.js"                          Look    No super::upload_script;
     page_style           GET    "/style.css"                          Look    No super::style;
     page_script          GET    "/page.js"                            Look    No super::script;
     page_icon            GET    "/icon.svg"                           Look    No super::icon;

@@ -75,10 +75,11 @@ pub enum Door {
 
 /// What this node believes of a member. A hint from the gossip, not the truth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(Default, utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Liveness {
     /// It answers, or others say that it does.
+    #[cfg_attr(test, default)]
     Alive,
     /// It did not answer lately; being looked into.
     Suspect,
@@ -88,7 +89,7 @@ pub enum Liveness {
 
 /// One member of the community.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(Default, utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct MemberView {
     /// Node id in hexadecimal, 64 digits.

@@ -15,7 +15,7 @@ use contract::apps::SettingKind;
 use std::collections::BTreeMap;
 
 /// This node as the reader typed it, without the port; `guard` has seen that it is one of its names.
-fn host(headers: &HeaderMap) -> String {
+pub(super) fn host(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let bare = match host.rsplit_once(':') {
         Some((bare, port)) if !port.ends_with(']') => bare,

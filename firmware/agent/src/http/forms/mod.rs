@@ -3,6 +3,7 @@
 
 pub mod apps;
 pub mod cloud;
+pub mod files;
 pub mod own;
 pub mod people;
 

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod apps;
 pub mod cloud;
+pub mod files;
 pub mod help;
 pub mod home;
 pub mod own;
@@ -81,6 +82,7 @@ fn menu(view: &View<'_>, here: &str) -> Markup {
             (link("/", people.home))
             (link("/search", view.lang.store().search))
             (link("/apps", people.apps))
+            (link("/files", view.lang.files().files))
             @if view.caller.may(Operation::Own) { (link("/microcloud", view.lang.cloud().microcloud)) (link("/users", people.users)) }
             @if view.caller.may(Operation::Account) { (link("/account", people.account)) }
             (link("/help", view.lang.help().help))

@@ -1,7 +1,7 @@
 //! Each form and button of each page is an operation of the API, for the same people: what a page can do, a program can.
 
 use super::super::pages::tests::caller;
-use super::super::pages::{View, api, apps, cloud, help, home, not_done, own, page, people, search};
+use super::super::pages::{View, api, apps, cloud, files, help, home, not_done, own, page, people, search};
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
@@ -13,7 +13,14 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 31] = [
+const EQUALS: [(&str, &str, &str); 38] = [
+    ("get", "/files", "blobs"),
+    ("post", "/api/v1/blobs", "blob_add"),
+    ("post", "/files/{name}/fetch", "blob_fetch"),
+    ("post", "/files/{name}/pin", "blob_change"),
+    ("post", "/files/{name}/unpin", "blob_change"),
+    ("post", "/files/{name}/share", "blob_change"),
+    ("post", "/files/{name}/remove", "blob_remove"),
     ("get", "/search", "services"),
     ("post", "/login", "login"),
     ("post", "/logout", "logout"),
@@ -48,7 +55,7 @@ const EQUALS: [(&str, &str, &str); 31] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 9] = ["api.rs", "apps.rs", "cloud.rs", "help.rs", "home.rs", "mod.rs", "own.rs", "people.rs", "search.rs"];
+const PAGES: [&str; 10] = ["api.rs", "apps.rs", "cloud.rs", "files.rs", "help.rs", "home.rs", "mod.rs", "own.rs", "people.rs", "search.rs"];
 
 fn mosquitto() -> Face {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
@@ -125,7 +132,7 @@ fn all_pages(view: &View<'_>) -> String {
     let body = html! {
         (home::body(&well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }], view.lang))
         (search::body(view, &Search::default(), Ok(&found))) (search::body(view, &Search::default(), Err("x")))
-        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (help::body(view)) (not_done(view.lang, "x"))
+        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (help::body(view)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }

@@ -1,7 +1,7 @@
 //! Who gets which blob, asked with the protocol itself: by members, by those who were, and by those who ask for more than a blob.
 
 use super::super::{
-    BlobLine, ClusterView,
+    BlobLine, ClusterView, Form, MemberView, PART_BYTES,
     endpoint::{accept, bind},
     gate::{BLOBS_ALPN, Gate},
     ids::node_id,
@@ -122,4 +122,34 @@ async fn who_is_no_member_any_more_gets_no_further() {
     let hash = shared.to_hex();
     two.blobs.change(&hash, blobs::Change { visibility: Some(Visibility::Private), ..blobs::Change::default() }).await.unwrap();
     assert_eq!(two.get(shared, drop).await, (0, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_lies_of_the_size_is_found_out() {
+    let two = Two::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let node = node_id(&two.at.id);
+    gate.set(BTreeSet::from([node]));
+    let mut seen = ClusterView::default();
+    seen.members.push(MemberView { id: node.hex(), addresses: two.at.ip_addrs().copied().collect(), ..MemberView::default() });
+    let (_view, seen) = watch::channel(seen);
+    let line = BlobLine::new(two.other.clone(), gate, seen);
+    let fetch = async |hash: Hash, form, size| blobs::try_to_fetch(folder.path(), &line, node, &hash.to_hex(), form, size).await;
+
+    let (part, large) = (PART_BYTES, PART_BYTES + 3_000_000);
+    let raw = two.add(vec![5; 5_000_000], Visibility::Community).await;
+    let sequence = two.add(vec![6; usize::try_from(large).unwrap()], Visibility::Community).await;
+    // More than there should be is not taken to its end.
+    assert!(fetch(raw, Form::Raw, 1_000_000).await.unwrap_err().contains("more than there should be"));
+    assert!(fetch(raw, Form::Raw, 6_000_000).await.unwrap_err().contains("not what was said"));
+    for size in [2 * part + 1, 40 * part] {
+        assert!(fetch(sequence, Form::HashSeq, size).await.unwrap_err().contains("not laid out as"), "{size}");
+    }
+    assert!(fetch(sequence, Form::HashSeq, part + 100_000).await.unwrap_err().contains("more than there should be"));
+    assert!(fetch(sequence, Form::HashSeq, large + 1).await.unwrap_err().contains("not what was said"));
+    assert!(fetch(raw, Form::HashSeq, large).await.is_err());
+    // What is told as it is comes, after all that.
+    assert_eq!(fetch(raw, Form::Raw, 5_000_000).await, Ok(()));
+    assert_eq!(fetch(sequence, Form::HashSeq, large).await, Ok(()));
 }
