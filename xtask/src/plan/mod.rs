@@ -458,8 +458,8 @@ impl Profile {
     #[must_use]
     pub const fn program_max_bytes(self) -> u64 {
         match self {
-            Self::Dev => 44_000_000,
-            Self::Release => 14_000_000,
+            Self::Dev => 48_000_000,
+            Self::Release => 16_000_000,
         }
     }
 }

@@ -106,7 +106,7 @@ fn one(view: &View<'_>, words: &Files, blob: &BlobView, gateway: Option<&str>) -
 fn coming(words: &Files, blob: &BlobView, here: &Here) -> Markup {
     html! {
         div {
-            (words.coming) " " progress max=(blob.facts.size_bytes) value=(here.fetched_bytes) {} " " a href="/files" { (words.look_again) }
+            (words.coming) " " progress max=(blob.facts.size_bytes) value=(here.fetched_bytes) aria-label=(words.coming) {} " " a href="/files" { (words.look_again) }
             @if let Some(problem) = &here.problem { div.mend { (problem) } }
         }
     }
