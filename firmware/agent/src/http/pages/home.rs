@@ -288,7 +288,8 @@ pub fn size(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
     let number = bytes as f64;
     match bytes {
-        0..1_000_000 => format!("{:.0} kB", number / 1e3),
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.0} kB", number / 1e3),
         1_000_000..1_000_000_000 => format!("{:.0} MB", number / 1e6),
         1_000_000_000..1_000_000_000_000 => format!("{:.1} GB", number / 1e9),
         _ => format!("{:.1} TB", number / 1e12),
@@ -335,7 +336,7 @@ mod tests {
 
     #[test]
     fn figures_read_as_people_say_them() {
-        assert_eq!(size(999), "1 kB");
+        assert_eq!((size(999), size(1_000)), ("999 B".to_owned(), "1 kB".to_owned()));
         assert_eq!(size(64_000_000_000), "64.0 GB");
         assert_eq!(duration(90_061, Lang::En.words()), "1 d 1 h");
         assert_eq!(duration(59, Lang::En.words()), "0 min");
