@@ -67,6 +67,8 @@ pub const BLOB_WAITING_PIECES: usize = 4;
 pub const BLOB_REST: Duration = Duration::from_secs(10);
 /// Members that are served blobs at once: each connection has its threads at the disk (the unit's TasksMax is above them).
 pub const BLOB_CALLERS: usize = 8;
+/// A member that asks for nothing for so long makes room for others.
+pub const BLOB_CALLER_IDLE: Duration = Duration::from_secs(30);
 /// Connections of one member, likewise.
 pub const BLOB_CALLERS_OF_ONE: usize = 2;
 /// Requests of one connection that are served at once.

@@ -1,11 +1,10 @@
 //! iroh-blobs as this node uses it: a store in a folder, filled from a stream, read with every byte verified.
 
-use super::parts;
-use crate::limits::{BLOB_GC_EVERY, BLOB_WAITING_PIECES};
+use super::{parts, repair};
+use crate::limits::{BLOB_FETCH_IDLE, BLOB_GC_EVERY, BLOB_WAITING_PIECES};
 use crate::net::{Form, MAX_BLOB_BYTES, PART_BYTES};
 use anyhow::{Context, Result, anyhow};
 use bao_tree::io::{EncodeError, mixed::EncodedItem};
-use cluster::store::is_damage;
 use futures_util::{Stream, StreamExt};
 use hyper::body::Bytes;
 use iroh_blobs::api::{
@@ -25,23 +24,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// The database of what lies in the folder.
-const DATABASE: &str = "blobs.db";
-/// What a damaged one is called; one is kept.
-const ASIDE: &str = "blobs.db.damaged";
-/// Where the files of a damaged database wait to be taken in again.
-const RESCUED: &str = "rescued";
-/// Memory for looking through a database before it is used.
-const CHECK_CACHE_BYTES: usize = 1024 * 1024;
+pub(super) const DATABASE: &str = "blobs.db";
 
 /// The store.
 #[derive(Debug)]
 pub struct Engine {
-    store: FsStore,
-    folder: PathBuf,
+    pub(super) store: FsStore,
+    pub(super) folder: PathBuf,
     /// Something is not needed any more.
-    litter: Arc<AtomicBool>,
+    pub(super) litter: Arc<AtomicBool>,
 }
 
 /// What was taken in; it stays while this value does, and beyond that once it is kept.
@@ -52,7 +46,19 @@ pub struct Imported {
     pub form: Form,
     /// How large it is.
     pub size: u64,
-    _tags: Vec<TempTag>,
+    _parts: Parts,
+}
+
+/// What stays while this does; what nobody kept until then is cleared away.
+struct Parts {
+    tags: Vec<TempTag>,
+    litter: Arc<AtomicBool>,
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        self.litter.store(true, Ordering::Relaxed);
+    }
 }
 
 /// How a blob is that should be there.
@@ -103,42 +109,18 @@ pub fn format(form: Form) -> BlobFormat {
     }
 }
 
-/// Looks a database through, as the store itself does not.
-fn check(database: &Path) -> Result<()> {
-    let opened = redb::Builder::new().set_cache_size(CHECK_CACHE_BYTES).set_check_integrity_on_open(true).open(database);
-    opened.map(drop).map_err(|error| anyhow!(redb::Error::from(error)))
-}
-
 impl Engine {
     /// Opens the store, or makes it. A damaged database is put aside, and what lies in files is taken in again; then what was wrong is told.
     ///
     /// # Errors
     /// It can't be opened or made.
     pub async fn open(folder: &Path) -> Result<(Self, Option<String>)> {
-        let (at, database) = (folder.to_owned(), folder.join(DATABASE));
-        let damage = tokio::task::spawn_blocking(move || -> Result<Option<String>> {
-            std::fs::create_dir_all(&at).with_context(|| format!("making `{}`", at.display()))?;
-            if !database.exists() {
-                return Ok(None);
-            }
-            match check(&database) {
-                Err(error) if error.downcast_ref().is_some_and(is_damage) => {
-                    std::fs::rename(&database, at.join(ASIDE)).context("putting the damaged database of blobs aside")?;
-                    Ok(Some(format!("{} ({error})", at.join(ASIDE).display())))
-                }
-                checked => checked.map(|()| None).context("opening the database of blobs"),
-            }
-        })
-        .await??;
-        // What a rescue that was cut has not come to yet waits there still.
-        let rescued = folder.join(RESCUED);
-        if damage.is_some() {
-            gather(&folder.join("data"), &rescued)?;
-        }
+        let at = folder.to_owned();
+        let damage = tokio::task::spawn_blocking(move || repair::prepare(&at)).await??;
         let litter = Arc::new(AtomicBool::new(true));
         let engine = Self { store: load(folder, &litter).await?, folder: folder.to_owned(), litter };
-        if rescued.exists() {
-            engine.take_in(&rescued).await?;
+        if engine.was_rescued() {
+            engine.take_in().await?;
         }
         Ok((engine, damage))
     }
@@ -146,23 +128,6 @@ impl Engine {
     /// The store, for those who speak its protocol.
     pub fn store(&self) -> &Store {
         &self.store
-    }
-
-    /// Takes the files of a lost database in again: each stands under its hash or under none that anybody asks for.
-    async fn take_in(&self, rescued: &Path) -> Result<()> {
-        let files: Vec<PathBuf> = std::fs::read_dir(rescued)?.flatten().map(|entry| entry.path()).collect();
-        let mut tags = Vec::new();
-        for file in files {
-            let tag = self.store.add_path(&file).temp_tag().await.with_context(|| format!("taking `{}` in again", file.display()))?;
-            tags.push((tag, file));
-        }
-        self.settle().await?;
-        // They stay without a name for a moment; whoever holds them names them before anything is cleared away.
-        for (tag, file) in tags {
-            self.store.tags().set(format!("rescued-{}", tag.hash().to_hex()), tag.hash_and_format()).await?;
-            std::fs::remove_file(&file).with_context(|| format!("removing `{}`", file.display()))?;
-        }
-        std::fs::remove_dir(rescued).context("removing the folder of rescued files")
     }
 
     /// Brings all of it to the disk.
@@ -191,7 +156,7 @@ impl Engine {
         E: std::fmt::Display,
     {
         let most = most.min(MAX_BLOB_BYTES);
-        let (mut tags, mut size) = (Vec::<TempTag>::new(), 0_u64);
+        let (mut parts, mut size) = (Parts { tags: Vec::new(), litter: Arc::clone(&self.litter) }, 0_u64);
         let mut waiting = next(&mut body).await?;
         while let Some(first) = waiting.take() {
             let (sender, mut pieces) = mpsc::channel::<Bytes>(BLOB_WAITING_PIECES);
@@ -223,28 +188,28 @@ impl Engine {
                 };
             };
             if let Err(error) = ended {
-                // What ends without its end is cleared away by the store. (An error in the stream makes iroh-blobs 0.104 yield twice.)
+                // An error in the stream would make iroh-blobs 0.104 yield twice.
                 part.abort();
-                self.litter.store(true, Ordering::Relaxed);
+                let _gone = part.await;
                 return Err(error);
             }
             drop(sender);
             let tag = part.await.map_err(|error| NotImported::Failed(error.into()))?;
-            tags.push(tag.map_err(|error| NotImported::Failed(error.into()))?);
+            parts.tags.push(tag.map_err(|error| NotImported::Failed(error.into()))?);
         }
-        let (hash, form) = match tags.as_slice() {
+        let (hash, form) = match parts.tags.as_slice() {
             [] => return Err(NotImported::Empty),
             [only] => (only.hash(), Form::Raw),
-            parts => {
-                let hashes: Vec<u8> = parts.iter().flat_map(|tag| *tag.hash().as_bytes()).collect();
+            several => {
+                let hashes: Vec<u8> = several.iter().flat_map(|tag| *tag.hash().as_bytes()).collect();
                 let options = AddBytesOptions { data: hashes.into(), format: BlobFormat::HashSeq };
                 let tag = self.store.add_bytes_with_opts(options).temp_tag().await.map_err(|error| NotImported::Failed(error.into()))?;
                 let hash = tag.hash();
-                tags.push(tag);
+                parts.tags.push(tag);
                 (hash, Form::HashSeq)
             }
         };
-        Ok(Imported { hash, form, size, _tags: tags })
+        Ok(Imported { hash, form, size, _parts: parts })
     }
 
     /// Keeps a blob and its parts from being cleared away, over restarts.
@@ -276,23 +241,26 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits until a blob that is not kept any more is cleared away with its parts.
+    /// What is kept by name: blobs, not what only stays for a moment.
     ///
     /// # Errors
-    /// The store fails, or does not come to it.
-    pub async fn cleared(&self, hash: Hash, form: Form) -> Result<()> {
+    /// The store fails.
+    pub async fn named(&self) -> Result<Vec<(Hash, Form)>> {
+        let (mut tags, mut all) = (self.store.tags().list().await?, Vec::new());
+        while let Some(tag) = tags.next().await {
+            let tag = tag?;
+            if std::str::from_utf8(tag.name.0.as_ref()).is_ok_and(|name| name == tag.hash.to_hex()) {
+                all.push((tag.hash, if tag.format.is_raw() { Form::Raw } else { Form::HashSeq }));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Everything that a blob is made of, as far as it is known here.
+    pub async fn all_of(&self, hash: Hash, form: Form) -> Vec<Hash> {
         let mut all = if form == Form::HashSeq { self.hashes(hash).await.unwrap_or_default() } else { Vec::new() };
         all.push(hash);
-        self.litter.store(true, Ordering::Relaxed);
-        let cleared = async {
-            for hash in &all {
-                while !matches!(self.store.status(*hash).await?, BlobStatus::NotFound) {
-                    tokio::time::sleep(BLOB_GC_EVERY / 10).await;
-                }
-            }
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(4 * BLOB_GC_EVERY, cleared).await.context("clearing a damaged blob away")?
+        all
     }
 
     /// How a blob is that should be there. `verify` reads all of it.
@@ -319,7 +287,7 @@ impl Engine {
         Ok(if even { Look::Whole(sum) } else { Look::Uneven })
     }
 
-    async fn is_good(&self, hash: Hash) -> bool {
+    pub(super) async fn is_good(&self, hash: Hash) -> bool {
         // A stream that ends before its last byte ends with an error.
         let mut items = std::pin::pin!(self.store.export_bao(hash, ChunkRanges::all()).stream());
         while let Some(item) = items.next().await {
@@ -375,27 +343,17 @@ where
     E: std::fmt::Display,
 {
     loop {
-        match body.next().await {
+        // Who sends nothing any more, and does not say so, takes no place.
+        let Ok(piece) = timeout(BLOB_FETCH_IDLE, body.next()).await else {
+            return Err(NotImported::Cut(format!("nothing came for {} s", BLOB_FETCH_IDLE.as_secs())));
+        };
+        match piece {
             Some(Ok(bytes)) if bytes.is_empty() => {}
             Some(Ok(bytes)) => return Ok(Some(bytes)),
             Some(Err(error)) => return Err(NotImported::Cut(error.to_string())),
             None => return Ok(None),
         }
     }
-}
-
-/// Moves the files of blobs, whole or not, out of the way of a new database.
-fn gather(data: &Path, rescued: &Path) -> Result<()> {
-    std::fs::create_dir_all(rescued)?;
-    for entry in std::fs::read_dir(data).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "data") {
-            std::fs::rename(&path, rescued.join(entry.file_name()))?;
-        } else {
-            std::fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
 }
 
 async fn load(folder: &Path, litter: &Arc<AtomicBool>) -> Result<FsStore> {

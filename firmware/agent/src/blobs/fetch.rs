@@ -50,7 +50,18 @@ pub enum NotFetched {
 }
 
 /// What went wrong with one holder.
-type Seen = String;
+enum Seen {
+    /// There is more of it than its holders say: so it is with all of them, since the bytes were verified.
+    More,
+    /// In words.
+    Words(String),
+}
+
+impl From<String> for Seen {
+    fn from(words: String) -> Self {
+        Self::Words(words)
+    }
+}
 
 /// Fetches what is missing of a blob.
 ///
@@ -73,7 +84,8 @@ pub async fn fetch(engine: &Engine, line: &BlobLine, holders: &[NodeId], wanted:
                 got = true;
                 break;
             }
-            Err(error) => seen.push(format!("{}: {error}", node.short())),
+            Err(Seen::More) => return Err(NotFetched::Other),
+            Err(Seen::Words(error)) => seen.push(format!("{}: {error}", node.short())),
         }
     }
     if !got {
@@ -98,7 +110,8 @@ pub async fn fetch(engine: &Engine, line: &BlobLine, holders: &[NodeId], wanted:
         while let Some((node, ended)) = at_work.next().await {
             match ended {
                 Ok(()) => good.push(node),
-                Err(error) => {
+                Err(Seen::More) => return Err(NotFetched::Other),
+                Err(Seen::Words(error)) => {
                     seen.push(error);
                     // Another takes the place of one that failed.
                     at_work.extend(rest.next().map(begin));
@@ -129,7 +142,7 @@ async fn some_parts(
     queue: &Mutex<VecDeque<u64>>,
     done: &AtomicU64,
 ) -> Result<(), Seen> {
-    let of = |error: Seen| format!("{}: {error}", node.short());
+    let of = |error: String| Seen::Words(format!("{}: {error}", node.short()));
     let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     // First the line, then a part: who can't be reached keeps none from the others.
     let conn = line.dial(node).await.map_err(of)?;
@@ -139,7 +152,10 @@ async fn some_parts(
         let size = parts::size_of(part, wanted.size).min(PART_BYTES);
         if let Err(error) = get(engine, &conn, &request, size, done, size).await {
             queue.lock().unwrap_or_else(PoisonError::into_inner).push_front(part);
-            break Err(of(error));
+            break Err(match error {
+                Seen::More => error,
+                Seen::Words(words) => of(words),
+            });
         }
     };
     conn.close(CLOSE_DONE, b"done");
@@ -151,17 +167,22 @@ async fn get(engine: &Engine, conn: &Connection, request: &GetRequest, most: u64
     let remote = engine.store().remote();
     let local = remote.local_for_request(request.clone()).await.map_err(|error| error.to_string())?;
     let before = done.load(Ordering::Relaxed);
+    // What has come counts too: or a bit more would come with each try.
+    let had = local.local_bytes();
+    if had > most {
+        return Err(Seen::More);
+    }
     if !local.is_complete() {
         let mut items = std::pin::pin!(remote.execute_get(conn.clone(), local.missing()).stream());
         loop {
             match timeout(BLOB_FETCH_IDLE, items.next()).await {
-                Err(_) => return Err(format!("nothing came for {} s", BLOB_FETCH_IDLE.as_secs())),
-                Ok(None) => return Err("it broke off".to_owned()),
+                Err(_) => return Err(format!("nothing came for {} s", BLOB_FETCH_IDLE.as_secs()).into()),
+                Ok(None) => return Err("it broke off".to_owned().into()),
                 Ok(Some(GetProgressItem::Done(_))) => break,
-                Ok(Some(GetProgressItem::Error(error))) => return Err(error.to_string()),
+                Ok(Some(GetProgressItem::Error(error))) => return Err(error.to_string().into()),
                 Ok(Some(GetProgressItem::Progress(bytes))) => {
-                    if bytes > most.saturating_add(SLACK_BYTES) {
-                        return Err("it sends more than there should be".to_owned());
+                    if had.saturating_add(bytes) > most.saturating_add(SLACK_BYTES) {
+                        return Err(Seen::More);
                     }
                     if counts == 0 {
                         done.store(bytes, Ordering::Relaxed);

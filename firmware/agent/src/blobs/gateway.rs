@@ -32,8 +32,9 @@ fn is_plain(byte: u8) -> bool {
 
 /// Whether a browser may show it: nothing that could hold a script.
 fn is_harmless(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
     let kind = media_type.split_once('/').map(|(kind, _)| kind);
-    media_type == "text/plain" || (matches!(kind, Some("image" | "audio" | "video")) && media_type != "image/svg+xml")
+    media_type == "text/plain" || (matches!(kind, Some("image" | "audio" | "video")) && !media_type.ends_with("+xml"))
 }
 
 /// How a blob is to be taken: its type and, with its name, whether it is shown or saved.
@@ -137,6 +138,8 @@ mod tests {
             ("text/plain", true),
             ("video/webm", true),
             ("image/svg+xml", false),
+            ("image/SVG+xml", false),
+            ("image/x+xml", false),
             ("text/html", false),
             ("application/pdf", false),
             ("application/xhtml+xml", false),

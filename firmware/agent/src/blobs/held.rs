@@ -99,6 +99,30 @@ impl Kept {
         Ok(gone)
     }
 
+    /// Makes room for a blob; how many bytes go for it.
+    ///
+    /// # Errors
+    /// There is no room; nothing has gone.
+    pub fn room_for(&mut self, hash: &str, needed: u64, quota: u64) -> Result<u64, NoRoom> {
+        let before = self.blobs.remove(hash);
+        let gone = self.make_room(needed, quota);
+        self.blobs.extend(before.map(|held| (hash.to_owned(), held)));
+        let gone = gone?;
+        Ok(gone.iter().filter_map(|hash| self.blobs.remove(hash)).fold(0, |sum, held| sum.saturating_add(held.facts.size_bytes)))
+    }
+
+    /// Bytes of what is being fetched, at most.
+    pub fn coming(&self) -> u64 {
+        self.blobs.values().filter(|held| !held.complete).fold(0, |sum, held| sum.saturating_add(held.facts.size_bytes))
+    }
+
+    /// Notes that something of these is missing.
+    pub fn are_not_whole<'a>(&mut self, hashes: impl Iterator<Item = &'a String>) {
+        for hash in hashes {
+            self.blobs.get_mut(hash).into_iter().for_each(|held| held.complete = false);
+        }
+    }
+
     /// Notes a blob.
     pub fn enter(&mut self, hash: String, facts: BlobFacts, visibility: Visibility, pinned: bool, complete: bool) {
         self.uses += 1;

@@ -14,6 +14,8 @@ mod going;
 mod held;
 mod parts;
 mod provide;
+mod repair;
+mod turn;
 mod view;
 
 pub use held::{Kept, NoRoom, Visibility};
@@ -25,17 +27,17 @@ use crate::limits::{BLOB_ADDING, BLOB_SPARE_BYTES};
 use crate::net::{BlobFacts, Registry, is_hash};
 #[cfg(test)]
 use crate::net::{BlobLine, Form};
-use crate::settings::{read_or_put_aside, write_whole};
+use crate::settings::{put_aside, read_whole};
 #[cfg(test)]
 use cluster::NodeId;
-use engine::{Engine, Look, NotImported};
+use engine::{Engine, NotImported};
 use futures_util::Stream;
 use hyper::body::Bytes;
 use iroh_blobs::Hash;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 #[cfg(test)]
 use std::sync::atomic::AtomicU64;
@@ -123,14 +125,16 @@ pub struct Blobs {
     data: PathBuf,
     folder: PathBuf,
     keeps: bool,
+    /// What was held can't be read any more.
+    lost: bool,
     engine: OnceCell<Engine>,
     aside: Mutex<Option<String>>,
     gateway: OnceLock<SocketAddr>,
     kept: Mutex<Kept>,
-    /// Held while the file is written, so that an older state never replaces a newer one.
-    writing: tokio::sync::Mutex<()>,
+    /// Whose turn it is to change what is held.
+    turns: tokio::sync::Mutex<()>,
     fetching: Mutex<BTreeMap<String, Fetching>>,
-    adding: Semaphore,
+    adding: Arc<Semaphore>,
     changed: Notify,
 }
 
@@ -139,21 +143,14 @@ pub struct Blobs {
 /// # Errors
 /// In words.
 #[cfg(test)]
-pub async fn try_to_fetch(
-    folder: &std::path::Path,
-    line: &BlobLine,
-    from: NodeId,
-    hash: &str,
-    form: Form,
-    size: u64,
-) -> Result<(), String> {
+pub async fn try_to_fetch(folder: &Path, line: &BlobLine, from: NodeId, hash: &str, form: Form, size: u64) -> Result<(), String> {
     let engine = Engine::open(folder).await.map_err(|error| format!("{error:#}"))?.0;
     let wanted = fetch::Wanted { hash: Hash::from_str(hash).map_err(|error| error.to_string())?, form, size };
     let fetched = fetch::fetch(&engine, line, &[from], wanted, &AtomicU64::default()).await;
     let seen = engine.look(wanted.hash, form, true).await.map_err(|error| format!("{error:#}"));
     engine.close().await;
     fetched.map_err(|error| error.to_string())?;
-    if seen? == Look::Whole(size) { Ok(()) } else { Err("it is not what was said".to_owned()) }
+    if seen? == engine::Look::Whole(size) { Ok(()) } else { Err("it is not what was said".to_owned()) }
 }
 
 fn hash_of(text: &str) -> Result<Hash, Refused> {
@@ -167,20 +164,33 @@ fn store(error: impl std::fmt::Display) -> Refused {
 
 impl Blobs {
     /// Reads what is held below the agent's data folder. `keeps` says whether data outlives this run.
-    pub fn load(data: &std::path::Path, keeps: bool) -> Self {
+    pub fn load(data: &Path, keeps: bool) -> Self {
         let folder = data.join(FOLDER);
-        let kept: Kept = read_or_put_aside(&folder.join(FILE), "what this node holds of blobs is not known any more");
+        let file = folder.join(FILE);
+        let (kept, lost) = match read_whole::<Kept>(&file) {
+            Ok(kept) => (kept.unwrap_or_default(), false),
+            Err(error) => {
+                log::error!(
+                    "{error:#}: what this node holds of blobs is found out from their store, and is private until somebody says otherwise"
+                );
+                if keeps && let Err(stays) = put_aside(&file) {
+                    log::error!("it can't be put aside: {stays}");
+                }
+                (Kept::default(), true)
+            }
+        };
         Self {
             data: data.to_owned(),
             folder,
             keeps,
+            lost,
             engine: OnceCell::new(),
             aside: Mutex::new(None),
             gateway: OnceLock::new(),
             kept: Mutex::new(kept),
-            writing: tokio::sync::Mutex::new(()),
+            turns: tokio::sync::Mutex::new(()),
             fetching: Mutex::new(BTreeMap::new()),
-            adding: Semaphore::new(BLOB_ADDING),
+            adding: Arc::new(Semaphore::new(BLOB_ADDING)),
             changed: Notify::new(),
         }
     }
@@ -189,57 +199,8 @@ impl Blobs {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The store, opened when it is used first: a node without blobs spares its memory.
-    async fn engine(&self) -> Result<&Engine, Refused> {
-        if !self.keeps {
-            return Err(Refused::NotKept);
-        }
-        self.engine.get_or_try_init(|| self.open()).await.map_err(store)
-    }
-
-    async fn open(&self) -> anyhow::Result<Engine> {
-        let (engine, aside) = Engine::open(&self.folder).await?;
-        let held = self.kept().blobs.clone();
-        if let Some(place) = aside {
-            log::error!(place; "the database of blobs was damaged; what lies in files is taken in again, and the rest is fetched");
-            for (hash, held) in held.iter().filter(|(_, held)| held.complete) {
-                let there = engine.look(Hash::from_str(hash)?, held.facts.form, true).await?;
-                if there != Look::Whole(held.facts.size_bytes)
-                    && let Some(held) = self.kept().blobs.get_mut(hash)
-                {
-                    held.complete = false;
-                }
-            }
-            *self.aside.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
-        }
-        // First what is held is kept, then what is not held is let go.
-        for (hash, held) in &held {
-            engine.keep(Hash::from_str(hash)?, held.facts.form).await?;
-        }
-        engine.keep_only(&held.into_keys().collect()).await?;
-        Ok(engine)
-    }
-
-    /// Changes what is held, and brings that to the disk before it counts.
-    async fn alter<T>(&self, work: impl FnOnce(&mut Kept) -> Result<T, Refused>) -> Result<T, Refused> {
-        let _one = self.writing.lock().await;
-        let mut kept = self.kept().clone();
-        let outcome = work(&mut kept)?;
-        let (path, bytes) = (self.folder.join(FILE), serde_json::to_vec_pretty(&kept).map_err(store)?);
-        let written = tokio::task::spawn_blocking(move || {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            write_whole(&path, &bytes, 0o640)
-        });
-        written.await.map_err(store)?.map_err(store)?;
-        // Uses are noted in memory alone meanwhile.
-        let mut now = self.kept();
-        kept.uses = kept.uses.max(now.uses);
-        *now = kept;
-        drop(now);
-        self.changed.notify_one();
-        Ok(outcome)
+    fn fetching(&self) -> MutexGuard<'_, BTreeMap<String, Fetching>> {
+        self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many bytes blobs may have together.
@@ -259,8 +220,8 @@ impl Blobs {
     ///
     /// # Errors
     /// It can't be written.
-    pub async fn set_quota(&self, bytes: Option<u64>) -> Result<(), Refused> {
-        self.alter(|kept| {
+    pub async fn set_quota(self: &Arc<Self>, bytes: Option<u64>) -> Result<(), Refused> {
+        self.alter(move |kept| {
             kept.quota_bytes = bytes;
             Ok(())
         })
@@ -278,30 +239,30 @@ impl Blobs {
     ///
     /// # Errors
     /// See [`Refused`]; nothing of it stays.
-    pub async fn add<S, E>(&self, wish: Wish, body: S) -> Result<BlobView, Refused>
+    pub async fn add<S, E>(self: &Arc<Self>, wish: Wish, body: S) -> Result<BlobView, Refused>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: std::fmt::Display,
     {
-        let Wish { name, media_type, visibility, pinned } = wish;
-        BlobFacts { name: name.clone(), media_type: media_type.clone(), size_bytes: 1, ..BlobFacts::default() }
-            .check()
-            .map_err(Refused::Wrong)?;
-        self.may_tell(visibility)?;
-        let _place = self.adding.try_acquire().map_err(|_| Refused::Busy)?;
+        let facts = BlobFacts { name: wish.name.clone(), media_type: wish.media_type.clone(), size_bytes: 1, ..BlobFacts::default() };
+        facts.check().map_err(Refused::Wrong)?;
+        self.may_tell(wish.visibility)?;
+        let place = Arc::clone(&self.adding).try_acquire_owned().map_err(|_| Refused::Busy)?;
         let engine = self.engine().await?;
-        let imported = engine.import(body, self.room()?).await.map_err(Refused::NotImported)?;
-        let (hash, form, size_bytes) = (imported.hash.to_hex(), imported.form, imported.size);
-        self.let_go(size_bytes, &hash).await?;
-        engine.keep(imported.hash, form).await.map_err(store)?;
+        let imported = engine.import(body, self.room()?).await;
+        drop(place);
+        let imported = match imported {
+            Ok(imported) => imported,
+            Err(error) => {
+                // The store leaves what it had begun to write: it goes when nobody else is writing.
+                if let Ok(_all) = self.adding.try_acquire_many(u32::try_from(BLOB_ADDING).unwrap_or(u32::MAX)) {
+                    engine.sweep().await;
+                }
+                return Err(Refused::NotImported(error));
+            }
+        };
         engine.settle().await.map_err(store)?;
-        let facts = BlobFacts { name, media_type, size_bytes, form, public: visibility == Visibility::Public };
-        self.alter(|kept| {
-            kept.enter(hash.clone(), facts, visibility, pinned, true);
-            Ok(())
-        })
-        .await?;
-        self.one(&hash)
+        self.to_its_end(|blobs| async move { blobs.take(imported, wish).await }).await
     }
 
     fn may_tell(&self, visibility: Visibility) -> Result<(), Refused> {
@@ -314,35 +275,16 @@ impl Blobs {
         )))
     }
 
-    /// Makes room by letting go of what is not pinned.
-    async fn let_go(&self, needed: u64, but: &str) -> Result<(), Refused> {
-        let quota = self.quota();
-        let mut gone = self.kept().make_room(needed, quota)?;
-        gone.retain(|hash| hash != but);
-        if gone.is_empty() {
-            return Ok(());
-        }
-        log::info!(count = gone.len(); "blobs that were used least lately make room for another");
-        self.alter(|kept| {
-            gone.iter().for_each(|hash| drop(kept.blobs.remove(hash)));
-            Ok(())
-        })
-        .await?;
-        self.forget_unheld().await
-    }
-
-    async fn forget_unheld(&self) -> Result<(), Refused> {
-        let held = self.kept().blobs.keys().cloned().collect();
-        self.engine().await?.keep_only(&held).await.map_err(store)
-    }
-
     /// Begins to fetch a blob, or answers how it is when it is here or coming.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn fetch(&self, registry: Option<&Registry>, hash: &str) -> Result<BlobView, Refused> {
+    pub async fn fetch(self: &Arc<Self>, registry: Option<&Registry>, hash: &str) -> Result<BlobView, Refused> {
         let id = hash_of(hash)?;
         if self.kept().touch(hash) {
+            // Who asks again wants it tried again.
+            self.fetching().get_mut(hash).into_iter().for_each(Fetching::hope);
+            self.changed.notify_one();
             return self.one(hash);
         }
         let holders = match registry {
@@ -350,35 +292,22 @@ impl Blobs {
             None => Vec::new(),
         };
         let facts = held::most_say(holders.into_iter().map(|(_, facts)| facts)).ok_or_else(|| Refused::Unknown(hash.to_owned()))?;
-        let engine = self.engine().await?;
-        let free = crate::host::free(&self.data).map_err(store)?;
-        let spare = BLOB_SPARE_BYTES;
-        self.let_go(facts.size_bytes, hash).await?;
-        if free.saturating_sub(spare) < facts.size_bytes {
-            return Err(Refused::DiskFull { needed: facts.size_bytes, free, spare });
-        }
-        engine.keep(id, facts.form).await.map_err(store)?;
-        self.alter(|kept| {
-            let visibility = if facts.public { Visibility::Public } else { Visibility::Community };
-            kept.enter(hash.to_owned(), facts, visibility, false, false);
-            Ok(())
-        })
-        .await?;
-        self.one(hash)
+        self.to_its_end(move |blobs| async move { blobs.begin(id, facts).await }).await
     }
 
     /// Says something else of a blob.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn change(&self, hash: &str, change: Change) -> Result<BlobView, Refused> {
+    pub async fn change(self: &Arc<Self>, hash: &str, change: Change) -> Result<BlobView, Refused> {
         hash_of(hash)?;
         let was = self.kept().blobs.get(hash).map(|held| held.visibility).ok_or_else(|| Refused::NotHere(hash.to_owned()))?;
         if let Some(visibility) = change.visibility.filter(|_| was == Visibility::Private) {
             self.may_tell(visibility)?;
         }
-        self.alter(|kept| {
-            let held = kept.blobs.get_mut(hash).ok_or_else(|| Refused::NotHere(hash.to_owned()))?;
+        let name = hash.to_owned();
+        self.alter(move |kept| {
+            let held = kept.blobs.get_mut(&name).ok_or(Refused::NotHere(name))?;
             held.visibility = change.visibility.unwrap_or(held.visibility);
             held.pinned = change.pinned.unwrap_or(held.pinned);
             held.facts.name = change.name.unwrap_or_else(|| held.facts.name.clone());
@@ -393,11 +322,10 @@ impl Blobs {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn remove(&self, hash: &str) -> Result<(), Refused> {
+    pub async fn remove(self: &Arc<Self>, hash: &str) -> Result<(), Refused> {
         hash_of(hash)?;
-        self.alter(|kept| kept.blobs.remove(hash).map(drop).ok_or_else(|| Refused::NotHere(hash.to_owned()))).await?;
-        self.fetching().remove(hash);
-        self.forget_unheld().await
+        let hash = hash.to_owned();
+        self.to_its_end(move |blobs| async move { blobs.let_go(hash).await }).await
     }
 
     /// Reads a range of a blob, or all of it; every byte is verified. What can't be read well is fetched anew.
@@ -419,7 +347,7 @@ impl Blobs {
         let mut pieces = match read {
             Ok(pieces) => pieces,
             Err(error) => {
-                self.is_damaged(hash).await;
+                self.doubt(hash);
                 return Err(store(error));
             }
         };
@@ -429,7 +357,7 @@ impl Blobs {
             while let Some(piece) = pieces.recv().await {
                 let failed = piece.is_err();
                 if failed {
-                    blobs.is_damaged(&hash).await;
+                    blobs.doubt(&hash);
                 }
                 if sender.send(piece).await.is_err() || failed {
                     return;
@@ -437,22 +365,6 @@ impl Blobs {
             }
         });
         Ok(passed)
-    }
-
-    /// A blob that was whole is not any more: it is fetched anew from those who hold it.
-    async fn is_damaged(&self, hash: &str) {
-        log::error!(hash; "a blob is damaged on this node's disk; it is fetched anew from the nodes that hold it");
-        let altered = self.alter(|kept| {
-            kept.blobs.get_mut(hash).into_iter().for_each(|held| held.complete = false);
-            Ok(())
-        });
-        if let Err(error) = altered.await {
-            log::error!(error:%; "that can't be noted");
-        }
-    }
-
-    fn fetching(&self) -> MutexGuard<'_, BTreeMap<String, Fetching>> {
-        self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where public blobs are given to everybody, once that is known.

@@ -4,8 +4,8 @@
 //! next 16 KiB on, over a connection that is open too.
 
 use super::Blobs;
-use crate::limits::{BLOB_BYTES_AN_HOUR, BLOB_CALLERS, BLOB_CALLERS_OF_ONE, BLOB_STREAMS};
-use crate::net::BlobLine;
+use crate::limits::{BLOB_BYTES_AN_HOUR, BLOB_CALLER_IDLE, BLOB_CALLERS, BLOB_CALLERS_OF_ONE, BLOB_STREAMS};
+use crate::net::{BlobLine, Form};
 use cluster::NodeId;
 use iroh::endpoint::{Connection, VarInt};
 use iroh_blobs::Hash;
@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// What is asked before it is done: a get may be refused, and each piece of it; nothing else is done at all.
 const MASK: EventMask = EventMask {
@@ -105,18 +106,24 @@ pub async fn serve(blobs: Arc<Blobs>, line: BlobLine, mut callers: mpsc::Receive
             let (events, messages) = EventSender::channel(WAITING, MASK);
             let judge = judge(&blobs, &line, &place, began, messages);
             let serve = iroh_blobs::provider::handle_connection(conn.clone(), engine.store().clone(), events);
-            // The judge ends when the last request has.
-            tokio::join!(serve, judge);
+            tokio::select! {
+                () = serve => {}
+                () = judge => conn.close(CLOSE_BUSY, b"nothing was asked"),
+            }
         });
     }
 }
 
 async fn judge(blobs: &Blobs, line: &BlobLine, place: &Place, began: Instant, mut messages: mpsc::Receiver<ProviderMessage>) {
     let Place(served, node) = place;
-    while let Some(message) = messages.recv().await {
+    // Who asks for nothing makes room for others.
+    while let Ok(Some(message)) = timeout(BLOB_CALLER_IDLE, messages.recv()).await {
         match message {
             ProviderMessage::GetRequestReceived(asked) => {
-                let may = line.admits(node) && blobs.shares(&asked.inner.request.hash);
+                let request = &asked.inner.request;
+                // Any blob can be read as a list of hashes: only what is one here opens what it names.
+                let parts = request.ranges.iter_non_empty_infinite().take(2).any(|(child, _)| child > 0);
+                let may = line.admits(node) && blobs.shares(&request.hash, parts);
                 let _gone = asked.tx.send(if may { Ok(()) } else { Err(AbortReason::Permission) }).await;
             }
             ProviderMessage::Throttle(asked) => {
@@ -138,9 +145,11 @@ async fn judge(blobs: &Blobs, line: &BlobLine, place: &Place, began: Instant, mu
 }
 
 impl Blobs {
-    /// Whether members may have a blob.
-    fn shares(&self, hash: &Hash) -> bool {
-        self.kept().blobs.get(&hash.to_hex()).is_some_and(|held| held.visibility > super::Visibility::Private)
+    /// Whether members may have a blob, or its parts.
+    fn shares(&self, hash: &Hash, parts: bool) -> bool {
+        let kept = self.kept();
+        let held = kept.blobs.get(&hash.to_hex()).filter(|held| held.complete && (!parts || held.facts.form == Form::HashSeq));
+        held.is_some_and(|held| held.visibility > super::Visibility::Private)
     }
 }
 

@@ -1,15 +1,16 @@
 //! What is shown of blobs.
 
-use super::{Blobs, Refused, Visibility, held::Held};
+use super::{Blobs, Refused, Visibility, fetch::NotFetched, held::Held};
 use crate::limits::BLOB_TELL_EVERY;
 use crate::net::{BlobFacts, BlobSearch, Holder, Registry};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use tokio::task::AbortHandle;
 
 /// A blob that is being fetched.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Fetching {
     /// Bytes that are here.
     pub bytes: Arc<AtomicU64>,
@@ -17,8 +18,14 @@ pub struct Fetching {
     pub at_work: bool,
     /// When somebody was asked last.
     pub tried: Option<Instant>,
+    /// How often in a row nothing came of it.
+    failures: u32,
+    /// To ask again would end as before.
+    hopeless: bool,
     /// What went wrong last.
     pub problem: Option<String>,
+    /// What fetches it.
+    pub task: Option<AbortHandle>,
 }
 
 impl Fetching {
@@ -26,9 +33,30 @@ impl Fetching {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody is to be asked now: somebody is, or was just now.
+    /// Whether nobody is to be asked now: somebody is, or was just now, or that helps nothing.
     pub fn rests(&self) -> bool {
-        self.at_work || self.tried.is_some_and(|tried| tried.elapsed() < BLOB_TELL_EVERY / 2)
+        let rest = (BLOB_TELL_EVERY / 2).saturating_mul(1 << self.failures.min(6));
+        self.at_work || self.hopeless || self.tried.is_some_and(|tried| tried.elapsed() < rest)
+    }
+
+    /// Notes that nothing came of it.
+    pub fn failed(&mut self, error: &NotFetched) {
+        self.at_work = false;
+        self.tried = Some(Instant::now());
+        self.failures = if matches!(error, NotFetched::Damaged) { 0 } else { self.failures.saturating_add(1) };
+        self.hopeless = matches!(error, NotFetched::Other);
+        self.problem = Some(error.to_string());
+    }
+
+    /// Lets it be tried again at once.
+    pub fn hope(&mut self) {
+        (self.failures, self.hopeless) = (0, false);
+        self.tried = self.tried.and_then(|tried| tried.checked_sub(BLOB_TELL_EVERY));
+    }
+
+    /// Fetches it no further.
+    pub fn stop(self) {
+        self.task.into_iter().for_each(|task| task.abort());
     }
 }
 
@@ -102,7 +130,7 @@ impl Blobs {
     pub async fn page(&self, registry: Option<&Registry>, search: BlobSearch, all: bool) -> Result<BlobsPage, Refused> {
         search.check().map_err(Refused::Wrong)?;
         let mut found = match registry {
-            Some(registry) => registry.blobs(search.clone()).await.map_err(super::store)?,
+            Some(registry) => registry.blobs(search.clone(), !all).await.map_err(super::store)?,
             None => std::collections::BTreeMap::new(),
         };
         let mut page = BlobsPage::default();
@@ -125,7 +153,9 @@ impl Blobs {
                 page.next = page.blobs.last().map(|last| last.hash.clone());
                 break;
             }
-            let here = held.as_ref().map(|held| self.here(&hash, held));
+            // How it is here is for those who may look, or nobody's secret.
+            let shown = held.as_ref().filter(|held| all || held.visibility == Visibility::Public);
+            let here = shown.map(|held| self.here(&hash, held));
             let holders = told.as_ref().map(|told| told.holders.clone()).unwrap_or_default();
             let Some(facts) = held.map(|held| held.facts).or(told.map(|told| told.facts)) else { continue };
             page.blobs.push(BlobView { hash, facts, here, holders: Some(holders) });

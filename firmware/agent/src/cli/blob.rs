@@ -254,18 +254,21 @@ async fn get(hash: &str, output: Option<PathBuf>, local: &Local) -> Result<()> {
         tokio::time::sleep(BLOB_ASK_EVERY).await;
         blob = client.get(&format!("/api/v1/blobs/{hash}")).await?;
     }
-    let output = output.unwrap_or_else(|| PathBuf::from(text(&blob, "name")));
     let content = format!("/api/v1/blobs/{hash}/content");
-    if output == Path::new("-") {
+    // What others call it names a file and nothing else.
+    if output.as_deref() == Some(Path::new("-")) {
         return client.download(&content, &mut std::io::stdout()).await;
     }
+    let output = output.unwrap_or_else(|| PathBuf::from(text(&blob, "name")));
     // Written aside, so that what is there under its name is whole.
-    let aside = output.with_extension("part");
+    let mut aside = output.as_os_str().to_owned();
+    aside.push(".part");
+    let aside = PathBuf::from(aside);
     let doing = || format!("writing `{}`", output.display());
     if output.exists() {
         bail!("`{}` is there already: name another with --output", output.display());
     }
-    let mut file = std::fs::File::create_new(&aside).with_context(doing)?;
+    let mut file = std::fs::File::create(&aside).with_context(doing)?;
     let written = client.download(&content, &mut file).await;
     if written.is_err() {
         let _ = std::fs::remove_file(&aside);

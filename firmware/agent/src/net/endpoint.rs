@@ -23,6 +23,8 @@ use tokio::sync::{Semaphore, mpsc};
 const MAX_HANDSHAKES: usize = 32;
 /// Hellos served at once.
 const MAX_HELLOS: usize = 8;
+/// Streams that somebody may have open at once; what a connection is for may allow less of them, and takes none back.
+const MAX_STREAMS: u32 = 4;
 /// A connection over which nothing comes for so long is given up, and the neighbour suspected. iroh sends something every
 /// 5 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(12);
@@ -37,7 +39,11 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate) -> Result<End
     let both =
         [SocketAddr::from((Ipv4Addr::UNSPECIFIED, super::DEFAULT_PORT)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, super::DEFAULT_PORT))];
     let wanted = if bind.is_empty() { both.as_slice() } else { bind };
-    let transport = QuicTransportConfig::builder().max_idle_timeout(Some(IDLE_TIMEOUT.try_into()?)).build();
+    let transport = QuicTransportConfig::builder()
+        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into()?))
+        .max_concurrent_bidi_streams(MAX_STREAMS.into())
+        .max_concurrent_uni_streams(0_u32.into())
+        .build();
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key)
         .transport_config(transport)

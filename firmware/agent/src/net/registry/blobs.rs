@@ -182,14 +182,14 @@ pub struct Told {
     pub holders: Vec<Holder>,
 }
 
-fn list(copy: &Copy, search: &BlobSearch) -> Result<BTreeMap<String, Told>, StoreError> {
+fn list(copy: &Copy, search: &BlobSearch, public: bool) -> Result<BTreeMap<String, Told>, StoreError> {
     let mut all: BTreeMap<String, Told> = BTreeMap::new();
     for node in copy.view().members() {
         let facts = copy.get(node, &Facts::slot())?.and_then(|record| Facts::of(&record)).unwrap_or_default();
         let mut of_one = 0;
         let _ended = copy.each_of(node, Kind::BLOB, "", &mut |found| {
             let hash = &found.record.slot.key;
-            let Some(said) = BlobFacts::of(&found.record).filter(|said| search.fits(hash, said)) else {
+            let Some(said) = BlobFacts::of(&found.record).filter(|said| (said.public || !public) && search.fits(hash, said)) else {
                 return ControlFlow::Continue(());
             };
             let holder = Holder { node: node.hex(), node_name: facts.name.clone(), me: *node == copy.me(), state: None };
@@ -226,12 +226,12 @@ impl Registry {
         .map_err(Refused::Write)
     }
 
-    /// Blobs that are looked for, by hash, as all nodes say: enough for a page of them.
+    /// Blobs that are looked for, by hash, as all nodes say: enough for a page of them. With `public`, only those that are said to be so.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn blobs(&self, search: BlobSearch) -> Result<BTreeMap<String, Told>, Refused> {
-        self.with(move |copy, _| list(copy, &search)).await?.map_err(|error| Refused::Closed(error.to_string()))
+    pub async fn blobs(&self, search: BlobSearch, public: bool) -> Result<BTreeMap<String, Told>, Refused> {
+        self.with(move |copy, _| list(copy, &search, public)).await?.map_err(|error| Refused::Closed(error.to_string()))
     }
 
     /// Who else says to hold a blob, and what each says of it.
