@@ -208,7 +208,9 @@ fn run(seed: u64) -> Faults {
             world.start(node);
         }
     }
-    let took = world.until(Duration::from_secs(240), |world| world.same_rosters() && world.same_views());
+    // What a node signed, told and then lost with its disk is waited for: somebody might hold it (`ADOPT_PATIENCE`).
+    let patience = Duration::from_secs(if model.loose.is_empty() { 240 } else { 600 + 240 });
+    let took = world.until(patience, |world| world.same_rosters() && world.same_views());
     if took.is_none() {
         let phases: Vec<_> = world
             .nodes
@@ -216,7 +218,7 @@ fn run(seed: u64) -> Faults {
             .flatten()
             .map(|life| (life.records.phase(), life.records.own_order(), life.records.view().marks().len()))
             .collect();
-        panic!("not the same view after 240 s: rosters {}, {phases:?}", world.same_rosters());
+        panic!("not the same view after {patience:?}: rosters {}, {phases:?}", world.same_rosters());
     }
     world.hostile.clear();
     model.check(&world);
