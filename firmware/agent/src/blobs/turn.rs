@@ -41,6 +41,12 @@ impl Blobs {
         self.engine.get().ok_or_else(|| Refused::Store("it is not open".to_owned()))
     }
 
+    /// Whether the store has it, held or not.
+    #[cfg(test)]
+    pub async fn stores(self: &Arc<Self>, hash: Hash) -> bool {
+        self.engine().await.unwrap().store().has(hash).await.unwrap()
+    }
+
     async fn open(&self) -> anyhow::Result<Engine> {
         let turn = self.turn().await;
         let (engine, aside) = Engine::open(&self.folder).await?;

@@ -113,8 +113,10 @@ async fn members_get_what_is_shared_and_nothing_else() {
     assert!(timeout(PATIENCE, watched.next()).await.unwrap().is_none_or(|seen| seen.is_err()));
     let gift = store.add_slice(b"a gift").await.unwrap();
     let push = PushRequest::new(gift.hash, GetRequest::blob(gift.hash).ranges);
-    let _refused = timeout(PATIENCE, store.remote().execute_push(conn, push).complete()).await.unwrap();
-    assert!(two.blobs.one(&gift.hash.to_hex()).is_err());
+    let _refused = timeout(PATIENCE, store.remote().execute_push(conn.clone(), push).complete()).await.unwrap();
+    // What comes after it on the same line is done, and it is not there.
+    assert!(store.remote().execute_get(conn, GetRequest::blob(shared)).complete().await.is_ok());
+    assert!(!two.blobs.stores(gift.hash).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
