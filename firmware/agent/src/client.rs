@@ -37,7 +37,8 @@ impl Client {
         let (mut all, mut after) = (Vec::new(), String::new());
         loop {
             let query = serde_urlencoded::to_string([("after", &after)])?;
-            let mut page = self.get(&if after.is_empty() { path.to_owned() } else { format!("{path}?{query}") }).await?;
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let mut page = self.get(&if after.is_empty() { path.to_owned() } else { format!("{path}{joint}{query}") }).await?;
             let entries = page.get_mut(field).and_then(Value::as_array_mut).map(std::mem::take);
             all.append(&mut entries.with_context(|| format!("the answer has no `{field}`: the agent is of another version; restart it"))?);
             match page.get("next").and_then(Value::as_str) {

@@ -18,7 +18,7 @@ use iroh_blobs::store::fs::{
 };
 use iroh_blobs::store::{GcConfig, ProtectOutcome};
 use iroh_blobs::{BlobFormat, Hash, HashAndFormat};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -179,8 +179,8 @@ impl Engine {
                     break Ok(());
                 }
                 if room == 0 {
-                    waiting = if bytes.is_empty() { next(&mut body).await? } else { Some(bytes) };
-                    break Ok(());
+                    let more = if bytes.is_empty() { next(&mut body).await } else { Ok(Some(bytes)) };
+                    break more.map(|more| waiting = more);
                 }
                 piece = match next(&mut body).await {
                     Ok(piece) => piece,
@@ -245,12 +245,12 @@ impl Engine {
     ///
     /// # Errors
     /// The store fails.
-    pub async fn named(&self) -> Result<Vec<(Hash, Form)>> {
-        let (mut tags, mut all) = (self.store.tags().list().await?, Vec::new());
+    pub async fn named(&self) -> Result<HashSet<(Hash, Form)>> {
+        let (mut tags, mut all) = (self.store.tags().list().await?, HashSet::new());
         while let Some(tag) = tags.next().await {
             let tag = tag?;
             if std::str::from_utf8(tag.name.0.as_ref()).is_ok_and(|name| name == tag.hash.to_hex()) {
-                all.push((tag.hash, if tag.format.is_raw() { Form::Raw } else { Form::HashSeq }));
+                all.insert((tag.hash, if tag.format.is_raw() { Form::Raw } else { Form::HashSeq }));
             }
         }
         Ok(all)

@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::parts;
 use crate::limits::{BLOB_FETCH_IDLE, BLOB_PROVIDERS};
-use crate::net::{BlobLine, Form, PART_BYTES};
+use crate::net::{BlobLine, Form};
 use cluster::NodeId;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -72,10 +72,8 @@ pub async fn fetch(engine: &Engine, line: &BlobLine, holders: &[NodeId], wanted:
         return Err(NotFetched::Nobody("none of them is there".to_owned()));
     }
     // The first part, or the list of all.
-    let (first, most) = match wanted.form {
-        Form::Raw => (GetRequest::blob(wanted.hash), wanted.size),
-        Form::HashSeq => (GetRequest::blob(wanted.hash), parts::count(wanted.size) * 32),
-    };
+    let first = GetRequest::blob(wanted.hash);
+    let most = if wanted.form == Form::Raw { wanted.size } else { parts::count(wanted.size) * 32 };
     let mut seen = Vec::new();
     let mut got = false;
     for node in holders {
@@ -149,7 +147,7 @@ async fn some_parts(
     let ended = loop {
         let Some(part) = take() else { break Ok(()) };
         let request = GetRequest::builder().child(part, ChunkRanges::all()).build(wanted.hash);
-        let size = parts::size_of(part, wanted.size).min(PART_BYTES);
+        let size = parts::size_of(part, wanted.size);
         if let Err(error) = get(engine, &conn, &request, size, done, size).await {
             queue.lock().unwrap_or_else(PoisonError::into_inner).push_front(part);
             break Err(match error {
@@ -166,7 +164,6 @@ async fn some_parts(
 async fn get(engine: &Engine, conn: &Connection, request: &GetRequest, most: u64, done: &AtomicU64, counts: u64) -> Result<(), Seen> {
     let remote = engine.store().remote();
     let local = remote.local_for_request(request.clone()).await.map_err(|error| error.to_string())?;
-    let before = done.load(Ordering::Relaxed);
     // What has come counts too: or a bit more would come with each try.
     let had = local.local_bytes();
     if had > most {
@@ -194,7 +191,7 @@ async fn get(engine: &Engine, conn: &Connection, request: &GetRequest, most: u64
     if counts > 0 {
         done.fetch_add(counts, Ordering::Relaxed);
     } else {
-        done.store(before.max(most), Ordering::Relaxed);
+        done.store(most, Ordering::Relaxed);
     }
     Ok(())
 }

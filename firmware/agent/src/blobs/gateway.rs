@@ -4,6 +4,7 @@
 //! and plain text is shown, everything else is saved, and all of it in a sandbox.
 
 use super::{Blobs, asked_range};
+use crate::http::{encode, unchanged};
 use crate::net::BlobFacts;
 use axum::Router;
 use axum::body::Body;
@@ -25,11 +26,6 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// Characters of a name that stand in a header as they are (RFC 8187, `attr-char`).
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte)
-}
-
 /// Whether a browser may show it: nothing that could hold a script.
 fn is_harmless(media_type: &str) -> bool {
     let media_type = media_type.to_ascii_lowercase();
@@ -41,9 +37,7 @@ fn is_harmless(media_type: &str) -> bool {
 pub fn headers_of(facts: &BlobFacts, may_show: bool) -> [(HeaderName, HeaderValue); 2] {
     let show = may_show && is_harmless(&facts.media_type);
     let kind = if show { facts.media_type.as_str() } else { "application/octet-stream" };
-    let name: String =
-        facts.name.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
-    let how = format!("{}; filename*=UTF-8''{name}", if show { "inline" } else { "attachment" });
+    let how = format!("{}; filename*=UTF-8''{}", if show { "inline" } else { "attachment" }, encode(&facts.name));
     let value = |text: &str| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     [(header::CONTENT_TYPE, value(kind)), (header::CONTENT_DISPOSITION, value(&how))]
 }
@@ -62,7 +56,7 @@ pub async fn answer(
     let tag = format!("\"{hash}\"");
     let size = facts.size_bytes;
     let said = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    if said(header::IF_NONE_MATCH).is_some_and(|has| has.split(',').any(|each| each.trim().trim_start_matches("W/") == tag)) {
+    if unchanged(asked, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     let whole = said(header::IF_RANGE).is_some_and(|has| has != tag);
@@ -71,9 +65,7 @@ pub async fn answer(
     };
     let wanted = range.clone().unwrap_or(0..size);
     let length = wanted.end.saturating_sub(wanted.start);
-    let mut pieces = blobs.read(hash, wanted).await?;
-    let body = Body::from_stream(futures_util::stream::poll_fn(move |context| pieces.poll_recv(context)));
-    let mut response = body.into_response();
+    let mut response = Body::from_stream(blobs.read(hash, wanted).await?).into_response();
     let headers = response.headers_mut();
     headers.extend(headers_of(facts, may_show));
     let mut set = |name, text: String| {

@@ -42,7 +42,8 @@ use std::str::FromStr;
 #[cfg(test)]
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use tokio::sync::{Notify, OnceCell, Semaphore, mpsc};
+use std::task::Poll;
+use tokio::sync::{Notify, OnceCell, Semaphore};
 use view::Fetching;
 
 /// The folder, below the agent's data folder.
@@ -134,7 +135,7 @@ pub struct Blobs {
     /// Whose turn it is to change what is held.
     turns: tokio::sync::Mutex<()>,
     fetching: Mutex<BTreeMap<String, Fetching>>,
-    adding: Arc<Semaphore>,
+    adding: Semaphore,
     changed: Notify,
 }
 
@@ -190,7 +191,7 @@ impl Blobs {
             kept: Mutex::new(kept),
             turns: tokio::sync::Mutex::new(()),
             fetching: Mutex::new(BTreeMap::new()),
-            adding: Arc::new(Semaphore::new(BLOB_ADDING)),
+            adding: Semaphore::new(BLOB_ADDING),
             changed: Notify::new(),
         }
     }
@@ -247,7 +248,7 @@ impl Blobs {
         let facts = BlobFacts { name: wish.name.clone(), media_type: wish.media_type.clone(), size_bytes: 1, ..BlobFacts::default() };
         facts.check().map_err(Refused::Wrong)?;
         self.may_tell(wish.visibility)?;
-        let place = Arc::clone(&self.adding).try_acquire_owned().map_err(|_| Refused::Busy)?;
+        let place = self.adding.try_acquire().map_err(|_| Refused::Busy)?;
         let engine = self.engine().await?;
         let imported = engine.import(body, self.room()?).await;
         drop(place);
@@ -332,7 +333,11 @@ impl Blobs {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn read(self: &Arc<Self>, hash: &str, range: Range<u64>) -> Result<mpsc::Receiver<std::io::Result<Bytes>>, Refused> {
+    pub async fn read(
+        self: &Arc<Self>,
+        hash: &str,
+        range: Range<u64>,
+    ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + use<>, Refused> {
         let id = hash_of(hash)?;
         let facts = {
             let mut kept = self.kept();
@@ -343,28 +348,18 @@ impl Blobs {
             }
             held.facts.clone()
         };
-        let read = self.engine().await?.read(id, facts.form, range).await;
-        let mut pieces = match read {
-            Ok(pieces) => pieces,
-            Err(error) => {
-                self.doubt(hash);
-                return Err(store(error));
-            }
-        };
-        let (sender, passed) = mpsc::channel(1);
+        let mut pieces = self.engine().await?.read(id, facts.form, range).await.map_err(|error| {
+            self.doubt(hash);
+            store(error)
+        })?;
         let (blobs, hash) = (Arc::clone(self), hash.to_owned());
-        tokio::spawn(async move {
-            while let Some(piece) = pieces.recv().await {
-                let failed = piece.is_err();
-                if failed {
-                    blobs.doubt(&hash);
-                }
-                if sender.send(piece).await.is_err() || failed {
-                    return;
-                }
+        Ok(futures_util::stream::poll_fn(move |context| {
+            let piece = pieces.poll_recv(context);
+            if matches!(piece, Poll::Ready(Some(Err(_)))) {
+                blobs.doubt(&hash);
             }
-        });
-        Ok(passed)
+            piece
+        }))
     }
 
     /// Where public blobs are given to everybody, once that is known.

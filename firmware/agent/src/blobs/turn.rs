@@ -70,8 +70,12 @@ impl Blobs {
         *self.aside.lock().unwrap_or_else(PoisonError::into_inner) = aside;
         // First what is held is kept, then what is not held is let go.
         let held = self.kept().blobs.clone();
+        let named = engine.named().await?;
         for (hash, held) in &held {
-            engine.keep(Hash::from_str(hash)?, held.facts.form).await?;
+            let kept = (Hash::from_str(hash)?, held.facts.form);
+            if !named.contains(&kept) {
+                engine.keep(kept.0, kept.1).await?;
+            }
         }
         engine.keep_only(&held.into_keys().collect()).await?;
         engine.rescue_is_done()?;
@@ -232,6 +236,15 @@ impl Blobs {
         let Some(form) = self.kept().blobs.get(hash).map(|held| held.facts.form) else { return Ok(()) };
         let bad = engine.bad(id, form).await.map_err(store)?;
         if bad.is_empty() {
+            // Nothing is to be cleared away; what is missing comes.
+            if engine.look(id, form, false).await.map_err(store)? == Look::NotWhole {
+                let hash = hash.to_owned();
+                self.alter_in(&turn, |kept| {
+                    kept.are_not_whole([&hash].into_iter());
+                    Ok(())
+                })
+                .await?;
+            }
             return Ok(());
         }
         let held: Vec<(String, Form)> = self.kept().blobs.iter().map(|(hash, held)| (hash.clone(), held.facts.form)).collect();

@@ -3,10 +3,10 @@
 mod layout;
 
 use super::own::OwnVerb;
-use super::share::encode;
 use super::{Local, say, text};
 use crate::apps::{AppView, JobView, Publication, Wish};
 use crate::broker::Run;
+use crate::http::encode;
 use crate::limits::JOB_ASK_EVERY;
 use crate::units::Action;
 use anyhow::{Context, Result, bail};

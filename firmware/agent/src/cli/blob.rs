@@ -4,7 +4,6 @@ use super::{Local, text};
 use crate::blobs::{Change, Visibility};
 use crate::http::{NewBlob, NewQuota};
 use crate::limits::BLOB_ASK_EVERY;
-use crate::net::BlobSearch;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use hyper::body::Bytes;
@@ -163,8 +162,7 @@ impl BlobArgs {
 }
 
 async fn ls(words: &[String], local: &Local) -> Result<()> {
-    let search = BlobSearch { text: words.join(" "), ..BlobSearch::default() };
-    let answer = found(local, search).await?;
+    let answer = found(local, &words.join(" ")).await?;
     local.show(&answer, |answer| {
         let blobs = answer.get("blobs").and_then(Value::as_array).cloned().unwrap_or_default();
         if blobs.is_empty() {
@@ -203,19 +201,10 @@ fn bytes(size: u64) -> String {
     }
 }
 
-/// All that is found, page by page.
-async fn found(local: &Local, mut search: BlobSearch) -> Result<Value> {
-    let mut all = Vec::new();
-    loop {
-        let mut page = local.client().get(&format!("/api/v1/blobs?{}", serde_urlencoded::to_string(&search)?)).await?;
-        if let Some(blobs) = page.get_mut("blobs").and_then(Value::as_array_mut) {
-            all.append(blobs);
-        }
-        match page.get("next").and_then(Value::as_str) {
-            Some(next) if next != search.after => next.clone_into(&mut search.after),
-            _ => return Ok(serde_json::json!({ "blobs": all, "next": null })),
-        }
-    }
+/// All that is found.
+async fn found(local: &Local, words: &str) -> Result<Value> {
+    let query = serde_urlencoded::to_string([("text", words)])?;
+    local.client().list(&format!("/api/v1/blobs?{query}"), "blobs").await
 }
 
 /// The hash that begins so.
@@ -223,7 +212,7 @@ async fn whole(local: &Local, hash: &str) -> Result<String> {
     if crate::net::is_hash(hash) {
         return Ok(hash.to_owned());
     }
-    let answer = found(local, BlobSearch { text: hash.to_owned(), ..BlobSearch::default() }).await?;
+    let answer = found(local, hash).await?;
     let blobs = answer.get("blobs").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut hashes = blobs.iter().map(|blob| text(blob, "hash")).filter(|known| known.starts_with(hash));
     match (hashes.next(), hashes.next()) {

@@ -1,8 +1,8 @@
 //! `cloudy app form`, `compose`, `own`, `allow`: apps of a person's own.
 
 use super::Local;
-use super::share::encode;
 use crate::apps::{OwnDetails, OwnView, typed};
+use crate::http::encode;
 use anyhow::{Context, Result, anyhow};
 use clap::Subcommand;
 use contract::apps::own::{Definition, Form, FormNetwork, Privilege, TEXT_BYTES};

@@ -1,6 +1,7 @@
 //! `cloudy publish`, `withdraw` and `search`.
 
 use super::{Local, text};
+use crate::http::encode;
 use crate::net::{Draft, Search};
 use anyhow::Result;
 use serde_json::Value;
@@ -134,10 +135,4 @@ fn services(answer: &Value) -> Result<String> {
         writeln!(out, "There is more. Next: the same with `--after {next}`")?;
     }
     Ok(out)
-}
-
-/// A name as a part of a path (RFC 3986, section 2).
-pub(super) fn encode(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

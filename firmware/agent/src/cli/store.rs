@@ -1,6 +1,7 @@
 //! `cloudy store`: what apps keep in the microcloud.
 
 use super::{Local, text};
+use crate::http::encode;
 use crate::net::is_plain;
 use anyhow::Result;
 use clap::Subcommand;
@@ -119,7 +120,7 @@ struct Place {
 
 impl Place {
     fn path(&self) -> String {
-        format!("/api/v1/store/{}/{}", super::share::encode(&self.app), super::share::encode(&self.key))
+        format!("/api/v1/store/{}/{}", encode(&self.app), encode(&self.key))
     }
 
     async fn change(&self, change: &Value) -> Result<()> {
@@ -153,7 +154,7 @@ impl Store {
             }
             What::List { app: Some(app), after, local } => {
                 let query = serde_urlencoded::to_string([("after", after)])?;
-                let answer = local.client().get(&format!("/api/v1/store/{}?{query}", super::share::encode(&app))).await?;
+                let answer = local.client().get(&format!("/api/v1/store/{}?{query}", encode(&app))).await?;
                 local.show(&answer, |answer| {
                     let mut out = String::new();
                     for key in answer.get("keys").and_then(Value::as_array).into_iter().flatten() {
@@ -171,24 +172,24 @@ impl Store {
                 })
             }
             What::Token { app, local } => {
-                let answer = local.client().post(&format!("/api/v1/store-token/{}", super::share::encode(&app)), &json!({})).await?;
+                let answer = local.client().post(&format!("/api/v1/store-token/{}", encode(&app)), &json!({})).await?;
                 local.show(&answer, |answer| {
                     Ok(format!("{}\nThe app shows it as `Authorization: Bearer TOKEN`; it is not shown again.", text(answer, "token")))
                 })
             }
             What::Revoke { app, local } => {
-                let answer = local.client().delete(&format!("/api/v1/store-token/{}", super::share::encode(&app))).await?;
+                let answer = local.client().delete(&format!("/api/v1/store-token/{}", encode(&app))).await?;
                 local.show(&answer, |answer| {
                     Ok(format!("{} tokens open nothing any more.", answer.get("revoked").and_then(Value::as_u64).unwrap_or(0)))
                 })
             }
             What::Own { label, local } => {
-                let answer = local.client().get(&format!("/api/v1/store-own/{}", super::share::encode(&label))).await?;
+                let answer = local.client().get(&format!("/api/v1/store-own/{}", encode(&label))).await?;
                 local.show(&answer, |answer| Ok(text(answer, "app")))
             }
             What::Writers { app, ids, nobody, local } => {
                 let only = (nobody || !ids.is_empty()).then_some(ids);
-                let path = format!("/api/v1/store-writers/{}", super::share::encode(&app));
+                let path = format!("/api/v1/store-writers/{}", encode(&app));
                 let answer = local.client().put(&path, &json!({ "only": only })).await?;
                 local.show(&answer, |answer| Ok(format!("Who may write in `{}` is said to all members.", text(answer, "app"))))
             }

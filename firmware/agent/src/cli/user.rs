@@ -1,7 +1,7 @@
 //! `cloudy user …`: over the local socket, so also for who forgot the password.
 
-use super::share::encode;
 use super::{Local, say, text};
+use crate::http::encode;
 use crate::http::{NewPassword, NewRole, NewToken, NewUser};
 use crate::users::{Role, Scope};
 use anyhow::{Context, Result, ensure};

@@ -1,6 +1,5 @@
 //! Blobs in the API: what is public for everybody, all of it for operators.
 
-use super::apps::kept as data_is_kept;
 use super::caller::Caller;
 use super::paging;
 use super::problem::Refusal;
@@ -122,10 +121,7 @@ pub(super) async fn add(
         query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     let wish = Wish { name, media_type, visibility, pinned: true };
     let mut stream = body.into_data_stream();
-    let added = match data_is_kept(&app) {
-        Ok(()) => app.blobs().add(wish, &mut stream).await.map_err(refused),
-        Err(refusal) => Err(refusal),
-    };
+    let added = app.blobs().add(wish, &mut stream).await.map_err(refused);
     if added.is_err() {
         // Who is refused while still sending would hear of a broken connection and not why: the rest is read for a while.
         let rest = async { while stream.next().await.is_some_and(|piece| piece.is_ok()) {} };

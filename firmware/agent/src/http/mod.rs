@@ -36,6 +36,7 @@ pub use blobs::{NewBlob, NewQuota};
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change};
 pub use serve::{Listener, serve};
 pub use users::{NewPassword, NewRole, NewToken, NewUser};
+pub use versions::unchanged;
 
 use crate::limits::HTTP_BODY_BYTES;
 use crate::state::App;
@@ -73,6 +74,12 @@ pub fn local(app: Arc<App>) -> Router {
         .layer(middleware::from_fn(problem::in_form))
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
         .with_state(app)
+}
+
+/// A text as a part of an address (RFC 3986, section 2), which it is in a header too (RFC 8187).
+pub fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn lang(headers: &HeaderMap) -> Lang {

@@ -47,7 +47,8 @@ fn names(header: &str, tag: &str) -> bool {
     header.trim() == "*" || header.split(',').any(|each| bare(each) == bare(tag))
 }
 
-fn unchanged(headers: &HeaderMap, tag: &str) -> bool {
+/// Whether the one who asks has just that already.
+pub fn unchanged(headers: &HeaderMap, tag: &str) -> bool {
     headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|header| names(header, tag))
 }
 

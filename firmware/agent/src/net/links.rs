@@ -32,8 +32,6 @@ const MAX_WAITING: usize = 8;
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// How long the worse of two connections to one member stays open, so that what is under way ends.
 const DUPLICATE_GRACE: Duration = Duration::from_secs(3);
-/// Streams of one member served at once.
-const MAX_STREAMS: u32 = 4;
 
 struct Link {
     conn: Connection,
@@ -143,7 +141,6 @@ impl Links {
     /// id dialled is kept by both. The other is closed by the side that dialled it; where that does not happen, the other
     /// side knows nothing of the one that is kept: it started anew just then ([`Event::Unclosed`]).
     pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
-        conn.set_max_concurrent_bi_streams(MAX_STREAMS.into());
         tokio::spawn(serve(conn.clone(), node, self.events.clone()));
         let waiting = self.dials.remove(&node).unwrap_or_default();
         for stream in waiting.streams {

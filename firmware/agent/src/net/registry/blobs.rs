@@ -35,7 +35,7 @@ const PAGE: usize = 50;
 const MAX_TEXT_BYTES: usize = 200;
 
 /// How the bytes lie under the hash.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
