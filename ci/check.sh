@@ -44,6 +44,11 @@ runuser -u "$user" -- env -i HOME="$home" USER="$user" PATH="$shared/bin:/usr/lo
 say "the same image as root, with a cache of its own that has the .debs alone"
 image=$home/checkout/out/cloudy-x86-minipc-standard.img
 of_user=$(sha256sum <"$image")
+# A build wants room of its own: what the suite made and nothing below asks for goes first, but for the .debs, images and the builder.
+find "$home/.cache/cloudy" -mindepth 1 -maxdepth 1 ! -name debs -exec rm -rf {} +
+find "$home/checkout/target" -mindepth 1 -maxdepth 1 ! -name debug -exec rm -rf {} +
+find "$home/checkout/target/debug" -mindepth 1 -maxdepth 1 ! -name xtask -exec rm -rf {} +
+df -h "$home" "${TMPDIR:-/tmp}"
 own=$(mktemp -d)
 (cd "$home/checkout" && CLOUDY_CACHE=$own target/debug/xtask image x86-minipc --deb-mirror "$home/.cache/cloudy" </dev/null)
 rm -rf "$own"
