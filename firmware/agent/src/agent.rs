@@ -112,6 +112,7 @@ pub async fn run(options: Options) -> Result<()> {
     });
 
     let mut giving = JoinSet::new();
+    giving.spawn(Arc::clone(app.apps()).keep_taking(Arc::clone(app.blobs())));
     if let Some(net) = &net {
         let (line, of) = (net.blobs.clone(), Arc::clone(&app));
         giving.spawn(blobs::serve(Arc::clone(app.blobs()), line.clone(), waiting));

@@ -65,6 +65,8 @@ pub const BLOB_FETCH_IDLE: Duration = Duration::from_secs(20);
 pub const BLOB_WAITING_PIECES: usize = 4;
 /// How long the rest of a blob that is refused is read, so that the one who sends it hears why.
 pub const BLOB_REST: Duration = Duration::from_secs(10);
+/// How soon an app that has come is tried again, where the catalog was receiving another.
+pub const APP_TAKE_AGAIN: Duration = Duration::from_secs(5);
 /// Members that are served blobs at once: each connection has its threads at the disk (the unit's TasksMax is above them).
 pub const BLOB_CALLERS: usize = 8;
 /// A member that asks for nothing for so long makes room for others.

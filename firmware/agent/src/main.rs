@@ -18,6 +18,7 @@ mod mounts;
 mod net;
 mod notify;
 mod once;
+mod pieces;
 mod problems;
 mod revision;
 mod sampled;

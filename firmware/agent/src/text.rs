@@ -23,6 +23,7 @@ macro_rules! words {
 mod api;
 mod cloud;
 mod files;
+mod found;
 mod help;
 mod own;
 mod people;

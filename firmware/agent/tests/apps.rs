@@ -25,7 +25,7 @@ fn job(agent: &Agent) -> Option<Value> {
 fn an_app_is_added_and_its_job_outlives_its_agent() {
     let mut agent = Agent::start("garden", "");
     let folder = tempfile::tempdir().unwrap();
-    layout(folder.path());
+    layout(folder.path(), 7);
     let place = folder.path().to_str().unwrap();
     // A layer that is not what it is called: said by the agent, although the whole was sent.
     let layer = folder.path().join("blobs/sha256").join(Digest::of(&vec![7; 3_000_000]).hex());

@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use support::layout::layout;
 use support::{Agent, Local, wait};
 
 /// Some more than three parts.
@@ -289,4 +290,63 @@ fn there_is_an_end_to_what_a_node_takes() {
         let output = agent.run(&["blob", "add", "/etc/hostname", "--name", name]);
         assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("name"), "{name}");
     }
+}
+
+/// Takes a version of the app into a node's catalog.
+fn take_in(agent: &Agent, version: u8) {
+    let folder = tempfile::tempdir().unwrap();
+    layout(folder.path(), version);
+    agent.json(&["app", "add", folder.path().to_str().unwrap()]);
+}
+
+fn image(agent: &Agent) -> Option<String> {
+    let catalog = agent.json(&["app", "catalog"]);
+    catalog["apps"].as_array().unwrap().first().map(|app| app["image"].as_str().unwrap().to_owned())
+}
+
+/// Apps that nodes give, as one of them sees it: hash, whether its catalog has an app of that name, and whether in that version.
+fn given(agent: &Agent) -> Vec<(String, bool, bool)> {
+    let found = agent.json(&["app", "found"]);
+    let one = |app: &Value| (app["hash"].as_str().unwrap().to_owned(), app["known"] == true, app["in-catalog"] == true);
+    found["apps"].as_array().unwrap().iter().map(one).collect()
+}
+
+#[test]
+fn an_app_goes_from_catalog_to_catalog_and_the_next_version_after_it() {
+    let garden = founder("garden");
+    let (mut roof, shed) = (joined("roof", &garden), joined("shed", &garden));
+    assert!(refused(&garden, &["app", "share", "broker"]).contains("no app `broker`"));
+    take_in(&garden, 1);
+    let hash = garden.json(&["app", "share", "broker"])["hash"].as_str().unwrap().to_owned();
+    assert_eq!(garden.json(&["app", "share", "broker"])["hash"], hash.as_str(), "the same version is the same blob");
+    wait("it is found", || (given(&roof) == [(hash.clone(), false, false)]).then_some(()));
+    roof.json(&["app", "get", "broker"]);
+    assert!(image(&roof).is_some() && image(&roof) == image(&garden));
+    // Who fetched it gives it too: the same blob, whoever packed it.
+    assert_eq!(roof.json(&["app", "share", "broker"])["hash"], hash.as_str());
+
+    // The next version takes the place of the one before; who has that is told.
+    take_in(&garden, 2);
+    let next = garden.json(&["app", "share", "broker"])["hash"].as_str().unwrap().to_owned();
+    wait("both are found, one of each node", || {
+        let mut all = given(&roof);
+        all.sort_by_key(|(_, _, same)| *same);
+        (all == [(next.clone(), true, false), (hash.clone(), true, true)]).then_some(())
+    });
+    assert!(refused(&shed, &["app", "get", "broker"]).contains("several versions"));
+    // It is begun, and its node is killed; it is in the catalog all the same.
+    let mut local = Local::open(roof.data.path()).unwrap();
+    let begun = local.ask("POST", &format!("/api/v1/found-apps/{next}"), &Value::Null).unwrap();
+    assert_eq!(begun.0, 202, "{}", begun.1);
+    roof.child.kill().unwrap();
+    roof.child.wait().unwrap();
+    roof.child = Agent::spawn(roof.data.path());
+    roof.wait_until_up();
+    wait("it is taken", || (image(&roof) == image(&garden)).then_some(()));
+
+    // A file is no app, whatever it holds.
+    let file = add(&garden, "broker.tar", b"x", &[]);
+    wait("it is told", || (holders(&shed, &file) == 1).then_some(()));
+    assert!(refused(&shed, &["app", "get", &file]).contains("is no app"));
+    assert_eq!(image(&shed), None);
 }

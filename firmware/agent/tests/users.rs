@@ -92,7 +92,7 @@ fn said(agent: &Agent, words: &[&str], input: &str) -> std::process::Output {
 fn a_node_is_claimed_and_an_app_begun_from_its_page() {
     let mut agent = Agent::start("garden", "");
     let folder = tempfile::tempdir().unwrap();
-    layout(folder.path());
+    layout(folder.path(), 7);
     agent.json(&["app", "add", folder.path().to_str().unwrap()]);
     let at = agent.page();
     let mut owner = Browser { at: at.clone(), cookie: String::new() };

@@ -15,6 +15,7 @@ mod ports;
 mod publish;
 mod record;
 pub mod registry;
+mod shared;
 mod shown;
 #[cfg(test)]
 pub mod tests;
@@ -26,6 +27,7 @@ pub use own::NotSaved;
 pub use plan::Kind as JobKind;
 pub use publish::NotPublished;
 pub use record::Publication;
+pub use shared::{FoundApp, NotShared};
 pub use shown::{AppView, AskedView, CatalogView, Changeable, JobView, OwnDetails, OwnView, PortView};
 pub use wishes::{Refused, Wish};
 

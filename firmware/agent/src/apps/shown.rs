@@ -210,13 +210,6 @@ fn step(course: &Course) -> Option<Step> {
     }
 }
 
-fn words(words: &contract::apps::Words) -> BTreeMap<String, String> {
-    [("en", &words.en), ("es", &words.es), ("ca", &words.ca)]
-        .into_iter()
-        .map(|(language, text)| (language.to_owned(), text.clone()))
-        .collect()
-}
-
 /// The ports that an app would get now if these were wished; where there are not enough, those alone.
 fn proposed(app: &Face, wished: BTreeMap<String, u16>, held: &[ports::Held]) -> BTreeMap<String, PortView> {
     let chosen = ports::choose(&app.ports, &wished, |port, protocol| ports::holder(held, &app.name, port, protocol)).unwrap_or(wished);
@@ -248,8 +241,8 @@ impl Apps {
         let entries = self.catalog.entries();
         let shown = entries.into_iter().filter_map(|entry| match self.catalog.face(&entry) {
             Ok(app) => Some(CatalogView {
-                title: words(&app.title),
-                description: words(&app.description),
+                title: app.title.by_language(),
+                description: app.description.by_language(),
                 category: app.category.word().to_owned(),
                 image: entry.index.to_string(),
                 bytes: entry.blobs.values().sum(),
@@ -286,7 +279,7 @@ impl Apps {
             let scheme = |port: &String| facts.as_ref().and_then(|facts| Some(facts.ports.get(port)?.scheme())).unwrap_or_default();
             let ports = app.choices.ports.iter();
             AppView {
-                title: facts.as_ref().map(|facts| words(&facts.title)).unwrap_or_default(),
+                title: facts.as_ref().map(|facts| facts.title.by_language()).unwrap_or_default(),
                 run: Self::of(&seen, &name).map(|state| state.run),
                 unknown: seen.as_ref().err().cloned(),
                 ports: ports.map(|(port, number)| (port.clone(), PortView { port: *number, scheme: scheme(port).to_owned() })).collect(),

@@ -33,6 +33,26 @@ pub struct Held {
     pub complete: bool,
     /// When it was used last, counted in uses of all blobs.
     pub used: u64,
+    /// How far this node is with the app in it.
+    #[serde(default)]
+    pub taking: Taking,
+}
+
+/// What is done with a blob that is an app.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = BlobApp))]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Taking {
+    /// Nothing.
+    #[default]
+    No,
+    /// Once it is here, the app in it goes into the catalog.
+    Wanted,
+    /// It could not.
+    Refused {
+        /// Why.
+        why: String,
+    },
 }
 
 /// All of them.
@@ -126,7 +146,8 @@ impl Kept {
     /// Notes a blob.
     pub fn enter(&mut self, hash: String, facts: BlobFacts, visibility: Visibility, pinned: bool, complete: bool) {
         self.uses += 1;
-        self.blobs.insert(hash, Held { facts, visibility, pinned, complete, used: self.uses });
+        let taking = self.blobs.get(&hash).map(|held| held.taking.clone()).unwrap_or_default();
+        self.blobs.insert(hash, Held { facts, visibility, pinned, complete, used: self.uses, taking });
     }
 
     /// Notes that a blob was used; whether it is here.
@@ -152,22 +173,8 @@ impl Kept {
 impl Held {
     /// Whether it stays when room is needed: what is being fetched was asked for just now.
     fn stays(&self) -> bool {
-        self.pinned || !self.complete
+        self.pinned || !self.complete || self.taking == Taking::Wanted
     }
-}
-
-/// Of what holders say of a blob, what most of them say of its size: one that lies does not keep others from having it.
-pub fn most_say(said: impl Iterator<Item = BlobFacts>) -> Option<BlobFacts> {
-    let mut groups: Vec<(usize, BlobFacts)> = Vec::new();
-    for facts in said {
-        let alike = |(_, other): &&mut (usize, BlobFacts)| other.size_bytes == facts.size_bytes && other.form == facts.form;
-        match groups.iter_mut().find(alike) {
-            Some((count, _)) => *count += 1,
-            None => groups.push((1, facts)),
-        }
-    }
-    // Of as many, the first.
-    groups.into_iter().rev().max_by_key(|(count, _)| *count).map(|(_, facts)| facts)
 }
 
 #[cfg(test)]
@@ -203,6 +210,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_read_back_an_app_too_and_what_the_catalog_waits_for_stays() {
+        let mut kept = kept(&[(1, false, true), (1, false, true), (1, false, true)]);
+        let name = format!("{:064x}", 1);
+        let app = crate::net::an_app("broker");
+        for (held, taking) in kept.blobs.values_mut().zip([Taking::No, Taking::Wanted, Taking::Refused { why: "x".to_owned() }]) {
+            (held.facts.app, held.taking) = (Some(app.clone()), taking);
+        }
+        let read: Kept = serde_json::from_slice(&serde_json::to_vec(&kept).unwrap()).unwrap();
+        assert_eq!(read, kept);
+        assert!(!kept.make_room(2, 3).unwrap().contains(&name) && kept.make_room(3, 3).is_err());
+    }
+
+    #[test]
     fn of_private_and_of_half_blobs_nobody_is_told() {
         let mut kept = kept(&[(1, true, true), (1, true, false), (1, true, true)]);
         kept.blobs.get_mut(&format!("{:064x}", 0)).unwrap().visibility = Visibility::Private;
@@ -210,15 +230,6 @@ mod tests {
         let told = kept.told();
         assert_eq!(told.keys().map(|hash| kept_name(hash)).collect::<Vec<_>>(), [2]);
         assert!(told.values().all(|facts| facts.public));
-    }
-
-    #[test]
-    fn one_holder_that_lies_is_not_believed() {
-        let facts = |name: &str, size_bytes| BlobFacts { name: name.to_owned(), size_bytes, ..BlobFacts::default() };
-        let say = |all: &[BlobFacts]| most_say(all.iter().cloned()).map(|facts| facts.name);
-        assert_eq!(say(&[facts("lie", 1), facts("a", 5), facts("b", 5)]).as_deref(), Some("a"));
-        assert_eq!(say(&[facts("first", 1), facts("second", 5)]).as_deref(), Some("first"));
-        assert_eq!(say(&[]), None);
     }
 
     proptest! {

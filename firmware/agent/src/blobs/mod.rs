@@ -15,18 +15,19 @@ mod held;
 mod parts;
 mod provide;
 mod repair;
+mod taking;
 mod turn;
 mod view;
 
-pub use held::{Kept, NoRoom, Visibility};
+pub use held::{Kept, NoRoom, Taking, Visibility};
 pub use parts::asked as asked_range;
 pub use provide::serve;
 pub use view::{BlobView, BlobsPage, Here};
 
 use crate::limits::{BLOB_ADDING, BLOB_SPARE_BYTES};
-use crate::net::{BlobFacts, Registry, is_hash};
 #[cfg(test)]
-use crate::net::{BlobLine, Form};
+use crate::net::BlobLine;
+use crate::net::{AppImage, BlobFacts, Form, Registry, is_hash, most_say};
 use crate::settings::{put_aside, read_whole};
 #[cfg(test)]
 use cluster::NodeId;
@@ -62,6 +63,21 @@ pub struct Wish {
     pub visibility: Visibility,
     /// Whether it stays when room is needed.
     pub pinned: bool,
+    /// The app whose image it is.
+    pub app: Option<AppImage>,
+}
+
+impl Wish {
+    /// An app, for who may read it. It stays until it is removed.
+    pub fn of_app(app: AppImage, visibility: Visibility) -> Self {
+        let BlobFacts { name, media_type, app, .. } = BlobFacts::of_app(app);
+        Self { name, media_type, visibility, pinned: true, app }
+    }
+
+    fn facts(&self, size_bytes: u64, form: Form) -> BlobFacts {
+        let (name, media_type, app) = (self.name.clone(), self.media_type.clone(), self.app.clone());
+        BlobFacts { name, media_type, size_bytes, form, public: self.visibility == Visibility::Public, app }
+    }
 }
 
 /// What of a blob shall be otherwise.
@@ -137,6 +153,8 @@ pub struct Blobs {
     fetching: Mutex<BTreeMap<String, Fetching>>,
     adding: Semaphore,
     changed: Notify,
+    /// Something of what is held is not as it was, for who waits for apps.
+    settled: Notify,
 }
 
 /// Fetches into a store of its own, for tests that stand between this and the network.
@@ -193,6 +211,7 @@ impl Blobs {
             fetching: Mutex::new(BTreeMap::new()),
             adding: Semaphore::new(BLOB_ADDING),
             changed: Notify::new(),
+            settled: Notify::new(),
         }
     }
 
@@ -245,7 +264,7 @@ impl Blobs {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: std::fmt::Display,
     {
-        let facts = BlobFacts { name: wish.name.clone(), media_type: wish.media_type.clone(), size_bytes: 1, ..BlobFacts::default() };
+        let facts = wish.facts(1, Form::Raw);
         facts.check().map_err(Refused::Wrong)?;
         self.may_tell(wish.visibility)?;
         let place = self.adding.try_acquire().map_err(|_| Refused::Busy)?;
@@ -281,8 +300,16 @@ impl Blobs {
     /// # Errors
     /// See [`Refused`].
     pub async fn fetch(self: &Arc<Self>, registry: Option<&Registry>, hash: &str) -> Result<BlobView, Refused> {
+        self.fetch_as(registry, hash, Taking::No).await
+    }
+
+    async fn fetch_as(self: &Arc<Self>, registry: Option<&Registry>, hash: &str, app: Taking) -> Result<BlobView, Refused> {
         let id = hash_of(hash)?;
-        if self.kept().touch(hash) {
+        let touched = self.kept().touch(hash);
+        if touched {
+            if app == Taking::Wanted {
+                self.want_app(hash).await?;
+            }
             // Who asks again wants it tried again.
             self.fetching().get_mut(hash).into_iter().for_each(Fetching::hope);
             self.changed.notify_one();
@@ -292,8 +319,11 @@ impl Blobs {
             Some(registry) => registry.holders_of(hash).await.map_err(store)?,
             None => Vec::new(),
         };
-        let facts = held::most_say(holders.into_iter().map(|(_, facts)| facts)).ok_or_else(|| Refused::Unknown(hash.to_owned()))?;
-        self.to_its_end(move |blobs| async move { blobs.begin(id, facts).await }).await
+        let facts = most_say(holders.into_iter().map(|(_, facts)| facts)).ok_or_else(|| Refused::Unknown(hash.to_owned()))?;
+        if app == Taking::Wanted && facts.app.is_none() {
+            return Err(taking::no_app(hash));
+        }
+        self.to_its_end(move |blobs| async move { blobs.begin(id, facts, app).await }).await
     }
 
     /// Says something else of a blob.

@@ -2,7 +2,7 @@
 //! hangs up meanwhile.
 
 use super::engine::{Engine, Imported, Look};
-use super::held::Kept;
+use super::held::{Kept, Taking};
 use super::{BlobView, Blobs, FILE, Refused, Visibility, Wish, hash_of, store};
 use crate::limits::BLOB_SPARE_BYTES;
 use crate::net::{BlobFacts, Form};
@@ -139,6 +139,7 @@ impl Blobs {
         *now = kept;
         drop(now);
         self.changed.notify_one();
+        self.settled.notify_one();
         Ok(outcome)
     }
 
@@ -150,10 +151,10 @@ impl Blobs {
     pub(super) async fn take(self: Arc<Self>, imported: Imported, wish: Wish) -> Result<BlobView, Refused> {
         let engine = self.engine().await?;
         let turn = self.turn().await;
-        let Wish { name, media_type, visibility, pinned } = wish;
         let (hash, form, size_bytes) = (imported.hash.to_hex(), imported.form, imported.size);
+        let (facts, visibility, pinned) = (wish.facts(size_bytes, form), wish.visibility, wish.pinned);
         engine.keep(imported.hash, form).await.map_err(store)?;
-        let (quota, facts) = (self.quota(), BlobFacts { name, media_type, size_bytes, form, public: visibility == Visibility::Public });
+        let quota = self.quota();
         let entered = self.alter_in(&turn, |kept| {
             kept.room_for(&hash, size_bytes, quota)?;
             kept.enter(hash.clone(), facts, visibility, pinned, true);
@@ -167,7 +168,7 @@ impl Blobs {
     }
 
     /// Holds what is to be fetched.
-    pub(super) async fn begin(self: Arc<Self>, id: Hash, facts: BlobFacts) -> Result<BlobView, Refused> {
+    pub(super) async fn begin(self: Arc<Self>, id: Hash, facts: BlobFacts, taking: Taking) -> Result<BlobView, Refused> {
         let engine = self.engine().await?;
         let turn = self.turn().await;
         let hash = id.to_hex();
@@ -191,6 +192,7 @@ impl Blobs {
                 (true, false) => Visibility::Community,
             };
             kept.enter(hash.clone(), facts, visibility, false, false);
+            kept.blobs.get_mut(&hash).into_iter().for_each(|held| held.taking = taking.clone());
             Ok(())
         });
         let entered = entered.await;

@@ -1,6 +1,6 @@
 //! What is shown of blobs.
 
-use super::{Blobs, Refused, Visibility, fetch::NotFetched, held::Held};
+use super::{Blobs, Refused, Taking, Visibility, fetch::NotFetched, held::Held};
 use crate::limits::BLOB_TELL_EVERY;
 use crate::net::{BlobFacts, BlobSearch, Holder, Registry};
 use serde::Serialize;
@@ -92,6 +92,8 @@ pub struct Here {
     pub fetched_bytes: u64,
     /// Why it is not here yet.
     pub problem: Option<String>,
+    /// How far this node is with the app in it.
+    pub taking: Taking,
 }
 
 /// A page of blobs, by hash.
@@ -111,7 +113,8 @@ impl Blobs {
         let fetching = self.fetching();
         let coming = fetching.get(hash).filter(|_| !complete);
         let fetched_bytes = if complete { held.facts.size_bytes } else { coming.map(Fetching::come).unwrap_or_default() };
-        Here { visibility, pinned, complete, fetched_bytes, problem: coming.and_then(|fetching| fetching.problem.clone()) }
+        let problem = coming.and_then(|fetching| fetching.problem.clone());
+        Here { visibility, pinned, complete, fetched_bytes, problem, taking: held.taking.clone() }
     }
 
     /// One that is on this node.

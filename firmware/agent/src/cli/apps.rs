@@ -1,5 +1,6 @@
 //! `cloudy app …` and `cloudy jobs`.
 
+mod found;
 mod layout;
 
 use super::own::OwnVerb;
@@ -110,6 +111,8 @@ enum AppVerb {
     /// Publish an app no more.
     Withdraw(Named),
     #[command(flatten)]
+    Found(found::FoundVerb),
+    #[command(flatten)]
     Own(OwnVerb),
 }
 
@@ -176,6 +179,7 @@ impl AppArgs {
     pub async fn run(self) -> Result<ExitCode> {
         match self.verb {
             AppVerb::Own(verb) => verb.run().await?,
+            AppVerb::Found(verb) => verb.run().await?,
             AppVerb::Catalog(local) => local.show(&local.client().list("/api/v1/catalog", "apps").await?, catalog)?,
             AppVerb::List(local) => local.show(&local.client().list("/api/v1/apps", "apps").await?, list)?,
             AppVerb::Add { path, names, local } => {
@@ -323,7 +327,11 @@ fn catalog(answer: &Value) -> Result<String> {
             writeln!(out, "    must be said: {}", words.join(" "))?;
         }
     }
-    out.push_str(if apps.is_empty() { "The catalog is empty. Next: `cloudy app add PATH`" } else { "Next: `cloudy app install NAME`" });
+    out.push_str(if apps.is_empty() {
+        "The catalog is empty. Next: `cloudy app found`, or `cloudy app add PATH`"
+    } else {
+        "Next: `cloudy app install NAME`"
+    });
     Ok(out)
 }
 

@@ -4,19 +4,15 @@ use super::{Local, text};
 use crate::blobs::{Change, Visibility};
 use crate::http::{NewBlob, NewQuota};
 use crate::limits::BLOB_ASK_EVERY;
+use crate::pieces;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use hyper::body::Bytes;
 use serde_json::Value;
 use std::fmt::Write;
-use std::io::{IsTerminal, Read, Write as _};
+use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
-use tokio::sync::mpsc;
-
-/// Bytes of a file that are read at a time.
-const PIECE_BYTES: usize = 256 * 1024;
-/// Pieces that wait to be sent.
-const WAITING_PIECES: usize = 4;
+use tokio::sync::mpsc::Receiver;
 
 /// `cloudy blob`.
 #[derive(clap::Args)]
@@ -114,7 +110,7 @@ impl BlobArgs {
                     None => file.file_name().and_then(|name| name.to_str()).context("give the file a name (`--name`)")?.to_owned(),
                 };
                 let query = serde_urlencoded::to_string(NewBlob { name, media_type, visibility })?;
-                let answer = local.client().upload(&format!("/api/v1/blobs?{query}"), "application/octet-stream", pieces(&file)?).await?;
+                let answer = local.client().upload(&format!("/api/v1/blobs?{query}"), "application/octet-stream", content(&file)?).await?;
                 local.show(&answer, |blob| {
                     let hash = text(blob, "hash");
                     Ok(format!("{hash}\nNext: `cloudy blob get {hash}` on any node of the microcloud."))
@@ -193,7 +189,7 @@ async fn ls(words: &[String], local: &Local) -> Result<()> {
 }
 
 /// Sizes as people read them.
-fn bytes(size: u64) -> String {
+pub(super) fn bytes(size: u64) -> String {
     match size {
         0..10_000 => format!("{size} B"),
         10_000..10_000_000 => format!("{} kB", size / 1000),
@@ -225,24 +221,8 @@ async fn whole(local: &Local, hash: &str) -> Result<String> {
 async fn get(hash: &str, output: Option<PathBuf>, local: &Local) -> Result<()> {
     let hash = whole(local, hash).await?;
     let client = local.client();
-    let mut blob = client.post(&format!("/api/v1/blobs/{hash}"), &()).await?;
-    let mut shown = String::new();
-    loop {
-        let here = blob.get("here").cloned().unwrap_or_default();
-        if here.get("complete") == Some(&Value::Bool(true)) {
-            break;
-        }
-        let number = |value: &Value, key| value.get(key).and_then(Value::as_u64).unwrap_or_default();
-        let (come, size) = (number(&here, "fetched-bytes"), number(&blob, "size-bytes"));
-        let problem = text(&here, "problem");
-        let now = if problem.is_empty() { format!("{} of {}", bytes(come), bytes(size)) } else { format!("{problem}; it is tried again") };
-        if now != shown {
-            tell(&now);
-            shown = now;
-        }
-        tokio::time::sleep(BLOB_ASK_EVERY).await;
-        blob = client.get(&format!("/api/v1/blobs/{hash}")).await?;
-    }
+    let begun = client.post(&format!("/api/v1/blobs/{hash}"), &()).await?;
+    let blob = follow(local, begun, |here| here.get("complete") == Some(&Value::Bool(true))).await?;
     let content = format!("/api/v1/blobs/{hash}/content");
     // What others call it names a file and nothing else.
     if output.as_deref() == Some(Path::new("-")) {
@@ -267,6 +247,28 @@ async fn get(hash: &str, output: Option<PathBuf>, local: &Local) -> Result<()> {
     local.show(&blob, |_| Ok(format!("Written to `{}`.", output.display())))
 }
 
+/// Tells how far a blob is until it is so; how it is then.
+pub(super) async fn follow(local: &Local, begun: Value, done: impl Fn(&Value) -> bool) -> Result<Value> {
+    let (client, mut blob, mut shown) = (local.client(), begun, String::new());
+    let at = format!("/api/v1/blobs/{}", text(&blob, "hash"));
+    loop {
+        let here = blob.get("here").cloned().unwrap_or_default();
+        if done(&here) {
+            return Ok(blob);
+        }
+        let number = |value: &Value, key| value.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let (come, size) = (number(&here, "fetched-bytes"), number(&blob, "size-bytes"));
+        let problem = text(&here, "problem");
+        let now = if problem.is_empty() { format!("{} of {}", bytes(come), bytes(size)) } else { format!("{problem}; it is tried again") };
+        if now != shown {
+            tell(&now);
+            shown = now;
+        }
+        tokio::time::sleep(BLOB_ASK_EVERY).await;
+        blob = client.get(&at).await?;
+    }
+}
+
 /// What is on its way is told beside the answer, for people alone.
 fn tell(line: &str) {
     let mut stderr = std::io::stderr();
@@ -276,21 +278,7 @@ fn tell(line: &str) {
 }
 
 /// A file's content, piece by piece.
-fn pieces(path: &Path) -> Result<mpsc::Receiver<std::io::Result<Bytes>>> {
+fn content(path: &Path) -> Result<Receiver<std::io::Result<Bytes>>> {
     let mut file = std::fs::File::open(path).with_context(|| format!("reading `{}`", path.display()))?;
-    let (sender, pieces) = mpsc::channel(WAITING_PIECES);
-    tokio::task::spawn_blocking(move || {
-        loop {
-            let mut piece = vec![0; PIECE_BYTES];
-            let read = file.read(&mut piece).map(|read| {
-                piece.truncate(read);
-                Bytes::from(piece)
-            });
-            let failed = read.is_err();
-            if read.as_ref().is_ok_and(Bytes::is_empty) || sender.blocking_send(read).is_err() || failed {
-                return;
-            }
-        }
-    });
-    Ok(pieces)
+    Ok(pieces::written(move |to| std::io::copy(&mut file, to).map(drop)))
 }

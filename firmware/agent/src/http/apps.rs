@@ -6,27 +6,22 @@ use super::problem::Refusal;
 use super::services::NO_COMMUNITY;
 use super::versions::{IfMatch, Revision};
 use crate::apps::{AppView, Apps, CatalogView, JobView, NotPublished, Publication, Refused, Wish, catalog};
+use crate::pieces::Incoming;
 use crate::revision::Expected;
 use crate::state::App;
 use crate::units::Action;
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use clap::ValueEnum;
-use futures_util::StreamExt;
-use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 /// Lines of a log where nobody says how many.
 const LOG_LINES: u32 = 100;
-/// Pieces of what is uploaded that wait to be written.
-const WAITING_PIECES: usize = 4;
 
 /// A page of apps of this node, by name.
 #[derive(Serialize)]
@@ -95,11 +90,11 @@ fn said(error: impl Into<anyhow::Error>) -> String {
     format!("{:#}", error.into())
 }
 
-fn not_taken(error: catalog::Refused) -> Refusal {
+pub(super) fn not_taken(error: catalog::Refused) -> Refusal {
     use catalog::Refused as No;
     let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
     let status = match &error {
-        No::Entry { .. } | No::App { .. } | No::Architecture { .. } | No::Machine => StatusCode::UNPROCESSABLE_ENTITY,
+        No::Entry { .. } | No::App { .. } | No::Architecture { .. } | No::Machine | No::Other { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         No::Cut(_) => StatusCode::BAD_REQUEST,
         No::Busy => StatusCode::CONFLICT,
         No::Room { .. } => StatusCode::INSUFFICIENT_STORAGE,
@@ -109,7 +104,7 @@ fn not_taken(error: catalog::Refused) -> Refusal {
     refuse(status, said(error))
 }
 
-fn refused(error: Refused) -> Refusal {
+pub(super) fn refused(error: Refused) -> Refusal {
     let status = match error {
         Refused::Unknown(_) | Refused::NotInstalled(_) => StatusCode::NOT_FOUND,
         Refused::Installed(_) | Refused::Busy { .. } | Refused::Port(_) => StatusCode::CONFLICT,
@@ -155,40 +150,6 @@ pub(super) async fn list_catalog(State(app): State<Arc<App>>, uri: Uri, asked: A
     Ok(paging::answer(&uri, next, |next| CatalogPage { apps, next }))
 }
 
-/// What comes over the connection, for those who read where waiting does no harm.
-struct Upload {
-    pieces: mpsc::Receiver<Result<Bytes, axum::Error>>,
-    piece: Bytes,
-}
-
-impl Upload {
-    fn of(body: Body) -> Self {
-        let (sender, pieces) = mpsc::channel(WAITING_PIECES);
-        tokio::spawn(async move {
-            let mut stream: BodyDataStream = body.into_data_stream();
-            while let Some(piece) = stream.next().await {
-                // What was refused is read to its end all the same, so that the one who sends it hears why.
-                let _refused = sender.send(piece).await;
-            }
-        });
-        Self { pieces, piece: Bytes::new() }
-    }
-}
-
-impl Read for Upload {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.pieces.blocking_recv() {
-                Some(piece) => self.piece = piece.map_err(std::io::Error::other)?,
-                None => return Ok(0),
-            }
-        }
-        let some = self.piece.split_to(into.len().min(self.piece.len()));
-        into.get_mut(..some.len()).unwrap_or_default().copy_from_slice(&some);
-        Ok(some.len())
-    }
-}
-
 /// Refuses where the record of what is begun would be gone at the next start.
 pub(super) fn kept(app: &App) -> Result<(), Refusal> {
     let keeps = app.boot_report().is_none_or(|report| crate::kept::keeps(report.data));
@@ -198,7 +159,7 @@ pub(super) fn kept(app: &App) -> Result<(), Refusal> {
 
 pub(super) async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<Added> {
     kept(&app)?;
-    let upload = Upload::of(body);
+    let upload = Incoming::of(body.into_data_stream());
     let taken = app.apps().in_background(move |apps| apps.catalog().take(upload, || apps.in_use())).await.map_err(ending)?;
     taken.map(|added| Json(Added { added })).map_err(not_taken)
 }

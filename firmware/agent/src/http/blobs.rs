@@ -69,7 +69,7 @@ pub struct Removed {
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
-fn refused(error: Refused) -> Refusal {
+pub(super) fn refused(error: Refused) -> Refusal {
     let status = match &error {
         Refused::NotHere(_) | Refused::Unknown(_) => StatusCode::NOT_FOUND,
         Refused::NotWhole(_) => StatusCode::CONFLICT,
@@ -119,7 +119,7 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, Json<BlobView>), Refusal> {
     let Query(NewBlob { name, media_type, visibility }) =
         query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
-    let wish = Wish { name, media_type, visibility, pinned: true };
+    let wish = Wish { name, media_type, visibility, pinned: true, app: None };
     let mut stream = body.into_data_stream();
     let added = app.blobs().add(wish, &mut stream).await.map_err(refused);
     if added.is_err() {

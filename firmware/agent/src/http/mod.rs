@@ -26,6 +26,7 @@ mod problem;
 mod routes;
 mod serve;
 mod services;
+mod shared_apps;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ mod versions;
 pub use blobs::{NewBlob, NewQuota};
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change};
 pub use serve::{Listener, serve};
+pub use shared_apps::Sharing;
 pub use users::{NewPassword, NewRole, NewToken, NewUser};
 pub use versions::unchanged;
 

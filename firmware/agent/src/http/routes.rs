@@ -1,7 +1,7 @@
 //! Everything that is served: one table. The routers are made of it, `allow` looks up in it who may, and the API's document
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
-use super::{apps, blobs, browse, changes, forms, jobs, own, services, store, users};
+use super::{apps, blobs, browse, changes, forms, jobs, own, services, shared_apps, store, users};
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
 use crate::users::Operation;
@@ -104,6 +104,7 @@ routes! {
     page_app             GET    "/apps/{name}"                        Inspect No forms::apps::show_one;
     page_app_ask         GET    "/apps/{name}/{action}"               Operate No forms::apps::ask;
     page_app_send        POST   "/apps/{name}/{action}"               Operate No forms::apps::act;
+    page_found_send      POST   "/found-apps/{hash}/fetch"            Own     No forms::found::fetch;
     page_account         GET    "/account"                            Account No forms::people::show_account;
     page_account_send    POST   "/account/{action}"                   Account No forms::people::act_on_account;
     page_cloud           GET    "/microcloud"                         Own     No forms::cloud::show;
@@ -133,6 +134,9 @@ routes! {
     catalog              GET    "/api/v1/catalog"                     Inspect No apps::list_catalog;
     catalog_add          POST   "/api/v1/catalog"                     Own     No apps::add;
     catalog_forget       DELETE "/api/v1/catalog/{name}"              Own     No apps::forget;
+    catalog_share        POST   "/api/v1/catalog/{name}/share"        Operate No shared_apps::share;
+    found_apps           GET    "/api/v1/found-apps"                  Inspect No shared_apps::list;
+    found_app_fetch      POST   "/api/v1/found-apps/{hash}"           Own     No shared_apps::fetch;
     app_install          POST   "/api/v1/apps/{name}"                 Operate Kept apps::install;
     app_change           PUT    "/api/v1/apps/{name}"                 Operate No apps::change;
     app_remove           DELETE "/api/v1/apps/{name}"                 Operate No apps::remove;

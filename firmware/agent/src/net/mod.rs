@@ -33,9 +33,11 @@ mod view;
 
 pub use blobs::{BlobLine, Callers};
 pub use health::{HealthLink, HealthView};
+#[cfg(test)]
+pub use registry::an_app;
 pub use registry::{
-    AppChanged, BlobFacts, BlobSearch, Draft, Form, Holder, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine, OwnPhase, PART_BYTES, Page, Refused,
-    Registry, RegistryView, Search, is_hash, is_plain,
+    AppChanged, AppImage, BlobFacts, BlobSearch, Draft, Form, Holder, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine, OwnPhase, PART_BYTES,
+    Page, Refused, Registry, RegistryView, Search, is_hash, is_plain, most_say,
 };
 #[cfg(test)]
 pub use registry::{Changed, SERVICES_PAGE, Service};

@@ -16,8 +16,8 @@ ports.mqtt = { container = 1883, proposed = 21883, scheme = "mqtt" }
 settings.password = { kind = "password", environment = "PASSWORD", title = { en = "P", es = "P", ca = "P" } }
 "#;
 
-/// What `cargo xtask app` would write, for every machine that a test may run on.
-pub fn layout(folder: &Path) {
+/// What `cargo xtask app` would write, for every machine that a test may run on; `version` makes its layer another.
+pub fn layout(folder: &Path, version: u8) {
     std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
     let put = |media_type: &str, bytes: &[u8]| {
         let digest = Digest::of(bytes);
@@ -29,7 +29,7 @@ pub fn layout(folder: &Path) {
         schema_version: 2,
         media_type: MANIFEST.to_owned(),
         config: put(CONFIG, b"{}"),
-        layers: vec![put(LAYER, &vec![7; 3_000_000])],
+        layers: vec![put(LAYER, &vec![version; 3_000_000])],
     };
     let manifest = put(MANIFEST, &serde_json::to_vec(&manifest).unwrap());
     let manifests = Arch::ALL.map(|arch| Descriptor { platform: Some(Platform::of(arch)), ..manifest.clone() });

@@ -125,6 +125,13 @@ pub struct Words {
     pub ca: String,
 }
 
+impl Words {
+    /// By the languages' tags.
+    pub fn by_language(&self) -> BTreeMap<String, String> {
+        [("en", &self.en), ("es", &self.es), ("ca", &self.ca)].into_iter().map(|(tag, text)| (tag.to_owned(), text.clone())).collect()
+    }
+}
+
 /// Where an app stands in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

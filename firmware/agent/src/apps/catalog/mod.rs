@@ -3,6 +3,8 @@
 //! Architecture invariant: a blob stands under its name only when every byte of it was seen to have that digest and is on the disk;
 //! what is named in the list is whole. What neither the list nor an installed app names is removed.
 
+mod give;
+pub mod pack;
 mod receive;
 mod walk;
 
@@ -74,6 +76,14 @@ pub enum Refused {
         built: String,
         /// What this machine is.
         this: String,
+    },
+    /// It is something else than was wanted.
+    #[error("it holds {found}, and not the app `{wanted}` in the version of which its holders speak: nothing of it was taken")]
+    Other {
+        /// What was wanted.
+        wanted: String,
+        /// What there is.
+        found: String,
     },
     /// No room.
     #[error("{needed} bytes are needed and {free} are free, of which {spare} are kept for the node itself: remove what is not needed")]
@@ -160,6 +170,11 @@ impl Catalog {
         self.blobs().join(digest.hex())
     }
 
+    /// What this machine is.
+    pub fn arch(&self) -> Option<Arch> {
+        self.arch
+    }
+
     /// All apps, by name.
     pub fn entries(&self) -> Vec<Entry> {
         self.list().values().cloned().collect()
@@ -222,10 +237,34 @@ impl Catalog {
     /// # Errors
     /// See [`Refused`]; the catalog is as it was.
     pub fn take(&self, tar: impl Read, kept: impl FnOnce() -> Vec<Entry>) -> Result<Vec<String>, Refused> {
+        self.take_if(tar, |_| Ok(()), kept)
+    }
+
+    /// Takes one app in one version, or nothing: whatever else is in the tar is refused.
+    ///
+    /// # Errors
+    /// See [`Refused`]; the catalog is as it was.
+    pub fn take_app(&self, tar: impl Read, name: &str, index: &Digest, kept: impl FnOnce() -> Vec<Entry>) -> Result<(), Refused> {
+        let wanted = |found: &[Entry]| match found {
+            [one] if one.name == name && one.index == *index => Ok(()),
+            others => {
+                let found = others.iter().map(|entry| format!("`{}` ({})", entry.name, entry.index)).collect::<Vec<_>>().join(", ");
+                Err(Refused::Other { wanted: name.to_owned(), found })
+            }
+        };
+        self.take_if(tar, wanted, kept).map(drop)
+    }
+
+    fn take_if(
+        &self,
+        tar: impl Read,
+        may: impl FnOnce(&[Entry]) -> Result<(), Refused>,
+        kept: impl FnOnce() -> Vec<Entry>,
+    ) -> Result<Vec<String>, Refused> {
         let arch = self.arch.ok_or(Refused::Machine)?;
         let _one = self.receiving.try_lock().map_err(|_| Refused::Busy)?;
         let incoming = self.folder.join(INCOMING);
-        let taken = self.receive(tar, &incoming, arch);
+        let taken = self.receive(tar, &incoming, arch, may);
         let _ = fs::remove_dir_all(&incoming);
         let taken = taken?;
         let mut next = self.list().clone();
@@ -236,7 +275,13 @@ impl Catalog {
     }
 
     /// Receives into `incoming`; whole blobs of the apps then stand under their names.
-    fn receive(&self, tar: impl Read, incoming: &Path, arch: Arch) -> Result<Vec<Entry>, Refused> {
+    fn receive(
+        &self,
+        tar: impl Read,
+        incoming: &Path,
+        arch: Arch,
+        may: impl FnOnce(&[Entry]) -> Result<(), Refused>,
+    ) -> Result<Vec<Entry>, Refused> {
         let _ = fs::remove_dir_all(incoming);
         for folder in [incoming, &self.blobs()] {
             fs::create_dir_all(folder).map_err(Refused::io(format!("making `{}`", folder.display())))?;
@@ -244,6 +289,7 @@ impl Catalog {
         let room = |needed: u64| room(&self.folder, needed);
         let received = receive::receive(tar, incoming, &self.blobs(), &room)?;
         let entries = walk::entries(&received, arch)?;
+        may(&entries)?;
         // Blobs first, then the list that names them.
         let wanted: BTreeSet<&Digest> = entries.iter().flat_map(|entry| entry.blobs.keys()).collect();
         for digest in wanted {

@@ -234,6 +234,60 @@ fn an_app_that_can_t_run_here_is_refused_before_anything_is_kept() {
     refused(&twice.tar(), "names the app `broker` twice");
 }
 
+/// What a catalog gives of an app, to its end.
+async fn given(catalog: &Catalog, app: &str) -> std::io::Result<Vec<u8>> {
+    let mut pieces = catalog.give(&catalog.get(app).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.recv().await {
+        bytes.extend_from_slice(&piece?);
+    }
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn what_a_catalog_gives_another_takes_and_gives_on_the_same() {
+    let (_folder, garden) = catalog();
+    garden.take(Layout::of("broker", FACTS_TEXT, &[7; 300_000]).tar().as_slice(), none).unwrap();
+    let bytes = given(&garden, "broker").await.unwrap();
+    let said = garden.said(&garden.get("broker").unwrap()).unwrap();
+    assert_eq!(said.check(), Ok(()));
+    let (_folder, roof) = catalog();
+    roof.take_app(bytes.as_slice(), "broker", &said.index, none).unwrap();
+    assert_eq!(roof.entries(), garden.entries());
+    assert!(given(&roof, "broker").await.unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn what_is_damaged_on_the_disk_is_given_to_nobody() {
+    let (_folder, catalog) = catalog();
+    let layer = vec![7; 300_000];
+    catalog.take(Layout::of("broker", FACTS_TEXT, &layer).tar().as_slice(), none).unwrap();
+    let place = catalog.blob(&Digest::of(&layer));
+    for damaged in [[&[8], &layer[1..]].concat(), layer[1..].to_vec(), [&layer[..], &[7]].concat(), Vec::new()] {
+        fs::write(&place, damaged).unwrap();
+        let said = given(&catalog, "broker").await.unwrap_err().to_string();
+        assert!(said.contains("is damaged"), "{said}");
+    }
+}
+
+#[test]
+fn nothing_is_taken_but_the_app_and_version_that_was_said() {
+    let mine = Layout::of("broker", FACTS_TEXT, b"mine");
+    let (_folder, catalog) = catalog();
+    catalog.take(mine.tar().as_slice(), none).unwrap();
+    let entry = catalog.get("broker").unwrap();
+    let other = Layout::of("broker", FACTS_TEXT, b"other");
+    let mut more = mine.clone();
+    more.add("wiki", FACTS_TEXT, b"more");
+    let before = (catalog.entries(), blobs(&catalog));
+    for (tar, name) in [(other.tar(), "broker"), (more.tar(), "broker"), (mine.tar(), "wiki")] {
+        let error = catalog.take_app(tar.as_slice(), name, &entry.index, none).unwrap_err();
+        assert!(matches!(error, Refused::Other { .. }), "{error}");
+        assert_eq!((catalog.entries(), blobs(&catalog)), before, "{name}");
+    }
+    catalog.take_app(mine.tar().as_slice(), "broker", &entry.index, none).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Bytes of a good tar are changed, taken out, or doubled: it is refused and leaves nothing, or what is taken is what it says.

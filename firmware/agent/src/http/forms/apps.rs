@@ -1,10 +1,12 @@
 //! Forms about apps.
 
 use super::{Reader, html, to};
-use crate::apps::{AppView, Face, Publication, Wish};
+use crate::apps::{AppView, Face, FoundApp, Publication, Wish};
 use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication};
 use crate::http::pages::apps::{self as page, Details, Shown};
 use crate::http::problem::Refusal;
+use crate::http::shared_apps::{self, Sharing};
+use crate::net::BlobSearch;
 use crate::revision::Expected;
 use crate::state::App;
 use crate::users::Operation;
@@ -12,7 +14,10 @@ use axum::extract::{Form, Path};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use contract::apps::SettingKind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Apps of other nodes that the page shows at most.
+const FOUND_SHOWN: usize = 100;
 
 /// This node as the reader typed it, without the port; `guard` has seen that it is one of its names.
 pub(super) fn host(headers: &HeaderMap) -> String {
@@ -33,7 +38,25 @@ async fn shown(reader: &Reader, headers: &HeaderMap) -> Shown {
         catalog = apps.in_background(|apps| apps.list_catalog()).await.unwrap_or_default();
         jobs = apps.jobs();
     }
-    Shown { apps: apps.list().await, catalog, own, jobs, host: host(headers) }
+    let found = if reader.caller.may(Operation::Inspect) { found(reader).await } else { Ok(Vec::new()) };
+    Shown { apps: apps.list().await, catalog, given: given(reader), found, own, jobs, host: host(headers) }
+}
+
+/// Names of the apps that this node gives to others.
+fn given(reader: &Reader) -> BTreeSet<String> {
+    reader.app.blobs().apps_given().into_iter().map(|(_, app)| app.name).collect()
+}
+
+/// What other nodes give, as far as one page has room for it.
+async fn found(reader: &Reader) -> Result<Vec<FoundApp>, String> {
+    let search = BlobSearch { limit: Some(FOUND_SHOWN), ..BlobSearch::default() };
+    shared_apps::find(&reader.app, search).await.map(|page| page.apps).map_err(|refusal| refusal.detail)
+}
+
+/// The page of apps, with what was not done.
+pub(super) async fn refused(reader: &Reader, headers: &HeaderMap, refusal: &Refusal) -> Response {
+    let body = page::body(&reader.view(), &shown(reader, headers).await, Some(&refusal.detail));
+    reader.refused(refusal, "/apps", &body)
 }
 
 /// `GET /apps`
@@ -66,7 +89,8 @@ async fn details(reader: &Reader, name: &str, update: bool, wrong: Option<&str>)
     let change = reader.app.apps().in_background(move |apps| apps.changeable(&of, update)).await.ok()?;
     let log = read_logs(&reader.app, name, None).await.map_err(|refusal| refusal.detail);
     let log = log.as_ref().map_or_else(|why| Err(why.as_str()), |log| Ok(log.as_str()));
-    Some(page::one(&reader.view(), &Details { app: &app, change: change.as_ref(), update, log }, wrong))
+    let shared = given(reader).contains(name);
+    Some(page::one(&reader.view(), &Details { app: &app, change: change.as_ref(), update, shared, log }, wrong))
 }
 
 /// `GET /apps/NAME/{install,remove,update}`: what is asked before.
@@ -118,6 +142,7 @@ pub async fn act(
             Err(refusal) => Err(refusal),
         },
         "publish" => set_publication(app, &name, Some(publication(&fields)), seen).await,
+        "share" => shared_apps::give(app, &name, &Sharing::default()).await.map(drop),
         "withdraw" => set_publication(app, &name, None, seen).await,
         other => begin_action(app, name.clone(), other).await.map(|_| ()),
     };

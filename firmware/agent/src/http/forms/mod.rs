@@ -4,6 +4,7 @@
 pub mod apps;
 pub mod cloud;
 pub mod files;
+pub mod found;
 pub mod own;
 pub mod people;
 

@@ -1,7 +1,7 @@
 //! What is said of each operation: what it is for, what is sent and answered, and what it may be refused with. The rest of the document
 //! is made of the table of routes.
 
-use super::super::{apps, blobs, changes, jobs, own, paging, services, store, users};
+use super::super::{apps, blobs, changes, jobs, own, paging, services, shared_apps, store, users};
 use super::{Said, of};
 use crate::apps::{AppView, JobView, OwnDetails, OwnView, Publication, Wish};
 use crate::blobs::{BlobView, BlobsPage, Change};
@@ -256,6 +256,20 @@ fn on_node(id: &str) -> Option<Said> {
         "catalog_forget" => of("apps", "Take an app out of the catalog; one that is installed goes on")
             .gives::<apps::Forgotten>("It is not there any more.")
             .refuses(&[404, 409, 500, 503, 507]),
+        "catalog_share" => of("apps", "Give an app of the catalog to other nodes")
+            .more("A version that this node gave before goes.")
+            .takes::<shared_apps::Sharing>()
+            .gives_as::<BlobView>(201, "The blob that they fetch.")
+            .refuses(&[404, 409, 422, 503, 507]),
+        "found_apps" => of("apps", "Apps that nodes of the microcloud give")
+            .query("text", "Words that all must be in the blob's name or hash.", json!({ "type": "string", "maxLength": 200 }))
+            .gives::<shared_apps::FoundAppsPage>("A page of them, by the hashes of their blobs.")
+            .paged(paging::MAX_PAGE)
+            .refuses(&[422, 503]),
+        "found_app_fetch" => of("apps", "Fetch an app that another node gives into the catalog")
+            .more("It goes on over restarts; of `blob`, `here.taking` tells how far it is.")
+            .gives_as::<BlobView>(202, "It is on its way.")
+            .refuses(&[404, 409, 422, 503, 507]),
         "own_apps" => of("apps", "Apps of people's own that are saved: forms and compose files")
             .gives::<own::OwnAppsPage>("A page of them, by name. No value of an environment stands in it.")
             .paged(paging::MAX_PAGE)
@@ -325,6 +339,7 @@ fn blobs(id: &str) -> Option<Said> {
         "blobs" => of("blobs", "The files that nodes hold")
             .more("Who may not look at apps sees those that are public.")
             .query("text", "Words that all must be in the name or the hash.", json!({ "type": "string", "maxLength": 200 }))
+            .query("apps", "Apps alone.", json!({ "type": "boolean" }))
             .gives::<BlobsPage>("A page of them, by hash.")
             .paged(paging::MAX_PAGE)
             .refuses(&[422, 503]),

@@ -1,14 +1,14 @@
 //! The page of apps: what is installed, the store, what is being done; one app with its settings and log; what is asked once more.
 
 use super::home::{run, size};
-use super::{View, not_done, own};
-use crate::apps::{AppView, CatalogView, Changeable, Face, JobView, OwnView, PortView};
+use super::{View, found, not_done, own};
+use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView};
 use crate::broker::Run;
 use crate::text::{Lang, Store};
 use crate::users::Operation;
 use contract::apps::{Setting, SettingKind, Words as AppWords};
 use maud::{Markup, html};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the page of apps shows. Who may not see it gets no catalog and no jobs.
 pub struct Shown {
@@ -16,6 +16,10 @@ pub struct Shown {
     pub apps: Vec<AppView>,
     /// The store.
     pub catalog: Vec<CatalogView>,
+    /// Those that this node gives to others.
+    pub given: BTreeSet<String>,
+    /// What other nodes give, or why that can't be said.
+    pub found: Result<Vec<FoundApp>, String>,
     /// Apps of people's own that are saved.
     pub own: Vec<OwnView>,
     /// Jobs, the newest first.
@@ -27,7 +31,7 @@ pub struct Shown {
 /// Jobs that are over and shown all the same.
 const ENDED_SHOWN: usize = 3;
 
-fn title<'a>(title: &'a BTreeMap<String, String>, name: &'a str, lang: Lang) -> &'a str {
+pub(super) fn title<'a>(title: &'a BTreeMap<String, String>, name: &'a str, lang: Lang) -> &'a str {
     title.get(lang.tag()).map_or(name, String::as_str)
 }
 
@@ -43,7 +47,7 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             @if shown.apps.is_empty() { p { (if operator { words.none_installed } else { words.none_guest }) } }
             ul.nodes { @for app in &shown.apps { (installed(view, app, &shown.host)) } }
         }
-        @if operator { (own::list(view, &shown.own)) (store(view, &shown.catalog)) } @else { section { p { (words.guest) } } }
+        @if operator { (own::list(view, &shown.own)) (store(view, &shown.catalog, &shown.given)) (found::section(view, &shown.found)) } @else { section { p { (words.guest) } } }
     }
 }
 
@@ -83,7 +87,7 @@ fn reached(port: &PortView, host: &str, words: &Store) -> Markup {
     }
 }
 
-fn store(view: &View<'_>, catalog: &[CatalogView]) -> Markup {
+fn store(view: &View<'_>, catalog: &[CatalogView], given: &BTreeSet<String>) -> Markup {
     let words = view.lang.store();
     html! {
         section {
@@ -99,9 +103,18 @@ fn store(view: &View<'_>, catalog: &[CatalogView]) -> Markup {
                         @if app.must.is_empty() { (view.button(&at, words.install)) }
                         a.button href=(at) { (words.choose) }
                     }
+                    (sharing(view, &app.name, given.contains(&app.name)))
                 } }
             } }
         }
+    }
+}
+
+/// Whether other nodes can fetch it from this one, or a button that lets them.
+fn sharing(view: &View<'_>, name: &str, given: bool) -> Markup {
+    let words = view.lang.found();
+    html! {
+        @if given { p.quiet { (words.shared) } } @else { div.buttons { (view.button(&format!("/apps/{name}/share"), words.share)) } }
     }
 }
 
@@ -228,6 +241,8 @@ pub struct Details<'a> {
     pub change: Option<&'a Changeable>,
     /// Whether the form is about the catalog's version.
     pub update: bool,
+    /// Whether other nodes can fetch it from this one.
+    pub shared: bool,
     /// What it said last, or why that is not known.
     pub log: Result<&'a str, &'a str>,
 }
@@ -252,6 +267,7 @@ pub fn one(view: &View<'_>, details: &Details<'_>, wrong: Option<&str>) -> Marku
                 },
                 _ => p { (words.no_settings) },
             }
+            @if !app.own && operator { (sharing(view, &app.name, details.shared)) }
             p { a href="/apps" { (words.back) } }
         }
         @if let Some(change) = details.change { @if operator && !change.ports.is_empty() { (publish_form(view, app, change)) } }
@@ -332,7 +348,9 @@ mod tests {
         Shown {
             apps: vec![AppView { ports: [("web".to_owned(), port.clone())].into(), ..app }],
             catalog: vec![CatalogView { ports: [("web".to_owned(), port)].into(), ..offer }],
+            given: BTreeSet::new(),
             own: Vec::new(),
+            found: Ok(Vec::new()),
             jobs: Vec::new(),
             host: "garden.local".to_owned(),
         }
@@ -370,7 +388,7 @@ mod tests {
         let shown = |role, update| {
             let caller = caller(Some(role));
             let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
-            one(&view, &Details { app: &app, change: Some(&change), update, log: Err("<i>") }, None).into_string()
+            one(&view, &Details { app: &app, change: Some(&change), update, shared: update, log: Err("<i>") }, None).into_string()
         };
         let operator = shown(Role::Operator, false);
         assert!(operator.contains("action=\"/apps/mosquitto/change\"") && operator.contains("href=\"/apps/mosquitto/update\""));

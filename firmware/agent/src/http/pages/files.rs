@@ -142,6 +142,7 @@ fn buttons(view: &View<'_>, words: &Files, blob: &BlobView) -> Markup {
 pub mod tests {
     use super::super::tests::caller;
     use super::*;
+    use crate::blobs::Taking;
     use crate::net::BlobFacts;
     use crate::text::Lang;
     use crate::users::Role;
@@ -149,7 +150,14 @@ pub mod tests {
     /// A file of others, one that comes, and two that are here.
     pub fn shown(hash: &str, name: &str) -> Shown {
         let here = |complete, pinned| {
-            Some(Here { visibility: Visibility::Public, pinned, complete, fetched_bytes: 1, problem: Some("no".to_owned()) })
+            Some(Here {
+                visibility: Visibility::Public,
+                pinned,
+                complete,
+                fetched_bytes: 1,
+                problem: Some("no".to_owned()),
+                taking: Taking::No,
+            })
         };
         let blob = |here| BlobView {
             hash: hash.to_owned(),

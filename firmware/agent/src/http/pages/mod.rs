@@ -4,6 +4,7 @@ pub mod api;
 pub mod apps;
 pub mod cloud;
 pub mod files;
+pub mod found;
 pub mod help;
 pub mod home;
 pub mod own;

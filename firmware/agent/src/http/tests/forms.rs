@@ -1,9 +1,9 @@
 //! Each form and button of each page is an operation of the API, for the same people: what a page can do, a program can.
 
 use super::super::pages::tests::caller;
-use super::super::pages::{View, api, apps, cloud, files, help, home, not_done, own, page, people, search};
+use super::super::pages::{View, api, apps, cloud, files, found, help, home, not_done, own, page, people, search};
 use super::super::routes::{Route, TABLE};
-use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, OwnDetails, OwnView, PortView};
+use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
 use crate::net::{ClusterView, CommunityView, Door, Listed, Me, Page, Search, Service};
 use crate::problems::tests::well;
@@ -13,7 +13,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 38] = [
+const EQUALS: [(&str, &str, &str); 40] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -34,6 +34,8 @@ const EQUALS: [(&str, &str, &str); 38] = [
     ("post", "/apps/{name}/remove", "app_remove"),
     ("post", "/apps/{name}/publish", "app_publish"),
     ("post", "/apps/{name}/withdraw", "app_withdraw"),
+    ("post", "/apps/{name}/share", "catalog_share"),
+    ("post", "/found-apps/{name}/fetch", "found_app_fetch"),
     ("post", "/own-form", "own_app_save"),
     ("post", "/own-compose", "own_app_save"),
     ("post", "/own/{name}/remove", "own_app_forget"),
@@ -55,7 +57,8 @@ const EQUALS: [(&str, &str, &str); 38] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 10] = ["api.rs", "apps.rs", "cloud.rs", "files.rs", "help.rs", "home.rs", "mod.rs", "own.rs", "people.rs", "search.rs"];
+const PAGES: [&str; 11] =
+    ["api.rs", "apps.rs", "cloud.rs", "files.rs", "found.rs", "help.rs", "home.rs", "mod.rs", "own.rs", "people.rs", "search.rs"];
 
 fn mosquitto() -> Face {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
@@ -85,6 +88,8 @@ fn app_pages(view: &View<'_>) -> Markup {
     let shown = apps::Shown {
         apps: vec![app(Some(Run::Running), false), app(Some(Run::Stopped), true), app(None, false), app(Some(Run::Failing), true)],
         catalog: offers.iter().map(offer).collect(),
+        given: BTreeSet::new(),
+        found: Ok(vec![FoundApp { hash: "wiki".to_owned(), ..found::tests::found("wiki", None) }]),
         own: own_views().into(),
         jobs: vec![super::super::jobs::tests::job(7, 1)],
         host: "garden.local".to_owned(),
@@ -92,7 +97,7 @@ fn app_pages(view: &View<'_>) -> Markup {
     let ports = || [("mqtt", 1884), ("web", 80)].map(|(name, port)| (name.to_owned(), PortView { port, scheme: "http".to_owned() })).into();
     let change = Changeable { facts: mosquitto().into(), ports: ports(), settings: [].into(), publication: None, revision: 7 };
     let one = app(Some(Run::Running), true);
-    let details = |update| apps::Details { app: &one, change: Some(&change), update, log: Ok("x") };
+    let details = |update| apps::Details { app: &one, change: Some(&change), update, shared: false, log: Ok("x") };
     html! {
         (apps::body(view, &shown, Some("x"))) (apps::one(view, &details(false), None)) (apps::one(view, &details(true), None))
         (apps::install(view, &Face { name: "wiki".to_owned(), ..mosquitto() }, &ports(), None)) (apps::remove(view, &one))

@@ -2,6 +2,7 @@
 //!
 //! The value is JSON, so that a later version may say more. What others say is held to the same limits as what is said here.
 
+use super::app_image::AppImage;
 use super::{Copy, Facts, Refused, Registry, is_plain, services::fold};
 use crate::net::Liveness;
 use cluster::{
@@ -64,6 +65,9 @@ pub struct BlobFacts {
     /// Whether everybody on the network of a holder may read it by its hash, not members alone.
     #[serde(default)]
     pub public: bool,
+    /// The app whose image it is; none where it is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "AppImage::lenient")]
+    pub app: Option<AppImage>,
 }
 
 /// Whether this is a hash: BLAKE3 as 64 hexadecimal digits in lower case.
@@ -91,7 +95,12 @@ impl BlobFacts {
         if (self.form == Form::HashSeq) != (self.size_bytes > PART_BYTES) {
             return Err(format!("what has more than {PART_BYTES} bytes is a sequence of parts, and nothing else is"));
         }
-        Ok(())
+        self.app.as_ref().map_or(Ok(()), AppImage::check)
+    }
+
+    /// Whether it has as many bytes, in the same form.
+    fn is_as_large(&self, other: &Self) -> bool {
+        self.size_bytes == other.size_bytes && self.form == other.form
     }
 
     /// What a record says; none if this version can't read it, or it breaks a limit.
@@ -130,6 +139,8 @@ pub struct BlobSearch {
     pub limit: Option<usize>,
     /// What the page before gave as `next`: a hash.
     pub after: String,
+    /// Apps alone.
+    pub apps: bool,
 }
 
 impl BlobSearch {
@@ -149,7 +160,9 @@ impl BlobSearch {
     /// Whether a blob is what is looked for.
     pub fn fits(&self, hash: &str, facts: &BlobFacts) -> bool {
         let name = fold(&facts.name);
-        *hash > *self.after && self.text.split_whitespace().map(fold).all(|word| name.contains(&word) || hash.contains(&word))
+        *hash > *self.after
+            && (facts.app.is_some() || !self.apps)
+            && self.text.split_whitespace().map(fold).all(|word| name.contains(&word) || hash.contains(&word))
     }
 
     /// Most blobs of this page.
@@ -176,14 +189,14 @@ pub struct Holder {
 /// A blob that nodes hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// What the first holder says of it.
+    /// What most holders say of it.
     pub facts: BlobFacts,
     /// Who holds it.
     pub holders: Vec<Holder>,
 }
 
 fn list(copy: &Copy, search: &BlobSearch, public: bool) -> Result<BTreeMap<String, Told>, StoreError> {
-    let mut all: BTreeMap<String, Told> = BTreeMap::new();
+    let mut all: BTreeMap<String, (Vec<BlobFacts>, Vec<Holder>)> = BTreeMap::new();
     for node in copy.view().members() {
         let facts = copy.get(node, &Facts::slot())?.and_then(|record| Facts::of(&record)).unwrap_or_default();
         let mut of_one = 0;
@@ -193,13 +206,31 @@ fn list(copy: &Copy, search: &BlobSearch, public: bool) -> Result<BTreeMap<Strin
                 return ControlFlow::Continue(());
             };
             let holder = Holder { node: node.hex(), node_name: facts.name.clone(), me: *node == copy.me(), state: None };
-            all.entry(hash.clone()).or_insert_with(|| Told { facts: said, holders: Vec::new() }).holders.push(holder);
+            let (facts, holders) = all.entry(hash.clone()).or_default();
+            facts.push(said);
+            holders.push(holder);
             of_one += 1;
             // Of each node come the first of the page, by hash, and one more: so no blob of the page is left out.
             if of_one > search.most() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
     }
-    Ok(all)
+    let told = |(hash, (facts, holders)): (String, (Vec<BlobFacts>, Vec<Holder>))| Some((hash, Told { facts: most_say(facts)?, holders }));
+    Ok(all.into_iter().filter_map(told).collect())
+}
+
+/// Of what holders say of a blob, what most of them say, of its size first of all: one that lies does not keep others from having it.
+pub fn most_say(said: impl IntoIterator<Item = BlobFacts>) -> Option<BlobFacts> {
+    let mut groups: Vec<(usize, BlobFacts)> = Vec::new();
+    for facts in said {
+        match groups.iter_mut().find(|(_, other)| other.is_as_large(&facts) && other.app == facts.app) {
+            Some((count, _)) => *count += 1,
+            None => groups.push((1, facts)),
+        }
+    }
+    let of_size = |facts: &BlobFacts| groups.iter().filter(|(_, other)| other.is_as_large(facts)).map(|(count, _)| count).sum::<usize>();
+    // Of as many, the first.
+    let most = groups.iter().rev().max_by_key(|(count, facts)| (of_size(facts), *count));
+    most.map(|(_, facts)| facts.clone())
 }
 
 impl Registry {
@@ -308,8 +339,21 @@ mod tests {
     }
 
     #[test]
+    fn one_holder_that_lies_is_not_believed() {
+        let sized = |name: &str, size_bytes| BlobFacts { size_bytes, ..facts(name) };
+        let say = |all: &[BlobFacts]| most_say(all.to_vec()).map(|facts| facts.name);
+        assert_eq!(say(&[sized("lie", 1), sized("a", 5), sized("b", 5)]).as_deref(), Some("a"));
+        assert_eq!(say(&[sized("first", 1), sized("second", 5)]).as_deref(), Some("first"));
+        assert_eq!(say(&[]), None);
+        let app = |name: &str, app: &str| BlobFacts { app: Some(super::super::app_image::tests::an_app(app)), ..facts(name) };
+        assert_eq!(say(&[app("lie", "bank"), app("a", "broker"), app("b", "broker")]).as_deref(), Some("a"));
+        // Two that lie alike of what it is, and three of which each says something else of its size.
+        assert_eq!(say(&[sized("x", 1), sized("y", 2), app("a", "broker"), sized("z", 3), app("b", "broker")]).as_deref(), Some("a"));
+    }
+
+    #[test]
     fn a_search_looks_at_names_and_hashes_after_its_cursor() {
-        let search = |text: &str, after: &str| BlobSearch { text: text.to_owned(), after: after.to_owned(), limit: None };
+        let search = |text: &str, after: &str| BlobSearch { text: text.to_owned(), after: after.to_owned(), ..BlobSearch::default() };
         let photo = facts("Festa de Gràcia.jpg");
         for (text, after, fits) in [
             ("", "", true),
@@ -321,6 +365,9 @@ mod tests {
         ] {
             assert_eq!(search(text, after).fits(&hash(), &photo), fits, "{text} {after}");
         }
+        let app = BlobFacts { app: Some(super::super::app_image::tests::an_app("broker")), ..facts("broker.tar") };
+        let apps = |text: &str| BlobSearch { apps: true, ..search(text, "") };
+        assert!(apps("").fits(&hash(), &app) && !apps("").fits(&hash(), &photo) && apps("broker").fits(&hash(), &app));
         assert!(search("", "x").check().is_err() && search(&"x".repeat(201), "").check().is_err() && search("a", &hash()).check().is_ok());
     }
 

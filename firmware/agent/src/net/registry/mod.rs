@@ -3,6 +3,7 @@
 //! Architecture invariant: nobody waits for anybody in a circle. The driver never waits for the thread, the thread
 //! never waits for the driver; what finds a queue full is dropped or refused, as on a network.
 
+mod app_image;
 mod apps;
 mod blobs;
 mod copy;
@@ -13,8 +14,11 @@ mod service;
 mod services;
 mod view;
 
+pub use app_image::AppImage;
+#[cfg(test)]
+pub use app_image::tests::an_app;
 pub use apps::AppChanged;
-pub use blobs::{BlobFacts, BlobSearch, Form, Holder, MAX_BLOB_BYTES, MAX_TOLD, PART_BYTES, is_hash};
+pub use blobs::{BlobFacts, BlobSearch, Form, Holder, MAX_BLOB_BYTES, MAX_TOLD, PART_BYTES, is_hash, most_say};
 pub use facts::Machine;
 pub use service::{Draft, Service, is_plain};
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Two {
     }
 
     async fn add(&self, bytes: Vec<u8>, visibility: Visibility) -> Hash {
-        let wish = Wish { name: "x".to_owned(), media_type: String::new(), visibility, pinned: true };
+        let wish = Wish { name: "x".to_owned(), media_type: String::new(), visibility, pinned: true, app: None };
         let body = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes.into())]);
         Hash::from_str(&self.blobs.add(wish, body).await.unwrap().hash).unwrap()
     }

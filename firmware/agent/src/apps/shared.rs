@@ -1,0 +1,159 @@
+//! Apps that go from node to node: one of the catalog is given to the microcloud as a blob, and one that another node gives is fetched and
+//! taken into the catalog.
+//!
+//! Architecture invariant: what came is taken only if it is that app in that version of which its holders speak, and nothing beside it.
+
+use super::catalog::Refused as NotTaken;
+use super::{Apps, Refused};
+use crate::blobs::{BlobView, Blobs, Here, Refused as BlobRefused, Taking, Visibility, Wish};
+use crate::limits::APP_TAKE_AGAIN;
+use crate::net::{AppImage, BlobSearch, Holder, Registry};
+use crate::pieces::Incoming;
+use serde::Serialize;
+use std::sync::Arc;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinError;
+use tokio::time::sleep;
+
+/// An app that nodes of the microcloud give.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct FoundApp {
+    /// The hash of its blob.
+    pub hash: String,
+    /// What its holders say of it.
+    pub app: AppImage,
+    /// Bytes to fetch.
+    pub size_bytes: u64,
+    /// Who gives it.
+    pub holders: Vec<Holder>,
+    /// How its blob is on this node; none where it is not here.
+    pub here: Option<Here>,
+    /// Whether the catalog has an app of that name.
+    pub known: bool,
+    /// Whether the catalog has it in this very version.
+    pub in_catalog: bool,
+    /// Whether it is for machines like this one.
+    pub fits: bool,
+}
+
+/// Why an app is not shared.
+#[derive(Debug, thiserror::Error)]
+pub enum NotShared {
+    /// There is none.
+    #[error(transparent)]
+    App(#[from] Refused),
+    /// By the catalog.
+    #[error(transparent)]
+    Taken(#[from] NotTaken),
+    /// By the blobs.
+    #[error(transparent)]
+    Blob(#[from] BlobRefused),
+}
+
+/// The agent ends meanwhile.
+fn ending(error: JoinError) -> Refused {
+    Refused::NotKept(error.to_string())
+}
+
+impl Apps {
+    /// Gives an app of the catalog to the microcloud, in the version that the catalog has; a version that this node gave before, no more.
+    ///
+    /// # Errors
+    /// There is none of that name, something of it is damaged, or there is no room.
+    pub async fn share(self: &Arc<Self>, blobs: &Arc<Blobs>, name: &str, visibility: Visibility) -> Result<BlobView, NotShared> {
+        let entry = self.catalog.get(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?;
+        let said = self.in_background(move |apps| Ok::<_, NotTaken>((apps.catalog.said(&entry)?, apps.catalog.give(&entry)?))).await;
+        let (app, mut pieces): (AppImage, Receiver<_>) = said.map_err(ending)??;
+        let pieces = futures_util::stream::poll_fn(move |context| pieces.poll_recv(context));
+        let shared = blobs.add(Wish::of_app(app, visibility), pieces).await?;
+        for (hash, app) in blobs.apps_given() {
+            if app.name == name && hash != shared.hash {
+                blobs.remove(&hash).await?;
+            }
+        }
+        Ok(shared)
+    }
+
+    /// A page of the apps that nodes give, and the cursor of the next.
+    ///
+    /// # Errors
+    /// It can't be understood, or the records can't be read.
+    pub async fn found_elsewhere(
+        &self,
+        blobs: &Blobs,
+        registry: Option<&Registry>,
+        search: BlobSearch,
+    ) -> Result<(Vec<FoundApp>, Option<String>), BlobRefused> {
+        let page = blobs.page(registry, BlobSearch { apps: true, ..search }, true).await?;
+        let this = self.catalog.arch().map(|arch| arch.to_string());
+        let view = |blob: BlobView| {
+            let app = blob.facts.app?;
+            let entry = self.catalog.get(&app.name);
+            Some(FoundApp {
+                hash: blob.hash,
+                size_bytes: blob.facts.size_bytes,
+                holders: blob.holders.unwrap_or_default(),
+                here: blob.here,
+                known: entry.is_some(),
+                in_catalog: entry.is_some_and(|entry| entry.index == app.index),
+                fits: this.as_ref() == Some(&app.architecture),
+                app,
+            })
+        };
+        Ok((page.blobs.into_iter().filter_map(view).collect(), page.next))
+    }
+
+    /// Takes apps that have come into the catalog, until the agent ends.
+    pub async fn keep_taking(self: Arc<Self>, blobs: Arc<Blobs>) {
+        loop {
+            let mut again = false;
+            for (hash, app) in blobs.apps_wanted() {
+                match self.take_one(&blobs, &hash, &app).await {
+                    // Another is being received: its turn comes.
+                    Err(NotShared::Taken(NotTaken::Busy)) => again = true,
+                    taken => {
+                        let why = taken.err().map(|error| format!("{:#}", anyhow::Error::from(error)));
+                        if let Some(why) = &why {
+                            log::error!(hash, app = app.name, error = why; "an app that was fetched is not taken into the catalog");
+                        }
+                        if let Err(error) = blobs.app_is_taken(&hash, why).await {
+                            log::error!(hash, error:%; "that an app was taken can't be noted");
+                            again = true;
+                        }
+                    }
+                }
+            }
+            if again {
+                sleep(APP_TAKE_AGAIN).await;
+            } else {
+                blobs.app_may_have_come().await;
+            }
+        }
+    }
+
+    async fn take_one(self: &Arc<Self>, blobs: &Arc<Blobs>, hash: &str, app: &AppImage) -> Result<(), NotShared> {
+        let size = blobs.one(hash)?.facts.size_bytes;
+        let coming = Incoming::of(blobs.read(hash, 0..size).await?);
+        let (name, index) = (app.name.clone(), app.index.clone());
+        let taken = self.in_background(move |apps| apps.catalog.take_app(coming, &name, &index, || apps.in_use())).await;
+        Ok(taken.map_err(ending)??)
+    }
+}
+
+impl FoundApp {
+    /// Whether it is on its way into the catalog.
+    pub fn coming(&self) -> bool {
+        self.here.as_ref().is_some_and(|here| here.taking == Taking::Wanted)
+    }
+
+    /// Why it is not in the catalog, though somebody wanted it.
+    pub fn problem(&self) -> Option<&str> {
+        match self.here.as_ref()? {
+            Here { taking: Taking::Refused { why }, .. } => Some(why),
+            Here { taking: Taking::Wanted, problem, .. } => problem.as_deref(),
+            Here { .. } => None,
+        }
+    }
+}

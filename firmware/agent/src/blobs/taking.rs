@@ -1,0 +1,71 @@
+//! Blobs that are apps: which of them the catalog waits for, and which this node gives.
+
+use super::held::Taking;
+use super::{BlobView, Blobs, Refused, Visibility};
+use crate::net::{AppImage, Registry};
+use std::sync::Arc;
+
+impl Blobs {
+    /// Begins to fetch an app, which goes into the catalog once it is here.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn fetch_app(self: &Arc<Self>, registry: Option<&Registry>, hash: &str) -> Result<BlobView, Refused> {
+        self.fetch_as(registry, hash, Taking::Wanted).await
+    }
+
+    /// Notes that the catalog waits for a blob that is held.
+    pub(super) async fn want_app(self: &Arc<Self>, hash: &str) -> Result<(), Refused> {
+        let hash = hash.to_owned();
+        self.alter(move |kept| {
+            let held = kept.blobs.get_mut(&hash).ok_or_else(|| Refused::NotHere(hash.clone()))?;
+            if held.facts.app.is_none() {
+                return Err(no_app(&hash));
+            }
+            held.taking = Taking::Wanted;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whole ones that the catalog waits for.
+    pub fn apps_wanted(&self) -> Vec<(String, AppImage)> {
+        self.apps(|held| held.complete && held.taking == Taking::Wanted)
+    }
+
+    /// Those that this node gives of its own accord: not what it fetched.
+    pub fn apps_given(&self) -> Vec<(String, AppImage)> {
+        self.apps(|held| held.complete && held.pinned && held.visibility > Visibility::Private)
+    }
+
+    fn apps(&self, which: impl Fn(&super::held::Held) -> bool) -> Vec<(String, AppImage)> {
+        let kept = self.kept();
+        let apps = kept.blobs.iter().filter(|(_, held)| which(held));
+        apps.filter_map(|(hash, held)| Some((hash.clone(), held.facts.app.clone()?))).collect()
+    }
+
+    /// Notes that the catalog has an app, or why not.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub async fn app_is_taken(self: &Arc<Self>, hash: &str, why_not: Option<String>) -> Result<(), Refused> {
+        let hash = hash.to_owned();
+        self.alter(move |kept| {
+            let taking = why_not.map_or(Taking::No, |why| Taking::Refused { why });
+            kept.blobs.get_mut(&hash).into_iter().for_each(|held| held.taking = taking.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until something of blobs has changed.
+    pub async fn app_may_have_come(&self) {
+        self.settled.notified().await;
+    }
+}
+
+pub(super) fn no_app(hash: &str) -> Refused {
+    Refused::Wrong(format!(
+        "`{hash}` is no app, or in words that this version does not know: `cloudy app found` lists those that there are"
+    ))
+}

@@ -1,0 +1,85 @@
+//! Apps that go from node to node, in the API: what other nodes give, and giving one of this node's catalog.
+
+use super::apps::{kept, not_taken, refused as app_refused};
+use super::blobs::refused as blob_refused;
+use super::paging;
+use super::problem::Refusal;
+use crate::apps::{FoundApp, NotShared};
+use crate::blobs::{BlobView, Visibility};
+use crate::net::BlobSearch;
+use crate::state::App;
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A page of apps that nodes give, by the hashes of their blobs.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct FoundAppsPage {
+    /// The apps.
+    pub apps: Vec<FoundApp>,
+    /// For the page after this; none at the end.
+    pub next: Option<String>,
+}
+
+/// Who may fetch an app: `POST /api/v1/catalog/NAME/share`
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AppSharing))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Sharing {
+    /// Everybody who reaches this node, not the nodes of the microcloud alone.
+    pub public: bool,
+}
+
+fn refused(error: NotShared) -> Refusal {
+    match error {
+        NotShared::App(error) => app_refused(error),
+        NotShared::Taken(error) => not_taken(error),
+        NotShared::Blob(error) => blob_refused(error),
+    }
+}
+
+/// A page of what nodes give.
+pub(super) async fn find(app: &App, search: BlobSearch) -> Result<FoundAppsPage, Refusal> {
+    let found = app.apps().found_elsewhere(app.blobs(), app.registry().as_ref(), search).await;
+    found.map(|(apps, next)| FoundAppsPage { apps, next }).map_err(blob_refused)
+}
+
+/// Gives an app of the catalog to others.
+pub(super) async fn give(app: &App, name: &str, sharing: &Sharing) -> Result<BlobView, Refusal> {
+    kept(app)?;
+    let visibility = if sharing.public { Visibility::Public } else { Visibility::Community };
+    app.apps().share(app.blobs(), name, visibility).await.map_err(refused)
+}
+
+/// Begins to fetch an app that goes into the catalog.
+pub(super) async fn begin_fetch(app: &App, hash: &str) -> Result<BlobView, Refusal> {
+    kept(app)?;
+    app.blobs().fetch_app(app.registry().as_ref(), hash).await.map_err(blob_refused)
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    query: Result<Query<BlobSearch>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(search) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let page = find(&app, search).await?;
+    Ok(paging::answer(&uri, page.next.clone(), |_| page))
+}
+
+pub(super) async fn share(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Json(sharing): Json<Sharing>,
+) -> Result<(StatusCode, Json<BlobView>), Refusal> {
+    give(&app, &name, &sharing).await.map(|blob| (StatusCode::CREATED, Json(blob)))
+}
+
+pub(super) async fn fetch(State(app): State<Arc<App>>, Path(hash): Path<String>) -> Result<(StatusCode, Json<BlobView>), Refusal> {
+    begin_fetch(&app, &hash).await.map(|blob| (StatusCode::ACCEPTED, Json(blob)))
+}
