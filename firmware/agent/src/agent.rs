@@ -123,7 +123,7 @@ pub async fn run(options: Options) -> Result<()> {
         log::info!(address:% = address; "the page is at http://{address}/");
     }
     notify::send("READY=1");
-    wait_for_the_end().await?;
+    wait_for_the_end(&app).await?;
 
     log::info!("stopping");
     notify::send("STOPPING=1");
@@ -217,7 +217,7 @@ fn join_config(values: &Settings) -> JoinConfig {
 }
 
 /// Returns at SIGTERM or SIGINT. Meanwhile it tells systemd's watchdog that this loop still turns.
-async fn wait_for_the_end() -> Result<()> {
+async fn wait_for_the_end(app: &App) -> Result<()> {
     let mut term = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let every = notify::watchdog_every();
@@ -231,6 +231,7 @@ async fn wait_for_the_end() -> Result<()> {
         tokio::select! {
             _ = term.recv() => return Ok(()),
             _ = int.recv() => return Ok(()),
+            () = app.ended() => return Ok(()),
             () = tick => notify::send("WATCHDOG=1"),
         }
     }

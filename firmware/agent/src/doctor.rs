@@ -327,7 +327,8 @@ mod tests {
             health: None,
             suspended: false,
         };
-        let community = CommunityView { id: String::new(), name: "c".to_owned(), can_invite: false, door: Door::Closed };
+        let community =
+            CommunityView { id: String::new(), name: "c".to_owned(), can_invite: false, removed: Vec::new(), door: Door::Closed };
         let lonely = ClusterView { community: Some(community), members: vec![member(true), member(false)], joining: None, ..view };
         let checks = examine(&status, Some(&lonely));
         assert!(checks.iter().any(|c| c.check == "community" && c.verdict == Verdict::Ill && !c.mend.is_empty()), "{checks:?}");

@@ -19,7 +19,7 @@ use contract::report::Report;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 /// The agent's shared state.
 pub struct App {
@@ -40,6 +40,7 @@ pub struct App {
     app_tokens: AppTokens,
     users: Arc<Users>,
     once: Arc<Onces>,
+    ending: Notify,
 }
 
 impl App {
@@ -62,6 +63,7 @@ impl App {
             app_tokens: AppTokens::load(&data),
             users: Arc::new(Users::load(&data, keeps)),
             once: Arc::new(Onces::load(&data, keeps)),
+            ending: Notify::new(),
             data,
             broker,
             name,
@@ -95,6 +97,16 @@ impl App {
     /// The apps of this node.
     pub fn apps(&self) -> &Arc<Apps> {
         &self.apps
+    }
+
+    /// Ends the agent calmly; systemd starts it again.
+    pub fn end(&self) {
+        self.ending.notify_one();
+    }
+
+    /// Waits until somebody ends the agent from within.
+    pub async fn ended(&self) {
+        self.ending.notified().await;
     }
 
     /// The blobs of this node.

@@ -72,6 +72,12 @@ pub enum Refusal {
     /// The node's invite was used more often than allowed, so its redeemers are suspended.
     #[error("its invite was used more often than allowed, so the nodes that used it are suspended")]
     Suspended,
+    /// An admin took the node, or all that its invite let in, out of the community.
+    #[error("an admin removed it from the community")]
+    Revoked,
+    /// This node can't decide that.
+    #[error("this node holds no key that decides who belongs to the community")]
+    NoAdmin,
     /// The community is full.
     #[error("the community has as many members as this version can hold")]
     Full,
@@ -165,6 +171,24 @@ impl Grant {
     }
 }
 
+/// The admin at the end of a chain of grants.
+///
+/// # Errors
+/// It is too long, or a signature is wrong.
+pub(crate) fn admin_of(community: &Founding, grants: &[Grant]) -> Result<Key, Refusal> {
+    if grants.len() > MAX_GRANTS {
+        return Err(Refusal::TooMany("grants"));
+    }
+    let (id, mut admin) = (community.id(), community.founder());
+    for grant in grants {
+        if !admin.verifies(Purpose::Grant, &wire::encode(&(id, grant.admin)), &grant.signature) {
+            return Err(Refusal::Signature("grant"));
+        }
+        admin = grant.admin;
+    }
+    Ok(admin)
+}
+
 /// Under which terms an invite stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
@@ -211,19 +235,10 @@ impl Invite {
         if self.community != id {
             return Err(Refusal::Foreign(self.community));
         }
-        if self.grants.len() > MAX_GRANTS {
-            return Err(Refusal::TooMany("grants"));
-        }
         if self.terms.uses > MAX_USES {
             return Err(Refusal::TooMany("uses"));
         }
-        let mut admin = community.founder();
-        for grant in &self.grants {
-            if !admin.verifies(Purpose::Grant, &wire::encode(&(id, grant.admin)), &grant.signature) {
-                return Err(Refusal::Signature("grant"));
-            }
-            admin = grant.admin;
-        }
+        let admin = admin_of(community, &self.grants)?;
         let good = admin.verifies(Purpose::Invite, &wire::encode(&(id, self.key, &self.terms)), &self.signature);
         if good { Ok(()) } else { Err(Refusal::Signature("invite")) }
     }

@@ -88,7 +88,7 @@ impl From<&Refusal> for Reason {
             Refusal::Foreign(_) => Self::FOREIGN,
             Refusal::Expired { .. } => Self::EXPIRED,
             Refusal::Used { .. } => Self::USED,
-            Refusal::Suspended => Self::REVOKED,
+            Refusal::Suspended | Refusal::Revoked => Self::REVOKED,
             Refusal::Full => Self::FULL,
             _ => Self::INVALID,
         }

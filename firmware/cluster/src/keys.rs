@@ -43,6 +43,8 @@ pub enum Purpose {
     Manifest,
     /// A node says how it is.
     Health,
+    /// An admin takes somebody out of the community.
+    Revocation,
 }
 
 impl Purpose {
@@ -58,6 +60,7 @@ impl Purpose {
             Self::Own => b"cloudy own v1\0",
             Self::Manifest => b"cloudy manifest v1\0",
             Self::Health => b"cloudy health v1\0",
+            Self::Revocation => b"cloudy revocation v1\0",
         }
     }
 }

@@ -6,6 +6,7 @@
 use crate::{
     admission::{Founding, Grant, Invite, Seed, Terms, Token},
     keys::Key,
+    revocation::{Revocation, Whom},
     text::{self, Kind, TextError},
     wire::{self, Name, WireError},
 };
@@ -81,6 +82,12 @@ impl Kit {
     #[must_use]
     pub fn grant(&self, community: &Founding, admin: Key) -> Grant {
         Grant::sign(&self.seed, community.id(), admin)
+    }
+
+    /// Takes somebody out of `community`. `grants` as in [`Kit::invite`].
+    #[must_use]
+    pub fn revoke(&self, community: &Founding, grants: Vec<Grant>, whom: Whom) -> Revocation {
+        Revocation::sign(&self.seed, community.id(), grants, whom)
     }
 
     /// The kit as text: `cloudy1-kit-…`. Secret.

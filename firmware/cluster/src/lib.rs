@@ -20,6 +20,7 @@ pub mod membership;
 pub mod messages;
 pub mod node;
 pub mod records;
+pub mod revocation;
 pub mod roster;
 pub mod store;
 pub mod sync;

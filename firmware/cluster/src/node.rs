@@ -117,7 +117,7 @@ impl Node {
         let me = NodeId::of_seed(&seed);
         match roster.standing(&me) {
             Standing::Stranger => return Err(Refusal::Stranger(me)),
-            Standing::Member | Standing::Suspended => {}
+            Standing::Member | Standing::Suspended | Standing::Revoked => {}
         }
         let mut rng = StdRng::seed_from_u64(random);
         let membership = Membership::new(me, epoch, rng.random());
@@ -342,6 +342,26 @@ impl Node {
     pub fn invite(&self, terms: Terms, rng: &mut impl CryptoRng) -> Option<Token> {
         let Admin { kit, grants } = self.admin.as_ref()?;
         Some(kit.invite(self.founding(), grants.clone(), terms, self.seeds(), rng))
+    }
+
+    /// Takes a node out of the community for good, with what invites it came by and others still could.
+    ///
+    /// # Errors
+    /// This node holds no key for it, or there is no such node, or it is this one.
+    pub fn revoke(&mut self, now: Millis, node: NodeId) -> Result<(), Refusal> {
+        let Some(Admin { kit, grants }) = self.admin.clone() else { return Err(Refusal::NoAdmin) };
+        if node == self.me {
+            return Err(Refusal::OtherNode(node));
+        }
+        if self.roster.standing(&node) == Standing::Stranger {
+            return Err(Refusal::Stranger(node));
+        }
+        for whom in self.roster.whom_to_revoke(node) {
+            let revocation = kit.revoke(self.roster.founding(), grants.clone(), whom);
+            self.roster.merge(Item::Revocation(revocation))?;
+        }
+        self.roster_changed(now);
+        Ok(())
     }
 
     /// This node and some others that are alive, with their addresses.

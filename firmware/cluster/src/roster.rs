@@ -8,6 +8,7 @@ use crate::{
     card::Card,
     clock::Clock,
     keys::{Key, NodeId},
+    revocation::{MAX_STAYING, Revocation, Whom},
     wire::{self, WireError},
 };
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MAX_MEMBERS: usize = 4096;
 /// Most certificates kept of one node: it may have been invited again.
 pub const MAX_CERTIFICATES_PER_NODE: usize = 4;
+/// Most revocations that a roster holds.
+pub const MAX_REVOCATIONS: usize = 8192;
 /// Longest roster in bytes, on disk.
-pub const MAX_ROSTER_BYTES: usize = 12 * 1024 * 1024;
+pub const MAX_ROSTER_BYTES: usize = 16 * 1024 * 1024;
 
 /// The hash that stands for an item when rosters are compared.
 pub type Mark = [u8; 16];
@@ -31,6 +34,8 @@ pub enum Item {
     Certificate(Certificate),
     /// What a node says of itself.
     Card(Card),
+    /// Somebody was taken out.
+    Revocation(Revocation),
 }
 
 /// How a node stands to the community.
@@ -42,6 +47,8 @@ pub enum Standing {
     Member,
     /// Admitted only by invites that were used more often than allowed.
     Suspended,
+    /// Taken out by an admin.
+    Revoked,
 }
 
 /// The certificates and cards of a community.
@@ -52,16 +59,21 @@ pub struct Roster {
     /// Which nodes used an invite, and how many may.
     uses: BTreeMap<Key, (u16, BTreeSet<NodeId>)>,
     cards: BTreeMap<NodeId, (Mark, Card)>,
+    revocations: BTreeMap<Mark, Revocation>,
+    revoked: BTreeSet<NodeId>,
+    /// Revoked invites, each with the nodes that stay.
+    closed: BTreeMap<Key, BTreeSet<NodeId>>,
     marks: BTreeSet<Mark>,
 }
 
 impl Item {
-    /// The item's mark. For a certificate it names node and invite only, so that signing anew changes nothing.
+    /// The item's mark. For a certificate it names node and invite only, for a revocation who is taken out, so that signing anew changes nothing.
     #[must_use]
     pub fn mark(&self) -> Mark {
         let named = match self {
             Self::Certificate(certificate) => wire::encode(&(0_u8, certificate.node(), certificate.invite().key())),
             Self::Card(card) => wire::encode(&(1_u8, card)),
+            Self::Revocation(revocation) => wire::encode(&(2_u8, revocation.whom())),
         };
         let mut mark = [0; 16];
         mark.copy_from_slice(&Sha256::digest(named)[..16]);
@@ -73,7 +85,9 @@ impl Roster {
     /// An empty roster of a community.
     #[must_use]
     pub fn new(founding: Founding) -> Self {
-        Self { founding, certificates: BTreeMap::new(), uses: BTreeMap::new(), cards: BTreeMap::new(), marks: BTreeSet::new() }
+        let (certificates, uses, cards, revocations) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (revoked, closed, marks) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
+        Self { founding, certificates, uses, cards, revocations, revoked, closed, marks }
     }
 
     /// The community.
@@ -89,6 +103,9 @@ impl Roster {
     /// See [`Refusal`].
     pub fn admit(&mut self, certificate: Certificate, clock: &Clock) -> Result<bool, Refusal> {
         let (node, invite) = (certificate.node(), certificate.invite().clone());
+        if self.is_revoked(&node, &invite.key()) {
+            return Err(Refusal::Revoked);
+        }
         let known = self.certificates.get(&node).is_some_and(|all| all.contains_key(&invite.key()));
         if !known {
             certificate.verify(&self.founding)?;
@@ -101,6 +118,7 @@ impl Roster {
         let new = self.merge(Item::Certificate(certificate))?;
         match self.standing(&node) {
             Standing::Member => Ok(new),
+            Standing::Revoked => Err(Refusal::Revoked),
             Standing::Suspended | Standing::Stranger => Err(Refusal::Suspended),
         }
     }
@@ -145,6 +163,21 @@ impl Roster {
                     self.marks.remove(&old_mark);
                 }
             }
+            Item::Revocation(revocation) => {
+                revocation.verify(&self.founding)?;
+                if self.revocations.len() >= MAX_REVOCATIONS {
+                    return Err(Refusal::TooMany("revocations"));
+                }
+                match revocation.whom() {
+                    Whom::Node(node) => drop(self.revoked.insert(*node)),
+                    // Of several of one invite, those stay whom all let stay.
+                    Whom::Invite { key, but } => {
+                        let but: BTreeSet<NodeId> = but.iter().copied().collect();
+                        self.closed.entry(*key).and_modify(|all| all.retain(|node| but.contains(node))).or_insert(but);
+                    }
+                }
+                self.revocations.insert(mark, revocation);
+            }
         }
         self.marks.insert(mark);
         Ok(true)
@@ -153,20 +186,42 @@ impl Roster {
     /// How a node stands.
     #[must_use]
     pub fn standing(&self, node: &NodeId) -> Standing {
-        match self.certificates.get(node) {
-            None => Standing::Stranger,
-            Some(all) if all.keys().any(|invite| !self.overused(invite)) => Standing::Member,
-            Some(_) => Standing::Suspended,
+        let Some(all) = self.certificates.get(node) else { return Standing::Stranger };
+        let mut good = all.keys().filter(|invite| !self.is_revoked(node, invite)).peekable();
+        if good.peek().is_none() {
+            return Standing::Revoked;
         }
+        if good.any(|invite| !self.overused(invite)) { Standing::Member } else { Standing::Suspended }
     }
 
+    /// Whether an admin took that node out, or the invite by which it came.
+    fn is_revoked(&self, node: &NodeId, invite: &Key) -> bool {
+        self.revoked.contains(node) || self.closed.get(invite).is_some_and(|staying| !staying.contains(node))
+    }
+
+    /// Whether more nodes used an invite than may. Once an admin has taken enough of them out, the others are let in again.
     fn overused(&self, invite: &Key) -> bool {
-        self.uses.get(invite).is_some_and(|(allowed, nodes)| nodes.len() > usize::from(*allowed))
+        let staying = |nodes: &BTreeSet<NodeId>| nodes.iter().filter(|node| !self.is_revoked(node, invite)).count();
+        self.uses.get(invite).is_some_and(|(allowed, nodes)| nodes.len() > usize::from(*allowed) && staying(nodes) > usize::from(*allowed))
     }
 
     /// All nodes with a certificate, whatever their standing.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.certificates.keys().copied()
+    }
+
+    /// What must be said to take a node out: itself, and each invite by which it came and others still could, so that what lies on its
+    /// card lets nobody in. Who came by those already stays.
+    #[must_use]
+    pub fn whom_to_revoke(&self, node: NodeId) -> Vec<Whom> {
+        let invites = self.certificates.get(&node).into_iter().flatten();
+        let open = invites.filter_map(|(key, (_, certificate))| {
+            let (_, users) = self.uses.get(key)?;
+            let open = users.len() < usize::from(certificate.invite().terms().uses) && !self.closed.contains_key(key);
+            let but: Vec<NodeId> = users.iter().filter(|user| **user != node).copied().collect();
+            (open && but.len() <= MAX_STAYING).then_some(Whom::Invite { key: *key, but })
+        });
+        std::iter::once(Whom::Node(node)).chain(open).collect()
     }
 
     /// The nodes that are admitted now.
@@ -179,7 +234,8 @@ impl Roster {
     #[must_use]
     pub fn certificate(&self, node: &NodeId) -> Option<&Certificate> {
         let all = self.certificates.get(node)?;
-        all.iter().find(|(invite, _)| !self.overused(invite)).or_else(|| all.iter().next()).map(|(_, (_, certificate))| certificate)
+        let good = |invite: &Key| !self.overused(invite) && !self.is_revoked(node, invite);
+        all.iter().find(|(invite, _)| good(invite)).or_else(|| all.iter().next()).map(|(_, (_, certificate))| certificate)
     }
 
     /// A node's newest card.
@@ -210,13 +266,14 @@ impl Roster {
         theirs.iter().filter(|mark| !self.marks.contains(*mark)).copied().collect()
     }
 
-    /// The items whose mark `wanted` says yes to; certificates come before cards.
+    /// The items whose mark `wanted` says yes to; revocations come first, and certificates before cards.
     #[must_use]
     pub fn items(&self, wanted: impl Fn(&Mark) -> bool) -> Vec<Item> {
+        let revoked = self.revocations.iter().filter(|(mark, _)| wanted(mark)).map(|(_, item)| Item::Revocation(item.clone()));
         let certificates = self.certificates.values().flat_map(BTreeMap::values);
         let certificates = certificates.filter(|(mark, _)| wanted(mark)).map(|(_, certificate)| Item::Certificate(certificate.clone()));
         let cards = self.cards.values().filter(|(mark, _)| wanted(mark));
-        certificates.chain(cards.map(|(_, card)| Item::Card(card.clone()))).collect()
+        revoked.chain(certificates).chain(cards.map(|(_, card)| Item::Card(card.clone()))).collect()
     }
 
     /// The roster as bytes, for the disk.

@@ -80,8 +80,7 @@ pub fn answer(roster: &Roster, open: &Open) -> Answer {
 #[must_use]
 pub fn give(roster: &Roster, theirs: &[Mark]) -> Give {
     let known: std::collections::BTreeSet<&Mark> = theirs.iter().collect();
-    let mut items = roster.items(|mark| !known.contains(mark));
-    items.truncate(MAX_ITEMS);
+    let items = fitting(roster.items(|mark| !known.contains(mark)));
     let mut want = roster.lacks(theirs);
     want.truncate(MAX_ITEMS);
     Give { items, want }
@@ -91,7 +90,19 @@ pub fn give(roster: &Roster, theirs: &[Mark]) -> Give {
 #[must_use]
 pub fn items(roster: &Roster, want: &[Mark]) -> Items {
     let wanted: std::collections::BTreeSet<&Mark> = want.iter().take(MAX_ITEMS).collect();
-    Items(roster.items(|mark| wanted.contains(mark)))
+    Items(fitting(roster.items(|mark| wanted.contains(mark))))
+}
+
+/// As many as a frame has room for, beside the marks of what is asked for.
+fn fitting(mut items: Vec<Item>) -> Vec<Item> {
+    let mut left = MAX_FRAME_BYTES - MAX_ITEMS * size_of::<Mark>() - 1024;
+    let fitting = items.iter().take(MAX_ITEMS).map_while(|item| {
+        left = left.checked_sub(wire::encode(item).len())?;
+        Some(())
+    });
+    let count = fitting.count();
+    items.truncate(count);
+    items
 }
 
 /// Takes items. True if something changed; statements that do not verify are counted and left out.

@@ -6,6 +6,7 @@ use cluster::{
     Card, Certificate, Clock, Founding, Kit, NodeId, Refusal, Seed, Terms, Token,
     card::Facts,
     hello::{self, Reason, Reply, Request},
+    revocation::{MAX_STAYING, Revocation, Whom},
     roster::{Item, Roster, Standing},
     sync,
     text::TextError,
@@ -160,6 +161,104 @@ fn rosters_merge_to_the_same_whatever_came_first() {
     assert_eq!(forward.marks().len(), 2);
 }
 
+fn ids(seeds: std::ops::Range<u8>) -> Vec<NodeId> {
+    let mut ids: Vec<NodeId> = seeds.map(|seed| NodeId::of_seed(&[seed; 32])).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn who_was_taken_out_stays_out_with_whatever_it_knows() {
+    let Made { kit, founding, token, node } = made(Terms { uses: 9, not_after: None });
+    let others = ids(10..13);
+    let mut roster = Roster::new(founding.clone());
+    for member in [node, others[0], others[1]] {
+        roster.admit(token.redeem(member), &NOW).unwrap();
+    }
+    for whom in roster.whom_to_revoke(node) {
+        roster.merge(Item::Revocation(kit.revoke(&founding, Vec::new(), whom))).unwrap();
+    }
+    assert_eq!(roster.standing(&node), Standing::Revoked);
+    assert_eq!(roster.members(), [others[0], others[1]].into());
+    // By what it has, by the invite that lay on its card as another node, and by an invite that it had not used yet.
+    assert_eq!(roster.admit(token.redeem(node), &NOW), Err(Refusal::Revoked));
+    assert_eq!(roster.admit(token.redeem(others[2]), &NOW), Err(Refusal::Revoked));
+    let mut rng = StdRng::seed_from_u64(8);
+    let next = kit.invite(&founding, Vec::new(), Terms { uses: 2, not_after: None }, Vec::new(), &mut rng);
+    assert_eq!(roster.admit(next.redeem(node), &NOW), Err(Refusal::Revoked));
+    assert_eq!(roster.admit(next.redeem(others[2]), &NOW), Ok(true));
+    // The other side of a partition let it in meanwhile: that is void when they meet.
+    roster.merge(Item::Certificate(next.redeem(node))).unwrap();
+    assert_eq!((roster.standing(&node), roster.standing(&others[2])), (Standing::Revoked, Standing::Member));
+    let read = Roster::from_bytes(&roster.to_bytes()).unwrap();
+    assert_eq!((read.digest(), read.members()), (roster.digest(), roster.members()));
+}
+
+#[test]
+fn nobody_but_an_admin_takes_anybody_out() {
+    let Made { kit, founding, token, node } = made(Terms { uses: 9, not_after: None });
+    let mut roster = Roster::new(founding.clone());
+    roster.merge(Item::Certificate(token.redeem(node))).unwrap();
+    let second = Kit::generate(&mut StdRng::seed_from_u64(6));
+    let revoke = |kit: &Kit, grants: Vec<_>, whom: Whom| Item::Revocation(kit.revoke(&founding, grants, whom));
+    assert_eq!(roster.merge(revoke(&second, Vec::new(), Whom::Node(node))), Err(Refusal::Signature("revocation")));
+    let forged = second.grant(&founding, second.public());
+    assert_eq!(roster.merge(revoke(&second, vec![forged], Whom::Node(node))), Err(Refusal::Signature("grant")));
+    let other = kit.found(&name("Sants"));
+    let foreign = Item::Revocation(kit.revoke(&other, Vec::new(), Whom::Node(node)));
+    assert_eq!(roster.merge(foreign), Err(Refusal::Foreign(other.id())));
+    let key = token.invite().key();
+    let mut unsorted = ids(1..4);
+    unsorted.reverse();
+    for but in [unsorted, vec![node; 2], ids(1..u8::try_from(MAX_STAYING).unwrap() + 2)] {
+        assert_eq!(roster.merge(revoke(&kit, Vec::new(), Whom::Invite { key, but })), Err(Refusal::TooMany("nodes that stay")));
+    }
+    assert_eq!(roster.standing(&node), Standing::Member);
+    // A second admin may, by the grant of the first.
+    let grant = kit.grant(&founding, second.public());
+    assert_eq!(roster.merge(revoke(&second, vec![grant], Whom::Node(node))), Ok(true));
+    assert_eq!(roster.standing(&node), Standing::Revoked);
+    assert_eq!(roster.merge(revoke(&kit, Vec::new(), Whom::Node(node))), Ok(false), "said once is enough");
+}
+
+#[test]
+fn an_admin_decides_who_stays_of_those_whose_invite_was_used_too_often() {
+    let Made { kit, founding, token, node } = made(Terms { uses: 1, not_after: None });
+    let other = ids(10..11)[0];
+    let mut roster = Roster::new(founding.clone());
+    for member in [node, other] {
+        roster.merge(Item::Certificate(token.redeem(member))).unwrap();
+    }
+    assert!(roster.members().is_empty());
+    roster.merge(Item::Revocation(kit.revoke(&founding, Vec::new(), Whom::Node(other)))).unwrap();
+    assert_eq!(roster.members(), [node].into());
+    // That makes no room for a third.
+    assert_eq!(roster.admit(token.redeem(ids(11..12)[0]), &NOW), Err(Refusal::Used { uses: 1 }));
+}
+
+#[test]
+fn what_a_frame_has_no_room_for_comes_in_the_next() {
+    let Made { kit, founding, token, node } = made(Terms { uses: 9, not_after: None });
+    let (mut left, mut right) = (Roster::new(founding.clone()), Roster::new(founding.clone()));
+    let but = ids(1..u8::try_from(MAX_STAYING).unwrap() + 1);
+    for seed in 0..250_u8 {
+        let whom = Whom::Invite { key: NodeId::of_seed(&[seed; 32]), but: but.clone() };
+        left.merge(Item::Revocation(kit.revoke(&founding, Vec::new(), whom))).unwrap();
+    }
+    left.merge(Item::Certificate(token.redeem(node))).unwrap();
+    let mut rounds = 0;
+    while left.digest() != right.digest() {
+        let frame = sync::frame(&sync::give(&left, &right.marks()));
+        assert!(frame.len() <= sync::MAX_FRAME_BYTES, "{}", frame.len());
+        let give: sync::Give = sync::read(&frame).unwrap();
+        assert_eq!(sync::take(&mut right, give.items), (true, 0));
+        let asked = sync::frame(&sync::items(&left, &left.marks()));
+        assert!(asked.len() <= sync::MAX_FRAME_BYTES);
+        rounds += 1;
+    }
+    assert!((2..10).contains(&rounds), "{rounds}");
+}
+
 #[test]
 fn a_card_that_its_node_did_not_sign_is_refused() {
     let Made { founding, token, node, .. } = made(Terms { uses: 9, not_after: None });
@@ -189,8 +288,9 @@ type Reader = fn(&[u8]) -> bool;
 
 /// One valid input of each format, and what reads it; true if it was accepted as signed by those it names.
 fn formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
-    let Made { founding, token, node, .. } = once();
+    let Made { kit, founding, token, node } = once();
     let certificate = token.redeem(node);
+    let revocation = kit.revoke(&founding, Vec::new(), Whom::Invite { key: token.invite().key(), but: vec![node] });
     let mut roster = Roster::new(founding.clone());
     roster.merge(Item::Certificate(certificate.clone())).unwrap();
     roster.merge(Item::Card(card(1, 1))).unwrap();
@@ -201,6 +301,10 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
         ("certificate", certificate.to_bytes(), |bytes| {
             let founding = once().founding;
             Certificate::from_bytes(bytes).is_ok_and(|certificate| certificate.verify(&founding).is_ok())
+        }),
+        ("revocation", wire::encode(&revocation), |bytes| {
+            let read = wire::decode::<Revocation>(bytes, 4096);
+            read.is_ok_and(|revocation| revocation.verify(&once().founding).is_ok())
         }),
         ("card", wire::encode(&card(1, 1)), |bytes| wire::decode::<Card>(bytes, 640).is_ok_and(|card| card.verify().is_ok())),
         ("request", hello::request_bytes(&Request::Join { certificate: certificate.to_bytes() }), |bytes| {
@@ -232,6 +336,36 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
             Roster::from_bytes(bytes).is_ok_and(|read| read.nodes().next().is_some_and(|node| node != once().node))
         }),
     ]
+}
+
+proptest! {
+    /// Whatever comes first, who belongs to the community is the same.
+    #[test]
+    fn who_belongs_depends_on_no_order(order in Just((0..14).collect::<Vec<usize>>()).prop_shuffle(), but in prop::collection::btree_set(0..4_usize, 0..4)) {
+        let Made { kit, founding, token, .. } = made(Terms { uses: 3, not_after: None });
+        let mut rng = StdRng::seed_from_u64(8);
+        let next = kit.invite(&founding, Vec::new(), Terms { uses: 1, not_after: None }, Vec::new(), &mut rng);
+        let nodes = ids(10..14);
+        let revoke = |whom: Whom| Item::Revocation(kit.revoke(&founding, Vec::new(), whom));
+        let staying = |all: &mut dyn Iterator<Item = usize>| { let mut but: Vec<NodeId> = all.map(|n| nodes[n]).collect(); but.sort(); but };
+        let key = token.invite().key();
+        let mut items: Vec<Item> = nodes.iter().map(|node| Item::Certificate(token.redeem(*node))).collect();
+        items.extend(nodes.iter().take(2).map(|node| Item::Certificate(next.redeem(*node))));
+        items.push(revoke(Whom::Node(nodes[0])));
+        items.push(revoke(Whom::Invite { key, but: staying(&mut but.iter().copied()) }));
+        items.push(revoke(Whom::Invite { key, but: staying(&mut (0..3)) }));
+        let merged = |order: &mut dyn Iterator<Item = usize>| {
+            let mut roster = Roster::new(founding.clone());
+            for index in order {
+                let Some(item) = items.get(index) else { continue };
+                roster.merge(item.clone()).unwrap();
+            }
+            (roster.digest(), nodes.iter().map(|node| roster.standing(node)).collect::<Vec<_>>())
+        };
+        let forward = merged(&mut (0..items.len()));
+        prop_assert_eq!(&merged(&mut order.iter().copied()), &forward);
+        prop_assert_eq!(forward.1[0], Standing::Revoked);
+    }
 }
 
 proptest! {

@@ -10,11 +10,11 @@ mod store;
 mod user;
 
 use crate::client::Client;
-use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest};
+use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, RevokeRequest, UnitRequest};
 use crate::limits::{BROKER_SOCKET, BROKER_STATE_DIR, DATA_DIR, DOCKER_PROGRAM, DOCKER_SOCKET, GATEWAY_ADDRESS, REGISTRY_ADDRESS};
 use crate::units::Action;
 use crate::{agent, broker, confirm, logging, settings};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use contract::paths::BOOT_REPORT;
 use serde_json::Value;
@@ -130,8 +130,15 @@ enum Verb {
         #[command(flatten)]
         local: Local,
     },
-    /// Leave the microcloud. The node keeps its identity.
+    /// Leave the microcloud. The node keeps its identity, unless it was removed: then it gets another one and may be invited again.
     Leave(Local),
+    /// Remove a node from the microcloud for good: it was lost, stolen, or does harm.
+    Revoke {
+        /// Its name, or its id or the beginning of that.
+        node: String,
+        #[command(flatten)]
+        local: Local,
+    },
     /// Print the recovery kit, where this node holds it.
     Kit(Local),
     /// Let newcomers of the local network in for some minutes; 0 closes the door.
@@ -294,7 +301,16 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
             let answer = local.client().post("/api/v1/rename", &NameRequest { name }).await?;
             local.show(&answer, |a| Ok(format!("This node is now called {}.", text(a, "name"))))?;
         }
-        Verb::Leave(local) => local.show(&local.client().post("/api/v1/leave", &()).await?, |_| Ok("Left.".to_owned()))?,
+        Verb::Leave(local) => local.show(&local.client().post("/api/v1/leave", &()).await?, |answer| {
+            let restarts = answer.get("restarts") == Some(&Value::Bool(true));
+            let said = if restarts { "Left. The agent starts again as another node, which may be invited." } else { "Left." };
+            Ok(said.to_owned())
+        })?,
+        Verb::Revoke { node, local } => {
+            let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
+            let answer = local.client().post("/api/v1/revoke", &RevokeRequest { node }).await?;
+            local.show(&answer, |a| Ok(format!("`{}` is removed; all members hear of it.", text(a, "name"))))?;
+        }
         Verb::Kit(local) => local.show(&local.client().post("/api/v1/kit", &()).await?, |a| Ok(text(a, "kit")))?,
         Verb::Door { minutes, local } => {
             let answer = local.client().post("/api/v1/door", &MinutesRequest { minutes }).await?;
@@ -317,6 +333,19 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Agent { .. } | Verb::Broker { .. } | Verb::ApplySettings | Verb::Confirm | Verb::Install { .. } | Verb::Check { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The id of the one member that is called so, or whose id begins so.
+fn member(answer: &Value, node: &str) -> Result<String> {
+    let members = answer.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
+    let named: Vec<String> = members.iter().filter(|member| text(member, "name") == node).map(|member| text(member, "id")).collect();
+    let begin = members.iter().map(|member| text(member, "id")).filter(|id| node.len() >= 4 && id.starts_with(node));
+    let found = if named.is_empty() { begin.collect() } else { named };
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => bail!("no member is called `{node}`, nor begins an id so: `cloudy nodes` lists them"),
+        _ => bail!("several members are called `{node}`: name one by its id (`cloudy nodes --json`)"),
+    }
 }
 
 fn text(answer: &Value, key: &str) -> String {

@@ -44,6 +44,15 @@ pub struct NameRequest {
     pub name: String,
 }
 
+/// `POST /api/v1/revoke`
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RevokeRequest {
+    /// The node's id in hexadecimal, 64 digits.
+    pub node: String,
+}
+
 /// `POST /api/v1/door`
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
@@ -102,6 +111,18 @@ pub struct Named {
 pub struct Left {
     /// It has.
     pub left: bool,
+    /// Whether it starts again at once, since it had been removed and gets another identity.
+    pub restarts: bool,
+}
+
+/// A node that was taken out of the community.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NodeRevoked))]
+pub struct Revoked {
+    /// Its id.
+    pub node: String,
+    /// What it was called.
+    pub name: String,
 }
 
 /// How long the door is open.
@@ -180,7 +201,22 @@ pub(super) async fn rename(State(app): State<Arc<App>>, Json(request): Json<Name
 }
 
 pub(super) async fn leave(State(app): State<Arc<App>>) -> Answer<Left> {
-    wish(&app, |reply| Command::Leave { reply }).await.map(|()| Json(Left { left: true }))
+    depart(&app).await.map(|restarts| Json(Left { left: true, restarts }))
+}
+
+/// Leaves the community; whether the agent starts again, as another node.
+pub(super) async fn depart(app: &App) -> Result<bool, Refusal> {
+    let another = wish(app, |reply| Command::Leave { reply }).await?;
+    if another {
+        // What is being answered is answered first.
+        app.end();
+    }
+    Ok(another)
+}
+
+pub(super) async fn revoke(State(app): State<Arc<App>>, Json(request): Json<RevokeRequest>) -> Answer<Revoked> {
+    let node = request.node.clone();
+    wish(&app, |reply| Command::Revoke { node: request.node, reply }).await.map(|name| Json(Revoked { node, name }))
 }
 
 pub(super) async fn kit(State(app): State<Arc<App>>) -> Answer<Kit> {

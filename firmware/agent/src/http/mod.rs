@@ -34,7 +34,7 @@ mod users;
 mod versions;
 
 pub use blobs::{NewBlob, NewQuota};
-pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, UnitRequest, may_change};
+pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, RevokeRequest, UnitRequest, may_change};
 pub use serve::{Listener, serve};
 pub use shared_apps::Sharing;
 pub use users::{NewPassword, NewRole, NewToken, NewUser};

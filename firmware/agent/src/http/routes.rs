@@ -190,6 +190,7 @@ routes! {
     join                 POST   "/api/v1/join"                        Own     Kept changes::join;
     rename               POST   "/api/v1/rename"                      Own     Kept changes::rename;
     leave                POST   "/api/v1/leave"                       Own     Kept changes::leave;
+    revoke               POST   "/api/v1/revoke"                      Own     Kept changes::revoke;
     door                 POST   "/api/v1/door"                        Own     Kept changes::door;
     unit                 POST   "/api/v1/unit"                        Own     Kept changes::unit;
     service_publish_new  POST   "/api/v1/services"                    Own     Kept services::publish_new;

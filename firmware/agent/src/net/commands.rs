@@ -2,10 +2,11 @@
 
 use super::{
     Command, CommandResult, DoorConfig, clock, files,
+    identity::Identity,
     join::{self, Goal, Joining},
     state::State,
 };
-use cluster::{Terms, admission::MAX_USES};
+use cluster::{Refusal, Terms, admission::MAX_USES, roster::Standing};
 use std::time::Duration;
 
 /// How long a goodbye may take to leave this machine.
@@ -25,6 +26,7 @@ impl State {
             Command::OpenDoor { minutes, reply } => drop(reply.send(self.open_door(minutes))),
             Command::Kit { reply } => drop(reply.send(self.kit())),
             Command::Leave { reply } => drop(reply.send(self.leave().await)),
+            Command::Revoke { node, reply } => drop(reply.send(self.revoke(&node))),
             Command::Health { figures } => self.say_health(figures),
             Command::Rename { name, reply } => drop(reply.send(self.rename(name))),
             Command::Shutdown { reply } => {
@@ -79,18 +81,50 @@ impl State {
         Ok(admin.kit.to_text())
     }
 
-    async fn leave(&mut self) -> CommandResult<()> {
+    /// Takes a node out. It is on the disk when this answers, and with its members a moment later.
+    fn revoke(&mut self, id: &str) -> CommandResult<String> {
+        let now = self.now();
+        let node = self.node.as_mut().ok_or(NO_COMMUNITY)?;
+        let wanted = node.roster().nodes().find(|known| known.hex() == id);
+        let wanted =
+            wanted.ok_or_else(|| format!("no node of the community has the id `{}`: `cloudy nodes` lists them", id.escape_debug()))?;
+        if wanted == self.me {
+            return Err("this node can't remove itself: `cloudy leave` takes it out".to_owned());
+        }
+        let name = node.roster().card(&wanted).map_or_else(|| wanted.short(), |card| card.facts().name.to_string());
+        node.revoke(now, wanted).map_err(|refusal| match refusal {
+            Refusal::NoAdmin => "this node holds no key that decides who belongs to the community: do it on the node that founded it, or where the recovery kit is".to_owned(),
+            other => other.to_string(),
+        })?;
+        self.perform();
+        if !self.save_roster() {
+            return Err(
+                "this node can't write its data, so after a restart it would not know that the node was removed: make room, and try again"
+                    .to_owned(),
+            );
+        }
+        log::warn!(node = wanted.short(), name; "a node was removed from the community");
+        Ok(name)
+    }
+
+    async fn leave(&mut self) -> CommandResult<bool> {
         let Some(node) = self.node.as_ref() else {
             self.joining = None;
-            return Ok(());
+            return Ok(false);
         };
+        let removed = self.removed || node.roster().standing(&self.me) == Standing::Revoked;
         files::forget(&self.store, node.admin()).map_err(|error| format!("{error:#}"))?;
+        if removed {
+            // Whoever was removed by its key may be invited again under another.
+            Identity::forget(&self.store).map_err(|error| format!("{error:#}"))?;
+        }
         self.goodbye().await;
         self.close_registry(true).await;
         (self.node, self.health) = (None, None);
         self.refusals.clear();
+        self.removed = false;
         self.say();
-        Ok(())
+        Ok(removed)
     }
 
     fn rename(&mut self, name: String) -> CommandResult<()> {

@@ -67,6 +67,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         refusals: BTreeMap::new(),
         lan: None,
         lan_problem: None,
+        removed: false,
         roster_unsaved: None,
         storage_problem: None,
         problems,

@@ -157,7 +157,7 @@ impl State {
                 if let Some(own) = self.node.as_mut().filter(|_| same) {
                     match own.roster().standing(&node) {
                         Standing::Member if !self.links.is_open(&node) => own.ask(now, node),
-                        Standing::Member | Standing::Suspended => {}
+                        Standing::Member | Standing::Suspended | Standing::Revoked => {}
                         Standing::Stranger => self.introduce(node),
                     }
                 }
@@ -240,8 +240,10 @@ impl State {
                 own.take(now, theirs.map(Item::Certificate).into_iter().collect());
                 own.ask(now, target.node);
                 own.compare(now, target.node);
+                self.removed = false;
             }
-            Ok(Reply::Refused { words, .. }) => {
+            Ok(Reply::Refused { reason, words }) => {
+                self.removed |= reason == Reason::REVOKED;
                 self.refusals.insert(target.node, words);
             }
             Ok(Reply::Invited { .. }) => {}

@@ -49,6 +49,15 @@ impl Identity {
         Ok(identity)
     }
 
+    /// Forgets who this node was: at its next start it is another.
+    ///
+    /// # Errors
+    /// The files can't be removed.
+    pub fn forget(store: &Store) -> Result<()> {
+        store.remove(KEY_FILE)?;
+        store.remove(EPOCH_FILE)
+    }
+
     /// Puts the epoch on disk.
     ///
     /// # Errors

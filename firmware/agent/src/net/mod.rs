@@ -146,10 +146,18 @@ pub enum Command {
         /// The answer: the kit's text.
         reply: oneshot::Sender<CommandResult<String>>,
     },
-    /// Say goodbye and forget the community. The node keeps its identity.
+    /// Say goodbye and forget the community. The node keeps its identity, unless it was removed by an admin: then it has another one
+    /// at its next start, which may be invited again.
     Leave {
-        /// The answer.
-        reply: oneshot::Sender<CommandResult<()>>,
+        /// The answer: whether it has another identity at its next start.
+        reply: oneshot::Sender<CommandResult<bool>>,
+    },
+    /// Take a node out of the community for good.
+    Revoke {
+        /// Its id in hexadecimal.
+        node: String,
+        /// The answer: what the node was called.
+        reply: oneshot::Sender<CommandResult<String>>,
     },
     /// How this machine is, for all members; wanted when [`NetHandle::samples`] changes.
     Health {

@@ -1,6 +1,8 @@
 //! The view, made from the state.
 
-use super::{ClusterView, CommunityView, Door, LanView, Liveness, Me, MemberView, join::Joining, lan, registry::Registry, state::State};
+use super::{
+    ClusterView, CommunityView, Door, LanView, Liveness, Me, MemberView, RemovedView, join::Joining, lan, registry::Registry, state::State,
+};
 use cluster::{NodeId, membership, node, roster::Standing};
 
 impl State {
@@ -29,7 +31,7 @@ impl State {
         }];
         if let Some(node) = &self.node {
             let beliefs = node.beliefs();
-            let others = node.roster().nodes().filter(|id| *id != self.me);
+            let others = node.roster().nodes().filter(|id| *id != self.me && node.roster().standing(id) != Standing::Revoked);
             members.extend(others.map(|id| self.member(node, id, beliefs.get(&id))));
         }
         members.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
@@ -54,12 +56,19 @@ impl State {
             id: node.founding().id().hex(),
             name: node.founding().name().to_string(),
             can_invite: node.admin().is_some(),
+            removed: self.removed_nodes(node),
             door: match node.door(now) {
                 node::Door::Closed => Door::Closed,
                 node::Door::Open => Door::Open,
                 node::Door::Until(until) => Door::OpenFor { seconds: until.since(now).as_secs() },
             },
         }
+    }
+
+    fn removed_nodes(&self, node: &node::Node) -> Vec<RemovedView> {
+        let removed = node.roster().nodes().filter(|id| node.roster().standing(id) == Standing::Revoked);
+        let name = |id| node.roster().card(&id).map(|card| card.facts().name.to_string()).unwrap_or_default();
+        removed.map(|id| RemovedView { id: id.hex(), name: name(id) }).collect()
     }
 
     fn member(&self, node: &node::Node, id: NodeId, belief: Option<&membership::Belief>) -> MemberView {
@@ -92,7 +101,7 @@ impl State {
         let refusals = self.refusals.iter();
         problems.extend(refusals.map(|(node, words)| {
             format!(
-                "the member {} does not let this node in: {words}; ask an admin, and join with a new invite if this node was removed",
+                "the member {} does not let this node in: {words}; ask an admin. If it was removed by mistake: leave the microcloud here (`cloudy leave`), and join with a new invite",
                 node.short()
             )
         }));

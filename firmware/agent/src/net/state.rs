@@ -60,6 +60,8 @@ pub(super) struct State {
     /// Where this node looks for others on the local network: what it says of itself there.
     pub(super) lan: Option<watch::Sender<Says>>,
     pub(super) lan_problem: Option<String>,
+    /// A member said that an admin took this node out.
+    pub(super) removed: bool,
     pub(super) roster_unsaved: Option<Instant>,
     pub(super) storage_problem: Option<String>,
     pub(super) problems: Vec<String>,

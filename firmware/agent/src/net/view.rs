@@ -53,6 +53,8 @@ pub struct CommunityView {
     pub name: String,
     /// Whether this node holds a key that can sign invites.
     pub can_invite: bool,
+    /// Nodes that were taken out of it, for good.
+    pub removed: Vec<RemovedView>,
     /// Whether this node lets newcomers of the local network in at present.
     pub door: Door,
 }
@@ -85,6 +87,17 @@ pub enum Liveness {
     Suspect,
     /// The gossip gave it up, and this node failed to reach it too.
     Down,
+}
+
+/// A node that an admin took out of the community.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NodeRemoved))]
+#[serde(rename_all = "kebab-case")]
+pub struct RemovedView {
+    /// Node id in hexadecimal, 64 digits.
+    pub id: String,
+    /// What it was called; empty where that is not known.
+    pub name: String,
 }
 
 /// One member of the community.

@@ -33,6 +33,11 @@ words! {
         leave: "Leave the microcloud…", "Dejar la micronube…", "Deixar el micronúvol…";
         leave_why: "The others forget this node and what it publishes. Its apps and their data stay. To come back it needs a new invite.", "Los demás olvidan este nodo y lo que publica. Sus aplicaciones y sus datos se quedan. Para volver necesita una invitación nueva.", "Els altres obliden aquest node i el que publica. Les seves aplicacions i les seves dades es queden. Per tornar-hi li cal una invitació nova.";
         leave_now: "Leave it", "Dejarla", "Deixa'l";
+        this_node: "this node", "este nodo", "aquest node";
+        revoke: "Remove from the microcloud…", "Expulsar de la micronube…", "Expulsar del micronúvol…";
+        revoke_why: "For a node that was lost or stolen, that is broken, or that does harm. No member talks to it any more, what it published is gone, and the invite on its card lets in nobody else. This can't be taken back: to come in again it needs a new identity and a new invite.", "Para un nodo perdido o robado, roto o dañino. Ningún miembro vuelve a hablar con él, lo que publicaba desaparece y la invitación de su tarjeta ya no deja entrar a nadie. No se puede deshacer: para volver necesita una identidad y una invitación nuevas.", "Per a un node perdut o robat, espatllat o que fa mal. Cap membre no hi torna a parlar, el que publicava desapareix i la invitació de la seva targeta ja no deixa entrar ningú. No es pot desfer: per tornar-hi li calen una identitat i una invitació noves.";
+        revoke_now: "Remove this node", "Expulsar este nodo", "Expulsa aquest node";
+        removed: "Removed", "Expulsados", "Expulsats";
         members: "Members", "Miembros", "Membres";
         seen: "Seen", "Se ha visto", "S'ha vist";
         next_try: "next try in seconds:", "próximo intento en segundos:", "proper intent en segons:";

@@ -178,6 +178,48 @@ fn a_token_used_on_both_sides_of_a_partition_suspends_its_users_when_they_meet()
 }
 
 #[test]
+fn who_is_revoked_is_gone_everywhere_also_where_it_was_let_in_meanwhile() {
+    for seed in 80..84 {
+        let mut world = joined(seed, 8, 0.2);
+        for index in 4..8 {
+            world.net.side[index] = 1;
+        }
+        world.until(s(240), |world| world.agrees(0) && world.agrees(1)).unwrap();
+        // Node 3 is taken out on the admin's side, and the other half hears of it only when they meet; so does node 7.
+        let now = world.now;
+        for gone in [3, 7] {
+            world.life(0).node.revoke(now, id_of(gone)).unwrap();
+        }
+        world.touch(0);
+        let out = |world: &World, at: usize| {
+            let node = &world.nodes[at].as_ref().unwrap().node;
+            let away = |gone: usize| node.roster().standing(&id_of(gone)) == Standing::Revoked && !world.alive(at).contains(&id_of(gone));
+            away(3) && away(7)
+        };
+        let soon = world.until(s(30), |world| (0..3).all(|at| out(world, at))).expect("the admin's side knows");
+        assert!(world.alive(4).contains(&id_of(7)), "the other side can't know yet");
+        world.heal();
+        let met = world.until(s(60), |world| [0, 1, 2, 4, 5, 6].iter().all(|at| out(world, *at))).expect("all know once they meet");
+        println!("seed {seed}: a revocation is known on its side after {soon:?}, and {met:?} after the link is back on the other");
+        // It knocks with what it has, at one who has heard, and with an invite that the admin made for somebody else.
+        for via in [1, 5] {
+            let own = world.nodes[7].as_ref().unwrap().node.roster().certificate(&id_of(7)).unwrap().to_bytes();
+            let another = world.token(5).redeem(id_of(7)).to_bytes();
+            for certificate in [own, another] {
+                let reply = world.hello(id_of(7), via, &Request::Join { certificate });
+                assert!(matches!(reply, Reply::Refused { reason: Reason::REVOKED, .. }), "{reply:?}");
+            }
+        }
+        // The members go on, and it stays out.
+        world.pass(s(120));
+        for at in [0, 1, 2, 4, 5, 6] {
+            assert!(out(&world, at));
+            assert_eq!(world.alive(at).len(), 5 + usize::from(world.alive(at).contains(&id_of(at))));
+        }
+    }
+}
+
+#[test]
 fn datagrams_of_strangers_and_under_false_names_change_nothing() {
     let mut world = joined(70, 4, 0.0);
     // A stranger who speaks the protocol: a member of another community.

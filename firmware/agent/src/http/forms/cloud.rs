@@ -1,7 +1,7 @@
 //! Forms about the microcloud.
 
 use super::{Reader, html, to};
-use crate::http::changes::{NO_NETWORK, wish};
+use crate::http::changes::{NO_NETWORK, depart, wish};
 use crate::http::pages::cloud::{self as page, Made};
 use crate::http::pages::not_done;
 use crate::net::{ClusterView, Command};
@@ -43,6 +43,8 @@ pub struct Fields {
     token: String,
     #[serde(default)]
     name: String,
+    #[serde(default)]
+    node: String,
     uses: Option<u16>,
     days: Option<u64>,
     minutes: Option<u32>,
@@ -71,7 +73,8 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
         }
         ("rename", Fields { name, .. }) => wish(app, |reply| Command::Rename { name, reply }).await,
         ("door", Fields { minutes: Some(minutes), .. }) => wish(app, |reply| Command::OpenDoor { minutes, reply }).await,
-        ("leave", _) => wish(app, |reply| Command::Leave { reply }).await,
+        ("leave", _) => depart(app).await.map(drop),
+        ("revoke", Fields { node, .. }) => wish(app, |reply| Command::Revoke { node, reply }).await.map(drop),
         _ => return reader.nothing(),
     };
     match done {

@@ -145,6 +145,11 @@ fn microcloud(id: &str) -> Option<Said> {
             .takes::<changes::NameRequest>()
             .gives::<changes::Named>("It is called that.")
             .refuses(&no_net),
+        "revoke" => of("microcloud", "Remove a node from the microcloud, for good")
+            .more("Every member refuses it from then on, and what it published is gone. Invites by which it came let in nobody else.")
+            .takes::<changes::RevokeRequest>()
+            .gives::<changes::Revoked>("It is removed, and all members hear of it.")
+            .refuses(&no_net),
         "leave" => of("microcloud", "Leave the microcloud").gives::<changes::Left>("This node has left.").refuses(&no_net),
         "door" => of("microcloud", "Let newcomers of the local network in for some minutes")
             .takes::<changes::MinutesRequest>()

@@ -1,7 +1,7 @@
 //! The page of the microcloud: joining and founding; then letting others in, and leaving.
 
 use super::{View, not_done};
-use crate::net::{ClusterView, CommunityView, Door, JoinState};
+use crate::net::{ClusterView, CommunityView, Door, JoinState, Liveness, MemberView};
 use crate::text::Cloud;
 use maud::{Markup, html};
 
@@ -28,7 +28,7 @@ pub fn body(page: &View<'_>, view: &ClusterView, made: Option<Made<'_>>, wrong: 
         @if let Some(wrong) = wrong { (not_done(page.lang, wrong)) }
         @if let Some(made) = made { (once(made, words)) }
         @match &view.community {
-            Some(community) => (inside(page, community, view.members.len())),
+            Some(community) => (inside(page, community, &view.members)),
             None => {
                 @if let Some(joining) = &view.joining { (self::joining(joining, page)) }
                 (outside(page))
@@ -92,12 +92,16 @@ fn joining(joining: &JoinState, page: &View<'_>) -> Markup {
     }
 }
 
-fn inside(page: &View<'_>, community: &CommunityView, members: usize) -> Markup {
+fn inside(page: &View<'_>, community: &CommunityView, members: &[MemberView]) -> Markup {
     let words = page.lang.cloud();
     html! {
         section {
             h2 { (community.name) }
-            p { (words.members) ": " (members) }
+            p { (words.members) ": " (members.len()) }
+            ul.nodes { @for member in members { (self::member(page, community, member)) } }
+            @if !community.removed.is_empty() {
+                p.quiet { (words.removed) ": " @for (at, node) in community.removed.iter().enumerate() { @if at > 0 { ", " } (called(&node.name, &node.id)) } }
+            }
             details {
                 summary { (words.leave) }
                 p { (words.leave_why) }
@@ -120,6 +124,37 @@ fn inside(page: &View<'_>, community: &CommunityView, members: usize) -> Markup 
             } @else { p { (words.may_not_invite) } }
         }
         @if community.can_invite { (door(page, community.door)) }
+    }
+}
+
+/// What people call a node: its name, or the beginning of its id.
+fn called<'a>(name: &'a str, id: &'a str) -> &'a str {
+    if name.is_empty() { id.get(..8).unwrap_or(id) } else { name }
+}
+
+fn member(page: &View<'_>, community: &CommunityView, member: &MemberView) -> Markup {
+    let (words, called) = (page.lang.cloud(), called(&member.name, &member.id));
+    let class = match member.state {
+        Liveness::Alive => "ok",
+        Liveness::Suspect => "warn",
+        Liveness::Down => "bad",
+    };
+    html! {
+        li data-member=(called) {
+            span.dot.(class) {}
+            div.wide {
+                strong { (called) } " " span.quiet { @if member.me { (words.this_node) } @else { (member.id.get(..8).unwrap_or_default()) } }
+                @if community.can_invite && !member.me {
+                    details {
+                        summary { (words.revoke) }
+                        p { (words.revoke_why) }
+                        form method="post" action="/microcloud/revoke" {
+                            (page.csrf()) input type="hidden" name="node" value=(member.id); button.danger { (words.revoke_now) }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -165,7 +200,7 @@ mod tests {
     }
 
     fn community(can_invite: bool, door: Door) -> Option<CommunityView> {
-        Some(CommunityView { id: String::new(), name: "<i>Home".to_owned(), can_invite, door })
+        Some(CommunityView { id: String::new(), name: "<i>Home".to_owned(), can_invite, removed: Vec::new(), door })
     }
 
     #[test]
@@ -180,6 +215,19 @@ mod tests {
         assert!(open.contains("name=\"minutes\" value=\"0\""), "an open door is closed");
         assert_eq!(open.matches("<form").count(), open.matches("name=\"csrf\"").count());
         assert!(!open.contains("<i>") && !open.contains("<b>garden") && !open.contains("<no>"), "{open}");
+    }
+
+    #[test]
+    fn who_may_invite_may_remove_others_and_names_are_escaped() {
+        let caller = caller(Some(Role::Owner));
+        let page = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
+        let node = |name: &str, me| MemberView { id: "ab".repeat(32), name: name.to_owned(), me, ..MemberView::default() };
+        let members = [node("<u>roof", false), node("garden", true), node("", false)];
+        let shown = |may| inside(&page, &community(may, Door::Closed).unwrap(), &members).into_string();
+        let admin = shown(true);
+        assert_eq!(admin.matches("action=\"/microcloud/revoke\"").count(), 2, "all but this node");
+        assert!(admin.contains("&lt;u&gt;roof") && !admin.contains("<u>") && admin.contains("data-member=\"abababab\""));
+        assert!(!shown(false).contains("/microcloud/revoke"));
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn one(view: &View<'_>, words: &Files, blob: &BlobView, gateway: Option<&str>) -
     let whole = blob.here.as_ref().is_some_and(|here| here.complete);
     let class = if whole { "ok" } else { "warn" };
     html! {
-        li {
+        li data-file=(blob.facts.name) {
             span.dot.(class) {}
             div.wide {
                 strong { (blob.facts.name) } " "

@@ -5,7 +5,7 @@ use super::super::pages::{View, api, apps, cloud, files, found, help, home, not_
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
-use crate::net::{ClusterView, CommunityView, Door, Listed, Me, Page, Search, Service};
+use crate::net::{ClusterView, CommunityView, Door, Listed, Me, MemberView, Page, Search, Service};
 use crate::problems::tests::well;
 use crate::text::Lang;
 use crate::users::{Role, Scope, Token, UserView, Way};
@@ -13,7 +13,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 40] = [
+const EQUALS: [(&str, &str, &str); 41] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -49,6 +49,7 @@ const EQUALS: [(&str, &str, &str); 40] = [
     ("post", "/microcloud/join", "join"),
     ("post", "/microcloud/rename", "rename"),
     ("post", "/microcloud/leave", "leave"),
+    ("post", "/microcloud/revoke", "revoke"),
     ("post", "/microcloud/door", "door"),
     ("post", "/users", "user_add"),
     ("post", "/users/{name}/role", "user_role"),
@@ -108,9 +109,10 @@ fn cloud_pages(view: &View<'_>) -> Markup {
     let me = Me { id: String::new(), name: "one".to_owned(), version: String::new(), addresses: Vec::new(), epoch: 0 };
     let with = |community| {
         let (lan, me) = (Default::default(), me.clone());
-        ClusterView { me, community, members: Vec::new(), joining: None, lan, records: None, problems: Vec::new() }
+        ClusterView { me, community, members: vec![MemberView::default()], joining: None, lan, records: None, problems: Vec::new() }
     };
-    let inside = |door| with(Some(CommunityView { id: String::new(), name: "Home".to_owned(), can_invite: true, door }));
+    let inside =
+        |door| with(Some(CommunityView { id: String::new(), name: "Home".to_owned(), can_invite: true, removed: Vec::new(), door }));
     html! {
         (cloud::body(view, &with(None), None, Some("x")))
         (cloud::body(view, &inside(Door::Closed), Some(cloud::Made::Kit("x")), None))
