@@ -161,7 +161,7 @@ async fn give_up(loader: &Loader, entry: EntryName, reason: &anyhow::Error) {
         return;
     }
     log::error!("this system did not prove good: restarting");
-    if let Err(error) = crate::units::Systemd::default().restart_machine().await {
+    if let Err(error) = crate::units::Systemd::default().power(crate::units::Power::Restart).await {
         log::error!("the restart failed: {error}");
     }
 }

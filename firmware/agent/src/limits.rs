@@ -191,3 +191,5 @@ pub const TRIES_FORGOTTEN: Duration = Duration::from_secs(3600);
 pub const TRIES_COUNTED: usize = 256;
 /// A node without an owner can be claimed from its own link this long after power-on, with no code.
 pub const CLAIM_WINDOW: Duration = Duration::from_secs(30 * 60);
+/// How long a change of network or Wi-Fi is on trial, before it is taken back.
+pub const SETTINGS_TRIAL: Duration = Duration::from_secs(300);

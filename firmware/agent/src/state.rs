@@ -9,6 +9,7 @@ use crate::net::{ClusterView, NetHandle, Registry};
 use crate::once::Onces;
 use crate::problems;
 use crate::sampled::Sampled;
+use crate::settings::Desk;
 use crate::status::{Boot, Clock, Docker, Host, Services, Status};
 use crate::text::Lang;
 use crate::tokens::AppTokens;
@@ -41,6 +42,7 @@ pub struct App {
     users: Arc<Users>,
     once: Arc<Onces>,
     ending: Notify,
+    settings: Arc<Desk>,
 }
 
 impl App {
@@ -64,6 +66,7 @@ impl App {
             users: Arc::new(Users::load(&data, keeps)),
             once: Arc::new(Onces::load(&data, keeps)),
             ending: Notify::new(),
+            settings: Arc::new(Desk::new(&data, Arc::clone(&systemd))),
             data,
             broker,
             name,
@@ -97,6 +100,19 @@ impl App {
     /// The apps of this node.
     pub fn apps(&self) -> &Arc<Apps> {
         &self.apps
+    }
+
+    /// The settings of this node.
+    pub fn settings(&self) -> &Arc<Desk> {
+        &self.settings
+    }
+
+    /// Restarts the machine, or switches it off.
+    ///
+    /// # Errors
+    /// See [`crate::units::Error`].
+    pub async fn power(&self, power: crate::units::Power) -> Result<(), crate::units::Error> {
+        self.systemd.power(power).await
     }
 
     /// Ends the agent calmly; systemd starts it again.

@@ -27,12 +27,14 @@ mod found;
 mod help;
 mod own;
 mod people;
+mod settings;
 mod store;
 
 pub use cloud::Cloud;
 pub use files::Files;
 pub use own::Own;
 pub use people::People;
+pub use settings::Settings;
 pub use store::Store;
 
 /// A language that the page speaks.

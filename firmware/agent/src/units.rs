@@ -59,6 +59,17 @@ pub enum Action {
     Restart,
 }
 
+/// What can be done with the whole machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Power {
+    /// Stop all in order, and start again.
+    Restart,
+    /// Stop all in order, and switch off.
+    Off,
+}
+
 /// Why a unit could not be asked or changed.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -226,14 +237,18 @@ impl Systemd {
 }
 
 impl Systemd {
-    /// Restarts the machine in order. For root only; the agent's polkit rule does not allow it.
+    /// Restarts the machine in order, or switches it off.
     ///
     /// # Errors
     /// When systemd is not there or refuses.
-    pub async fn restart_machine(&self) -> Result<(), Error> {
+    pub async fn power(&self, power: Power) -> Result<(), Error> {
         let manager = self.manager().await.map_err(Error::NoBus)?;
-        let refused = |source| Error::Refused { action: "start", unit: "reboot.target".to_owned(), source };
-        manager.start_unit("reboot.target", "replace-irreversibly").await.map(|_| ()).map_err(refused)
+        let target = match power {
+            Power::Restart => "reboot.target",
+            Power::Off => "poweroff.target",
+        };
+        let refused = |source| Error::Refused { action: "start", unit: target.to_owned(), source };
+        manager.start_unit(target, "replace-irreversibly").await.map(|_| ()).map_err(refused)
     }
 }
 

@@ -5,6 +5,7 @@ mod blob;
 mod install;
 mod own;
 mod print;
+mod settings;
 mod share;
 mod store;
 mod user;
@@ -13,7 +14,7 @@ use crate::client::Client;
 use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, RevokeRequest, UnitRequest};
 use crate::limits::{BROKER_SOCKET, BROKER_STATE_DIR, DATA_DIR, DOCKER_PROGRAM, DOCKER_SOCKET, GATEWAY_ADDRESS, REGISTRY_ADDRESS};
 use crate::units::Action;
-use crate::{agent, broker, confirm, logging, settings};
+use crate::{agent, broker, confirm, logging};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use contract::paths::BOOT_REPORT;
@@ -182,6 +183,10 @@ enum Verb {
     Blob(blob::BlobArgs),
     /// People who may do something on this node's page, and their programs' tokens.
     User(user::UserArgs),
+    /// This node's time zone, network and Wi-Fi.
+    Settings(settings::SettingsArgs),
+    /// Restart this machine, or switch it off.
+    Power(settings::PowerArgs),
     /// Start, stop or restart a unit, and wait for the result.
     Unit {
         /// What to do.
@@ -250,7 +255,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         }
         Verb::ApplySettings => {
             logging::start();
-            settings::apply()?;
+            crate::settings::apply()?;
         }
         Verb::Confirm => {
             logging::start();
@@ -325,6 +330,8 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::App(app) => return app.run().await,
         Verb::Jobs(jobs) => jobs.run().await?,
         Verb::User(user) => user.run().await?,
+        Verb::Settings(settings) => settings.run().await?,
+        Verb::Power(power) => power.run().await?,
         Verb::Unit { action, unit, local } => {
             let answer = local.client().post("/api/v1/unit", &UnitRequest { unit, action }).await?;
             local.show(&answer, |_| Ok("Done.".to_owned()))?;

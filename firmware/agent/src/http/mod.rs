@@ -26,6 +26,7 @@ mod problem;
 mod routes;
 mod serve;
 mod services;
+mod settings;
 mod shared_apps;
 mod store;
 #[cfg(test)]
@@ -36,6 +37,7 @@ mod versions;
 pub use blobs::{NewBlob, NewQuota};
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, RevokeRequest, UnitRequest, may_change};
 pub use serve::{Listener, serve};
+pub use settings::PowerRequest;
 pub use shared_apps::Sharing;
 pub use users::{NewPassword, NewRole, NewToken, NewUser};
 pub use versions::unchanged;
@@ -116,6 +118,10 @@ async fn script() -> Response {
 
 async fn upload_script() -> Response {
     asset("text/javascript; charset=utf-8", include_str!("../../assets/upload.js"))
+}
+
+async fn zone_script() -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("../../assets/zone.js"))
 }
 
 async fn icon() -> Response {

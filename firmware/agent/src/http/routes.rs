@@ -1,7 +1,7 @@
 //! Everything that is served: one table. The routers are made of it, `allow` looks up in it who may, and the API's document
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
-use super::{apps, blobs, browse, changes, forms, jobs, own, services, shared_apps, store, users};
+use super::{apps, blobs, browse, changes, forms, jobs, own, services, settings, shared_apps, store, users};
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
 use crate::users::Operation;
@@ -113,6 +113,9 @@ routes! {
     page_users           GET    "/users"                              Own     No forms::people::show_users;
     page_users_send      POST   "/users"                              Own     No forms::people::add_user;
     page_user_send       POST   "/users/{name}/{action}"              Own     No forms::people::act_on_user;
+    page_settings        GET    "/settings"                           Own     No forms::settings::show;
+    page_settings_send   POST   "/settings/{action}"                  Own     No forms::settings::act;
+    page_zone_script     GET    "/zone.js"                            Look    No super::zone_script;
     page_own_form        GET    "/own-form"                           Operate No forms::own::show_form;
     page_own_form_send   POST   "/own-form"                           Operate No forms::own::save_form;
     page_own_compose     GET    "/own-compose"                        Operate No forms::own::show_compose;
@@ -192,6 +195,10 @@ routes! {
     leave                POST   "/api/v1/leave"                       Own     Kept changes::leave;
     revoke               POST   "/api/v1/revoke"                      Own     Kept changes::revoke;
     door                 POST   "/api/v1/door"                        Own     Kept changes::door;
+    settings             GET    "/api/v1/settings"                    Own     No settings::show;
+    settings_set         PUT    "/api/v1/settings"                    Own     No settings::set;
+    settings_keep        POST   "/api/v1/settings/keep"               Own     Kept settings::keep;
+    power                POST   "/api/v1/power"                       Own     Kept settings::power;
     unit                 POST   "/api/v1/unit"                        Own     Kept changes::unit;
     service_publish_new  POST   "/api/v1/services"                    Own     Kept services::publish_new;
     service_publish      PUT    "/api/v1/services/{key}"              Own     No services::publish;

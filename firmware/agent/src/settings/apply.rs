@@ -12,8 +12,8 @@ use crate::text::Lang;
 use anyhow::{Context, Result};
 use contract::paths::BOOT_REPORT;
 use contract::report::DataState;
-use contract::settings::Settings;
 use contract::settings::inbox::Stored;
+use contract::settings::{Settings, page};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 
@@ -117,7 +117,7 @@ fn issue(sentences: &[String]) -> String {
 
 /// The settings after a look into the inbox. Whatever fails, there are settings: the last good ones. `kept`: whether they outlive this run.
 fn take(kept: bool, problems: &mut Vec<String>) -> Stored {
-    let taken = read_partition(kept);
+    let taken = read_partition(kept).and_then(|stored| if kept { read_page() } else { Ok(stored) });
     if let Err(error) = share() {
         problems.push(format!("sharing the settings with the agent: {error:#}"));
     }
@@ -137,6 +137,12 @@ fn read_partition(kept: bool) -> Result<Stored> {
         anyhow::ensure!(kept, "this node's data is not kept in this run");
         partition.make_writable()
     })
+}
+
+/// Takes what the page asks for, which is no more than `contract::settings::page` lets through.
+fn read_page() -> Result<Stored> {
+    let file = Path::new(DATA_DIR).join(page::FILE);
+    store::take_inbox(Path::new(SETTINGS_DIR), &file, || anyhow::bail!("what the page asks for holds no secret of a card"))
 }
 
 /// Lets the agent's group read the settings, which belong to root.

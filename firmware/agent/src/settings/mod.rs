@@ -1,11 +1,15 @@
 //! The node's settings: kept on data, filled from `cloudy.toml`, applied to the machine by a root unit early at boot.
 
 mod apply;
+mod desk;
 mod render;
 mod store;
+mod wish;
 
 pub use apply::apply;
+pub use desk::{Desk, NotSet, SettingsView};
 pub use store::{load, put_aside, read_or_put_aside, read_whole, take_local_inbox, write_whole};
+pub use wish::{NetworkWish, WifiWish, Wish};
 
 use crate::status::SettingsState;
 use std::path::Path;

@@ -89,11 +89,14 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 /// Reads a `cloudy.toml`, bounded; none when there is none.
 fn read_inbox(path: &Path) -> Result<Option<Vec<u8>>> {
     let doing = || format!("reading `{}`", path.display());
-    let file = match File::open(path) {
+    // The agent's file is read by root: what is no file of its own is not followed, and nothing is waited for.
+    let open = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK).open(path);
+    let file = match open {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(doing),
     };
+    anyhow::ensure!(file.metadata().with_context(doing)?.is_file(), "`{}` is no file", path.display());
     let mut bytes = Vec::new();
     // One byte more than is allowed, so that the reader sees that it is too much.
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);

@@ -2,10 +2,13 @@
 //!
 //! From then on the node owns the values, and each knows where it came from. A broken file leaves the last good ones.
 
-use super::{MASK, Mistake, Parsed, Settings, imager, mask, parse};
+use super::{MASK, Mistake, Parsed, Settings, imager, mask, page, parse};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+
+/// What a value is said to come from that was set on the page.
+pub const SOURCE_PAGE: &str = "the page";
 
 /// What the node keeps on data: the newest merge, and what it knows of the file.
 ///
@@ -22,22 +25,34 @@ pub struct Stored {
     /// The same of files that Raspberry Pi Imager writes, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub imager: BTreeMap<String, Inbox>,
+    /// The same of what the page asked for last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<Inbox>,
 }
 
 impl Stored {
     /// What is known of the file of that name.
     pub fn inbox_of(&self, name: &str) -> Option<&Inbox> {
-        if imager::FILES.contains(&name) { self.imager.get(name) } else { Some(&self.inbox) }
+        match name {
+            page::FILE => self.page.as_ref(),
+            name if imager::FILES.contains(&name) => self.imager.get(name),
+            _ => Some(&self.inbox),
+        }
     }
 
     /// The same, to be changed.
     pub fn inbox_mut(&mut self, name: &str) -> &mut Inbox {
-        if imager::FILES.contains(&name) { self.imager.entry(name.to_owned()).or_default() } else { &mut self.inbox }
+        match name {
+            page::FILE => self.page.get_or_insert_default(),
+            name if imager::FILES.contains(&name) => self.imager.entry(name.to_owned()).or_default(),
+            _ => &mut self.inbox,
+        }
     }
 
     /// All files, each with its name for people; `cloudy` is that of `cloudy.toml`.
     pub fn inboxes<'a>(&'a self, cloudy: &'a str) -> impl Iterator<Item = (&'a str, &'a Inbox)> {
-        std::iter::once((cloudy, &self.inbox)).chain(self.imager.iter().map(|(name, inbox)| (name.as_str(), inbox)))
+        let page = self.page.iter().map(|inbox| (SOURCE_PAGE, inbox));
+        std::iter::once((cloudy, &self.inbox)).chain(self.imager.iter().map(|(name, inbox)| (name.as_str(), inbox))).chain(page)
     }
 }
 
@@ -87,8 +102,8 @@ pub fn decide(stored: &Stored, file: Option<&[u8]>, source: &str) -> Step {
     }
     let mut next = stored.clone();
     *next.inbox_mut(source) = Inbox { known: vec![hash], secrets_moved: inbox.secrets_moved, ..Inbox::default() };
-    let parsed = match read_as(source, bytes) {
-        Ok(parsed) => parsed,
+    let (parsed, no_wifi) = match read_as(source, bytes) {
+        Ok(read) => read,
         Err(mistakes) => {
             next.inbox_mut(source).mistakes = mistakes.iter().map(ToString::to_string).collect();
             return Step::Keep(Box::new(next), None);
@@ -101,6 +116,10 @@ pub fn decide(stored: &Stored, file: Option<&[u8]>, source: &str) -> Step {
     }
     let kept: Vec<&str> = parsed.masked.iter().map(|(key, _)| key.as_str()).collect();
     next.inbox_mut(source).notes = parsed.notes.iter().map(ToString::to_string).collect();
+    if no_wifi {
+        next.values.wifi = None;
+        next.sources.remove("wifi");
+    }
     merge(&mut next, parsed.settings, &kept, source);
     if parsed.secrets.is_empty() {
         return Step::Keep(Box::new(next), None);
@@ -113,8 +132,13 @@ pub fn decide(stored: &Stored, file: Option<&[u8]>, source: &str) -> Step {
     Step::Keep(Box::new(next), Some(masked))
 }
 
-fn read_as(name: &str, bytes: &[u8]) -> Result<Parsed, Vec<Mistake>> {
-    if imager::FILES.contains(&name) { imager::parse(name, bytes) } else { parse(bytes) }
+/// What a file sets, and whether there shall be no Wi-Fi.
+fn read_as(name: &str, bytes: &[u8]) -> Result<(Parsed, bool), Vec<Mistake>> {
+    match name {
+        page::FILE => page::read(bytes),
+        name if imager::FILES.contains(&name) => imager::parse(name, bytes).map(|parsed| (parsed, false)),
+        _ => parse(bytes).map(|parsed| (parsed, false)),
+    }
 }
 
 /// Whether `now` is a half-written `masked`: the same length, and different only where `masked` has its mask or quotes.
@@ -147,8 +171,9 @@ fn merge(stored: &mut Stored, mut new: Settings, kept: &[&str], source: &str) {
         stored.inbox_mut(source).notes.extend(overruled);
     }
     let Stored { values, sources, .. } = stored;
+    let from = if source == page::FILE { SOURCE_PAGE } else { source };
     let mut lay = |key: &str| {
-        sources.insert(key.to_owned(), source.to_owned());
+        sources.insert(key.to_owned(), from.to_owned());
     };
     macro_rules! take {
         ($($group:ident).*, $key:literal) => {
@@ -282,6 +307,34 @@ mod tests {
             notes.iter().any(|note| note.starts_with("`wifi`")) && !notes.iter().any(|note| note.starts_with("`hostname`")),
             "{notes:?}"
         );
+    }
+
+    #[test]
+    fn what_the_page_asks_is_merged_once_each_time_and_cloudy_toml_goes_on_to_count() {
+        let zone = |zone: &str| Settings { time_zone: Some(zone.to_owned().try_into().unwrap()), ..Settings::default() };
+        let ask = |stored: &Stored, change, settings: &Settings, no_wifi| {
+            let file = page::ask(change, settings, no_wifi).unwrap();
+            match decide(stored, Some(&file), page::FILE) {
+                Step::Keep(next, None) => *next,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (stored, _) = keep(&Stored::default(), SECRET);
+        let first = ask(&stored, 1, &zone("Europe/Madrid"), false);
+        assert_eq!((first.sources["time-zone"].as_str(), first.sources["wifi"].as_str()), (SOURCE_PAGE, "cloudy.toml"));
+        assert_eq!(decide(&first, Some(&page::ask(1, &zone("Europe/Madrid"), false).unwrap()), page::FILE), Step::Nothing);
+        // A newer cloudy.toml counts, and so does the page after it, also where it asks the same as before.
+        let (second, _) = keep(&first, "time-zone = \"Europe/Paris\"\n");
+        assert_eq!(second.values.time_zone.as_ref().unwrap().as_str(), "Europe/Paris");
+        let third = ask(&second, 2, &zone("Europe/Madrid"), true);
+        assert_eq!(third.values.time_zone.as_ref().unwrap().as_str(), "Europe/Madrid");
+        assert!(third.values.wifi.is_none() && !third.sources.contains_key("wifi"));
+        assert_eq!(again(&third), third);
+        // Who asks for more than a page may gets nothing.
+        let more = br#"{"change":3,"toml":"time-zone = \"UTC\"\njoin = { lan = true }"}"#;
+        let Step::Keep(fourth, None) = decide(&third, Some(more), page::FILE) else { panic!() };
+        assert_eq!(fourth.values, third.values);
+        assert!(fourth.page.unwrap().mistakes[0].contains("nothing else"));
     }
 
     /// What is kept is read back.

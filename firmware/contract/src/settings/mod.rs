@@ -5,6 +5,7 @@
 
 pub mod imager;
 pub mod inbox;
+pub mod page;
 mod read;
 mod values;
 

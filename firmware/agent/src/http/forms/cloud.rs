@@ -1,13 +1,13 @@
 //! Forms about the microcloud.
 
-use super::{Reader, html, to};
+use super::{Reader, html as answer_html, to};
 use crate::http::changes::{NO_NETWORK, depart, wish};
 use crate::http::pages::cloud::{self as page, Made};
-use crate::http::pages::not_done;
+use crate::http::pages::{not_done, settings};
 use crate::net::{ClusterView, Command};
 use axum::extract::{Form, Path};
 use axum::response::Response;
-use maud::Markup;
+use maud::{Markup, html};
 use serde::Deserialize;
 
 const HERE: &str = "/microcloud";
@@ -20,7 +20,7 @@ pub async fn show(reader: Reader) -> Response {
 
 /// `GET /microcloud/body`: while it joins, the page looks by itself.
 pub async fn show_body(reader: Reader) -> Response {
-    html(body(&reader, reader.app.view().as_ref(), None, None))
+    answer_html(body(&reader, reader.app.view().as_ref(), None, None))
 }
 
 fn answer(reader: &Reader, made: Option<Made<'_>>) -> Response {
@@ -31,7 +31,10 @@ fn answer(reader: &Reader, made: Option<Made<'_>>) -> Response {
 
 fn body(reader: &Reader, view: Option<&ClusterView>, made: Option<Made<'_>>, wrong: Option<&str>) -> Markup {
     match view {
-        Some(view) => page::body(&reader.view(), view, made, wrong),
+        Some(view) => html! {
+            (page::body(&reader.view(), view, made, wrong))
+            @if reader.app.settings().view().time_zone.is_none() { (settings::where_is_it(&reader.view())) }
+        },
         None => not_done(reader.lang, NO_NETWORK),
     }
 }

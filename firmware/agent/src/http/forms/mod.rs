@@ -7,6 +7,7 @@ pub mod files;
 pub mod found;
 pub mod own;
 pub mod people;
+pub mod settings;
 
 use super::caller::Caller;
 use super::pages::{self, View, help, home, search};

@@ -1,11 +1,12 @@
 //! What is said of each operation: what it is for, what is sent and answered, and what it may be refused with. The rest of the document
 //! is made of the table of routes.
 
-use super::super::{apps, blobs, changes, jobs, own, paging, services, shared_apps, store, users};
+use super::super::{apps, blobs, changes, jobs, own, paging, services, settings, shared_apps, store, users};
 use super::{Said, of};
 use crate::apps::{AppView, JobView, OwnDetails, OwnView, Publication, Wish};
 use crate::blobs::{BlobView, BlobsPage, Change};
 use crate::net::{AppChanged, Changed, ClusterView, Draft, Page, SERVICES_PAGE};
+use crate::settings::SettingsView;
 use crate::users::UserView;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -145,6 +146,17 @@ fn microcloud(id: &str) -> Option<Said> {
             .takes::<changes::NameRequest>()
             .gives::<changes::Named>("It is called that.")
             .refuses(&no_net),
+        "settings" => of("node", "The settings of this node").gives::<SettingsView>("How they are. No key stands in them."),
+        "settings_set" => of("node", "Change settings of this node")
+            .more("A change of network or Wi-Fi is on trial: it is taken back after five minutes, or at the next start, unless `settings_keep` is called.")
+            .takes::<crate::settings::Wish>()
+            .gives::<SettingsView>("They are set.")
+            .refuses(&[409, 422, 503, 507]),
+        "settings_keep" => of("node", "Keep the change that is on trial").gives::<SettingsView>("It is kept.").refuses(&[507]),
+        "power" => of("node", "Restart this node, or switch it off")
+            .takes::<settings::PowerRequest>()
+            .gives::<settings::PowerDone>("It begins.")
+            .refuses(&[409, 503]),
         "revoke" => of("microcloud", "Remove a node from the microcloud, for good")
             .more("Every member refuses it from then on, and what it published is gone. Invites by which it came let in nobody else.")
             .takes::<changes::RevokeRequest>()

@@ -10,6 +10,7 @@ pub mod home;
 pub mod own;
 pub mod people;
 pub mod search;
+pub mod settings;
 
 use super::caller::{Caller, Who};
 use crate::text::Lang;
@@ -84,7 +85,7 @@ fn menu(view: &View<'_>, here: &str) -> Markup {
             (link("/search", view.lang.store().search))
             (link("/apps", people.apps))
             (link("/files", view.lang.files().files))
-            @if view.caller.may(Operation::Own) { (link("/microcloud", view.lang.cloud().microcloud)) (link("/users", people.users)) }
+            @if view.caller.may(Operation::Own) { (link("/microcloud", view.lang.cloud().microcloud)) (link("/users", people.users)) (link("/settings", view.lang.settings().settings)) }
             @if view.caller.may(Operation::Account) { (link("/account", people.account)) }
             (link("/help", view.lang.help().help))
             @match &view.caller.who {

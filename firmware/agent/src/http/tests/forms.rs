@@ -1,7 +1,7 @@
 //! Each form and button of each page is an operation of the API, for the same people: what a page can do, a program can.
 
 use super::super::pages::tests::caller;
-use super::super::pages::{View, api, apps, cloud, files, found, help, home, not_done, own, page, people, search};
+use super::super::pages::{View, api, apps, cloud, files, found, help, home, not_done, own, page, people, search, settings};
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
@@ -13,7 +13,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 41] = [
+const EQUALS: [(&str, &str, &str); 48] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -51,6 +51,13 @@ const EQUALS: [(&str, &str, &str); 41] = [
     ("post", "/microcloud/leave", "leave"),
     ("post", "/microcloud/revoke", "revoke"),
     ("post", "/microcloud/door", "door"),
+    ("post", "/settings/time", "settings_set"),
+    ("post", "/settings/network", "settings_set"),
+    ("post", "/settings/wifi", "settings_set"),
+    ("post", "/settings/no-wifi", "settings_set"),
+    ("post", "/settings/keep", "settings_keep"),
+    ("post", "/settings/restart", "power"),
+    ("post", "/settings/off", "power"),
     ("post", "/users", "user_add"),
     ("post", "/users/{name}/role", "user_role"),
     ("post", "/users/{name}/password", "user_password"),
@@ -58,8 +65,20 @@ const EQUALS: [(&str, &str, &str); 41] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 11] =
-    ["api.rs", "apps.rs", "cloud.rs", "files.rs", "found.rs", "help.rs", "home.rs", "mod.rs", "own.rs", "people.rs", "search.rs"];
+const PAGES: [&str; 12] = [
+    "api.rs",
+    "apps.rs",
+    "cloud.rs",
+    "files.rs",
+    "found.rs",
+    "help.rs",
+    "home.rs",
+    "mod.rs",
+    "own.rs",
+    "people.rs",
+    "search.rs",
+    "settings.rs",
+];
 
 fn mosquitto() -> Face {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
@@ -139,7 +158,7 @@ fn all_pages(view: &View<'_>) -> String {
     let body = html! {
         (home::body(&well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }], view.lang))
         (search::body(view, &Search::default(), Ok(&found))) (search::body(view, &Search::default(), Err("x")))
-        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (help::body(view)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (settings::where_is_it(view)) (help::body(view)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }
