@@ -123,7 +123,7 @@ pub async fn run(options: Options) -> Result<()> {
         log::info!(address:% = address; "the page is at http://{address}/");
     }
     notify::send("READY=1");
-    app.settings().begin().await;
+    tokio::spawn(Arc::clone(app.settings()).begin());
     wait_for_the_end(&app).await?;
 
     log::info!("stopping");

@@ -310,6 +310,9 @@ impl Node {
                 Ok(reply) => reply,
                 Err(refusal) => refuse(Reason::from(&refusal), refusal.to_string()),
             },
+            Ok(Request::Knock { .. }) if self.roster.standing(&from) == Standing::Revoked => {
+                refuse(Reason::REVOKED, Refusal::Revoked.to_string())
+            }
             Ok(Request::Knock { .. }) => match (self.door(now), &self.admin) {
                 (Door::Closed, _) => refuse(Reason::DOOR_CLOSED, "the door is closed".to_owned()),
                 (_, None) => refuse(Reason::DOOR_CLOSED, "this member holds no key that can invite".to_owned()),
@@ -344,7 +347,7 @@ impl Node {
         Some(kit.invite(self.founding(), grants.clone(), terms, self.seeds(), rng))
     }
 
-    /// Takes a node out of the community for good, with what invites it came by and others still could.
+    /// Takes a node out of the community for good, with the invites by which it came.
     ///
     /// # Errors
     /// This node holds no key for it, or there is no such node, or it is this one.

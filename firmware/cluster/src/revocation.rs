@@ -6,14 +6,14 @@
 //! Whoever is revoked may be invited again as another node, with a key of its own.
 
 use crate::{
-    admission::{Founding, Grant, Refusal, admin_of},
+    admission::{Founding, Grant, MAX_USES, Refusal, admin_of},
     keys::{self, CommunityId, Key, NodeId, Purpose, Signature},
     wire,
 };
 use serde::{Deserialize, Serialize};
 
-/// Most nodes that stay when an invite is revoked.
-pub const MAX_STAYING: usize = 64;
+/// Most nodes that stay when an invite is revoked: as many as may have come by it.
+pub const MAX_STAYING: usize = MAX_USES as usize;
 
 /// Who is taken out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,14 @@ impl Revocation {
     #[must_use]
     pub fn whom(&self) -> &Whom {
         &self.whom
+    }
+
+    /// How much it counts for the limit of what a roster keeps.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.whom {
+            Whom::Node(_) => 1,
+            Whom::Invite { but, .. } => 1 + but.len() / 16,
+        }
     }
 
     /// Checks the chain from the founder to this.

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MAX_MEMBERS: usize = 4096;
 /// Most certificates kept of one node: it may have been invited again.
 pub const MAX_CERTIFICATES_PER_NODE: usize = 4;
-/// Most revocations that a roster holds.
+/// Most revocations that a roster holds; one that names many nodes counts more.
 pub const MAX_REVOCATIONS: usize = 8192;
 /// Longest roster in bytes, on disk.
 pub const MAX_ROSTER_BYTES: usize = 16 * 1024 * 1024;
@@ -165,7 +165,8 @@ impl Roster {
             }
             Item::Revocation(revocation) => {
                 revocation.verify(&self.founding)?;
-                if self.revocations.len() >= MAX_REVOCATIONS {
+                let held: usize = self.revocations.values().map(Revocation::weight).sum();
+                if held + revocation.weight() > MAX_REVOCATIONS {
                     return Err(Refusal::TooMany("revocations"));
                 }
                 match revocation.whom() {
@@ -210,18 +211,17 @@ impl Roster {
         self.certificates.keys().copied()
     }
 
-    /// What must be said to take a node out: itself, and each invite by which it came and others still could, so that what lies on its
-    /// card lets nobody in. Who came by those already stays.
+    /// What must be said to take a node out: itself, and each invite by which it came, so that what lies on its card lets nobody in, used
+    /// up or not. Who came by those and is a member now stays.
     #[must_use]
     pub fn whom_to_revoke(&self, node: NodeId) -> Vec<Whom> {
-        let invites = self.certificates.get(&node).into_iter().flatten();
-        let open = invites.filter_map(|(key, (_, certificate))| {
+        let invites = self.certificates.get(&node).into_iter().flat_map(BTreeMap::keys).filter(|key| !self.closed.contains_key(key));
+        let closing = invites.filter_map(|key| {
             let (_, users) = self.uses.get(key)?;
-            let open = users.len() < usize::from(certificate.invite().terms().uses) && !self.closed.contains_key(key);
-            let but: Vec<NodeId> = users.iter().filter(|user| **user != node).copied().collect();
-            (open && but.len() <= MAX_STAYING).then_some(Whom::Invite { key: *key, but })
+            let stays = |user: &&NodeId| **user != node && self.standing(user) == Standing::Member;
+            Some(Whom::Invite { key: *key, but: users.iter().filter(stays).copied().take(MAX_STAYING).collect() })
         });
-        std::iter::once(Whom::Node(node)).chain(open).collect()
+        std::iter::once(Whom::Node(node)).chain(closing).collect()
     }
 
     /// The nodes that are admitted now.

@@ -195,6 +195,26 @@ fn who_was_taken_out_stays_out_with_whatever_it_knows() {
 }
 
 #[test]
+fn an_invite_that_is_used_up_lets_nobody_in_either_once_its_node_is_removed() {
+    let Made { kit, founding, token, node } = made(Terms { uses: 1, not_after: None });
+    let other = ids(10..11)[0];
+    for planted_before in [false, true] {
+        let mut roster = Roster::new(founding.clone());
+        roster.admit(token.redeem(node), &NOW).unwrap();
+        let plant = Item::Certificate(token.redeem(other));
+        if planted_before {
+            roster.merge(plant.clone()).unwrap();
+        }
+        for whom in roster.whom_to_revoke(node) {
+            roster.merge(Item::Revocation(kit.revoke(&founding, Vec::new(), whom))).unwrap();
+        }
+        roster.merge(plant).unwrap();
+        assert_eq!((roster.standing(&node), roster.standing(&other)), (Standing::Revoked, Standing::Revoked), "{planted_before}");
+        assert_eq!(roster.admit(token.redeem(ids(11..12)[0]), &NOW), Err(Refusal::Revoked));
+    }
+}
+
+#[test]
 fn nobody_but_an_admin_takes_anybody_out() {
     let Made { kit, founding, token, node } = made(Terms { uses: 9, not_after: None });
     let mut roster = Roster::new(founding.clone());
@@ -210,7 +230,17 @@ fn nobody_but_an_admin_takes_anybody_out() {
     let key = token.invite().key();
     let mut unsorted = ids(1..4);
     unsorted.reverse();
-    for but in [unsorted, vec![node; 2], ids(1..u8::try_from(MAX_STAYING).unwrap() + 2)] {
+    for but in [
+        unsorted,
+        vec![node; 2],
+        (0..=MAX_STAYING)
+            .map(|n| {
+                let mut key = [0; 32];
+                key[..8].copy_from_slice(&(n as u64).to_be_bytes());
+                cluster::keys::Key(key)
+            })
+            .collect(),
+    ] {
         assert_eq!(roster.merge(revoke(&kit, Vec::new(), Whom::Invite { key, but })), Err(Refusal::TooMany("nodes that stay")));
     }
     assert_eq!(roster.standing(&node), Standing::Member);
@@ -240,7 +270,7 @@ fn an_admin_decides_who_stays_of_those_whose_invite_was_used_too_often() {
 fn what_a_frame_has_no_room_for_comes_in_the_next() {
     let Made { kit, founding, token, node } = made(Terms { uses: 9, not_after: None });
     let (mut left, mut right) = (Roster::new(founding.clone()), Roster::new(founding.clone()));
-    let but = ids(1..u8::try_from(MAX_STAYING).unwrap() + 1);
+    let but = ids(1..70);
     for seed in 0..250_u8 {
         let whom = Whom::Invite { key: NodeId::of_seed(&[seed; 32]), but: but.clone() };
         left.merge(Item::Revocation(kit.revoke(&founding, Vec::new(), whom))).unwrap();

@@ -48,6 +48,8 @@ pub enum Taking {
     No,
     /// Once it is here, the app in it goes into the catalog.
     Wanted,
+    /// This node knows it: it was taken into the catalog, or shared from there.
+    Taken,
     /// It could not.
     Refused {
         /// Why.
@@ -160,7 +162,9 @@ impl Kept {
     /// What all nodes are told: complete blobs that they may have. Of more than may be told, the first by hash.
     pub fn told(&self) -> BTreeMap<String, BlobFacts> {
         let shared = self.blobs.iter().filter(|(_, held)| held.complete && held.visibility > Visibility::Private);
-        let said = |held: &Held| BlobFacts { public: held.visibility == Visibility::Public, ..held.facts.clone() };
+        // Of what is in it this node says only what it has seen itself, and passes on no word of others.
+        let app = |held: &Held| held.facts.app.clone().filter(|_| held.taking == Taking::Taken);
+        let said = |held: &Held| BlobFacts { public: held.visibility == Visibility::Public, app: app(held), ..held.facts.clone() };
         shared.take(MAX_TOLD).map(|(hash, held)| (hash.clone(), said(held))).collect()
     }
 
@@ -230,6 +234,17 @@ mod tests {
         let told = kept.told();
         assert_eq!(told.keys().map(|hash| kept_name(hash)).collect::<Vec<_>>(), [2]);
         assert!(told.values().all(|facts| facts.public));
+    }
+
+    #[test]
+    fn what_others_say_of_an_app_is_not_passed_on_until_it_was_seen() {
+        let mut kept = kept(&[(1, true, true)]);
+        for (taking, says) in
+            [(Taking::No, false), (Taking::Wanted, false), (Taking::Refused { why: String::new() }, false), (Taking::Taken, true)]
+        {
+            kept.blobs.values_mut().for_each(|held| (held.facts.app, held.taking) = (Some(crate::net::an_app("broker")), taking.clone()));
+            assert_eq!(kept.told().values().next().unwrap().app.is_some(), says, "{taking:?}");
+        }
     }
 
     proptest! {

@@ -308,7 +308,12 @@ impl Blobs {
         let touched = self.kept().touch(hash);
         if touched {
             if app == Taking::Wanted {
-                self.want_app(hash).await?;
+                let said = match registry {
+                    Some(registry) => registry.holders_of(hash).await.map_err(store)?,
+                    None => Vec::new(),
+                };
+                let said = said.into_iter().map(|(_, facts)| facts).filter(|facts| facts.app.is_some());
+                self.want_app(hash, most_say(said).and_then(|facts| facts.app)).await?;
             }
             // Who asks again wants it tried again.
             self.fetching().get_mut(hash).into_iter().for_each(Fetching::hope);

@@ -14,11 +14,15 @@ impl Blobs {
         self.fetch_as(registry, hash, Taking::Wanted).await
     }
 
-    /// Notes that the catalog waits for a blob that is held.
-    pub(super) async fn want_app(self: &Arc<Self>, hash: &str) -> Result<(), Refused> {
+    /// Notes that the catalog waits for a blob that is held, and what its holders say of it now.
+    pub(super) async fn want_app(self: &Arc<Self>, hash: &str, said: Option<AppImage>) -> Result<(), Refused> {
         let hash = hash.to_owned();
         self.alter(move |kept| {
             let held = kept.blobs.get_mut(&hash).ok_or_else(|| Refused::NotHere(hash.clone()))?;
+            // What this node has seen itself counts more than what others say.
+            if held.taking != Taking::Taken && said.is_some() {
+                held.facts.app.clone_from(&said);
+            }
             if held.facts.app.is_none() {
                 return Err(no_app(&hash));
             }
@@ -35,7 +39,7 @@ impl Blobs {
 
     /// Those that this node gives of its own accord: not what it fetched.
     pub fn apps_given(&self) -> Vec<(String, AppImage)> {
-        self.apps(|held| held.complete && held.pinned && held.visibility > Visibility::Private)
+        self.apps(|held| held.complete && held.pinned && held.visibility > Visibility::Private && held.taking == Taking::Taken)
     }
 
     fn apps(&self, which: impl Fn(&super::held::Held) -> bool) -> Vec<(String, AppImage)> {
@@ -51,7 +55,7 @@ impl Blobs {
     pub async fn app_is_taken(self: &Arc<Self>, hash: &str, why_not: Option<String>) -> Result<(), Refused> {
         let hash = hash.to_owned();
         self.alter(move |kept| {
-            let taking = why_not.map_or(Taking::No, |why| Taking::Refused { why });
+            let taking = why_not.map_or(Taking::Taken, |why| Taking::Refused { why });
             kept.blobs.get_mut(&hash).into_iter().for_each(|held| held.taking = taking.clone());
             Ok(())
         })

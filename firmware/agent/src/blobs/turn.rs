@@ -157,7 +157,12 @@ impl Blobs {
         let quota = self.quota();
         let entered = self.alter_in(&turn, |kept| {
             kept.room_for(&hash, size_bytes, quota)?;
+            let of_app = facts.app.is_some();
             kept.enter(hash.clone(), facts, visibility, pinned, true);
+            if of_app {
+                // It was made of this node's own catalog.
+                kept.blobs.get_mut(&hash).into_iter().for_each(|held| held.taking = Taking::Taken);
+            }
             Ok(())
         });
         let entered = entered.await;

@@ -4,7 +4,7 @@ use super::{Local, text};
 use crate::http::PowerRequest;
 use crate::settings::{NetworkWish, WifiWish, Wish};
 use crate::units::Power;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use serde_json::Value;
 use std::fmt::Write;
@@ -70,7 +70,11 @@ impl Set {
             None => None,
         };
         let country = self.country.clone().unwrap_or_default();
-        let network = self.dhcp || self.address.is_some() || !self.dns.is_empty();
+        ensure!(
+            self.dns.is_empty() || self.dhcp || self.address.is_some(),
+            "say with the name servers how the address comes: --dhcp, or --address"
+        );
+        let network = self.dhcp || self.address.is_some();
         let addresses = || NetworkWish { address: self.address.clone(), gateway: self.gateway.clone(), dns: self.dns.clone() };
         Ok(Wish {
             time_zone: self.time_zone.clone(),

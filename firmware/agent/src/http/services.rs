@@ -17,7 +17,6 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// `POST /api/v1/services`
 #[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct NewService {
     /// The key.

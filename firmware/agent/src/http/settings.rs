@@ -38,6 +38,7 @@ fn of_unit(error: units::Error) -> Refusal {
 fn refused(error: NotSet) -> Refusal {
     match error {
         NotSet::Wrong(words) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words),
+        NotSet::NoTrial => Refusal::new(StatusCode::CONFLICT, error.to_string()),
         NotSet::NotKept(_) => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
         NotSet::Unit(error) => of_unit(error),
     }

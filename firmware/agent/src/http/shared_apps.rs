@@ -5,7 +5,7 @@ use super::blobs::refused as blob_refused;
 use super::paging;
 use super::problem::Refusal;
 use crate::apps::{FoundApp, NotShared};
-use crate::blobs::{BlobView, Visibility};
+use crate::blobs::{BlobView, Refused as BlobRefused, Visibility};
 use crate::net::BlobSearch;
 use crate::state::App;
 use axum::Json;
@@ -14,7 +14,15 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Apps that a page shows at most.
+const SHOWN: usize = 100;
+/// Of one giver.
+const SHOWN_OF_GIVER: usize = 30;
+/// How many pages of records are looked at for that.
+const PAGES_LOOKED_AT: usize = 50;
 
 /// A page of apps that nodes give, by the hashes of their blobs.
 #[derive(Debug, Default, Serialize)]
@@ -39,6 +47,11 @@ fn refused(error: NotShared) -> Refusal {
     match error {
         NotShared::App(error) => app_refused(error),
         NotShared::Taken(error) => not_taken(error),
+        // What is sent is this node's own, so nobody who asks is to blame.
+        NotShared::Blob(error @ BlobRefused::NotImported(_)) => {
+            let mend = "what this node's disk has of the app can't be read whole: add it again (`cloudy app add PATH`, or fetch it from another node)";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}; {mend}"))
+        }
         NotShared::Blob(error) => blob_refused(error),
     }
 }
@@ -47,6 +60,31 @@ fn refused(error: NotShared) -> Refusal {
 pub(super) async fn find(app: &App, search: BlobSearch) -> Result<FoundAppsPage, Refusal> {
     let found = app.apps().found_elsewhere(app.blobs(), app.registry().as_ref(), search).await;
     found.map(|(apps, next)| FoundAppsPage { apps, next }).map_err(blob_refused)
+}
+
+/// What a page has room for of what nodes give: what is on its way, or for machines like this one and not in the catalog; of each giver so many
+/// at most, so that none hides the rest.
+pub(super) async fn find_new(app: &App) -> Result<Vec<FoundApp>, Refusal> {
+    let (mut shown, mut of_giver, mut after) = (Vec::new(), BTreeMap::<String, usize>::new(), String::new());
+    for _ in 0..PAGES_LOOKED_AT {
+        let page = find(app, BlobSearch { limit: Some(paging::MAX_PAGE), after, ..BlobSearch::default() }).await?;
+        for found in page.apps.into_iter().filter(|found| found.coming() || !found.in_catalog) {
+            let giver = found.holders.first().map(|holder| holder.node.clone()).unwrap_or_default();
+            let count = of_giver.entry(giver).or_default();
+            *count += 1;
+            if found.coming() || *count <= SHOWN_OF_GIVER {
+                shown.push(found);
+            }
+        }
+        match page.next {
+            Some(next) if shown.len() < SHOWN => after = next,
+            _ => break,
+        }
+    }
+    // What can be had here comes first.
+    shown.sort_by_key(|found| (!found.coming(), !found.fits));
+    shown.truncate(SHOWN);
+    Ok(shown)
 }
 
 /// Gives an app of the catalog to others.

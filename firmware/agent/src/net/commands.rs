@@ -110,7 +110,12 @@ impl State {
     async fn leave(&mut self) -> CommandResult<bool> {
         let Some(node) = self.node.as_ref() else {
             self.joining = None;
-            return Ok(false);
+            let removed = self.removed;
+            if removed {
+                Identity::forget(&self.store).map_err(|error| format!("{error:#}"))?;
+                self.removed = false;
+            }
+            return Ok(removed);
         };
         let removed = self.removed || node.roster().standing(&self.me) == Standing::Revoked;
         files::forget(&self.store, node.admin()).map_err(|error| format!("{error:#}"))?;

@@ -28,6 +28,7 @@ const ROSTER_DELAY: Duration = Duration::from_secs(2);
 pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let store = Store::open(&config.data)?;
     let identity = Identity::load(&store)?;
+    let removed = Identity::was_removed(&store);
     let mut problems = Vec::new();
     let kept = files::load(&store, &mut problems)?;
     let gate = Gate::default();
@@ -67,7 +68,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         refusals: BTreeMap::new(),
         lan: None,
         lan_problem: None,
-        removed: false,
+        removed,
         roster_unsaved: None,
         storage_problem: None,
         problems,

@@ -26,7 +26,7 @@ pub enum Event {
     /// A stranger asks.
     Hello { from: NodeId, request: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
     /// A member starts comparing rosters.
-    Open { open: Open, reply: oneshot::Sender<Answer> },
+    Open { node: NodeId, open: Open, reply: oneshot::Sender<Answer> },
     /// It gives and asks.
     Give { node: NodeId, give: Give, reply: oneshot::Sender<Items> },
     /// Marks came for a comparison that this node started.

@@ -68,7 +68,7 @@ pub async fn serve(mut send: SendStream, mut recv: RecvStream, node: NodeId, eve
         }
         let open: Open = sync::read(&read(&mut recv).await?)?;
         let (reply, answer) = oneshot::channel();
-        events.send(Event::Open { open, reply }).await?;
+        events.send(Event::Open { node, open, reply }).await?;
         let answer = answer.await?;
         write(&mut send, &sync::frame(&answer)).await?;
         if answer != Answer::Same {

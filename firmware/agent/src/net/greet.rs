@@ -113,7 +113,10 @@ pub fn refused(target: &Target, reason: Reason, words: &str) -> JoinFailure {
         Reason::EXPIRED => (JoinProblem::Expired, "ask an admin of the community for a new token"),
         Reason::USED => (JoinProblem::Used, "each token is good for so many nodes: ask an admin for a new one"),
         Reason::FOREIGN => (JoinProblem::Foreign, "the token is for another community: use one of this community"),
-        Reason::REVOKED => (JoinProblem::Revoked, "ask an admin of the community for a new token"),
+        Reason::REVOKED => (
+            JoinProblem::Revoked,
+            "if this node was removed, `cloudy leave` gives it a new identity; then ask an admin of the community for a new token",
+        ),
         Reason::DOOR_CLOSED => (JoinProblem::DoorClosed, "ask an admin to open the door for some minutes, or for a token"),
         Reason::NO_COMMUNITY => (JoinProblem::Foreign, "that node belongs to no community itself: ask for a token that names another"),
         Reason::BUSY => (JoinProblem::Busy, "wait: it is tried again"),

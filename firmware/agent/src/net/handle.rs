@@ -35,6 +35,11 @@ impl State {
     pub(super) fn event(&mut self, event: Event) {
         let now = self.now();
         match event {
+            // Who was a member when it was dialled, or dialled, may be none any more.
+            Event::Linked { node, conn, .. } if !self.gate.admits(&node) => {
+                self.links.dial_failed(&node);
+                conn.close(CLOSE_NOT_ADMITTED, b"not admitted");
+            }
             Event::Linked { node, conn, dialled } => {
                 self.links.linked(node, conn, dialled);
                 self.peers_stale = true;
@@ -51,7 +56,6 @@ impl State {
                     self.compare(node, conn);
                 }
             }
-            // Who was a member when it dialled may be none any more.
             Event::Unclosed { node, conn } if self.gate.admits(&node) => {
                 self.links.unclosed(node, conn);
                 self.peers_stale = true;
@@ -71,6 +75,13 @@ impl State {
                     _ => {}
                 }
             }
+            // What comes late over a connection to somebody who was removed meanwhile changes nothing, and is not answered.
+            Event::Datagram { node, .. }
+            | Event::Question { node, .. }
+            | Event::Open { node, .. }
+            | Event::Give { node, .. }
+            | Event::Items { node, .. }
+                if !self.gate.admits(&node) => {}
             Event::Datagram { node, bytes } => {
                 self.links.used(&node);
                 if bytes.first() == Some(&cluster::records::summary::DATAGRAM) {
@@ -88,7 +99,7 @@ impl State {
                 let answer = self.hello(from, &request);
                 let _gone = reply.send(answer);
             }
-            Event::Open { open, reply } => {
+            Event::Open { open, reply, .. } => {
                 let answer = self.node.as_ref().map_or(Answer::Same, |node| sync::answer(node.roster(), &open));
                 let _gone = reply.send(answer);
             }
@@ -170,7 +181,11 @@ impl State {
             return;
         };
         let Some(admission) = attempt.admission else {
+            let removed = attempt.failures.iter().any(|failure| failure.reason == super::JoinProblem::Revoked);
             joining.failed(attempt.failures);
+            if removed {
+                self.note_removed(true);
+            }
             return;
         };
         let mut roster = Roster::new(admission.founding);
@@ -193,6 +208,7 @@ impl State {
             }
             return;
         }
+        self.note_removed(false);
         let now = self.now();
         for seed in admission.seeds {
             if let Some(address) = seed.addresses.first() {
@@ -240,11 +256,15 @@ impl State {
                 own.take(now, theirs.map(Item::Certificate).into_iter().collect());
                 own.ask(now, target.node);
                 own.compare(now, target.node);
-                self.removed = false;
+                self.note_removed(false);
             }
             Ok(Reply::Refused { reason, words }) => {
-                self.removed |= reason == Reason::REVOKED;
+                // Who is no member knows nothing of it.
+                let known = own.roster().standing(&target.node) == Standing::Member;
                 self.refusals.insert(target.node, words);
+                if known && reason == Reason::REVOKED {
+                    self.note_removed(true);
+                }
             }
             Ok(Reply::Invited { .. }) => {}
             Err(failure) => {

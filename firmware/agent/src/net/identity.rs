@@ -6,6 +6,8 @@ use iroh::SecretKey;
 
 const KEY_FILE: &str = "node.key";
 const EPOCH_FILE: &str = "epoch";
+/// There while members say that this node was removed.
+const REMOVED_FILE: &str = "removed";
 
 /// The node's key and epoch.
 #[derive(Debug)]
@@ -55,7 +57,21 @@ impl Identity {
     /// The files can't be removed.
     pub fn forget(store: &Store) -> Result<()> {
         store.remove(KEY_FILE)?;
-        store.remove(EPOCH_FILE)
+        store.remove(EPOCH_FILE)?;
+        store.remove(REMOVED_FILE)
+    }
+
+    /// Whether members said that this node was removed, before this start too.
+    pub fn was_removed(store: &Store) -> bool {
+        matches!(store.read(REMOVED_FILE), Ok(Stored::Body(_)))
+    }
+
+    /// Notes what they say.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn note_removed(store: &Store, removed: bool) -> Result<()> {
+        if removed { store.write(REMOVED_FILE, &[]) } else { store.remove(REMOVED_FILE) }
     }
 
     /// Puts the epoch on disk.

@@ -139,7 +139,8 @@ impl Links {
     /// Takes a new connection, and gives it what waited for it. It takes the place of an older one: whoever dials has
     /// none, so the older is of an earlier life. Of two that were dialled at once, the one that the node with the smaller
     /// id dialled is kept by both. The other is closed by the side that dialled it; where that does not happen, the other
-    /// side knows nothing of the one that is kept: it started anew just then ([`Event::Unclosed`]).
+    /// side knows nothing of the one that is kept: it started anew just then ([`Event::Unclosed`]). What was replaced is
+    /// closed, whoever dialled it: nobody goes on over a connection that is not counted.
     pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
         tokio::spawn(serve(conn.clone(), node, self.events.clone()));
         let waiting = self.dials.remove(&node).unwrap_or_default();
@@ -154,7 +155,7 @@ impl Links {
         let now = Instant::now();
         let new = Link { conn, dialled, since: now, used: now };
         let kept_direction = self.me < node;
-        let worse = match self.open.remove(&node) {
+        let (worse, replaced) = match self.open.remove(&node) {
             Some(old)
                 if old.is_open() && old.since.elapsed() < AT_ONCE && old.dialled == kept_direction && new.dialled != kept_direction =>
             {
@@ -166,14 +167,14 @@ impl Links {
                     }
                 });
                 self.open.insert(node, old);
-                Some(new)
+                (Some(new), false)
             }
             old => {
                 self.open.insert(node, new);
-                old
+                (old, true)
             }
         };
-        if let Some(worse) = worse.filter(|worse| worse.dialled) {
+        if let Some(worse) = worse.filter(|worse| worse.dialled || replaced) {
             tokio::spawn(async move {
                 tokio::time::sleep(DUPLICATE_GRACE).await;
                 worse.conn.close(CLOSE_DONE, b"duplicate");

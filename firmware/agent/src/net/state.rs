@@ -109,6 +109,15 @@ impl State {
         done
     }
 
+    /// Notes what members say of whether an admin removed this node.
+    pub(super) fn note_removed(&mut self, removed: bool) {
+        if self.removed != removed {
+            self.removed = removed;
+            let noted = Identity::note_removed(&self.store, removed);
+            self.note_storage(noted);
+        }
+    }
+
     pub(super) fn note_storage(&mut self, saved: Result<()>) {
         self.storage_problem = saved.err().map(|error| {
             log::error!(error:% = format!("{error:#}"); "the network part can't write its data");

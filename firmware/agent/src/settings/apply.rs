@@ -23,6 +23,8 @@ const PROBLEMS: &str = "/run/cloudy-settings/problems.json";
 const ISSUE_DIR: &str = "/run/issue.d";
 const DATA_ISSUE: &str = "50-cloudy-data.issue";
 const SETTINGS_ISSUE: &str = "51-cloudy-settings.issue";
+/// What a radio joins a Wi-Fi by, in [`RUN_DIR`].
+const SUPPLICANT: &str = "wpa_supplicant.conf";
 /// Where time zones are.
 const ZONEINFO: &str = "/usr/share/zoneinfo";
 /// Who may read the settings, besides root: the agent's group.
@@ -117,7 +119,14 @@ fn issue(sentences: &[String]) -> String {
 
 /// The settings after a look into the inbox. Whatever fails, there are settings: the last good ones. `kept`: whether they outlive this run.
 fn take(kept: bool, problems: &mut Vec<String>) -> Stored {
-    let taken = read_partition(kept).and_then(|stored| if kept { read_page() } else { Ok(stored) });
+    let mut taken = read_partition(kept);
+    // What the page asks is taken also where the partition can't be read: it is how a node gets back what it had.
+    if kept {
+        match read_page() {
+            Ok(stored) => taken = taken.map(|_| stored),
+            Err(error) => problems.push(format!("reading what the page asks: {error:#}")),
+        }
+    }
     if let Err(error) = share() {
         problems.push(format!("sharing the settings with the agent: {error:#}"));
     }
@@ -192,7 +201,9 @@ fn write_files(values: &Settings) -> Result<()> {
             let _ = std::fs::remove_file(entry.path());
         }
     }
-    let _ = std::fs::remove_file(Path::new(RUN_DIR).join("wpa_supplicant.conf"));
+    let supplicant = Path::new(RUN_DIR).join(SUPPLICANT);
+    let wifi_before = std::fs::read(&supplicant).ok();
+    let _ = std::fs::remove_file(&supplicant);
     for file in files {
         if let Some(parent) = file.path.parent() {
             folder(parent, 0o755)?;
@@ -201,7 +212,7 @@ fn write_files(values: &Settings) -> Result<()> {
         // The umask of the unit must not decide.
         std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(file.mode))?;
     }
-    reload_network();
+    reload_network(wifi_before != std::fs::read(&supplicant).ok());
     Ok(())
 }
 
@@ -218,14 +229,35 @@ fn first_ethernet(values: &Settings) -> Option<String> {
 /// Whether a folder of /sys/class/net is an Ethernet with hardware behind it: type 1 (ARPHRD_ETHER), a device, no radio.
 fn is_ethernet(path: &Path) -> bool {
     let kind = std::fs::read_to_string(path.join("type")).unwrap_or_default();
-    kind.trim() == "1" && path.join("device").exists() && !path.join("wireless").exists() && !path.join("phy80211").exists()
+    kind.trim() == "1" && path.join("device").exists() && !is_radio(path)
 }
 
-/// At boot networkd starts after this; when this is restarted, it must read its files anew.
-fn reload_network() {
-    if Path::new("/run/systemd/netif/state").exists() {
-        run("networkctl", &["reload"]);
+/// At boot networkd starts after this, and udev starts what joins a Wi-Fi; when this is restarted, they must read their files anew.
+fn reload_network(other_wifi: bool) {
+    if !Path::new("/run/systemd/netif/state").exists() {
+        return;
     }
+    run("networkctl", &["reload"]);
+    if other_wifi {
+        let radios = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten().filter(|entry| is_radio(&entry.path()));
+        for name in radios.filter_map(|entry| entry.file_name().into_string().ok()) {
+            let unit = format!("cloudy-wifi@{}.service", escaped(&name));
+            // Stopped at any rate: what is started finds its condition anew, and stays down where there is no Wi-Fi any more.
+            run("systemctl", &["stop", "--", &unit]);
+            run("systemctl", &["start", "--no-block", "--", &unit]);
+        }
+    }
+}
+
+/// Whether a folder of /sys/class/net is a radio.
+fn is_radio(path: &Path) -> bool {
+    path.join("wireless").exists() || path.join("phy80211").exists()
+}
+
+/// A name as it stands in a unit's (systemd.unit(5), "String escaping").
+fn escaped(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
+    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("\\x{byte:02x}") }).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "two tools of systemd that have no other stable interface, with fixed arguments")]
@@ -245,6 +277,12 @@ mod tests {
     fn what_a_login_shows_means_nothing_to_agetty() {
         let sentences = ["cloudy.toml: line 2: unknown key `a\\4`.\n".to_owned(), "Two.".to_owned()];
         assert_eq!(issue(&sentences), "cloudy.toml: line 2: unknown key `a\\\\4`. \nTwo.\n\n");
+    }
+
+    #[test]
+    fn a_radio_s_name_is_a_unit_s_whatever_it_is() {
+        assert_eq!(escaped("wlp2s0"), "wlp2s0");
+        assert_eq!(escaped("wl-a@b"), "wl\\x2da\\x40b");
     }
 
     #[test]

@@ -7,19 +7,22 @@ use super::wish::{Plan, Wish, plan};
 use super::{load, read_or_put_aside, write_whole};
 use crate::limits::SETTINGS_TRIAL;
 use crate::units::{self, Action, Systemd};
+use contract::settings::inbox::SOURCE_PAGE;
 use contract::settings::{Settings, page};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// What the settings were before a change that is on trial, below the data folder.
 const TRIAL: &str = "settings-trial.json";
 /// The unit that applies settings.
 const UNIT: &str = "cloudy-settings.service";
+/// How soon taking back is tried again, where it failed.
+const TAKE_BACK_AGAIN: Duration = Duration::from_secs(30);
 /// Where time zones are.
 const ZONEINFO: &str = "/usr/share/zoneinfo";
 
@@ -32,6 +35,9 @@ pub enum NotSet {
     /// It can't be written.
     #[error("it can't be kept: {0}")]
     NotKept(String),
+    /// There is nothing to keep.
+    #[error("no change is on trial any more: look at how the settings are now")]
+    NoTrial,
     /// The root unit could not do it.
     #[error(transparent)]
     Unit(#[from] units::Error),
@@ -57,6 +63,14 @@ impl Before {
             settings.wifi.clone_from(&now.wifi);
         }
         Self { settings, network: self.network || network, wifi: self.wifi || wifi }
+    }
+}
+
+impl Before {
+    /// Which of it are still as the page set them: what somebody wrote into `cloudy.toml` meanwhile has the last word.
+    fn still_the_pages(&self, sources: &BTreeMap<String, String>) -> (bool, bool) {
+        let from_page = |key: &str| sources.get(key).is_none_or(|source| source == SOURCE_PAGE);
+        (self.network && from_page("network"), self.wifi && from_page("wifi"))
     }
 }
 
@@ -139,11 +153,18 @@ impl Desk {
         }
     }
 
-    /// Changes settings. What could cut the node off is on trial from then on.
+    /// Changes settings, to the end, whoever hangs up meanwhile: who changes the network loses the connection. What could cut the node off
+    /// is on trial from then on.
     ///
     /// # Errors
     /// See [`NotSet`].
     pub async fn set(self: &Arc<Self>, wish: Wish) -> Result<SettingsView, NotSet> {
+        let desk = Arc::clone(self);
+        let done = tokio::spawn(async move { desk.set_to_the_end(wish).await });
+        done.await.map_err(|error| NotSet::NotKept(error.to_string()))?
+    }
+
+    async fn set_to_the_end(self: &Arc<Self>, wish: Wish) -> Result<SettingsView, NotSet> {
         let _one = self.one.lock().await;
         let values = load(&self.data).values;
         let plan = plan(&values, wish).map_err(NotSet::Wrong)?;
@@ -160,11 +181,7 @@ impl Desk {
             let before: Before = read_or_put_aside(&self.trial(), "what the settings were before is gone");
             self.write(TRIAL, &before.and(&values, network, wifi))?;
             *self.now() = Now { until: Some(Instant::now() + SETTINGS_TRIAL), taken_back: false };
-            let desk = Arc::clone(self);
-            tokio::spawn(async move {
-                tokio::time::sleep(SETTINGS_TRIAL).await;
-                desk.take_back_when_due().await;
-            });
+            self.look_again_after(SETTINGS_TRIAL);
         }
         self.ask(&plan).await?;
         Ok(self.view())
@@ -173,55 +190,81 @@ impl Desk {
     /// Keeps what is on trial.
     ///
     /// # Errors
-    /// What was before can't be forgotten.
+    /// Nothing is, or what was before can't be forgotten.
     pub async fn keep(&self) -> Result<SettingsView, NotSet> {
         let _one = self.one.lock().await;
+        if !self.trial().exists() {
+            return Err(NotSet::NoTrial);
+        }
         self.forget()?;
         *self.now() = Now::default();
         Ok(self.view())
     }
 
+    /// It is on the disk that nothing is on trial.
     fn forget(&self) -> Result<(), NotSet> {
-        match std::fs::remove_file(self.trial()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(NotSet::NotKept(error.to_string())),
-            _ => Ok(()),
-        }
+        let removed = match std::fs::remove_file(self.trial()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| std::fs::File::open(&self.data)?.sync_all()),
+        };
+        removed.map_err(|error| NotSet::NotKept(error.to_string()))
     }
 
-    async fn take_back_when_due(&self) {
-        let _one = self.one.lock().await;
-        if self.now().until.is_some_and(|until| until <= Instant::now()) {
-            self.take_back().await;
-        }
+    fn look_again_after(self: &Arc<Self>, time: Duration) {
+        let desk = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            let _one = desk.one.lock().await;
+            let due = { desk.now().until.is_some_and(|until| until <= Instant::now()) };
+            if due {
+                desk.take_back().await;
+            }
+        });
     }
 
-    /// What was on trial when the agent ended is taken back when it begins.
-    pub async fn begin(&self) {
+    /// What was on trial when the agent ended is taken back when it begins; what was asked and not taken is forgotten.
+    pub async fn begin(self: Arc<Self>) {
         let _one = self.one.lock().await;
+        let _ = std::fs::remove_file(self.data.join(page::FILE));
         if self.trial().exists() {
             self.take_back().await;
         }
     }
 
-    async fn take_back(&self) {
+    /// Where that fails it is tried again: nobody may reach the node to do it.
+    async fn take_back(self: &Arc<Self>) {
         let before: Before = read_or_put_aside(&self.trial(), "what the settings were before is gone");
-        let (settings, no_wifi) = page::back(&before.settings, before.network, before.wifi);
+        let sources = load(&self.data).sources;
+        let (network, wifi) = before.still_the_pages(&sources);
+        let (settings, no_wifi) = page::back(&before.settings, network, wifi);
         log::warn!("nobody kept the change of the network within {} s: it is as it was before", SETTINGS_TRIAL.as_secs());
-        let back = self.ask(&Plan { settings, no_wifi }).await.and_then(|()| self.forget());
-        if let Err(error) = back {
-            log::error!(error:%; "a change of the settings can't be taken back");
+        match self.ask(&Plan { settings, no_wifi }).await.and_then(|()| self.forget()) {
+            Ok(()) => *self.now() = Now { until: None, taken_back: true },
+            Err(error) => {
+                log::error!(error:%; "a change of the settings can't be taken back yet; it is tried again");
+                *self.now() = Now { until: Some(Instant::now() + TAKE_BACK_AGAIN), taken_back: false };
+                self.look_again_after(TAKE_BACK_AGAIN);
+            }
         }
-        *self.now() = Now { until: None, taken_back: true };
     }
 
+    /// Asks the root unit, and looks whether it took it.
     async fn ask(&self, plan: &Plan) -> Result<(), NotSet> {
+        if *plan == Plan::default() {
+            return Ok(());
+        }
         let change = rand::rng().random();
         let bytes = page::ask(change, &plan.settings, plan.no_wifi).map_err(NotSet::Wrong)?;
         write_whole(&self.data.join(page::FILE), &bytes, 0o600).map_err(|error| NotSet::NotKept(format!("{error:#}")))?;
         let done = self.systemd.run(Action::Restart, UNIT).await;
         // Keys of a Wi-Fi stand in it; the settings have them now.
         let _ = std::fs::remove_file(self.data.join(page::FILE));
-        Ok(done?)
+        done?;
+        match load(&self.data).taken(&bytes) {
+            Some([]) => Ok(()),
+            Some(mistakes) => Err(NotSet::Wrong(mistakes.join("; "))),
+            None => Err(NotSet::NotKept(format!("`{UNIT}` did not take it; `journalctl -u {UNIT}` says why"))),
+        }
     }
 
     fn write(&self, name: &str, value: &impl Serialize) -> Result<(), NotSet> {
@@ -250,6 +293,7 @@ fn named(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::WifiWish;
 
     fn settings(toml: &str) -> Settings {
         contract::settings::parse(toml.as_bytes()).unwrap().settings
@@ -266,6 +310,14 @@ mod tests {
     }
 
     #[test]
+    fn what_cloudy_toml_says_meanwhile_is_not_taken_back() {
+        let before = Before { network: true, wifi: true, ..Before::default() };
+        let sources = |network: &str| BTreeMap::from([("network".to_owned(), network.to_owned())]);
+        assert_eq!(before.still_the_pages(&sources(SOURCE_PAGE)), (true, true));
+        assert_eq!(before.still_the_pages(&sources("cloudy.toml")), (false, true));
+    }
+
+    #[test]
     fn of_a_key_only_its_name_is_shown() {
         assert_eq!(named("ssh-ed25519 AAAAC3Nza ana at home"), "ana at home (ssh-ed25519)");
         assert_eq!(named("ssh-ed25519 AAAAC3Nza"), "ssh-ed25519");
@@ -277,7 +329,20 @@ mod tests {
         let desk = Arc::new(Desk::new(data.path(), Arc::new(Systemd::default())));
         let wish = Wish { time_zone: Some("Nowhere/Land".to_owned()), ..Wish::default() };
         assert!(matches!(desk.set(wish).await, Err(NotSet::Wrong(words)) if words.contains("there is no time zone")));
-        assert_eq!(desk.view().time_zone, None);
-        assert!(desk.keep().await.is_ok());
+        // It can't be asked, or does not take it; what could cut the node off stays on trial, and nothing secret stays.
+        let wifi = WifiWish { ssid: "Casa".to_owned(), passphrase: Some("secret secret".to_owned()), country: "ES".to_owned() };
+        assert!(matches!(desk.set(Wish { wifi: Some(wifi), ..Wish::default() }).await, Err(NotSet::Unit(_) | NotSet::NotKept(_))));
+        assert!(!data.path().join(page::FILE).exists() && data.path().join(TRIAL).exists());
+        let seen = desk.view();
+        assert_eq!((seen.wifi, seen.taken_back), (None, false));
+        assert!(seen.trial_seconds.unwrap() > SETTINGS_TRIAL.as_secs() - 60);
+        // An agent that starts takes it back, and goes on trying where nobody does it.
+        let again = Arc::new(Desk::new(data.path(), Arc::new(Systemd::default())));
+        Arc::clone(&again).begin().await;
+        let seen = again.view();
+        assert!(seen.trial_seconds.unwrap() <= TAKE_BACK_AGAIN.as_secs() && !seen.taken_back && data.path().join(TRIAL).exists());
+        // Who keeps it ends that, once.
+        assert!(again.keep().await.unwrap().trial_seconds.is_none());
+        assert!(matches!(again.keep().await, Err(NotSet::NoTrial)));
     }
 }

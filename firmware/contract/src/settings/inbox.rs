@@ -49,6 +49,12 @@ impl Stored {
         }
     }
 
+    /// Whether that file of the page's was taken: its mistakes; none where it was not seen.
+    pub fn taken(&self, bytes: &[u8]) -> Option<&[String]> {
+        let page = self.page.as_ref()?;
+        page.known.contains(&sha256(bytes)).then_some(page.mistakes.as_slice())
+    }
+
     /// All files, each with its name for people; `cloudy` is that of `cloudy.toml`.
     pub fn inboxes<'a>(&'a self, cloudy: &'a str) -> impl Iterator<Item = (&'a str, &'a Inbox)> {
         let page = self.page.iter().map(|inbox| (SOURCE_PAGE, inbox));

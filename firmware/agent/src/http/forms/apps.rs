@@ -6,7 +6,6 @@ use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove,
 use crate::http::pages::apps::{self as page, Details, Shown};
 use crate::http::problem::Refusal;
 use crate::http::shared_apps::{self, Sharing};
-use crate::net::BlobSearch;
 use crate::revision::Expected;
 use crate::state::App;
 use crate::users::Operation;
@@ -15,9 +14,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use contract::apps::SettingKind;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Apps of other nodes that the page shows at most.
-const FOUND_SHOWN: usize = 100;
 
 /// This node as the reader typed it, without the port; `guard` has seen that it is one of its names.
 pub(super) fn host(headers: &HeaderMap) -> String {
@@ -49,8 +45,7 @@ fn given(reader: &Reader) -> BTreeSet<String> {
 
 /// What other nodes give, as far as one page has room for it.
 async fn found(reader: &Reader) -> Result<Vec<FoundApp>, String> {
-    let search = BlobSearch { limit: Some(FOUND_SHOWN), ..BlobSearch::default() };
-    shared_apps::find(&reader.app, search).await.map(|page| page.apps).map_err(|refusal| refusal.detail)
+    shared_apps::find_new(&reader.app).await.map_err(|refusal| refusal.detail)
 }
 
 /// The page of apps, with what was not done.

@@ -5,6 +5,7 @@
 //! `UPDATE_EXPECT=1 cargo test -p agent openapi` writes it anew.
 
 pub mod check;
+mod more;
 mod said;
 
 use super::routes::{Once, Route, Side, TABLE};
@@ -45,14 +46,16 @@ impl Said {
 
     /// A type that is sent, by reference.
     fn schema<T: ToSchema>(&mut self) -> Value {
-        let mut all = vec![(T::name().into_owned(), T::schema())];
+        // Lists and maps have no name of their own.
+        let plain = matches!(T::name().as_ref(), "Vec" | "BTreeMap");
+        let mut all = if plain { Vec::new() } else { vec![(T::name().into_owned(), T::schema())] };
         T::schemas(&mut all);
         for (name, schema) in all {
             let schema = serde_json::to_value(schema).unwrap();
             let before = self.schemas.insert(name.clone(), schema.clone());
             assert!(before.is_none_or(|before| before == schema), "two types are called {name}: give one another name (`schema(as = …)`)");
         }
-        json!({ "$ref": format!("#/components/schemas/{}", T::name()) })
+        if plain { serde_json::to_value(T::schema()).unwrap() } else { json!({ "$ref": format!("#/components/schemas/{}", T::name()) }) }
     }
 
     /// A field of the query.

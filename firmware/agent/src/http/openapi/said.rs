@@ -1,12 +1,11 @@
 //! What is said of each operation: what it is for, what is sent and answered, and what it may be refused with. The rest of the document
 //! is made of the table of routes.
 
-use super::super::{apps, blobs, changes, jobs, own, paging, services, settings, shared_apps, store, users};
-use super::{Said, of};
+use super::super::{apps, changes, jobs, own, paging, services, shared_apps, store, users};
+use super::{Said, more, of};
 use crate::apps::{AppView, JobView, OwnDetails, OwnView, Publication, Wish};
-use crate::blobs::{BlobView, BlobsPage, Change};
+use crate::blobs::BlobView;
 use crate::net::{AppChanged, Changed, ClusterView, Draft, Page, SERVICES_PAGE};
-use crate::settings::SettingsView;
 use crate::users::UserView;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -91,7 +90,13 @@ pub fn frame() -> Value {
 
 /// What is said of the operation of that name.
 pub fn of_route(id: &str) -> Option<Said> {
-    node(id).or_else(|| microcloud(id)).or_else(|| on_node(id)).or_else(|| blobs(id)).or_else(|| people(id)).or_else(|| stores(id))
+    node(id)
+        .or_else(|| microcloud(id))
+        .or_else(|| on_node(id))
+        .or_else(|| more::blobs(id))
+        .or_else(|| more::settings(id))
+        .or_else(|| people(id))
+        .or_else(|| stores(id))
 }
 
 fn node(id: &str) -> Option<Said> {
@@ -122,6 +127,17 @@ fn node(id: &str) -> Option<Said> {
     })
 }
 
+/// A draft with its key in it, which a schema can't say of two that each allow nothing else.
+fn new_service() -> Value {
+    let mut schema = serde_json::to_value(<Draft as utoipa::PartialSchema>::schema()).unwrap();
+    schema["description"] = json!("A service that is not there: its key, and what it is.");
+    schema["properties"]["key"] = json!({ "type": "string", "description": "The key." });
+    let mut required = schema["required"].as_array().cloned().unwrap_or_default();
+    required.push(json!("key"));
+    schema["required"] = required.into();
+    schema
+}
+
 fn microcloud(id: &str) -> Option<Said> {
     let no_net = [409, 503];
     let service = |said: Said| said.gives::<services::Kept>("It is kept.").refuses(&[409, 422, 503, 507]);
@@ -146,17 +162,6 @@ fn microcloud(id: &str) -> Option<Said> {
             .takes::<changes::NameRequest>()
             .gives::<changes::Named>("It is called that.")
             .refuses(&no_net),
-        "settings" => of("node", "The settings of this node").gives::<SettingsView>("How they are. No key stands in them."),
-        "settings_set" => of("node", "Change settings of this node")
-            .more("A change of network or Wi-Fi is on trial: it is taken back after five minutes, or at the next start, unless `settings_keep` is called.")
-            .takes::<crate::settings::Wish>()
-            .gives::<SettingsView>("They are set.")
-            .refuses(&[409, 422, 503, 507]),
-        "settings_keep" => of("node", "Keep the change that is on trial").gives::<SettingsView>("It is kept.").refuses(&[507]),
-        "power" => of("node", "Restart this node, or switch it off")
-            .takes::<settings::PowerRequest>()
-            .gives::<settings::PowerDone>("It begins.")
-            .refuses(&[409, 503]),
         "revoke" => of("microcloud", "Remove a node from the microcloud, for good")
             .more("Every member refuses it from then on, and what it published is gone. Invites by which it came let in nobody else.")
             .takes::<changes::RevokeRequest>()
@@ -185,7 +190,7 @@ fn microcloud(id: &str) -> Option<Said> {
         "watch" => of("services", "Changes of records as they come")
             .events::<Changed>("`changed` with node and records; `missed` with a number when the watcher was too slow.", "changed")
             .refuses(&[409, 503]),
-        "service_publish_new" => service(of("services", "Publish a service that is not there").takes::<services::NewService>()),
+        "service_publish_new" => service(of("services", "Publish a service that is not there").takes_as("NewService", new_service())),
         "service_publish" => service(of("services", "Publish a service, or say something else of it").takes::<Draft>()),
         "service_withdraw" => service(of("services", "Take a service of this node back")).refuses(&[404]),
         _ => return None,
@@ -345,57 +350,6 @@ fn on_node(id: &str) -> Option<Said> {
             .more("First as it is, then each time when it is another; it ends when the job is over, or after ten minutes.")
             .events::<JobView>("A `job` each time.", "job")
             .refuses(&[404, 503]),
-        _ => return None,
-    })
-}
-
-fn blobs(id: &str) -> Option<Said> {
-    const CHANGE: [u16; 4] = [404, 422, 503, 507];
-    let shown = |said: Said| said.gives::<BlobView>("How it is.");
-    Some(match id {
-        "blobs" => of("blobs", "The files that nodes hold")
-            .more("Who may not look at apps sees those that are public.")
-            .query("text", "Words that all must be in the name or the hash.", json!({ "type": "string", "maxLength": 200 }))
-            .query("apps", "Apps alone.", json!({ "type": "boolean" }))
-            .gives::<BlobsPage>("A page of them, by hash.")
-            .paged(paging::MAX_PAGE)
-            .refuses(&[422, 503]),
-        "blob_add" => {
-            let mut said = of("blobs", "Put a file into the microcloud")
-                .more(
-                    "The body is the file, and is taken as it comes. When this answers, it is on the disk, and stays until it is removed.",
-                )
-                .query("name", "A file's name, without folders.", json!({ "type": "string", "minLength": 1, "maxLength": 200 }))
-                .query("media-type", "What it is, such as `image/png`.", json!({ "type": "string", "maxLength": 100 }))
-                .query("visibility", "Who may read it: `community` without.", json!({ "enum": ["private", "community", "public"] }))
-                .gives_as::<BlobView>(201, "It is kept.")
-                .refuses(&[409, 422, 503, 507]);
-            said.body = Some(
-                json!({ "required": true, "content": { "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } } }),
-            );
-            said
-        }
-        "blob" => shown(of("blobs", "A file on this node, whole or coming")).refuses(&[404]),
-        "blob_fetch" => of("blobs", "Fetch a file from the nodes that hold it")
-            .more("It goes on over restarts; `blob` tells how far it is. One that is here is answered as it is.")
-            .gives_as::<BlobView>(202, "It comes.")
-            .refuses(&CHANGE),
-        "blob_change" => {
-            shown(of("blobs", "Say who may read a file, what it is called, and whether it stays").takes::<Change>()).refuses(&CHANGE)
-        }
-        "blob_remove" => {
-            of("blobs", "Remove a file from this node").gives::<blobs::Removed>("It is not held here any more.").refuses(&CHANGE)
-        }
-        "blob_content" => of("blobs", "What a file holds")
-            .more("A `Range` of bytes may be asked for (206, or 416 where it lies behind the end); the `ETag` is the hash.")
-            .gives_other("application/octet-stream", "The file, to be saved.", json!({ "type": "string", "format": "binary" }))
-            .refuses(&[404, 409, 422, 503, 507]),
-        "blob_quota" => of("blobs", "How much room files have on this node").gives::<blobs::Quota>("How much."),
-        "blob_quota_set" => of("blobs", "Give files more room on this node, or less")
-            .more("Nothing is removed at once: what comes next keeps to it.")
-            .takes::<blobs::NewQuota>()
-            .gives::<blobs::Quota>("How much.")
-            .refuses(&[503]),
         _ => return None,
     })
 }

@@ -1,0 +1,77 @@
+//! What is said of the operations on files and on the node's settings.
+
+use super::super::{blobs, paging, settings};
+use super::{Said, of};
+use crate::blobs::{BlobView, BlobsPage, Change};
+use crate::settings::{SettingsView, Wish};
+use serde_json::json;
+
+/// Of files.
+pub fn blobs(id: &str) -> Option<Said> {
+    const CHANGE: [u16; 4] = [404, 422, 503, 507];
+    let shown = |said: Said| said.gives::<BlobView>("How it is.");
+    Some(match id {
+        "blobs" => of("blobs", "The files that nodes hold")
+            .more("Who may not look at apps sees those that are public.")
+            .query("text", "Words that all must be in the name or the hash.", json!({ "type": "string", "maxLength": 200 }))
+            .query("apps", "Apps alone.", json!({ "type": "boolean" }))
+            .gives::<BlobsPage>("A page of them, by hash.")
+            .paged(paging::MAX_PAGE)
+            .refuses(&[422, 503]),
+        "blob_add" => {
+            let mut said = of("blobs", "Put a file into the microcloud")
+                .more(
+                    "The body is the file, and is taken as it comes. When this answers, it is on the disk, and stays until it is removed.",
+                )
+                .query("name", "A file's name, without folders.", json!({ "type": "string", "minLength": 1, "maxLength": 200 }))
+                .query("media-type", "What it is, such as `image/png`.", json!({ "type": "string", "maxLength": 100 }))
+                .query("visibility", "Who may read it: `community` without.", json!({ "enum": ["private", "community", "public"] }))
+                .gives_as::<BlobView>(201, "It is kept.")
+                .refuses(&[409, 422, 503, 507]);
+            said.body = Some(
+                json!({ "required": true, "content": { "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } } }),
+            );
+            said
+        }
+        "blob" => shown(of("blobs", "A file on this node, whole or coming")).refuses(&[404]),
+        "blob_fetch" => of("blobs", "Fetch a file from the nodes that hold it")
+            .more("It goes on over restarts; `blob` tells how far it is. One that is here is answered as it is.")
+            .gives_as::<BlobView>(202, "It comes.")
+            .refuses(&CHANGE),
+        "blob_change" => {
+            shown(of("blobs", "Say who may read a file, what it is called, and whether it stays").takes::<Change>()).refuses(&CHANGE)
+        }
+        "blob_remove" => {
+            of("blobs", "Remove a file from this node").gives::<blobs::Removed>("It is not held here any more.").refuses(&CHANGE)
+        }
+        "blob_content" => of("blobs", "What a file holds")
+            .more("A `Range` of bytes may be asked for (206, or 416 where it lies behind the end); the `ETag` is the hash.")
+            .gives_other("application/octet-stream", "The file, to be saved.", json!({ "type": "string", "format": "binary" }))
+            .refuses(&[404, 409, 422, 503, 507]),
+        "blob_quota" => of("blobs", "How much room files have on this node").gives::<blobs::Quota>("How much."),
+        "blob_quota_set" => of("blobs", "Give files more room on this node, or less")
+            .more("Nothing is removed at once: what comes next keeps to it.")
+            .takes::<blobs::NewQuota>()
+            .gives::<blobs::Quota>("How much.")
+            .refuses(&[503]),
+        _ => return None,
+    })
+}
+
+/// Of the node's settings and its power.
+pub fn settings(id: &str) -> Option<Said> {
+    Some(match id {
+        "settings" => of("node", "The settings of this node").gives::<SettingsView>("How they are. No key stands in them."),
+        "settings_set" => of("node", "Change settings of this node")
+            .more("A change of network or Wi-Fi is on trial: it is taken back after five minutes, or at the next start, unless `settings_keep` is called.")
+            .takes::<Wish>()
+            .gives::<SettingsView>("They are set.")
+            .refuses(&[409, 422, 503, 507]),
+        "settings_keep" => of("node", "Keep the change that is on trial").gives::<SettingsView>("It is kept.").refuses(&[409, 507]),
+        "power" => of("node", "Restart this node, or switch it off")
+            .takes::<settings::PowerRequest>()
+            .gives::<settings::PowerDone>("It begins.")
+            .refuses(&[409, 503]),
+        _ => return None,
+    })
+}
