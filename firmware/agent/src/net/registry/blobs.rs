@@ -228,8 +228,8 @@ pub fn most_say(said: impl IntoIterator<Item = BlobFacts>) -> Option<BlobFacts> 
         }
     }
     let of_size = |facts: &BlobFacts| groups.iter().filter(|(_, other)| other.is_as_large(facts)).map(|(count, _)| count).sum::<usize>();
-    // Of as many, the first.
-    let most = groups.iter().rev().max_by_key(|(count, facts)| (of_size(facts), *count));
+    // Who fetched it as a file says nothing of an app in it. Of as many, the first.
+    let most = groups.iter().rev().max_by_key(|(count, facts)| (of_size(facts), facts.app.is_some(), *count));
     most.map(|(_, facts)| facts.clone())
 }
 
@@ -347,6 +347,7 @@ mod tests {
         assert_eq!(say(&[]), None);
         let app = |name: &str, app: &str| BlobFacts { app: Some(super::super::app_image::tests::an_app(app)), ..facts(name) };
         assert_eq!(say(&[app("lie", "bank"), app("a", "broker"), app("b", "broker")]).as_deref(), Some("a"));
+        assert_eq!(say(&[facts("plain"), facts("plain"), app("a", "broker")]).as_deref(), Some("a"));
         // Two that lie alike of what it is, and three of which each says something else of its size.
         assert_eq!(say(&[sized("x", 1), sized("y", 2), app("a", "broker"), sized("z", 3), app("b", "broker")]).as_deref(), Some("a"));
     }
