@@ -108,27 +108,23 @@ impl State {
     }
 
     async fn leave(&mut self) -> CommandResult<bool> {
-        let Some(node) = self.node.as_ref() else {
-            self.joining = None;
-            let removed = self.removed;
-            if removed {
-                Identity::forget(&self.store).map_err(|error| format!("{error:#}"))?;
-                self.removed = false;
-            }
-            return Ok(removed);
-        };
-        let removed = self.removed || node.roster().standing(&self.me) == Standing::Revoked;
-        files::forget(&self.store, node.admin()).map_err(|error| format!("{error:#}"))?;
+        let removed = self.removed || self.node.as_ref().is_some_and(|node| node.roster().standing(&self.me) == Standing::Revoked);
+        match &self.node {
+            Some(node) => files::forget(&self.store, node.admin()).map_err(|error| format!("{error:#}"))?,
+            None => self.joining = None,
+        }
         if removed {
             // Whoever was removed by its key may be invited again under another.
             Identity::forget(&self.store).map_err(|error| format!("{error:#}"))?;
+            self.removed = false;
         }
-        self.goodbye().await;
-        self.close_registry(true).await;
-        (self.node, self.health) = (None, None);
-        self.refusals.clear();
-        self.removed = false;
-        self.say();
+        if self.node.is_some() {
+            self.goodbye().await;
+            self.close_registry(true).await;
+            (self.node, self.health) = (None, None);
+            self.refusals.clear();
+            self.say();
+        }
         Ok(removed)
     }
 

@@ -28,14 +28,14 @@ pub(super) fn host(headers: &HeaderMap) -> String {
 /// What the reader may see.
 async fn shown(reader: &Reader, headers: &HeaderMap) -> Shown {
     let apps = reader.app.apps();
-    let (mut catalog, mut own, mut jobs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut catalog, mut own, mut jobs, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Ok(Vec::new()));
     if reader.caller.may(Operation::Inspect) {
         own = apps.in_background(|apps| apps.list_own()).await.unwrap_or_default();
         catalog = apps.in_background(|apps| apps.list_catalog()).await.unwrap_or_default();
         jobs = apps.jobs();
+        elsewhere = found(reader).await;
     }
-    let found = if reader.caller.may(Operation::Inspect) { found(reader).await } else { Ok(Vec::new()) };
-    Shown { apps: apps.list().await, catalog, given: given(reader), found, own, jobs, host: host(headers) }
+    Shown { apps: apps.list().await, catalog, given: given(reader), found: elsewhere, own, jobs, host: host(headers) }
 }
 
 /// Names of the apps that this node gives to others.
