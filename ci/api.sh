@@ -54,7 +54,7 @@ import json, sys
 paths = json.load(open(sys.argv[1]))["paths"]
 print("\n".join(o["operationId"] for p in paths.values() for o in p.values() if isinstance(o, dict) and o.get("servers")))' "$repo/firmware/agent/assets/openapi.json")
 # What ends the test itself, or speaks to this machine's systemd and disks, is left out.
-left_out=(--exclude-operation-id catalog_add --exclude-operation-id leave --exclude-operation-id power --exclude-operation-id unit --exclude-operation-id settings_set
+left_out=(--exclude-operation-id catalog_add --exclude-operation-id leave --exclude-operation-id power --exclude-operation-id reset --exclude-operation-id unit --exclude-operation-id settings_set
     --exclude-operation-id settings_keep)
 for role in ${CLOUDY_API_ROLES:-nobody owner operator guest}; do
     headers=()

@@ -20,6 +20,7 @@ mod notify;
 mod once;
 mod pieces;
 mod problems;
+mod reset;
 mod revision;
 mod sampled;
 mod settings;

@@ -115,6 +115,15 @@ impl App {
         self.systemd.power(power).await
     }
 
+    /// Has the node forget all that it kept: its data is made anew at the restart that this begins.
+    ///
+    /// # Errors
+    /// See [`crate::units::Error`].
+    pub async fn reset(&self) -> Result<(), crate::units::Error> {
+        self.systemd.request_reset().await?;
+        self.systemd.power(crate::units::Power::Restart).await
+    }
+
     /// Ends the agent calmly; systemd starts it again.
     pub fn end(&self) {
         self.ending.notify_one();

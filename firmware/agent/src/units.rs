@@ -188,6 +188,14 @@ impl Systemd {
         self.job(Action::Start, name).await
     }
 
+    /// Asks init to make the node's data anew at the next start.
+    ///
+    /// # Errors
+    /// When systemd refuses, the job fails, or no result comes in time.
+    pub async fn request_reset(&self) -> Result<(), Error> {
+        self.job(Action::Start, "cloudy-reset.service").await
+    }
+
     /// Whether a unit runs or is about to; not where systemd does not say.
     pub async fn is_active(&self, name: &str) -> bool {
         let ask = async {

@@ -27,11 +27,22 @@ fn an_app_is_added_and_its_job_outlives_its_agent() {
     let folder = tempfile::tempdir().unwrap();
     layout(folder.path(), 7);
     let place = folder.path().to_str().unwrap();
-    // A layer that is not what it is called: said by the agent, although the whole was sent.
+    // A layer that is not what it is called: said before it is sent, and by the agent of a tar, although the whole was sent.
     let layer = folder.path().join("blobs/sha256").join(Digest::of(&vec![7; 3_000_000]).hex());
     std::fs::write(&layer, vec![8; 3_000_000]).unwrap();
     let said = refused(&agent, &["app", "add", place]);
+    assert!(said.contains("is damaged") && said.contains(layer.to_str().unwrap()), "{said}");
+    let packed = folder.path().join("packed.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&packed).unwrap());
+    tar.append_path_with_name(folder.path().join("index.json"), "index.json").unwrap();
+    for blob in std::fs::read_dir(folder.path().join("blobs/sha256")).unwrap() {
+        let blob = blob.unwrap();
+        tar.append_path_with_name(blob.path(), format!("blobs/sha256/{}", blob.file_name().to_str().unwrap())).unwrap();
+    }
+    tar.into_inner().unwrap().sync_all().unwrap();
+    let said = refused(&agent, &["app", "add", packed.to_str().unwrap()]);
     assert!(said.contains("holds something else"), "{said}");
+    std::fs::remove_file(&packed).unwrap();
     std::fs::write(&layer, vec![7; 3_000_000]).unwrap();
     assert!(refused(&agent, &["app", "add", place, "wiki"]).contains("has no app `wiki`"));
     assert_eq!(agent.json(&["app", "add", place])["added"][0], "broker");

@@ -33,5 +33,7 @@ pub const WATCHDOG_DROP_IN: &str = "/run/systemd/system.conf.d/50-cloudy-watchdo
 
 /// On the config partition: a file of this name asks init to repair data even where that may lose files, once.
 pub const REPAIR_REQUEST: &str = "repair-data";
+/// On the config partition: a file of this name asks init to make data anew, once: the node forgets all that it kept.
+pub const RESET_REQUEST: &str = "factory-reset";
 /// On the ESP (on a Pi: the config partition): why a slot's init gave up, as [`crate::report::Failure`] in JSON.
 pub const FAILURE_RECORD: &str = "cloudy-failure.json";

@@ -15,6 +15,7 @@ use contract::report::{DataState, FsckReport};
 use nix::mount::MsFlags;
 
 use crate::child::run;
+use crate::console::{Level, say};
 use crate::context::Context;
 use crate::disks::BootDisk;
 use crate::first_boot::{make_file_system, random, write_table};
@@ -97,7 +98,7 @@ fn check_and_mount(context: &mut Context, disk: &BootDisk, fsck: &mut Option<Fsc
     // e2fsck finds fault with times in the future.
     context.raise_clock(time::of_data(&device));
     let mut verdict = check(context, &device, "-p", fsck);
-    if verdict == Verdict::Damaged && take_repair_request(disk) {
+    if verdict == Verdict::Damaged && take_request(disk, REPAIR_REQUEST) {
         context.warn(format!("data on {device} was repaired on request: files may be missing, or lie in lost+found on that partition"));
         verdict = check(context, &device, "-y", fsck);
     }
@@ -131,14 +132,20 @@ fn check(context: &mut Context, device: &str, how: &str, fsck: &mut Option<FsckR
 }
 
 /// Whether a person asked for a repair; the request is taken back, so that it holds once.
-fn take_repair_request(disk: &BootDisk) -> bool {
+/// Takes what people ask for by a file of that name; it is gone from the disk when this says that it was there.
+pub fn take_request(disk: &BootDisk, request: &str) -> bool {
     let Some(device) = disk.partition(Role::Config.label()) else { return false };
     if mount_at(&device, CONFIG, "vfat", MsFlags::MS_NOATIME, "").is_err() {
         return false;
     }
     // A file that people make on Windows tends to get an ending.
-    let names = [REPAIR_REQUEST.to_owned(), format!("{REPAIR_REQUEST}.txt")];
+    let names = [request.to_owned(), format!("{request}.txt")];
     let taken = names.iter().filter(|name| remove_file(Path::new(CONFIG).join(name)).is_ok()).count();
+    if let Err(error) = sync(Path::new(CONFIG)) {
+        say(Level::Warning, &format!("what was asked for can't be taken from the config partition: {error:#}"));
+        unmount(CONFIG);
+        return false;
+    }
     unmount(CONFIG);
     taken > 0
 }

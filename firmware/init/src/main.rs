@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use contract::boot::{BuildId, CommandLine};
-use contract::paths::{INITRAMFS_BUILD, INITRAMFS_EPOCH};
+use contract::paths::{INITRAMFS_BUILD, INITRAMFS_EPOCH, RESET_REQUEST};
 
 use crate::coldplug::Coldplug;
 use crate::console::{Level, say};
@@ -82,10 +82,16 @@ fn boot(context: &mut Context) -> anyhow::Result<Infallible> {
     context.disk = Some(disk.clone());
     root::read_state(context, &disk, build);
     let rest = context.step("partitions", |context| {
-        let steps = first_boot::plan_for(&disk).unwrap_or_else(|error| {
+        let planned = first_boot::plan_for(&disk);
+        let done = planned.as_ref().is_ok_and(Vec::is_empty);
+        let mut steps = planned.unwrap_or_else(|error| {
             context.warn(format!("{}: {error:#}", disk.device()));
             Vec::new()
         });
+        if done && data::take_request(&disk, RESET_REQUEST) {
+            context.warn("a factory reset was asked for: all that this node kept is made anew".to_owned());
+            steps = rules::first_boot::reset(&disk.table);
+        }
         let tables = steps.iter().take_while(|step| **step != Step::MakeData).count();
         let (now, later) = steps.split_at(tables);
         for step in now {

@@ -187,6 +187,11 @@ enum Verb {
     Settings(settings::SettingsArgs),
     /// Restart this machine, or switch it off.
     Power(settings::PowerArgs),
+    /// Have this node forget all that it kept, and start as if it were new.
+    FactoryReset(settings::ResetArgs),
+    /// Ask init for that; what the root unit runs.
+    #[command(hide = true)]
+    RequestReset,
     /// Start, stop or restart a unit, and wait for the result.
     Unit {
         /// What to do.
@@ -261,6 +266,10 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             logging::start();
             confirm::run().await?;
         }
+        Verb::RequestReset => {
+            logging::start();
+            crate::reset::request()?;
+        }
         Verb::Install { instance } => {
             logging::start();
             crate::install::run(&instance)?;
@@ -332,12 +341,19 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::User(user) => user.run().await?,
         Verb::Settings(settings) => settings.run().await?,
         Verb::Power(power) => power.run().await?,
+        Verb::FactoryReset(reset) => reset.run().await?,
         Verb::Unit { action, unit, local } => {
             let answer = local.client().post("/api/v1/unit", &UnitRequest { unit, action }).await?;
             local.show(&answer, |_| Ok("Done.".to_owned()))?;
         }
         Verb::InstallTo { disks, yes_erase, local } => return install::install_to(&disks, yes_erase, &local).await,
-        Verb::Agent { .. } | Verb::Broker { .. } | Verb::ApplySettings | Verb::Confirm | Verb::Install { .. } | Verb::Check { .. } => {}
+        Verb::Agent { .. }
+        | Verb::Broker { .. }
+        | Verb::ApplySettings
+        | Verb::Confirm
+        | Verb::RequestReset
+        | Verb::Install { .. }
+        | Verb::Check { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -381,7 +397,7 @@ mod tests {
     use clap::CommandFactory;
 
     /// What units run, and nobody reads the output of.
-    const RUN_BY_UNITS: [&str; 5] = ["agent", "broker", "apply-settings", "confirm", "install"];
+    const RUN_BY_UNITS: [&str; 6] = ["agent", "broker", "apply-settings", "confirm", "install", "request-reset"];
 
     fn without_json(command: &clap::Command, at: &str, found: &mut Vec<String>) {
         for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {

@@ -1,7 +1,7 @@
 //! `cloudy settings …` and `cloudy power …`
 
 use super::{Local, text};
-use crate::http::PowerRequest;
+use crate::http::{PowerRequest, ResetRequest};
 use crate::settings::{NetworkWish, WifiWish, Wish};
 use crate::units::Power;
 use anyhow::{Context, Result, ensure};
@@ -128,6 +128,26 @@ pub struct PowerArgs {
     action: Power,
     #[command(flatten)]
     local: Local,
+}
+
+/// `cloudy factory-reset`.
+#[derive(clap::Args)]
+pub struct ResetArgs {
+    /// This node's name: who erases a node says which.
+    name: String,
+    #[command(flatten)]
+    local: Local,
+}
+
+impl ResetArgs {
+    /// Does it.
+    ///
+    /// # Errors
+    /// The agent does not answer, or refuses.
+    pub async fn run(self) -> Result<()> {
+        let answer = self.local.client().post("/api/v1/reset", &ResetRequest { name: self.name }).await?;
+        self.local.show(&answer, |_| Ok("It restarts, and forgets all that it kept.".to_owned()))
+    }
 }
 
 impl PowerArgs {

@@ -37,7 +37,7 @@ mod versions;
 pub use blobs::{NewBlob, NewQuota};
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, RevokeRequest, UnitRequest, may_change};
 pub use serve::{Listener, serve};
-pub use settings::PowerRequest;
+pub use settings::{PowerRequest, ResetRequest};
 pub use shared_apps::Sharing;
 pub use users::{NewPassword, NewRole, NewToken, NewUser};
 pub use versions::unchanged;

@@ -199,6 +199,7 @@ routes! {
     settings_set         PUT    "/api/v1/settings"                    Own     No settings::set;
     settings_keep        POST   "/api/v1/settings/keep"               Own     Kept settings::keep;
     power                POST   "/api/v1/power"                       Own     Kept settings::power;
+    reset                POST   "/api/v1/reset"                       Own     No settings::reset;
     unit                 POST   "/api/v1/unit"                        Own     Kept changes::unit;
     service_publish_new  POST   "/api/v1/services"                    Own     Kept services::publish_new;
     service_publish      PUT    "/api/v1/services/{key}"              Own     No services::publish;

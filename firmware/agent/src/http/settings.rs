@@ -19,6 +19,15 @@ pub struct PowerRequest {
     pub action: Power,
 }
 
+/// `POST /api/v1/reset`
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ResetRequest {
+    /// This node's name: who erases a node says which.
+    pub name: String,
+}
+
 /// What the machine does.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
@@ -62,6 +71,20 @@ pub(super) async fn hold(app: &App) -> Result<SettingsView, Refusal> {
 /// Restarts the machine, or switches it off.
 pub(super) async fn switch(app: &App, power: Power) -> Result<(), Refusal> {
     app.power(power).await.map_err(of_unit)
+}
+
+/// Has the node forget all that it kept.
+pub(super) async fn erase(app: &App, name: &str) -> Result<(), Refusal> {
+    if name.trim() != app.name() {
+        let words = format!("this node is called `{}`: write that name to erase it", app.name());
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words));
+    }
+    log::warn!("a factory reset was asked for: this node restarts and forgets all that it kept");
+    app.reset().await.map_err(of_unit)
+}
+
+pub(super) async fn reset(State(app): State<Arc<App>>, Json(request): Json<ResetRequest>) -> Answer<PowerDone> {
+    erase(&app, &request.name).await.map(|()| Json(PowerDone { action: Power::Restart }))
 }
 
 pub(super) async fn show(State(app): State<Arc<App>>) -> Json<SettingsView> {

@@ -33,6 +33,10 @@ words! {
         restart_now: "Restart now", "Reiniciar ahora", "Reinicia ara";
         restarting: "This node restarts.", "Este nodo se reinicia.", "Aquest node es reinicia.";
         restarting_why: "This page is there again in a few minutes.", "Esta página vuelve a estar en unos minutos.", "Aquesta pàgina torna a ser-hi d'aquí a uns minuts.";
+        reset: "Erase this node…", "Borrar este nodo…", "Esborrar aquest node…";
+        reset_why: "It forgets its owner, its users, its apps with all their data, its files and its microcloud, and starts as if it were new. Nothing brings them back here. Wi-Fi key and invite must be written into cloudy.toml again. Before you give the card away, flash it anew: who has tools can read what was on it.", "Olvida a su propietario, sus usuarios, sus aplicaciones con todos sus datos, sus archivos y su micronube, y arranca como si fuera nuevo. Aquí nada los recupera. La clave de la Wi-Fi y la invitación deben escribirse de nuevo en cloudy.toml. Antes de dar la tarjeta a alguien, grábela de nuevo: con herramientas se puede leer lo que había.", "Oblida el seu propietari, els usuaris, les aplicacions amb totes les dades, els fitxers i el micronúvol, i arrenca com si fos nou. Aquí res no els recupera. La clau de la Wi-Fi i la invitació s'han d'escriure de nou a cloudy.toml. Abans de donar la targeta, graveu-la de nou: amb eines es pot llegir el que hi havia.";
+        reset_name: "To do it, write this node's name:", "Para hacerlo, escriba el nombre de este nodo:", "Per fer-ho, escriviu el nom d'aquest node:";
+        reset_now: "Erase everything", "Borrarlo todo", "Esborra-ho tot";
         off: "Switch it off…", "Apagarlo…", "Apagar-lo…";
         off_why: "It stays off until somebody gives it power anew, or presses its button.", "Se queda apagado hasta que alguien le da corriente de nuevo o pulsa su botón.", "Es queda apagat fins que algú li dona corrent de nou o en prem el botó.";
         off_now: "Switch off now", "Apagar ahora", "Apaga ara";

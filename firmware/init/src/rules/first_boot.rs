@@ -86,6 +86,18 @@ pub fn plan(seen: &Seen, random: impl FnMut() -> Guid) -> Result<Vec<Step>, Plan
     Ok(steps)
 }
 
+/// Makes the data of a disk anew whose first boot is done. It goes by the same rule: data gets the name of what is unfinished first, and a cut
+/// before that leaves all as it was. Nothing where there is no such data.
+pub fn reset(table: &Table) -> Vec<Step> {
+    if table.by_name(Role::Data.label()).is_none() || table.by_name(UNFINISHED).is_some() {
+        return Vec::new();
+    }
+    let unfinished = renamed(table, Role::Data.label(), UNFINISHED);
+    let [backup, primary] = write(unfinished);
+    let [last_backup, last_primary] = write(table.clone());
+    vec![backup, primary, Step::MakeData, last_backup, last_primary]
+}
+
 /// Writes again what differs from the table that counts. A disk that is too small for its own table is left alone.
 fn repair(seen: &Seen, table: &Table) -> Vec<Step> {
     if table.encode(seen.sectors).is_err() {

@@ -182,6 +182,51 @@ fn a_fresh_disk_is_made_ready_in_five_steps() {
     assert_eq!(TABLE_SECTORS, 33);
 }
 
+proptest! {
+    /// A factory reset that is cut anywhere leaves all that was kept, or nothing of it under data's final name.
+    #[test]
+    fn a_reset_is_done_or_not(cuts in proptest::collection::vec((0usize..6, masks()), 0..6)) {
+        let mut disk = Disk::flashed(500 << 20, SECTORS_8_GB, &[0; TABLE_BYTES]);
+        for step in disk.plan() {
+            disk.run(&step, None);
+        }
+        let before = disk.seen().table().unwrap().clone();
+        disk.data = Data::Used;
+        let mut steps = reset(&before);
+        prop_assert_eq!(steps.iter().filter(|step| **step == Step::MakeData).count(), 1);
+        for (whole_steps, mask) in cuts {
+            if whole_steps >= steps.len() {
+                break;
+            }
+            for step in steps.clone().iter().take(whole_steps + 1).enumerate().map(|(n, step)| (step, (n == whole_steps).then_some(mask))) {
+                // What is made anew is called unfinished on the disk: people's data was asked to go.
+                if *step.0 == Step::MakeData && disk.data == Data::Used {
+                    disk.data = Data::Old;
+                }
+                disk.run(step.0, step.1);
+            }
+            // The request is gone, so the next start goes on with what lies on the disk.
+            steps = disk.plan();
+        }
+        for step in steps {
+            if step == Step::MakeData && disk.data == Data::Used {
+                disk.data = Data::Old;
+            }
+            disk.run(&step, None);
+        }
+        prop_assert_eq!(disk.plan(), vec![]);
+        prop_assert!(matches!(disk.data, Data::Used | Data::Made), "{:?}", disk.data);
+        prop_assert_eq!(decode_primary(&disk.primary), Ok(before.clone()));
+        prop_assert_eq!(decode_backup(&disk.backup, disk.sectors), Ok(before));
+    }
+}
+
+#[test]
+fn nothing_is_reset_before_the_first_boot_is_done() {
+    let disk = Disk::flashed(1, SECTORS_8_GB, &[0; TABLE_BYTES]);
+    assert_eq!(reset(&decode_primary(&disk.primary).unwrap()), vec![]);
+}
+
 #[test]
 fn a_persons_own_partition_is_not_dropped() {
     let mut disk = Disk::flashed(1, SECTORS_8_GB, &[0; TABLE_BYTES]);

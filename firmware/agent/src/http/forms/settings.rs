@@ -2,7 +2,7 @@
 
 use super::{Reader, html, to};
 use crate::http::pages::settings as page;
-use crate::http::settings::{alter, hold, switch};
+use crate::http::settings::{alter, erase, hold, switch};
 use crate::settings::{Desk, NetworkWish, WifiWish, Wish};
 use crate::units::Power;
 use axum::extract::{Form, Path};
@@ -19,6 +19,7 @@ pub struct Fields {
     address: String,
     gateway: String,
     dns: String,
+    name: String,
     ssid: String,
     passphrase: String,
     country: String,
@@ -36,9 +37,14 @@ pub async fn show(reader: Reader) -> Response {
 /// `POST /settings/ACTION`
 pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<Fields>) -> Response {
     let app = &reader.app;
+    let name = fields.name.clone();
     let done = match (action.as_str(), wish(&action, fields)) {
         (_, Some(wish)) => alter(app, wish).await.map(drop),
         ("keep", _) => hold(app).await.map(drop),
+        ("reset", _) => match erase(app, &name).await {
+            Ok(()) => return html(page::going(&reader.view(), Power::Restart)),
+            Err(refusal) => Err(refusal),
+        },
         ("restart", _) => match switch(app, Power::Restart).await {
             Ok(()) => return html(page::going(&reader.view(), Power::Restart)),
             Err(refusal) => Err(refusal),

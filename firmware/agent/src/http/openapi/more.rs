@@ -68,6 +68,11 @@ pub fn settings(id: &str) -> Option<Said> {
             .gives::<SettingsView>("They are set.")
             .refuses(&[409, 422, 503, 507]),
         "settings_keep" => of("node", "Keep the change that is on trial").gives::<SettingsView>("It is kept.").refuses(&[409, 507]),
+        "reset" => of("node", "Have this node forget all that it kept: a factory reset")
+            .more("It restarts; its data is made anew then. What is on the config partition stays, without the secrets that were moved from there.")
+            .takes::<settings::ResetRequest>()
+            .gives::<settings::PowerDone>("It begins.")
+            .refuses(&[409, 422, 503]),
         "power" => of("node", "Restart this node, or switch it off")
             .takes::<settings::PowerRequest>()
             .gives::<settings::PowerDone>("It begins.")

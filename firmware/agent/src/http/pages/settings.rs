@@ -99,6 +99,15 @@ fn power(view: &View<'_>, words: &Words) -> Markup {
             h2 { (words.power) }
             p { (words.power_why) }
             details { summary { (words.restart) } p { (words.restart_why) } (view.button("/settings/restart", words.restart_now)) }
+            details {
+                summary { (words.reset) }
+                p { (words.reset_why) }
+                form method="post" action="/settings/reset" {
+                    (view.csrf())
+                    label { (words.reset_name) " " strong { (view.node) } input name="name" required maxlength="63" autocomplete="off" autocapitalize="none"; }
+                    button.danger { (words.reset_now) }
+                }
+            }
             details { summary { (words.off) } p { (words.off_why) } (view.button("/settings/off", words.off_now)) }
         }
     }

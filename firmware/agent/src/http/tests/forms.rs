@@ -13,7 +13,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 48] = [
+const EQUALS: [(&str, &str, &str); 49] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -58,6 +58,7 @@ const EQUALS: [(&str, &str, &str); 48] = [
     ("post", "/settings/keep", "settings_keep"),
     ("post", "/settings/restart", "power"),
     ("post", "/settings/off", "power"),
+    ("post", "/settings/reset", "reset"),
     ("post", "/users", "user_add"),
     ("post", "/users/{name}/role", "user_role"),
     ("post", "/users/{name}/password", "user_password"),
