@@ -45,12 +45,23 @@ pub struct Incoming<E> {
 }
 
 impl<E: Error + Send + Sync + 'static> Incoming<E> {
-    /// Of a stream, which is read to its end also when this is dropped: who still sends hears then why it was refused.
-    pub fn of(mut stream: impl Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static) -> Self {
+    /// Of a stream, which is read no further once this is dropped.
+    pub fn of(stream: impl Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static) -> Self {
+        Self::reading(stream, false)
+    }
+
+    /// Of one that somebody sends: it is read to its end also when this is dropped, so that who still sends hears why it was refused.
+    pub fn of_upload(stream: impl Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static) -> Self {
+        Self::reading(stream, true)
+    }
+
+    fn reading(mut stream: impl Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static, to_its_end: bool) -> Self {
         let (sender, pieces) = channel(WAITING_PIECES);
         tokio::spawn(async move {
             while let Some(piece) = stream.next().await {
-                let _refused = sender.send(piece).await;
+                if sender.send(piece).await.is_err() && !to_its_end {
+                    return;
+                }
             }
         });
         Self { pieces, piece: Bytes::new() }

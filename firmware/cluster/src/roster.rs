@@ -203,7 +203,8 @@ impl Roster {
     /// Whether more nodes used an invite than may. Once an admin has taken enough of them out, the others are let in again.
     fn overused(&self, invite: &Key) -> bool {
         let staying = |nodes: &BTreeSet<NodeId>| nodes.iter().filter(|node| !self.is_revoked(node, invite)).count();
-        self.uses.get(invite).is_some_and(|(allowed, nodes)| staying(nodes) > usize::from(*allowed))
+        // Who stays is counted only where there are too many at all: everybody's standing is asked for after each change.
+        self.uses.get(invite).is_some_and(|(allowed, nodes)| nodes.len() > usize::from(*allowed) && staying(nodes) > usize::from(*allowed))
     }
 
     /// All nodes with a certificate, whatever their standing.

@@ -131,16 +131,22 @@ fn check(context: &mut Context, device: &str, how: &str, fsck: &mut Option<FsckR
     }
 }
 
-/// Whether a person asked for a repair; the request is taken back, so that it holds once.
-/// Takes what people ask for by a file of that name; it is gone from the disk when this says that it was there.
+/// Takes what people ask for by a file of that name, so that it holds once: it is gone from the disk when this says that it was there.
+/// Where nothing is asked, nothing is written: a FAT that is mounted to be written is marked unclean.
 pub fn take_request(disk: &BootDisk, request: &str) -> bool {
     let Some(device) = disk.partition(Role::Config.label()) else { return false };
-    if mount_at(&device, CONFIG, "vfat", MsFlags::MS_NOATIME, "").is_err() {
+    let mounted = |flags| mount_at(&device, CONFIG, "vfat", MsFlags::MS_NOATIME | flags, "").is_ok();
+    // A file that people make on Windows tends to get an ending.
+    let names = [request.to_owned(), format!("{request}.txt")].map(|name| Path::new(CONFIG).join(name));
+    if !mounted(MsFlags::MS_RDONLY) {
         return false;
     }
-    // A file that people make on Windows tends to get an ending.
-    let names = [request.to_owned(), format!("{request}.txt")];
-    let taken = names.iter().filter(|name| remove_file(Path::new(CONFIG).join(name)).is_ok()).count();
+    let asked = names.iter().any(|name| name.exists());
+    unmount(CONFIG);
+    if !asked || !mounted(MsFlags::empty()) {
+        return false;
+    }
+    let taken = names.iter().filter(|name| remove_file(name).is_ok()).count();
     if let Err(error) = sync(Path::new(CONFIG)) {
         say(Level::Warning, &format!("what was asked for can't be taken from the config partition: {error:#}"));
         unmount(CONFIG);

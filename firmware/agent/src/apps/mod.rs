@@ -27,7 +27,9 @@ pub use own::NotSaved;
 pub use plan::Kind as JobKind;
 pub use publish::NotPublished;
 pub use record::Publication;
-pub use shared::{FoundApp, NotShared};
+#[cfg(test)]
+pub use shared::tests::found as a_found_app;
+pub use shared::{FoundApp, NotShared, Shelf};
 pub use shown::{AppView, AskedView, CatalogView, Changeable, JobView, OwnDetails, OwnView, PortView};
 pub use wishes::{Refused, Wish};
 

@@ -10,6 +10,7 @@ use crate::limits::APP_TAKE_AGAIN;
 use crate::net::{AppImage, BlobSearch, Holder, Registry};
 use crate::pieces::Incoming;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinError;
@@ -155,5 +156,80 @@ impl FoundApp {
             Here { taking: Taking::Wanted, problem, .. } => problem.as_deref(),
             Here { .. } => None,
         }
+    }
+}
+
+/// What a page shows of what nodes give: what is on its way, and what the catalog has not in that version; of each giver so many at most, so
+/// that none hides the rest.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    shown: Vec<FoundApp>,
+    of_giver: BTreeMap<String, usize>,
+}
+
+impl Shelf {
+    /// Most that it shows.
+    const MOST: usize = 100;
+    /// Of one giver.
+    const OF_GIVER: usize = 30;
+
+    /// Puts one up, if there is a place for it.
+    pub fn put(&mut self, found: FoundApp) {
+        if found.in_catalog && !found.coming() {
+            return;
+        }
+        let giver = found.holders.first().map(|holder| holder.node.clone()).unwrap_or_default();
+        let count = self.of_giver.entry(giver).or_default();
+        *count += 1;
+        if found.coming() || *count <= Self::OF_GIVER {
+            self.shown.push(found);
+        }
+    }
+
+    /// Whether no more need be looked for.
+    pub fn is_full(&self) -> bool {
+        self.shown.len() >= Self::MOST
+    }
+
+    /// What is shown: first what is on its way, then what can be had on a machine like this one.
+    pub fn into_shown(mut self) -> Vec<FoundApp> {
+        self.shown.sort_by_key(|found| (!found.coming(), !found.fits));
+        self.shown.truncate(Self::MOST);
+        self.shown
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::net::an_app;
+
+    pub fn found(name: &str, giver: &str, taking: Option<Taking>) -> FoundApp {
+        let here =
+            |taking| Here { visibility: Visibility::Community, pinned: false, complete: false, fetched_bytes: 3, problem: None, taking };
+        FoundApp {
+            hash: "0f".repeat(32),
+            app: an_app(name),
+            size_bytes: 10,
+            holders: vec![Holder { node: giver.to_owned(), node_name: giver.to_owned(), me: false, state: None }],
+            here: taking.map(here),
+            known: false,
+            in_catalog: false,
+            fits: true,
+        }
+    }
+
+    #[test]
+    fn no_giver_hides_the_others_and_what_is_coming_stands_first() {
+        let mut shelf = Shelf::default();
+        (0..500).for_each(|n| shelf.put(found(&format!("fake{n}"), "hostile", None)));
+        shelf.put(FoundApp { in_catalog: true, ..found("mine", "garden", None) });
+        shelf.put(FoundApp { fits: false, ..found("other", "garden", None) });
+        shelf.put(found("wiki", "garden", None));
+        shelf.put(found("late", "hostile", Some(Taking::Wanted)));
+        assert!(!shelf.is_full());
+        let names: Vec<String> = shelf.into_shown().into_iter().map(|found| found.app.name).collect();
+        assert_eq!((names.len(), names[0].as_str(), names.last().unwrap().as_str()), (33, "late", "other"));
+        assert!(names.contains(&"wiki".to_owned()) && !names.contains(&"mine".to_owned()));
     }
 }

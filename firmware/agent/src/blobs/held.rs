@@ -146,9 +146,8 @@ impl Kept {
     }
 
     /// Notes a blob.
-    pub fn enter(&mut self, hash: String, facts: BlobFacts, visibility: Visibility, pinned: bool, complete: bool) {
+    pub fn enter(&mut self, hash: String, facts: BlobFacts, visibility: Visibility, pinned: bool, complete: bool, taking: Taking) {
         self.uses += 1;
-        let taking = self.blobs.get(&hash).map(|held| held.taking.clone()).unwrap_or_default();
         self.blobs.insert(hash, Held { facts, visibility, pinned, complete, used: self.uses, taking });
     }
 
@@ -190,7 +189,7 @@ mod tests {
         let mut kept = Kept::default();
         for (number, (size_bytes, pinned, complete)) in blobs.iter().enumerate() {
             let facts = BlobFacts { name: format!("{number}"), size_bytes: *size_bytes, ..BlobFacts::default() };
-            kept.enter(format!("{number:064x}"), facts, Visibility::Community, *pinned, *complete);
+            kept.enter(format!("{number:064x}"), facts, Visibility::Community, *pinned, *complete, Taking::No);
         }
         kept
     }

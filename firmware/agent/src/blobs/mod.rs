@@ -305,30 +305,31 @@ impl Blobs {
 
     async fn fetch_as(self: &Arc<Self>, registry: Option<&Registry>, hash: &str, app: Taking) -> Result<BlobView, Refused> {
         let id = hash_of(hash)?;
-        let touched = self.kept().touch(hash);
-        if touched {
-            if app == Taking::Wanted {
-                let said = match registry {
-                    Some(registry) => registry.holders_of(hash).await.map_err(store)?,
-                    None => Vec::new(),
-                };
-                let said = said.into_iter().map(|(_, facts)| facts).filter(|facts| facts.app.is_some());
-                self.want_app(hash, most_say(said).and_then(|facts| facts.app)).await?;
-            }
-            // Who asks again wants it tried again.
-            self.fetching().get_mut(hash).into_iter().for_each(Fetching::hope);
-            self.changed.notify_one();
-            return self.one(hash);
+        let here = self.kept().touch(hash);
+        if here && app == Taking::No {
+            return self.hope(hash);
         }
         let holders = match registry {
             Some(registry) => registry.holders_of(hash).await.map_err(store)?,
             None => Vec::new(),
         };
-        let facts = most_say(holders.into_iter().map(|(_, facts)| facts)).ok_or_else(|| Refused::Unknown(hash.to_owned()))?;
+        let said = most_say(holders.into_iter().map(|(_, facts)| facts));
+        if here {
+            self.want_app(hash, said.and_then(|facts| facts.app)).await?;
+            return self.hope(hash);
+        }
+        let facts = said.ok_or_else(|| Refused::Unknown(hash.to_owned()))?;
         if app == Taking::Wanted && facts.app.is_none() {
             return Err(taking::no_app(hash));
         }
         self.to_its_end(move |blobs| async move { blobs.begin(id, facts, app).await }).await
+    }
+
+    /// Who asks again for what is held wants it tried again.
+    fn hope(&self, hash: &str) -> Result<BlobView, Refused> {
+        self.fetching().get_mut(hash).into_iter().for_each(Fetching::hope);
+        self.changed.notify_one();
+        self.one(hash)
     }
 
     /// Says something else of a blob.

@@ -99,7 +99,7 @@ impl Blobs {
             }
         }
         let altered = self.alter_in(turn, |kept| {
-            found.into_iter().for_each(|(hash, facts)| kept.enter(hash, facts, Visibility::Private, true, true));
+            found.into_iter().for_each(|(hash, facts)| kept.enter(hash, facts, Visibility::Private, true, true, Taking::No));
             Ok(())
         });
         Ok(altered.await?)
@@ -157,12 +157,9 @@ impl Blobs {
         let quota = self.quota();
         let entered = self.alter_in(&turn, |kept| {
             kept.room_for(&hash, size_bytes, quota)?;
-            let of_app = facts.app.is_some();
-            kept.enter(hash.clone(), facts, visibility, pinned, true);
-            if of_app {
-                // It was made of this node's own catalog.
-                kept.blobs.get_mut(&hash).into_iter().for_each(|held| held.taking = Taking::Taken);
-            }
+            // An app that is added was made of this node's own catalog.
+            let taking = if facts.app.is_some() { Taking::Taken } else { Taking::No };
+            kept.enter(hash.clone(), facts, visibility, pinned, true, taking);
             Ok(())
         });
         let entered = entered.await;
@@ -196,8 +193,7 @@ impl Blobs {
                 (true, true) => Visibility::Public,
                 (true, false) => Visibility::Community,
             };
-            kept.enter(hash.clone(), facts, visibility, false, false);
-            kept.blobs.get_mut(&hash).into_iter().for_each(|held| held.taking = taking.clone());
+            kept.enter(hash.clone(), facts, visibility, false, false, taking);
             Ok(())
         });
         let entered = entered.await;

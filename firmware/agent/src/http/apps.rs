@@ -159,7 +159,7 @@ pub(super) fn kept(app: &App) -> Result<(), Refusal> {
 
 pub(super) async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<Added> {
     kept(&app)?;
-    let upload = Incoming::of(body.into_data_stream());
+    let upload = Incoming::of_upload(body.into_data_stream());
     let taken = app.apps().in_background(move |apps| apps.catalog().take(upload, || apps.in_use())).await.map_err(ending)?;
     taken.map(|added| Json(Added { added })).map_err(not_taken)
 }

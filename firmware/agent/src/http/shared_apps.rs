@@ -4,7 +4,7 @@ use super::apps::{kept, not_taken, refused as app_refused};
 use super::blobs::refused as blob_refused;
 use super::paging;
 use super::problem::Refusal;
-use crate::apps::{FoundApp, NotShared};
+use crate::apps::{FoundApp, NotShared, Shelf};
 use crate::blobs::{BlobView, Refused as BlobRefused, Visibility};
 use crate::net::BlobSearch;
 use crate::state::App;
@@ -14,13 +14,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Apps that a page shows at most.
-const SHOWN: usize = 100;
-/// Of one giver.
-const SHOWN_OF_GIVER: usize = 30;
 /// How many pages of records are looked at for that.
 const PAGES_LOOKED_AT: usize = 50;
 
@@ -62,29 +57,18 @@ pub(super) async fn find(app: &App, search: BlobSearch) -> Result<FoundAppsPage,
     found.map(|(apps, next)| FoundAppsPage { apps, next }).map_err(blob_refused)
 }
 
-/// What a page has room for of what nodes give: what is on its way, or for machines like this one and not in the catalog; of each giver so many
-/// at most, so that none hides the rest.
+/// What a page has room for of what nodes give.
 pub(super) async fn find_new(app: &App) -> Result<Vec<FoundApp>, Refusal> {
-    let (mut shown, mut of_giver, mut after) = (Vec::new(), BTreeMap::<String, usize>::new(), String::new());
+    let (mut shelf, mut after) = (Shelf::default(), String::new());
     for _ in 0..PAGES_LOOKED_AT {
         let page = find(app, BlobSearch { limit: Some(paging::MAX_PAGE), after, ..BlobSearch::default() }).await?;
-        for found in page.apps.into_iter().filter(|found| found.coming() || !found.in_catalog) {
-            let giver = found.holders.first().map(|holder| holder.node.clone()).unwrap_or_default();
-            let count = of_giver.entry(giver).or_default();
-            *count += 1;
-            if found.coming() || *count <= SHOWN_OF_GIVER {
-                shown.push(found);
-            }
-        }
+        page.apps.into_iter().for_each(|found| shelf.put(found));
         match page.next {
-            Some(next) if shown.len() < SHOWN => after = next,
+            Some(next) if !shelf.is_full() => after = next,
             _ => break,
         }
     }
-    // What can be had here comes first.
-    shown.sort_by_key(|found| (!found.coming(), !found.fits));
-    shown.truncate(SHOWN);
-    Ok(shown)
+    Ok(shelf.into_shown())
 }
 
 /// Gives an app of the catalog to others.

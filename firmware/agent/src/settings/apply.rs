@@ -3,6 +3,7 @@
 //! It runs before the network at each boot, and again when it is restarted. Whatever fails is said on the console and
 //! kept for the page; the boot goes on.
 
+use super::ZONEINFO;
 use super::render::{self, NETWORK_DIR, NETWORK_PREFIX, RUN_DIR};
 use super::store::{self, INBOX};
 use crate::kept;
@@ -25,8 +26,6 @@ const DATA_ISSUE: &str = "50-cloudy-data.issue";
 const SETTINGS_ISSUE: &str = "51-cloudy-settings.issue";
 /// What a radio joins a Wi-Fi by, in [`RUN_DIR`].
 const SUPPLICANT: &str = "wpa_supplicant.conf";
-/// Where time zones are.
-const ZONEINFO: &str = "/usr/share/zoneinfo";
 /// Who may read the settings, besides root: the agent's group.
 const GROUP: &str = "cloudy";
 

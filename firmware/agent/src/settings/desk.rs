@@ -4,7 +4,7 @@
 //! else it is as it was after five minutes, or at the next start.
 
 use super::wish::{Plan, Wish, plan};
-use super::{load, read_or_put_aside, write_whole};
+use super::{ZONEINFO, load, read_or_put_aside, write_whole};
 use crate::limits::SETTINGS_TRIAL;
 use crate::units::{self, Action, Systemd};
 use contract::settings::inbox::SOURCE_PAGE;
@@ -23,9 +23,6 @@ const TRIAL: &str = "settings-trial.json";
 const UNIT: &str = "cloudy-settings.service";
 /// How soon taking back is tried again, where it failed.
 const TAKE_BACK_AGAIN: Duration = Duration::from_secs(30);
-/// Where time zones are.
-const ZONEINFO: &str = "/usr/share/zoneinfo";
-
 /// Why settings are not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSet {
@@ -64,9 +61,7 @@ impl Before {
         }
         Self { settings, network: self.network || network, wifi: self.wifi || wifi }
     }
-}
 
-impl Before {
     /// Which of it are still as the page set them: what somebody wrote into `cloudy.toml` meanwhile has the last word.
     fn still_the_pages(&self, sources: &BTreeMap<String, String>) -> (bool, bool) {
         let from_page = |key: &str| sources.get(key).is_none_or(|source| source == SOURCE_PAGE);
@@ -132,6 +127,10 @@ impl Desk {
         self.data.join(TRIAL)
     }
 
+    fn before(&self) -> Before {
+        read_or_put_aside(&self.trial(), "what the settings were before is gone")
+    }
+
     /// As they are.
     pub fn view(&self) -> SettingsView {
         let stored = load(&self.data);
@@ -178,8 +177,8 @@ impl Desk {
         }
         let (network, wifi) = plan.may_cut_off();
         if network || wifi {
-            let before: Before = read_or_put_aside(&self.trial(), "what the settings were before is gone");
-            self.write(TRIAL, &before.and(&values, network, wifi))?;
+            let before = self.before().and(&values, network, wifi);
+            self.write(TRIAL, serde_json::to_vec(&before)).await?;
             *self.now() = Now { until: Some(Instant::now() + SETTINGS_TRIAL), taken_back: false };
             self.look_again_after(SETTINGS_TRIAL);
         }
@@ -233,7 +232,7 @@ impl Desk {
 
     /// Where that fails it is tried again: nobody may reach the node to do it.
     async fn take_back(self: &Arc<Self>) {
-        let before: Before = read_or_put_aside(&self.trial(), "what the settings were before is gone");
+        let before = self.before();
         let sources = load(&self.data).sources;
         let (network, wifi) = before.still_the_pages(&sources);
         let (settings, no_wifi) = page::back(&before.settings, network, wifi);
@@ -255,7 +254,7 @@ impl Desk {
         }
         let change = rand::rng().random();
         let bytes = page::ask(change, &plan.settings, plan.no_wifi).map_err(NotSet::Wrong)?;
-        write_whole(&self.data.join(page::FILE), &bytes, 0o600).map_err(|error| NotSet::NotKept(format!("{error:#}")))?;
+        self.write(page::FILE, Ok(bytes.clone())).await?;
         let done = self.systemd.run(Action::Restart, UNIT).await;
         // Keys of a Wi-Fi stand in it; the settings have them now.
         let _ = std::fs::remove_file(self.data.join(page::FILE));
@@ -267,9 +266,12 @@ impl Desk {
         }
     }
 
-    fn write(&self, name: &str, value: &impl Serialize) -> Result<(), NotSet> {
-        let bytes = serde_json::to_vec(value).map_err(|error| NotSet::NotKept(error.to_string()))?;
-        write_whole(&self.data.join(name), &bytes, 0o600).map_err(|error| NotSet::NotKept(format!("{error:#}")))
+    /// It is on the disk when this answers, which waits on a thread of its own: the agent's one thread has neighbours to answer.
+    async fn write(&self, name: &str, bytes: serde_json::Result<Vec<u8>>) -> Result<(), NotSet> {
+        let not_kept = |error: String| NotSet::NotKept(error);
+        let (file, bytes) = (self.data.join(name), bytes.map_err(|error| not_kept(error.to_string()))?);
+        let written = tokio::task::spawn_blocking(move || write_whole(&file, &bytes, 0o600)).await;
+        written.map_err(|error| not_kept(error.to_string()))?.map_err(|error| not_kept(format!("{error:#}")))
     }
 
     /// Names of time zones, in order.

@@ -14,6 +14,9 @@ pub use wish::{NetworkWish, WifiWish, Wish};
 use crate::status::SettingsState;
 use std::path::Path;
 
+/// Where time zones are.
+const ZONEINFO: &str = "/usr/share/zoneinfo";
+
 /// Where the settings came from and what is wrong with them, for the status.
 pub fn state(data: &Path) -> SettingsState {
     let stored = load(data);

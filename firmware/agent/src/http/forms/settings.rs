@@ -41,23 +41,16 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
     let done = match (action.as_str(), wish(&action, fields)) {
         (_, Some(wish)) => alter(app, wish).await.map(drop),
         ("keep", _) => hold(app).await.map(drop),
-        ("reset", _) => match erase(app, &name).await {
-            Ok(()) => return html(page::going(&reader.view(), Power::Restart)),
-            Err(refusal) => Err(refusal),
-        },
-        ("restart", _) => match switch(app, Power::Restart).await {
-            Ok(()) => return html(page::going(&reader.view(), Power::Restart)),
-            Err(refusal) => Err(refusal),
-        },
-        ("off", _) => match switch(app, Power::Off).await {
-            Ok(()) => return html(page::going(&reader.view(), Power::Off)),
-            Err(refusal) => Err(refusal),
-        },
+        ("reset", _) => erase(app, &name).await,
+        ("restart", _) => switch(app, Power::Restart).await,
+        ("off", _) => switch(app, Power::Off).await,
         _ => return reader.nothing(),
     };
-    match done {
-        Ok(()) => to(HERE),
-        Err(refusal) => reader.refused(&refusal, HERE, &body(&reader, Some(&refusal.detail))),
+    match (done, action.as_str()) {
+        (Ok(()), "reset" | "restart") => html(page::going(&reader.view(), Power::Restart)),
+        (Ok(()), "off") => html(page::going(&reader.view(), Power::Off)),
+        (Ok(()), _) => to(HERE),
+        (Err(refusal), _) => reader.refused(&refusal, HERE, &body(&reader, Some(&refusal.detail))),
     }
 }
 

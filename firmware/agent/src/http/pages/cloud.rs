@@ -1,7 +1,8 @@
 //! The page of the microcloud: joining and founding; then letting others in, and leaving.
 
+use super::home::{called, liveness};
 use super::{View, not_done};
-use crate::net::{ClusterView, CommunityView, Door, JoinState, Liveness, MemberView};
+use crate::net::{ClusterView, CommunityView, Door, JoinState, MemberView};
 use crate::text::Cloud;
 use maud::{Markup, html};
 
@@ -127,23 +128,14 @@ fn inside(page: &View<'_>, community: &CommunityView, members: &[MemberView]) ->
     }
 }
 
-/// What people call a node: its name, or the beginning of its id.
-fn called<'a>(name: &'a str, id: &'a str) -> &'a str {
-    if name.is_empty() { id.get(..8).unwrap_or(id) } else { name }
-}
-
 fn member(page: &View<'_>, community: &CommunityView, member: &MemberView) -> Markup {
     let (words, called) = (page.lang.cloud(), called(&member.name, &member.id));
-    let class = match member.state {
-        Liveness::Alive => "ok",
-        Liveness::Suspect => "warn",
-        Liveness::Down => "bad",
-    };
+    let (class, state) = liveness(member.state, page.lang.words());
     html! {
         li data-member=(called) {
             span.dot.(class) {}
             div.wide {
-                strong { (called) } " " span.quiet { @if member.me { (words.this_node) } @else { (member.id.get(..8).unwrap_or_default()) } }
+                strong { (called) } " " span.quiet { @if member.me { (words.this_node) } @else { (state) " · " (member.id.get(..8).unwrap_or_default()) } }
                 @if community.can_invite && !member.me {
                     details {
                         summary { (words.revoke) }

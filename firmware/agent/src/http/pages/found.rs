@@ -7,7 +7,7 @@ use crate::apps::FoundApp;
 use crate::users::Operation;
 use maud::{Markup, html};
 
-/// What can be had of other nodes. What the catalog has in this version stands in the store.
+/// What can be had of other nodes (`apps::Shelf`).
 pub fn section(view: &View<'_>, found: &Result<Vec<FoundApp>, String>) -> Markup {
     let words = view.lang.found();
     html! {
@@ -16,9 +16,8 @@ pub fn section(view: &View<'_>, found: &Result<Vec<FoundApp>, String>) -> Markup
             @match found {
                 Err(why) => p.mend { (why) },
                 Ok(found) => {
-                    @let shown: Vec<&FoundApp> = found.iter().filter(|found| !found.in_catalog || found.coming()).collect();
-                    @if shown.is_empty() { p { (words.none) } }
-                    ul.nodes { @for found in shown { (one(view, found)) } }
+                    @if found.is_empty() { p { (words.none) } }
+                    ul.nodes { @for found in found { (one(view, found)) } }
                 }
             }
         }
@@ -55,26 +54,16 @@ fn one(view: &View<'_>, found: &FoundApp) -> Markup {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::blobs::{Here, Taking, Visibility};
+    use crate::apps::a_found_app;
+    use crate::blobs::Taking;
     use crate::http::pages::tests::caller;
-    use crate::net::{AppImage, Holder, an_app};
     use crate::text::Lang;
     use crate::users::Role;
 
     pub fn found(name: &str, taking: Option<Taking>) -> FoundApp {
-        let here =
-            |taking| Here { visibility: Visibility::Community, pinned: false, complete: false, fetched_bytes: 3, problem: None, taking };
-        let title = [("en".to_owned(), "<b>Broker".to_owned())].into();
-        FoundApp {
-            hash: "0f".repeat(32),
-            app: AppImage { title, ..an_app(name) },
-            size_bytes: 10,
-            holders: vec![Holder { node: String::new(), node_name: "<i>roof".to_owned(), me: false, state: None }],
-            here: taking.map(here),
-            known: false,
-            in_catalog: false,
-            fits: true,
-        }
+        let mut found = a_found_app(name, "<i>roof", taking);
+        found.app.title = [("en".to_owned(), "<b>Broker".to_owned())].into();
+        found
     }
 
     #[test]
@@ -94,7 +83,6 @@ pub mod tests {
         assert!(coming.contains("<progress max=\"10\" value=\"3\"") && !coming.contains(fetch));
         let refused = shown(Role::Owner, &[found("broker", Some(Taking::Refused { why: "it holds <u>".to_owned() }))]);
         assert!(refused.contains("it holds &lt;u&gt;") && refused.contains(fetch));
-        let have = shown(Role::Owner, &[FoundApp { in_catalog: true, known: true, ..found("broker", None) }]);
-        assert!(!have.contains("data-found"));
+        assert!(!shown(Role::Owner, &[]).contains("data-found"));
     }
 }

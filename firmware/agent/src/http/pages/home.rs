@@ -80,13 +80,22 @@ fn neighbours(status: &Status, view: Option<&ClusterView>, words: &Words) -> Mar
     }
 }
 
-fn neighbour(member: &MemberView, words: &Words) -> Markup {
-    let name = if member.name.is_empty() { member.id.get(..8).unwrap_or_default() } else { &member.name };
-    let (class, state) = match member.state {
+/// What people call a node: its name, or the beginning of its id.
+pub(super) fn called<'a>(name: &'a str, id: &'a str) -> &'a str {
+    if name.is_empty() { id.get(..8).unwrap_or(id) } else { name }
+}
+
+/// How a member is: the dot's class, and in a word.
+pub(super) fn liveness(state: Liveness, words: &Words) -> (&'static str, &'static str) {
+    match state {
         Liveness::Alive => ("ok", words.alive),
         Liveness::Suspect => ("warn", words.suspect),
         Liveness::Down => ("bad", words.down),
-    };
+    }
+}
+
+fn neighbour(member: &MemberView, words: &Words) -> Markup {
+    let (name, (class, state)) = (called(&member.name, &member.id), liveness(member.state, words));
     html! {
         li data-node=(member.id) {
             span.dot.(class) {}
