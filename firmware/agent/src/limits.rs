@@ -26,6 +26,12 @@ pub const DOCKER_TIMEOUT_SECS: u64 = 8;
 pub const BROKER_IDLE: Duration = Duration::from_secs(60);
 /// Clients that the broker serves at once.
 pub const BROKER_CLIENTS: usize = 16;
+/// What a volume holds goes on for as long as this brings something.
+pub const STREAM_IDLE: Duration = Duration::from_secs(120);
+/// Frames of it that wait to be taken.
+pub const STREAM_WAITING_FRAMES: usize = 4;
+/// The longest time for one volume.
+pub const VOLUME_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 /// Where the broker keeps the projects that it made.
 pub const BROKER_STATE_DIR: &str = "/var/lib/cloudy-broker";
 /// The program that has compose as a plug-in.

@@ -59,9 +59,10 @@ impl App {
     ) -> Self {
         let systemd = Arc::new(Systemd::default());
         let keeps = boot.as_ref().is_none_or(|report| crate::kept::keeps(report.data));
+        let blobs = Arc::new(Blobs::load(&data, keeps));
         Self {
-            apps: Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&systemd), &pages, registry)),
-            blobs: Arc::new(Blobs::load(&data, keeps)),
+            apps: Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&blobs), Arc::clone(&systemd), &pages, registry)),
+            blobs,
             app_tokens: AppTokens::load(&data),
             users: Arc::new(Users::load(&data, keeps)),
             once: Arc::new(Onces::load(&data, keeps)),

@@ -21,6 +21,7 @@ macro_rules! words {
 }
 
 mod api;
+mod backups;
 mod cloud;
 mod files;
 mod found;

@@ -1,7 +1,7 @@
 //! Drives jobs to their end, each in a task of its own: looks, asks `plan`, does one step through the broker, records, again.
 
 use super::own::Saved;
-use super::plan::{Course, Next, Outcome, Step};
+use super::plan::{Course, Kind, Next, Outcome, Step};
 use super::record::{Installed, Job, Kept, Own, What};
 use super::{Apps, Live};
 use crate::broker::{self, OwnProject, Project, ProjectState, Projects, Request};
@@ -80,7 +80,13 @@ impl Apps {
     }
 
     /// One step through the broker. All of them can be done again.
-    async fn step(&self, job: &Job, step: Step) -> Result<(), broker::Error> {
+    async fn step(self: &Arc<Self>, job: &Job, step: Step) -> Result<(), broker::Error> {
+        match (step, job.course.kind) {
+            (Step::Save, Kind::Backup { shared }) => return self.save(job, shared).await,
+            (Step::Check, _) => return self.check(job).await,
+            (Step::Fill, _) => return self.fill(job).await,
+            _ => {}
+        }
         let app = job.app.clone();
         let as_before = self.kept().apps.get(&app).cloned();
         let wanted = job.target.clone().or_else(|| as_before.clone());
@@ -97,6 +103,12 @@ impl Apps {
             },
             Step::Up => self.up(app, known(wanted)?)?,
             Step::UpAsBefore => self.up(app, known(as_before)?)?,
+            Step::Create => match self.up(app, known(wanted)?)? {
+                Request::Up { project } => Request::Create { project },
+                Request::UpOwn { project } => Request::CreateOwn { project },
+                other => other,
+            },
+            Step::Save | Step::Check | Step::Fill => return Err(failed(&"this step is none of the broker's alone")),
         };
         let id = job.id;
         let told = broker::ask(&self.broker, &request, |progress| self.say(id, |live| live.progress = Some(progress))).await;

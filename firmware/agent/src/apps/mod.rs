@@ -6,6 +6,7 @@
 //! ```
 //! Architecture invariant: what a job does is decided by `plan` from what is recorded and seen; it is recorded before the next step.
 
+mod backup;
 pub mod catalog;
 mod drive;
 mod face;
@@ -22,6 +23,7 @@ pub mod tests;
 pub mod typed;
 mod wishes;
 
+pub use backup::{BackupKey, BackupView, BackupWish, Key, KeyView, NewKey, NotAKey, RestoreWish};
 pub use face::Face;
 pub use own::NotSaved;
 pub use plan::Kind as JobKind;
@@ -33,6 +35,7 @@ pub use shared::{FoundApp, NotShared, Shelf};
 pub use shown::{AppView, AskedView, CatalogView, Changeable, JobView, OwnDetails, OwnView, PortView};
 pub use wishes::{Refused, Wish};
 
+use crate::blobs::Blobs;
 use crate::broker::{self, Projects, Request};
 use crate::limits::APPS_MAX_AGE;
 use crate::sampled::Sampled;
@@ -66,6 +69,8 @@ pub struct Apps {
     broker: PathBuf,
     catalog: Arc<Catalog>,
     own: OwnApps,
+    blobs: Arc<Blobs>,
+    backup_key: BackupKey,
     systemd: Arc<Systemd>,
     /// Ports of the node's own, with what is said of them.
     own_ports: Vec<(u16, String)>,
@@ -81,8 +86,16 @@ pub struct Apps {
 }
 
 impl Apps {
-    /// Opens what is kept below `data`. `pages` are the addresses of the node's page, `registry` that of the registry on loopback.
-    pub fn open(data: &Path, broker: PathBuf, systemd: Arc<Systemd>, pages: &[SocketAddr], registry: SocketAddr) -> Self {
+    /// Opens what is kept below `data`. `pages` are the addresses of the node's page, `registry` that of the registry on loopback; backups
+    /// are kept among the `blobs`.
+    pub fn open(
+        data: &Path,
+        broker: PathBuf,
+        blobs: Arc<Blobs>,
+        systemd: Arc<Systemd>,
+        pages: &[SocketAddr],
+        registry: SocketAddr,
+    ) -> Self {
         let folder = data.join(FOLDER);
         let mut own_ports: Vec<(u16, String)> = pages.iter().map(|page| (page.port(), "this node's page".to_owned())).collect();
         own_ports.push((registry.port(), "this node's registry of images".to_owned()));
@@ -95,6 +108,8 @@ impl Apps {
             broker,
             catalog: Arc::new(catalog),
             own: OwnApps::open(&folder.join("own.json")),
+            blobs,
+            backup_key: BackupKey::open(&folder.join("backup-key.json")),
             systemd,
             own_ports,
             kept: Mutex::new(kept),

@@ -13,7 +13,7 @@
 //!
 //! Architecture invariant: what an app kept before a job is there after it, unless the job was to remove it with its data.
 
-use crate::broker::ProjectState;
+use crate::broker::{ProjectState, Run};
 use serde::{Deserialize, Serialize};
 
 /// How often a step back is tried, and how often one whose outcome nobody told is done again.
@@ -34,6 +34,14 @@ pub enum Kind {
     Stop,
     /// Stop and start it.
     Restart,
+    /// Make a backup of it.
+    #[serde(rename_all = "kebab-case")]
+    Backup {
+        /// For members of the microcloud to keep copies of.
+        shared: bool,
+    },
+    /// Make it run with what a backup holds.
+    Restore,
     /// Take it away.
     #[serde(rename_all = "kebab-case")]
     Remove {
@@ -71,6 +79,14 @@ pub enum Step {
     Down,
     /// Take it away with what it keeps.
     DownWithData,
+    /// Make a backup of what it keeps.
+    Save,
+    /// Look at all of a backup.
+    Check,
+    /// Make its containers and volumes, and start nothing.
+    Create,
+    /// Fill its volumes from the backup.
+    Fill,
 }
 
 /// How far a job is.
@@ -173,6 +189,10 @@ impl Course {
             Kind::Start => &[Step::Up],
             Kind::Stop => &[Step::Stop],
             Kind::Restart => &[Step::Restart],
+            // What is being written would be torn: it stands still meanwhile.
+            Kind::Backup { .. } if self.before.is_some_and(|before| before.up) => &[Step::Stop, Step::Save, Step::UpAsBefore],
+            Kind::Backup { .. } => &[Step::Save],
+            Kind::Restore => &[Step::Check, Step::Pull, Step::Create, Step::Fill, Step::Up],
             Kind::Remove { with_data: false } => &[Step::Down],
             Kind::Remove { with_data: true } => &[Step::DownWithData],
         }
@@ -185,8 +205,10 @@ impl Course {
             // What it kept in an earlier life is no part of this one.
             Kind::Install if before.data => Some(&[Step::Down]),
             Kind::Install => Some(&[Step::DownWithData]),
-            Kind::Change if before.up => Some(&[Step::UpAsBefore]),
-            Kind::Change => Some(&[]),
+            // It begins only where nothing was kept.
+            Kind::Restore => Some(&[Step::DownWithData]),
+            Kind::Change | Kind::Backup { .. } if before.up => Some(&[Step::UpAsBefore]),
+            Kind::Change | Kind::Backup { .. } => Some(&[]),
             Kind::Start if before.up => Some(&[]),
             Kind::Start => Some(&[Step::Stop]),
             Kind::Stop | Kind::Restart | Kind::Remove { .. } => None,
@@ -198,6 +220,12 @@ impl Course {
         match &self.phase {
             Phase::Queued => {
                 let before = Before { up: seen.run.is_up(), data: seen.data };
+                if self.kind == Kind::Restore && (seen.data || seen.run != Run::Absent) {
+                    let reason = "the app keeps something here already, which a backup does not replace: install it and remove it \
+                                  with its data first"
+                        .to_owned();
+                    return Next::Record(self.with(Phase::Undone { reason }));
+                }
                 Next::Record(Self { before: Some(before), ..self.with(Phase::Forward { done: 0, lost: 0 }) })
             }
             Phase::Forward { done, .. } => match self.forward().get(*done) {
@@ -251,6 +279,7 @@ fn is_so(step: Step, seen: ProjectState) -> bool {
         // There may be an image, a network, or the broker's file with a password in it, which nobody sees from here.
         Step::Down | Step::DownWithData => false,
         Step::Pull | Step::Up | Step::UpAsBefore | Step::Restart => false,
+        Step::Save | Step::Check | Step::Create | Step::Fill => false,
     }
 }
 

@@ -12,6 +12,8 @@ struct World {
     new: bool,
     /// Whether what it kept before is still there.
     old_data: bool,
+    /// Whether what the backup holds is in its volumes.
+    filled: bool,
 }
 
 /// What happens to a step.
@@ -29,7 +31,13 @@ enum Fate {
 impl World {
     fn apply(&mut self, step: Step) {
         match step {
-            Step::Pull => {}
+            Step::Pull | Step::Check => {}
+            Step::Save => assert!(!self.state.run.is_up(), "it writes while it is copied"),
+            Step::Create => self.state = ProjectState { run: Run::Stopped, data: true },
+            Step::Fill => {
+                assert!(self.state == ProjectState { run: Run::Stopped, data: true }, "there is nothing to fill");
+                self.filled = true;
+            }
             Step::Up | Step::UpAsBefore => {
                 (self.new, self.state) = (step == Step::Up, ProjectState { run: Run::Running, data: true });
             }
@@ -37,7 +45,7 @@ impl World {
             Step::Stop => self.state.run = Run::Stopped,
             Step::Down => self.state.run = Run::Absent,
             Step::DownWithData => {
-                (self.old_data, self.state) = (false, ProjectState::default());
+                (self.old_data, self.filled, self.state) = (false, false, ProjectState::default());
             }
         }
     }
@@ -45,7 +53,7 @@ impl World {
 
 /// Runs a job to its end; how many steps it took.
 fn run(kind: Kind, start: ProjectState, fates: &[Fate], rest: Fate) -> (Course, World, usize) {
-    let mut world = World { state: start, new: false, old_data: start.data };
+    let mut world = World { state: start, new: false, old_data: start.data, filled: false };
     let mut recorded = serde_json::to_string(&Course::new(kind)).unwrap();
     let (mut fates, mut steps) = (fates.iter().copied(), 0);
     loop {
@@ -73,7 +81,7 @@ fn run(kind: Kind, start: ProjectState, fates: &[Fate], rest: Fate) -> (Course, 
     }
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 9] = [
     Kind::Install,
     Kind::Change,
     Kind::Start,
@@ -81,6 +89,8 @@ const KINDS: [Kind; 7] = [
     Kind::Restart,
     Kind::Remove { with_data: false },
     Kind::Remove { with_data: true },
+    Kind::Backup { shared: false },
+    Kind::Restore,
 ];
 const STARTS: [ProjectState; 4] = [
     ProjectState { run: Run::Absent, data: false },
@@ -88,6 +98,11 @@ const STARTS: [ProjectState; 4] = [
     ProjectState { run: Run::Stopped, data: true },
     ProjectState { run: Run::Running, data: true },
 ];
+
+/// Whether that can be brought about: a backup is not put where something is kept, or runs.
+fn can_be(kind: Kind, start: ProjectState) -> bool {
+    kind != Kind::Restore || start == STARTS[0]
+}
 
 /// What must hold when a job is over.
 fn holds(kind: Kind, start: ProjectState, (course, world, _): &(Course, World, usize)) {
@@ -106,6 +121,11 @@ fn holds(kind: Kind, start: ProjectState, (course, world, _): &(Course, World, u
         (Phase::Undone { .. }, Kind::Install) => {
             assert!(world.state.run == Run::Absent && world.state.data == start.data, "{start:?} {world:?}");
         }
+        (Phase::Done | Phase::Undone { .. }, Kind::Backup { .. }) => {
+            assert!(up == start.run.is_up() && !world.new && world.state.data == start.data);
+        }
+        (Phase::Done, Kind::Restore) => assert!(can_be(kind, start) && up && world.new && world.filled),
+        (Phase::Undone { .. }, Kind::Restore) => assert!(world.state == start, "{start:?} {world:?}"),
         (Phase::Undone { .. }, Kind::Change) => assert!(up == start.run.is_up() && !world.new),
         (Phase::Undone { .. }, Kind::Start) => assert!(up == start.run.is_up()),
         (Phase::Undone { .. }, _) => panic!("{kind:?} has no way back"),
@@ -119,7 +139,7 @@ fn a_job_that_goes_well_is_done() {
     for kind in KINDS {
         for start in STARTS {
             let end = run(kind, start, &[], Fate::Well);
-            assert_eq!(end.0.phase, Phase::Done, "{kind:?} {start:?}");
+            assert_eq!(end.0.phase == Phase::Done, can_be(kind, start), "{kind:?} {start:?}");
             holds(kind, start, &end);
         }
     }
@@ -177,7 +197,7 @@ proptest! {
         let end = run(kind, start, &fates, rest);
         holds(kind, start, &end);
         if rest == Fate::Well && !fates.iter().any(|fate| matches!(fate, Fate::Fails(_) | Fate::Lost(_))) {
-            prop_assert_eq!(end.0.phase, Phase::Done);
+            prop_assert_eq!(end.0.phase == Phase::Done, can_be(kind, start));
         }
     }
 }

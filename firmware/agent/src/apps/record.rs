@@ -1,6 +1,7 @@
 //! What is kept of apps and their jobs: one file, written whole, so that a job's end and what it means for its app are one change.
 
 use super::Refused;
+use super::backup::Source;
 use super::catalog::Entry;
 use super::own::Saved;
 use super::plan::{Course, Kind, Phase};
@@ -78,6 +79,21 @@ pub struct Publication {
     pub port: Option<String>,
 }
 
+/// What a job is to bring about.
+#[derive(Clone, Debug, Default)]
+pub struct Aim {
+    /// What the app shall be.
+    pub target: Option<Installed>,
+    /// The backup that it is made from.
+    pub source: Option<Source>,
+}
+
+impl From<Option<Installed>> for Aim {
+    fn from(target: Option<Installed>) -> Self {
+        Self { target, source: None }
+    }
+}
+
 /// A job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -91,6 +107,12 @@ pub struct Job {
     /// What the app shall be; forgotten when the job is over, since passwords stand in it.
     #[serde(default)]
     pub target: Option<Installed>,
+    /// The backup that it is made from, likewise.
+    #[serde(default)]
+    pub source: Option<Source>,
+    /// The backup that it has made, as a blob.
+    #[serde(default)]
+    pub backup: Option<String>,
     /// The last that was said when a step failed.
     #[serde(default)]
     pub output: String,
@@ -134,9 +156,11 @@ impl Kept {
     }
 
     /// A new job. What ended long ago is forgotten.
-    pub fn begin(&mut self, app: &str, kind: Kind, target: Option<Installed>) -> Job {
+    pub fn begin(&mut self, app: &str, kind: Kind, aim: impl Into<Aim>) -> Job {
         self.last_job += 1;
-        let job = Job { id: self.last_job, app: app.to_owned(), course: Course::new(kind), target, output: String::new() };
+        let Aim { target, source } = aim.into();
+        let (app, course) = (app.to_owned(), Course::new(kind));
+        let job = Job { id: self.last_job, app, course, target, source, backup: None, output: String::new() };
         self.jobs.push(job.clone());
         let over = self.jobs.iter().filter(|job| job.course.phase.is_over()).count();
         let mut spare = over.saturating_sub(JOBS_KEPT);
@@ -159,8 +183,9 @@ impl Kept {
             return;
         }
         let target = job.target.take();
+        job.source = None;
         match (&job.course.phase, job.course.kind, target) {
-            (Phase::Done, Kind::Install | Kind::Change, Some(target)) => {
+            (Phase::Done, Kind::Install | Kind::Change | Kind::Restore, Some(target)) => {
                 self.last_revision += 1;
                 self.apps.insert(job.app.clone(), Installed { revision: self.last_revision, ..target });
             }
@@ -169,6 +194,11 @@ impl Kept {
             }
             _ => {}
         }
+    }
+
+    /// Notes the backup that a job has made.
+    pub fn has_made(&mut self, id: u64, backup: &str) {
+        self.jobs.iter_mut().filter(|job| job.id == id).for_each(|job| job.backup = Some(backup.to_owned()));
     }
 
     /// Publishes an app as it is wanted, or no more.

@@ -170,6 +170,9 @@ pub struct JobView {
     pub reason: Option<String>,
     /// The last of what was said then, by Docker and by the app.
     pub output: String,
+    /// The backup that it has made, as a blob.
+    #[serde(default)]
+    pub backup: Option<String>,
 }
 
 impl JobView {
@@ -196,6 +199,7 @@ impl JobView {
             waits: live.and_then(|live| live.waits.clone()),
             reason: reason.cloned(),
             output: job.output.clone(),
+            backup: job.backup.clone(),
         }
     }
 }

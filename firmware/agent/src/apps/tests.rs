@@ -8,7 +8,7 @@ use crate::units::Action;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
@@ -18,6 +18,8 @@ pub struct Played {
     pub dir: tempfile::TempDir,
     asked: mpsc::UnboundedReceiver<Value>,
     answers: Arc<Mutex<Vec<(String, Value)>>>,
+    /// What its one volume holds.
+    pub volume: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Played {
@@ -28,13 +30,16 @@ impl Played {
         let (sender, asked) = mpsc::unbounded_channel();
         let answers: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
         let shared = Arc::clone(&answers);
+        let volume: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let kept = Arc::clone(&volume);
         tokio::spawn(async move {
             let mut up = false;
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (read, mut write) = stream.into_split();
                 let mut line = String::new();
-                BufReader::new(read).read_line(&mut line).await.unwrap();
+                let mut reader = BufReader::new(read);
+                reader.read_line(&mut line).await.unwrap();
                 let request: Value = serde_json::from_str(&line).unwrap();
                 let word = request["request"].as_str().unwrap().to_owned();
                 let state = if up { "running" } else { "absent" };
@@ -43,6 +48,7 @@ impl Played {
                         json!({ "done": if up { json!({ "broker": { "run": state, "data": true }, "radio": { "run": state, "data": true } }) } else { json!({}) } })
                     }
                     "logs" => json!({ "done": "it says this" }),
+                    "volumes" => json!({ "done": [{ "service": "app", "target": "/data" }] }),
                     _ => json!({ "done": null }),
                 };
                 let answer = {
@@ -65,19 +71,49 @@ impl Played {
                 if !answer.is_null() {
                     write.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
                 }
+                let begun = answer.get("done").is_some();
+                if begun && word == "read-volume" {
+                    let held = kept.lock().unwrap().clone();
+                    write.write_all(&[&u32::try_from(held.len()).unwrap().to_be_bytes(), held.as_slice()].concat()).await.unwrap();
+                    let end = shared.lock().unwrap().iter().position(|(of, _)| of == "read-end");
+                    let end = end.map_or(json!({ "done": null }), |place| shared.lock().unwrap().remove(place).1);
+                    write.write_all(&[&[0; 4], format!("{end}\n").as_bytes()].concat()).await.unwrap();
+                }
+                if begun && word == "write-volume" {
+                    let mut came = Vec::new();
+                    loop {
+                        let mut length = [0; 4];
+                        reader.read_exact(&mut length).await.unwrap();
+                        let mut frame = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+                        reader.read_exact(&mut frame).await.unwrap();
+                        if frame.is_empty() {
+                            break;
+                        }
+                        came.extend_from_slice(&frame);
+                    }
+                    *kept.lock().unwrap() = came;
+                    write.write_all(b"{\"done\":null}\n").await.unwrap();
+                }
             }
         });
-        Self { dir, asked, answers }
+        Self { dir, asked, answers, volume }
     }
 
     /// The next `word` is answered so; `null` for hanging up.
-    fn answer(&self, word: &str, answer: Value) {
+    pub fn answer(&self, word: &str, answer: Value) {
         self.answers.lock().unwrap().push((word.to_owned(), answer));
     }
 
-    fn apps(&self) -> Arc<Apps> {
+    pub fn apps(&self) -> Arc<Apps> {
         let broker = self.dir.path().join("broker.sock");
-        Arc::new(Apps::open(self.dir.path(), broker, Arc::default(), &[], ([127, 0, 0, 1], 4748).into()))
+        Arc::new(Apps::open(
+            self.dir.path(),
+            broker,
+            Arc::new(Blobs::load(self.dir.path(), true)),
+            Arc::default(),
+            &[],
+            ([127, 0, 0, 1], 4748).into(),
+        ))
     }
 
     pub fn with_app(&self) -> Arc<Apps> {
@@ -94,7 +130,7 @@ impl Played {
     }
 }
 
-async fn over(apps: &Apps, id: u64) -> JobView {
+pub async fn over(apps: &Apps, id: u64) -> JobView {
     let look = async {
         loop {
             let job = apps.jobs().into_iter().find(|job| job.id == id).unwrap();

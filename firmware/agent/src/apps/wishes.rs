@@ -1,10 +1,12 @@
 //! What people wish of apps → jobs. Everything that can be refused is refused here, before anything is done.
 
+use super::backup::NotRead;
 use super::catalog;
-use super::own::Saved;
+use super::own::{NotSaved, Saved};
 use super::plan::Kind;
-use super::record::{Installed, Job, Own, What};
+use super::record::{Aim, Installed, Job, Own, What};
 use super::{Apps, JobView, ports};
+use crate::blobs::Refused as BlobRefused;
 use crate::revision::Expected;
 use crate::units::Action;
 use contract::apps::Protocol;
@@ -71,6 +73,24 @@ pub enum Refused {
     /// Docker can't be asked.
     #[error("{0}")]
     Docker(String),
+    /// There is no key to encrypt to.
+    #[error("there is no key for backups yet: an owner makes one on the page of backups, or by `cloudy backup new-key`")]
+    NoBackupKey,
+    /// What was given is no secret key.
+    #[error("this is no secret key: it is one word that begins with `AGE-SECRET-KEY-1`, as it was told when the key was made")]
+    NoSecretKey,
+    /// It is here, so a backup of it is not put over it.
+    #[error("the app `{0}` is installed here: a backup does not replace it; remove it with its data first, or restore it on another node")]
+    InTheWay(String),
+    /// The backup.
+    #[error(transparent)]
+    Backup(#[from] NotRead),
+    /// Its blob.
+    #[error(transparent)]
+    Blob(#[from] BlobRefused),
+    /// An app of one's own in it.
+    #[error(transparent)]
+    NotSaved(#[from] NotSaved),
     /// The job could not be recorded, so it is not begun.
     #[error("the job can't be recorded, so nothing was done: {0}")]
     NotKept(String),
@@ -87,7 +107,7 @@ impl Apps {
         let target = self.target(name, what, choices)?;
         self.begin(name, Kind::Install, &Expected::anything(), move |installed| match installed {
             Some(_) => Err(Refused::Installed(name.to_owned())),
-            None => Ok(Some(target)),
+            None => Ok(Some(target).into()),
         })
     }
 
@@ -118,7 +138,7 @@ impl Apps {
         choices.settings.extend(wish.settings);
         let target = Installed { publication: now.publication, ..self.target(name, what, choices)? };
         // What is kept of it was read above, so nobody may have changed it since.
-        self.begin(name, Kind::Change, &Expected::only(now.revision), |_| Ok(Some(target)))
+        self.begin(name, Kind::Change, &Expected::only(now.revision), |_| Ok(Some(target).into()))
     }
 
     /// Starts, stops or restarts an app.
@@ -131,7 +151,7 @@ impl Apps {
             Action::Stop => Kind::Stop,
             Action::Restart => Kind::Restart,
         };
-        self.begin(name, kind, &Expected::anything(), |_| Ok(None))
+        self.begin(name, kind, &Expected::anything(), |_| Ok(None.into()))
     }
 
     /// Takes an app away.
@@ -139,37 +159,37 @@ impl Apps {
     /// # Errors
     /// See [`Refused`]; nothing was done.
     pub fn remove(self: &Arc<Self>, name: &str, with_data: bool, expected: &Expected) -> Result<JobView, Refused> {
-        self.begin(name, Kind::Remove { with_data }, expected, |_| Ok(None))
+        self.begin(name, Kind::Remove { with_data }, expected, |_| Ok(None.into()))
     }
 
     /// Records a job and drives it, if the app has no other.
-    fn begin(
+    pub(super) fn begin(
         self: &Arc<Self>,
         name: &str,
         kind: Kind,
         expected: &Expected,
-        target: impl FnOnce(Option<&Installed>) -> Result<Option<Installed>, Refused>,
+        aim: impl FnOnce(Option<&Installed>) -> Result<Aim, Refused>,
     ) -> Result<JobView, Refused> {
         let job: Job = self.alter(|kept| {
             if let Some(busy) = kept.busy(name) {
                 return Err(Refused::Busy { id: busy.id, app: name.to_owned() });
             }
             let installed = kept.apps.get(name);
-            if installed.is_none() && kind != Kind::Install {
+            if installed.is_none() && !matches!(kind, Kind::Install | Kind::Restore) {
                 return Err(Refused::NotInstalled(name.to_owned()));
             }
             if installed.is_some_and(|now| !expected.holds(now.revision)) {
                 return Err(Refused::Changed(name.to_owned()));
             }
-            let target = target(installed)?;
-            Ok(kept.begin(name, kind, target))
+            let aim = aim(installed)?;
+            Ok(kept.begin(name, kind, aim))
         })?;
         self.drive(job.id);
         Ok(JobView::of(&job, None))
     }
 
     /// An app as it shall be: all its ports chosen, its settings held against what it takes.
-    fn target(&self, name: &str, what: What, choices: Choices) -> Result<Installed, Refused> {
+    pub(super) fn target(&self, name: &str, what: What, choices: Choices) -> Result<Installed, Refused> {
         let face = self.face(name, &what)?;
         let held = self.held();
         let ports = ports::choose(&face.ports, &choices.ports, |port, protocol| ports::holder(&held, name, port, protocol))?;

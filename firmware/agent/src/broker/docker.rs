@@ -15,15 +15,15 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The label by which compose says what belongs to which project.
-const PROJECT_LABEL: &str = "com.docker.compose.project";
+pub(super) const PROJECT_LABEL: &str = "com.docker.compose.project";
 /// The label by which it says to which service of it.
-const SERVICE_LABEL: &str = "com.docker.compose.service";
+pub(super) const SERVICE_LABEL: &str = "com.docker.compose.service";
 
-fn failed(doing: &str) -> impl FnOnce(bollard::errors::Error) -> Failure {
+pub(super) fn failed(doing: &str) -> impl FnOnce(bollard::errors::Error) -> Failure {
     move |error| Failure { error: format!("{doing}: {error}"), output: String::new() }
 }
 
-async fn connect(socket: &Path, seconds: u64) -> Result<Docker, bollard::errors::Error> {
+pub(super) async fn connect(socket: &Path, seconds: u64) -> Result<Docker, bollard::errors::Error> {
     let docker = Docker::connect_with_unix(&socket.to_string_lossy(), seconds, API_DEFAULT_VERSION)?;
     docker.negotiate_version().await
 }
@@ -89,12 +89,17 @@ fn run(container: &ContainerSummary) -> Run {
     }
 }
 
+/// The containers of a project, whether they run or not.
+pub(super) async fn listed(docker: &Docker, project: &str) -> Result<Vec<ContainerSummary>, Failure> {
+    let filters = Some(HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]));
+    let options = ListContainersOptions { all: true, filters, ..ListContainersOptions::default() };
+    docker.list_containers(Some(options)).await.map_err(failed("listing containers"))
+}
+
 /// The last lines of a project's containers, each under its name where there are several.
 pub async fn logs(socket: &Path, project: &str, lines: u32) -> Result<String, Failure> {
     let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
-    let filters = Some(HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]));
-    let options = ListContainersOptions { all: true, filters, ..ListContainersOptions::default() };
-    let mut containers = docker.list_containers(Some(options)).await.map_err(failed("listing containers"))?;
+    let mut containers = listed(&docker, project).await?;
     containers.sort_by(|one, other| one.names.cmp(&other.names));
     let mut text = String::new();
     for container in &containers {

@@ -12,11 +12,15 @@ mod own;
 mod project;
 mod run;
 mod serve;
+mod stream;
+mod volumes;
 
 pub use serve::{Options, serve};
+pub use stream::{read, write};
 
 use crate::limits::{BROKER_TIMEOUT, PULL_TIMEOUT};
 use crate::status::Docker;
+use anyhow::Context;
 use contract::apps::compose::Choices;
 use contract::apps::own::{Definition, Privilege};
 use contract::oci::Digest;
@@ -25,8 +29,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 /// The longest request or answer in bytes.
@@ -65,6 +70,35 @@ pub enum Request {
     UpOwn {
         /// The app.
         project: OwnProject,
+    },
+    /// Make an app's containers and volumes as it is described, and start nothing.
+    Create {
+        /// The app.
+        project: Project,
+    },
+    /// Likewise of an app of a person's own.
+    CreateOwn {
+        /// The app.
+        project: OwnProject,
+    },
+    /// What an app that does not run keeps; answered by a list of [`Volume`].
+    Volumes {
+        /// The app.
+        app: String,
+    },
+    /// What one of them holds ([`read()`]).
+    ReadVolume {
+        /// The app.
+        app: String,
+        /// The volume.
+        volume: Volume,
+    },
+    /// Fill one ([`write()`]).
+    WriteVolume {
+        /// The app.
+        app: String,
+        /// The volume.
+        volume: Volume,
     },
     /// Stop it; what it keeps stays.
     Stop {
@@ -118,6 +152,16 @@ pub struct OwnProject {
     pub grants: BTreeSet<Privilege>,
     /// Ports and settings.
     pub choices: Choices,
+}
+
+/// Something that an app keeps: named by where it is seen, which is the same on every node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Volume {
+    /// The service of the project.
+    pub service: String,
+    /// Where it lies in that container.
+    pub target: String,
 }
 
 /// How apps are, by name; an app of which nothing is there is not in it.
@@ -243,17 +287,24 @@ pub async fn ask<T: DeserializeOwned>(socket: &Path, request: &Request, told: im
 /// How long an answer may take. What changes something is limited by the broker itself, sooner.
 fn patience(request: &Request) -> Duration {
     match request {
-        Request::Status {} | Request::Projects {} | Request::Logs { .. } => BROKER_TIMEOUT,
+        Request::Status {} | Request::Projects {} | Request::Logs { .. } | Request::Volumes { .. } => BROKER_TIMEOUT,
         _ => PULL_TIMEOUT.saturating_mul(2),
     }
 }
 
-async fn exchange<T: DeserializeOwned>(socket: &Path, request: &Request, mut told: impl FnMut(Progress)) -> anyhow::Result<Reply<T>> {
-    use anyhow::Context;
+type Reader = BufReader<Take<OwnedReadHalf>>;
+
+/// Asks; what comes is read from what is given back.
+async fn begin(socket: &Path, request: &Request) -> anyhow::Result<(Reader, OwnedWriteHalf)> {
     let stream = UnixStream::connect(socket).await.with_context(|| format!("no broker at `{}`", socket.display()))?;
     let (read, mut write) = stream.into_split();
     write.write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes()).await.context("asking the broker")?;
-    let mut reader = BufReader::new(read.take(EXCHANGE_BYTES));
+    let most = if matches!(request, Request::ReadVolume { .. }) { u64::MAX } else { EXCHANGE_BYTES };
+    Ok((BufReader::new(read.take(most)), write))
+}
+
+/// What the broker answers next, beside how far it is.
+async fn reply<T: DeserializeOwned>(reader: &mut Reader, mut told: impl FnMut(Progress)) -> anyhow::Result<Reply<T>> {
     let mut line = String::new();
     loop {
         line.clear();
@@ -264,6 +315,11 @@ async fn exchange<T: DeserializeOwned>(socket: &Path, request: &Request, mut tol
             end => return Ok(end),
         }
     }
+}
+
+async fn exchange<T: DeserializeOwned>(socket: &Path, request: &Request, told: impl FnMut(Progress)) -> anyhow::Result<Reply<T>> {
+    let (mut reader, _asking) = begin(socket, request).await?;
+    reply(&mut reader, told).await
 }
 
 #[cfg(test)]

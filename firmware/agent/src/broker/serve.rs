@@ -1,15 +1,17 @@
 //! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
 
-use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, docker, own, project, run};
+use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
+use super::{docker, own, project, run, stream, volumes};
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT};
 use anyhow::{Context, Result, bail};
+use futures_util::StreamExt;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, Semaphore};
@@ -123,13 +125,28 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
             let pulled = timeout(PULL_TIMEOUT, broker.pull_own(&project, again, &mut Teller(&mut write))).await;
             end(&mut write, pulled.unwrap_or_else(|_| Err(slow()))).await
         }
-        Request::UpOwn { project } => end(&mut write, broker.up_own(&project).await).await,
-        Request::Up { project } => end(&mut write, broker.up(&project).await).await,
+        Request::UpOwn { project } => end(&mut write, broker.up_own(&project, Start::Now).await).await,
+        Request::Up { project } => end(&mut write, broker.up(&project, Start::Now).await).await,
+        Request::CreateOwn { project } => end(&mut write, broker.up_own(&project, Start::Never).await).await,
+        Request::Create { project } => end(&mut write, broker.up(&project, Start::Never).await).await,
+        Request::Volumes { app } => end(&mut write, broker.volumes(&app).await).await,
+        Request::ReadVolume { app, volume } => broker.read_volume(&app, &volume, &mut write).await,
+        Request::WriteVolume { app, volume } => {
+            reader.get_mut().set_limit(u64::MAX);
+            broker.write_volume(&app, &volume, reader, &mut write).await
+        }
         Request::Stop { app } => end(&mut write, broker.change(&app, &["stop"]).await).await,
         Request::Restart { app } => end(&mut write, broker.change(&app, &["restart"]).await).await,
         Request::Down { app, data } => end(&mut write, broker.down(&app, data).await).await,
         Request::Logs { app, lines } => end(&mut write, broker.logs(&app, lines.min(LOG_MAX_LINES)).await).await,
     }
+}
+
+/// Whether an app's containers are started once they are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Now,
+    Never,
 }
 
 fn slow() -> Failure {
@@ -173,14 +190,17 @@ impl Broker {
         logs.ok().and_then(Result::ok).filter(|text| !text.is_empty()).map(|text| format!("What the app said:\n{text}")).unwrap_or_default()
     }
 
-    async fn up(&self, wanted: &super::Project) -> Result<(), Failure> {
+    async fn up(&self, wanted: &super::Project, start: Start) -> Result<(), Failure> {
         let (text, wait) = project::compose_file(wanted, self.options.registry)?;
         let _one = self.changing.lock().await;
         run::write(&self.options.state, &wanted.app, &text)?;
-        self.start(&wanted.app, wait).await
+        self.start(&wanted.app, wait, start).await
     }
 
-    async fn start(&self, app: &str, wait: Duration) -> Result<(), Failure> {
+    async fn start(&self, app: &str, wait: Duration, start: Start) -> Result<(), Failure> {
+        if start == Start::Never {
+            return run::compose(&self.options, app, &["up", "--no-start", "--remove-orphans"], run::CHANGE).await;
+        }
         let seconds = wait.as_secs().to_string();
         let words = ["up", "--detach", "--remove-orphans", "--wait", "--wait-timeout", &seconds];
         let done = run::compose(&self.options, app, &words, wait + run::GRACE).await;
@@ -220,7 +240,7 @@ impl Broker {
     }
 
     /// Compose is asked twice: what it understands, and, once that was held against what was granted, to start it.
-    async fn up_own(&self, wanted: &OwnProject) -> Result<(), Failure> {
+    async fn up_own(&self, wanted: &OwnProject, start: Start) -> Result<(), Failure> {
         let (text, wait) = own::compose_file(wanted)?;
         own::places(&wanted.grants, Path::new("/"))?;
         let (app, state) = (&wanted.app, &self.options.state);
@@ -231,11 +251,55 @@ impl Broker {
         let understood = run::config(&self.options, app).await?;
         contract::apps::own::check_normalised(&understood, &project::named(app)?, &wanted.grants)
             .map_err(|error| Failure { error, output: String::new() })?;
-        self.start(app, wait).await?;
+        self.start(app, wait, start).await?;
         for image in std::mem::take(&mut kept.before) {
             docker::remove_image(&self.options.docker_socket, &image).await;
         }
         run::keep_own(state, app, &kept)
+    }
+
+    async fn volumes(&self, app: &str) -> Result<Vec<Volume>, Failure> {
+        let all = volumes::reached(&self.options.docker_socket, &project::named(app)?).await?;
+        Ok(all.into_iter().map(|reached| reached.volume).collect())
+    }
+
+    /// A volume of an app that does not run: a client that has gone ends the reading of it.
+    async fn read_volume(&self, app: &str, volume: &Volume, write: &mut OwnedWriteHalf) -> Result<()> {
+        let socket = &self.options.docker_socket;
+        let begun = async { volumes::read(socket, &volumes::one(socket, &project::named(app)?, volume).await?).await };
+        let mut pieces = match begun.await {
+            Ok(pieces) => pieces,
+            Err(failure) => return tell(write, &Reply::<()>::Failed(failure)).await,
+        };
+        tell(write, &Reply::Done(())).await?;
+        let mut wrong = None;
+        while let Some(piece) = pieces.next().await {
+            match piece {
+                Ok(piece) => stream::put(write, &piece).await?,
+                Err(error) => wrong = Some(Failure { error, output: String::new() }),
+            }
+        }
+        stream::end(write).await?;
+        end(write, wrong.map_or(Ok(()), Err)).await
+    }
+
+    async fn write_volume(
+        &self,
+        app: &str,
+        volume: &Volume,
+        from: impl AsyncRead + Unpin + Send + 'static,
+        write: &mut OwnedWriteHalf,
+    ) -> Result<()> {
+        let socket = &self.options.docker_socket;
+        let begun = async { volumes::one(socket, &project::named(app)?, volume).await };
+        let to = match begun.await {
+            Ok(to) => to,
+            Err(failure) => return tell(write, &Reply::<()>::Failed(failure)).await,
+        };
+        tell(write, &Reply::Done(())).await?;
+        let mut pieces = stream::taken(from);
+        let tar = futures_util::stream::poll_fn(move |context| pieces.poll_recv(context));
+        end(write, volumes::write(socket, &to, tar).await).await
     }
 
     async fn change(&self, app: &str, words: &[&str]) -> Result<(), Failure> {

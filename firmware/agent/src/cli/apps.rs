@@ -268,7 +268,7 @@ pub(super) fn entries<T: serde::de::DeserializeOwned>(answer: &Value, field: &st
 }
 
 /// Waits until a job is over, and says how far it is.
-async fn follow(local: &Local, begun: Value) -> Result<ExitCode> {
+pub(super) async fn follow(local: &Local, begun: Value) -> Result<ExitCode> {
     let (client, mut said, mut answer) = (local.client(), String::new(), begun);
     loop {
         let job = JobView::deserialize(&answer).context(OTHER_VERSION)?;
@@ -311,6 +311,9 @@ fn line(job: &JobView) -> String {
     }
     if let Some(reason) = &job.reason {
         more(format!(": {reason}"));
+    }
+    if let Some(backup) = &job.backup {
+        more(format!(", backup {backup}"));
     }
     line
 }

@@ -204,7 +204,7 @@ async fn found(local: &Local, words: &str) -> Result<Value> {
 }
 
 /// The hash that begins so.
-async fn whole(local: &Local, hash: &str) -> Result<String> {
+pub(super) async fn whole(local: &Local, hash: &str) -> Result<String> {
     if crate::net::is_hash(hash) {
         return Ok(hash.to_owned());
     }

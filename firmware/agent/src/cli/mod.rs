@@ -1,6 +1,7 @@
 //! The command line: what each word does. Long-running parts live in their own modules; here is parsing and printing.
 
 mod apps;
+mod backup;
 mod blob;
 mod install;
 mod own;
@@ -175,6 +176,8 @@ enum Verb {
     Search(share::Find),
     /// Apps of this node: what can be installed, what is, and how it is.
     App(apps::AppArgs),
+    /// Backups of apps, encrypted to an owner's key.
+    Backup(backup::BackupArgs),
     /// What is being done with apps, and what was.
     Jobs(apps::Jobs),
     /// What apps keep in the microcloud: registers, counters and sets.
@@ -337,6 +340,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Store(store) => store.run().await?,
         Verb::Blob(blob) => blob.run().await?,
         Verb::App(app) => return app.run().await,
+        Verb::Backup(backup) => return backup.run().await,
         Verb::Jobs(jobs) => jobs.run().await?,
         Verb::User(user) => user.run().await?,
         Verb::Settings(settings) => settings.run().await?,

@@ -80,7 +80,7 @@ pub struct Told {
 type Answer<T> = Result<Json<T>, Refusal>;
 type Asked = Result<Query<Paging>, QueryRejection>;
 /// What begins a job.
-type Begun = Result<(StatusCode, Json<JobView>), Refusal>;
+pub(super) type Begun = Result<(StatusCode, Json<JobView>), Refusal>;
 
 fn refuse(status: StatusCode, error: String) -> Refusal {
     Refusal::new(status, error)
@@ -107,8 +107,12 @@ pub(super) fn not_taken(error: catalog::Refused) -> Refusal {
 pub(super) fn refused(error: Refused) -> Refusal {
     let status = match error {
         Refused::Unknown(_) | Refused::NotInstalled(_) => StatusCode::NOT_FOUND,
-        Refused::Installed(_) | Refused::Busy { .. } | Refused::Port(_) => StatusCode::CONFLICT,
-        Refused::Choice(_) | Refused::Faults(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::Installed(_) | Refused::Busy { .. } | Refused::Port(_) | Refused::InTheWay(_) | Refused::NoBackupKey => {
+            StatusCode::CONFLICT
+        }
+        Refused::Choice(_) | Refused::Faults(_) | Refused::NoSecretKey | Refused::Backup(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::Blob(error) => return super::blobs::refused(error),
+        Refused::NotSaved(error) => return super::own::refused(error),
         Refused::NotGranted(_) => StatusCode::FORBIDDEN,
         Refused::Changed(_) => StatusCode::PRECONDITION_FAILED,
         Refused::Facts(error) => return not_taken(error),
@@ -124,11 +128,14 @@ fn ending(error: tokio::task::JoinError) -> Refusal {
 }
 
 /// Begins a job, which waits for the disk.
-async fn begin(app: &App, wish: impl FnOnce(&Arc<Apps>) -> Result<JobView, Refused> + Send + 'static) -> Result<JobView, Refusal> {
+pub(super) async fn begin(
+    app: &App,
+    wish: impl FnOnce(&Arc<Apps>) -> Result<JobView, Refused> + Send + 'static,
+) -> Result<JobView, Refusal> {
     app.apps().in_background(wish).await.map_err(ending)?.map_err(refused)
 }
 
-fn accepted(begun: Result<JobView, Refusal>) -> Begun {
+pub(super) fn accepted(begun: Result<JobView, Refusal>) -> Begun {
     begun.map(|job| (StatusCode::ACCEPTED, Json(job)))
 }
 

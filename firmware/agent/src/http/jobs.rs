@@ -163,6 +163,7 @@ pub mod tests {
             waits: None,
             reason: None,
             output: String::new(),
+            backup: None,
         }
     }
 

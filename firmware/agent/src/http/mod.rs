@@ -7,6 +7,7 @@
 
 mod allow;
 mod apps;
+mod backups;
 mod blobs;
 mod browse;
 mod caller;

@@ -15,7 +15,7 @@ use contract::apps::own::{Definition, Privilege};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-fn refused(error: NotSaved) -> Refusal {
+pub(super) fn refused(error: NotSaved) -> Refusal {
     let status = match error {
         NotSaved::Name(_) | NotSaved::Faults(_) | NotSaved::NotAsked { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         NotSaved::Taken(_) | NotSaved::There(_) => StatusCode::CONFLICT,

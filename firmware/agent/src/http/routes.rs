@@ -1,7 +1,7 @@
 //! Everything that is served: one table. The routers are made of it, `allow` looks up in it who may, and the API's document
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
-use super::{apps, blobs, browse, changes, forms, jobs, own, services, settings, shared_apps, store, users};
+use super::{apps, backups, blobs, browse, changes, forms, jobs, own, services, settings, shared_apps, store, users};
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
 use crate::users::Operation;
@@ -105,6 +105,9 @@ routes! {
     page_app_ask         GET    "/apps/{name}/{action}"               Operate No forms::apps::ask;
     page_app_send        POST   "/apps/{name}/{action}"               Operate No forms::apps::act;
     page_found_send      POST   "/found-apps/{hash}/fetch"            Own     No forms::found::fetch;
+    page_backups         GET    "/backups"                            Operate No forms::backups::show;
+    page_backups_send    POST   "/backups/{action}"                   Own     No forms::backups::act;
+    page_restore_send    POST   "/backups/{hash}/restore"             Own     No forms::backups::restore;
     page_account         GET    "/account"                            Account No forms::people::show_account;
     page_account_send    POST   "/account/{action}"                   Account No forms::people::act_on_account;
     page_cloud           GET    "/microcloud"                         Own     No forms::cloud::show;
@@ -148,6 +151,12 @@ routes! {
     app_logs             GET    "/api/v1/apps/{name}/logs"            Inspect No apps::logs;
     app_publish          PUT    "/api/v1/apps/{name}/publication"     Operate No apps::publish;
     app_withdraw         DELETE "/api/v1/apps/{name}/publication"     Operate No apps::withdraw;
+    app_backup           POST   "/api/v1/apps/{name}/backup"          Operate Kept backups::make;
+    backups              GET    "/api/v1/backups"                     Inspect No backups::list;
+    backup_restore       POST   "/api/v1/backups/{hash}/restore"      Own     Kept backups::restore;
+    backup_key           GET    "/api/v1/backup-key"                  Inspect No backups::key;
+    backup_key_make      POST   "/api/v1/backup-key"                  Own     Secret backups::make_key;
+    backup_key_set       PUT    "/api/v1/backup-key"                  Own     No backups::set_key;
     jobs                 GET    "/api/v1/jobs"                        Inspect No jobs::list;
     jobs_events          GET    "/api/v1/jobs/events"                 Inspect No jobs::events;
     job                  GET    "/api/v1/jobs/{id}"                   Inspect No jobs::one;

@@ -1,8 +1,9 @@
 //! Forms about apps.
 
 use super::{Reader, html, to};
-use crate::apps::{AppView, Face, FoundApp, Publication, Wish};
+use crate::apps::{AppView, BackupWish, Face, FoundApp, Publication, Wish};
 use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication};
+use crate::http::backups::begin_backup;
 use crate::http::pages::apps::{self as page, Details, Shown};
 use crate::http::problem::Refusal;
 use crate::http::shared_apps::{self, Sharing};
@@ -138,6 +139,10 @@ pub async fn act(
         },
         "publish" => set_publication(app, &name, Some(publication(&fields)), seen).await,
         "share" => shared_apps::give(app, &name, &Sharing::default()).await.map(drop),
+        "backup" => {
+            let shared = fields.get("shared").is_some_and(|said| said == "true");
+            begin_backup(app, name.clone(), BackupWish { shared }).await.map(drop)
+        }
         "withdraw" => set_publication(app, &name, None, seen).await,
         other => begin_action(app, name.clone(), other).await.map(|_| ()),
     };
@@ -150,7 +155,7 @@ pub async fn act(
     let wrong = Some(words);
     let again = match action.as_str() {
         "install" => choices(&reader, &name, wrong).await,
-        "change" | "update" | "publish" => details(&reader, &name, action == "update", wrong).await,
+        "change" | "update" | "publish" | "backup" => details(&reader, &name, action == "update", wrong).await,
         _ => None,
     };
     let body = match again {

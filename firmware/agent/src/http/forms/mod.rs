@@ -2,6 +2,7 @@
 //! What was not done is said on the page that asked.
 
 pub mod apps;
+pub mod backups;
 pub mod cloud;
 pub mod files;
 pub mod found;

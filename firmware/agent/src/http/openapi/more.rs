@@ -1,7 +1,8 @@
 //! What is said of the operations on files and on the node's settings.
 
-use super::super::{blobs, paging, settings};
+use super::super::{backups, blobs, paging, settings};
 use super::{Said, of};
+use crate::apps::{BackupWish, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
 use crate::settings::{SettingsView, Wish};
 use serde_json::json;
@@ -54,6 +55,40 @@ pub fn blobs(id: &str) -> Option<Said> {
             .takes::<blobs::NewQuota>()
             .gives::<blobs::Quota>("How much.")
             .refuses(&[503]),
+        _ => return None,
+    })
+}
+
+/// Of backups.
+pub fn backups(id: &str) -> Option<Said> {
+    let begun = |said: Said| said.gives_as::<JobView>(202, "A job has begun: `job` and `job_events` tell how far it is.");
+    Some(match id {
+        "app_backup" => begun(
+            of("apps", "Make a backup of an app")
+                .more("It stands still meanwhile. The job's `backup` is the hash of the blob; it is encrypted to the key that is set.")
+                .takes::<BackupWish>(),
+        )
+        .refuses(&[404, 409, 507]),
+        "backups" => of("apps", "The backups that nodes hold")
+            .query("text", "Words that all must be in the name or the hash.", json!({ "type": "string", "maxLength": 200 }))
+            .gives::<backups::BackupsPage>("A page of them, by the hashes of their blobs; it may be empty before the last.")
+            .paged(paging::MAX_PAGE)
+            .refuses(&[422, 503]),
+        "backup_restore" => begun(
+            of("apps", "Install an app with what a backup on this node holds")
+                .more("An app of that name must not be here. The key is not kept: what is kept until the job is over opens this backup alone.")
+                .takes::<RestoreWish>(),
+        )
+        .refuses(&[403, 404, 409, 422, 503, 507]),
+        "backup_key" => of("apps", "The key that backups are for").gives::<KeyView>("Its public half, if there is one."),
+        "backup_key_make" => of("apps", "Make a key for backups")
+            .more("Its secret half is in this answer alone: the node does not keep it. It is a key of age.")
+            .gives_as::<NewKey>(201, "It is made, and backups are for it now.")
+            .refuses(&[409, 503, 507]),
+        "backup_key_set" => of("apps", "Have backups made for a key that exists already")
+            .takes::<Key>()
+            .gives::<KeyView>("They are.")
+            .refuses(&[409, 503, 507]),
         _ => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! The page of apps: what is installed, the store, what is being done; one app with its settings and log; what is asked once more.
 
 use super::home::{run, size};
-use super::{View, found, not_done, own};
+use super::{View, backups, found, not_done, own};
 use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView};
 use crate::broker::Run;
 use crate::text::{Lang, Store};
@@ -46,6 +46,7 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             h2 { (words.installed) }
             @if shown.apps.is_empty() { p { (if operator { words.none_installed } else { words.none_guest }) } }
             ul.nodes { @for app in &shown.apps { (installed(view, app, &shown.host)) } }
+            @if operator { p { a href="/backups" { (view.lang.backups().backups) } } }
         }
         @if operator { (own::list(view, &shown.own)) (store(view, &shown.catalog, &shown.given)) (found::section(view, &shown.found)) } @else { section { p { (words.guest) } } }
     }
@@ -124,13 +125,14 @@ fn jobs(view: &View<'_>, jobs: &[JobView]) -> Markup {
     html! {
         section aria-live="polite" {
             h2 { (words.jobs) }
-            ul.nodes { @for job in jobs.iter().filter(|job| !job.over).chain(over) { (self::job(job, words)) } }
+            ul.nodes { @for job in jobs.iter().filter(|job| !job.over).chain(over) { (self::job(job, view.lang)) } }
         }
     }
 }
 
-fn job(job: &JobView, words: &Store) -> Markup {
+fn job(job: &JobView, lang: Lang) -> Markup {
     use crate::apps::JobKind as Kind;
+    let words = lang.store();
     let kind = match job.kind {
         Kind::Install => words.job_install,
         Kind::Change => words.job_change,
@@ -138,6 +140,8 @@ fn job(job: &JobView, words: &Store) -> Markup {
         Kind::Stop => words.job_stop,
         Kind::Restart => words.job_restart,
         Kind::Remove { .. } => words.job_remove,
+        Kind::Backup { .. } => lang.backups().job_backup,
+        Kind::Restore => lang.backups().job_restore,
     };
     let (class, state) = match job.state.as_str() {
         "queued" => ("none", words.queued),
@@ -154,12 +158,14 @@ fn job(job: &JobView, words: &Store) -> Markup {
                 strong { (kind) ": " (job.app) } " " span.quiet { (state) @if !job.over { ", " (job.done) "/" (job.steps) } }
                 @if !job.over {
                     @match &job.progress {
-                        Some(progress) => progress aria-label=(kind) max=(progress.total.max(1)) value=(progress.done) {},
+                        Some(progress) if progress.total > 0 => progress aria-label=(kind) max=(progress.total) value=(progress.done) {},
+                        Some(progress) => { progress aria-label=(kind) {} " " span.quiet { (size(progress.done)) } },
                         None => progress aria-label=(kind) max=(job.steps.max(1)) value=(job.done) {},
                     }
                 }
                 @if let Some(waits) = &job.waits { p.quiet { (waits) } }
                 @if let Some(reason) = &job.reason { p { (reason) } }
+                @if job.backup.is_some() { p { a href="/backups" { (lang.backups().all) } } }
                 @if !job.output.is_empty() { details { summary { (words.said) } pre { (job.output) } } }
             }
         }
@@ -270,6 +276,7 @@ pub fn one(view: &View<'_>, details: &Details<'_>, wrong: Option<&str>) -> Marku
             @if !app.own && operator { (sharing(view, &app.name, details.shared)) }
             p { a href="/apps" { (words.back) } }
         }
+        @if operator { (backups::of_app(view, &app.name)) }
         @if let Some(change) = details.change { @if operator && !change.ports.is_empty() { (publish_form(view, app, change)) } }
         section.whole {
             h3 { (words.log) }

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod apps;
+pub mod backups;
 pub mod cloud;
 pub mod files;
 pub mod found;
