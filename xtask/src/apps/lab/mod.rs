@@ -3,6 +3,7 @@
 //!
 //! The lab's dockerd has no control groups to write, since who builds may have none: limits are passed to it and not enforced there.
 
+mod backups;
 mod docker;
 mod node;
 mod own;

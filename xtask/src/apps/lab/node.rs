@@ -50,6 +50,13 @@ pub struct Node {
     agent: Child,
     broker: Child,
     own_tried: bool,
+    backed_up: bool,
+}
+
+/// When the agent is killed: so many milliseconds after its job has begun; with its broker or not.
+pub(super) struct Killed {
+    pub after: u64,
+    pub both: bool,
 }
 
 impl Drop for Node {
@@ -154,7 +161,7 @@ impl Node {
         fs::create_dir_all(DATA)?;
         fs::write(DOCKER, DOCKER_TEXT)?;
         fs::set_permissions(DOCKER, fs::Permissions::from_mode(0o755))?;
-        let node = Self { broker: broker()?, agent: agent()?, own_tried: false };
+        let node = Self { broker: broker()?, agent: agent()?, own_tried: false, backed_up: false };
         wait_until_up()?;
         must(&["found", "lab"])?;
         Ok(node)
@@ -210,6 +217,8 @@ impl Node {
         is(name, "running")?;
         must(&["app", "set", name])?;
         say(begun, "its log was read; it was restarted and set up again");
+        self.back_up(trial)?;
+        must(&install)?;
         self.remove(name, &install)?;
         ensure!(!is_found(name)?, "what was removed should not be found");
         self.kill(name, &install)?;
@@ -244,38 +253,48 @@ impl Node {
         Ok(())
     }
 
+    /// Begins what those words ask for, kills the agent in the middle of it, and waits until its job is over; the job.
+    pub(super) fn interrupted(&mut self, words: &[&str], killed: &Killed) -> Result<Value> {
+        let last = || Ok::<_, anyhow::Error>(json(&["jobs"])?["jobs"].get(0).cloned().unwrap_or_default());
+        let before = last()?["id"].clone();
+        let mut asking = command(PROGRAM, &[words, &["--data", DATA]].concat());
+        let mut asking = asking.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let waiting = Instant::now();
+        while last()?["id"] == before {
+            ensure!(waiting.elapsed() < START, "no job was begun");
+        }
+        std::thread::sleep(Duration::from_millis(killed.after));
+        if killed.both {
+            // With its broker, whose compose goes on or not.
+            self.broker.kill()?;
+            self.broker.wait()?;
+        }
+        self.kill_agent()?;
+        if killed.both {
+            self.broker = broker()?;
+        }
+        asking.wait()?;
+        let waiting = Instant::now();
+        loop {
+            let job = last()?;
+            if job["over"] == true {
+                return Ok(job);
+            }
+            ensure!(waiting.elapsed() < JOB, "the job is not over after {} s: {job}", JOB.as_secs());
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Whether no backup was made before.
+    pub(super) fn first_backup(&mut self) -> bool {
+        !std::mem::replace(&mut self.backed_up, true)
+    }
+
     /// The agent is killed while it installs: the job ends all the same, and the app runs.
     pub(super) fn kill(&mut self, name: &str, install: &[&str]) -> Result<()> {
         let begun = Instant::now();
         for (after, both) in [(0, false), (300, true), (1500, false), (1500, true)] {
-            let last = || Ok::<_, anyhow::Error>(json(&["jobs"])?["jobs"].get(0).cloned().unwrap_or_default());
-            let before = last()?["id"].clone();
-            let mut asking = command(PROGRAM, &[install, &["--data", DATA]].concat());
-            let mut asking = asking.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-            let waiting = Instant::now();
-            while last()?["id"] == before {
-                ensure!(waiting.elapsed() < START, "no job was begun");
-            }
-            std::thread::sleep(Duration::from_millis(after));
-            if both {
-                // With its broker, whose compose goes on or not.
-                self.broker.kill()?;
-                self.broker.wait()?;
-            }
-            self.kill_agent()?;
-            if both {
-                self.broker = broker()?;
-            }
-            asking.wait()?;
-            let waiting = Instant::now();
-            let job = loop {
-                let job = last()?;
-                if job["over"] == true {
-                    break job;
-                }
-                ensure!(waiting.elapsed() < JOB, "the job is not over after {} s: {job}", JOB.as_secs());
-                std::thread::sleep(LOOK);
-            };
+            let job = self.interrupted(install, &Killed { after, both })?;
             ensure!(job["state"] == "done", "the job should be done after the agent was killed: {job}");
             is(name, "running")?;
             must(&["app", "remove", name, "--with-data"])?;

@@ -39,6 +39,9 @@ struct RawStep {
     lacks: Vec<String>,
     /// Limit.
     seconds: Option<u64>,
+    /// Whether it holds too once the app was removed with its data and restored from a backup.
+    #[serde(default)]
+    kept: bool,
 }
 
 /// An app as the lab tries it.
@@ -71,6 +74,8 @@ pub struct Step {
     pub lacks: Vec<String>,
     /// Limit.
     pub seconds: u64,
+    /// Whether it holds too once the app was restored from a backup.
+    pub kept: bool,
 }
 
 impl Trial {
@@ -90,6 +95,7 @@ impl Trial {
             contains: raw.contains,
             lacks: raw.lacks,
             seconds: raw.seconds.unwrap_or(STEP_SECONDS),
+            kept: raw.kept,
         };
         let start_seconds = app.health.as_ref().map_or(60, |health| health.start_seconds);
         let steps = raw.steps.into_iter().map(step).collect();
