@@ -69,6 +69,7 @@ fn what_is_not_finished_is_no_backup_and_none_that_was_cut_is_taken_for_whole() 
         assert!(written(&manifest(2), &identity.to_public(), some).is_err(), "without the last {missing}");
     }
     assert!(written(&manifest(1), &identity.to_public(), parts(&volumes)).is_err(), "more volumes than were said");
+    assert!(written(&manifest(3), &identity.to_public(), parts(&volumes)).is_err(), "fewer volumes than were said");
     assert!(written(&manifest(0), &identity.to_public(), [Part::Bytes(Bytes::from_static(b"x")), Part::End].into()).is_err());
     let backup = written(&manifest(2), &identity.to_public(), parts(&volumes)).unwrap();
     let (opener, _) = open(backup.as_slice(), &identity).unwrap();
