@@ -130,7 +130,7 @@ fn mb(bytes: u64) -> f64 {
 }
 
 /// Fetches and unpacks what all the plans name, each package once.
-fn fetch_all(shop: &Workshop, plans: &[AppPlan<'_>]) -> Result<()> {
+pub(super) fn fetch_all(shop: &Workshop, plans: &[AppPlan<'_>]) -> Result<()> {
     let mut packages: Vec<LockedPackage> = plans.iter().flat_map(AppPlan::packages).cloned().collect();
     packages.sort_by(|a, b| a.sha256.cmp(&b.sha256));
     packages.dedup_by(|a, b| a.sha256 == b.sha256);

@@ -1,5 +1,6 @@
 //! `cargo xtask bench WHAT`: figures side by side with the peers, in one run, as ratios.
 
+mod apps;
 mod archive;
 mod arm;
 mod boot;
@@ -28,6 +29,7 @@ pub struct BenchVerb {
 
 #[derive(Subcommand)]
 enum What {
+    Apps(apps::Apps),
     Arm(arm::Arm),
     Boot(boot::Boot),
     Cluster(cluster::Cluster),
@@ -42,6 +44,7 @@ impl BenchVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         match self.what {
+            What::Apps(apps) => apps.run(),
             What::Arm(arm) => arm.run(),
             What::Boot(boot) => boot.run(),
             What::Cluster(cluster) => cluster.run(),

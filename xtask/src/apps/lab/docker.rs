@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::node::Node;
 use super::trial::{Step, Trial};
-use super::{DATA, LAYOUT, PROGRAM, TRIALS, registry};
+use super::{DATA, LAYOUT, PROGRAM, TRIALS, bench, registry};
 
 /// Laid over every project: unlike other limits, which it lets go, Docker refuses one on processors that it can't set.
 const LAB_PROJECT: &str = "services:\n  app:\n    cpus: 0\n";
@@ -43,10 +43,14 @@ os.execv("/usr/sbin/runc", ["runc", "--rootless=true", *words])
 "#;
 
 /// The lab's own process.
-pub fn inside(_: &[String]) -> Result<i32> {
+pub fn inside(words: &[String]) -> Result<i32> {
     let trials: Vec<Trial> = serde_json::from_slice(&fs::read(TRIALS)?).context("the trials can't be read")?;
     let mut dockerd = start()?;
     registry::serve(Path::new(LAYOUT))?;
+    if let [runs] = words {
+        bench::inside(trials.first().context("there is nothing to measure with")?, runs.parse()?)?;
+        return Ok(0);
+    }
     let mut node = if Path::new(PROGRAM).exists() { Some(Node::start()?) } else { None };
     let mut failed = 0;
     for trial in &trials {
@@ -94,7 +98,7 @@ fn output(program: &str, args: &[&str]) -> Result<(ExitStatus, String)> {
     Ok((output.status, text))
 }
 
-fn must(program: &str, args: &[&str]) -> Result<String> {
+pub(super) fn must(program: &str, args: &[&str]) -> Result<String> {
     let (status, text) = output(program, args)?;
     ensure!(status.success(), "`{program} {}` ended with {status}:\n{text}", args.join(" "));
     Ok(text)

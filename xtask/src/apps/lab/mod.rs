@@ -4,12 +4,14 @@
 //! The lab's dockerd has no control groups to write, since who builds may have none: limits are passed to it and not enforced there.
 
 mod backups;
+mod bench;
 mod docker;
 mod node;
 mod own;
 mod registry;
 mod trial;
 
+pub use bench::Measured;
 pub use docker::inside;
 pub use trial::Trial;
 
@@ -18,7 +20,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::sandbox::{self, Owners};
+use crate::sandbox::{self, Owners, Sandbox};
 use crate::stages::Workshop;
 use crate::ui;
 
@@ -35,8 +37,32 @@ const DATA: &str = "/var/lib/docker";
 
 /// Runs the trials, one after the other, with the images of `layout`: by compose alone, or through a node whose program is given.
 pub fn run(shop: &Workshop, layout: &Path, trials: &[Trial], node: Option<&Path>) -> Result<()> {
-    let tools = shop.tools.with_layer(&shop.repo, LAYER, &shop.cache, shop.deb_mirror.as_deref())?;
     let _stage = ui::stage("lab", format!("trying {} apps on a Docker of our own", trials.len()));
+    in_lab(shop, layout, trials, node, |sandbox| {
+        let mut running = sandbox.command([VERB]).spawn(Stdio::null(), Stdio::inherit(), Stdio::inherit())?;
+        let status = running.child.wait()?;
+        ensure!(status.success(), "an app failed its trial: what it said stands above");
+        Ok(())
+    })
+}
+
+/// Measures a node of that program with an app, so many times.
+pub fn measure(shop: &Workshop, layout: &Path, trial: &Trial, node: &Path, runs: usize) -> Result<Measured> {
+    let _stage = ui::stage("lab", format!("measuring {} on a Docker of our own", trial.name));
+    let told = in_lab(shop, layout, std::slice::from_ref(trial), Some(node), |sandbox| {
+        sandbox.command([VERB.to_owned(), runs.to_string()]).run_with(|_| Ok(()), ui::say)
+    })?;
+    serde_json::from_slice(&told).context("what was measured can't be read")
+}
+
+fn in_lab<T>(
+    shop: &Workshop,
+    layout: &Path,
+    trials: &[Trial],
+    node: Option<&Path>,
+    work_on: impl FnOnce(Sandbox) -> Result<T>,
+) -> Result<T> {
+    let tools = shop.tools.with_layer(&shop.repo, LAYER, &shop.cache, shop.deb_mirror.as_deref())?;
     let folder = shop.cache.root().join("lab");
     remove_leftovers(tools.root(), &folder)?;
     let work = folder.join(std::process::id().to_string());
@@ -50,13 +76,9 @@ pub fn run(shop: &Workshop, layout: &Path, trials: &[Trial], node: Option<&Path>
             .with_context(|| format!("failed to take the node's program `{}`", program.display()))?;
     }
     let sandbox = tools.sandbox().owners(Owners::All).containers().bind(layout, LAYOUT).bind(&facts, "/lab").bind_writable(&data, DATA);
-    let ran = sandbox.command([VERB]).spawn(Stdio::null(), Stdio::inherit(), Stdio::inherit()).and_then(|mut running| {
-        let status = running.child.wait()?;
-        ensure!(status.success(), "an app failed its trial: what it said stands above");
-        Ok(())
-    });
+    let done = work_on(sandbox);
     sandbox::remove_tree(tools.root(), &work)?;
-    ran
+    done
 }
 
 /// What killed builds left.

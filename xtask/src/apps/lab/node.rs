@@ -14,7 +14,7 @@ use super::docker::{command, step, tail};
 use super::trial::Trial;
 use super::{LAYOUT, PROGRAM};
 
-const DATA: &str = "/run/node";
+pub(super) const DATA: &str = "/run/node";
 const BROKER: &str = "/run/node/broker.sock";
 const STATE: &str = "/run/node/broker";
 const REGISTRY: &str = "127.0.0.1:4748";
@@ -165,6 +165,11 @@ impl Node {
         wait_until_up()?;
         must(&["found", "lab"])?;
         Ok(node)
+    }
+
+    /// The processes of agent and broker.
+    pub(super) fn ids(&self) -> (u32, u32) {
+        (self.agent.id(), self.broker.id())
     }
 
     /// Kills the agent as a power cut would, and starts it again.

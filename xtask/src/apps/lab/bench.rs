@@ -1,0 +1,145 @@
+//! Measures in the lab: an app by one request to the node beside `docker run` of the same image, turn by turn; what node and broker weigh
+//! with ten apps; what the first page weighs.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::LAYOUT;
+use super::docker::must as run;
+use super::node::{DATA, Node, is, must};
+use super::trial::Trial;
+
+/// The port that the app gets from the node, and the one that `docker run` publishes.
+const PORTS: [u16; 2] = [18_080, 18_081];
+/// The port inside, which the app's facts name.
+const INSIDE: u16 = 8080;
+/// Where the node's page is.
+const PAGE: u16 = 8088;
+/// The image under a name of its own, so that Docker has it whatever is removed.
+const IMAGE: &str = "measured/app:1";
+/// Apps that run when memory is looked at.
+const APPS: u16 = 10;
+const ANSWER: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measured {
+    /// From the request until the app answers, in seconds, on the node.
+    pub click: Vec<f64>,
+    /// From the start of `docker run` until it answers.
+    pub docker: Vec<f64>,
+    /// What a browser loads for the first page, in bytes: file → bytes.
+    pub page: Vec<(String, usize)>,
+    /// Resident memory with that many apps, in megabytes of 1,000,000 bytes.
+    pub apps: u16,
+    pub agent_mb: f64,
+    pub broker_mb: f64,
+}
+
+/// An answer as it came.
+fn get(port: u16, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 200"), "{path} of port {port} answers {answer}");
+    Ok(answer)
+}
+
+/// Waits until somebody answers there; how long that took.
+fn until_it_answers(begun: Instant, port: u16) -> Result<f64> {
+    while let Err(error) = get(port, "/") {
+        ensure!(begun.elapsed() < ANSWER, "{error:#}");
+        std::thread::sleep(LOOK);
+    }
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+/// What the page's button does, without a browser's time.
+fn click(app: &str) -> Result<()> {
+    let mut stream = UnixStream::connect(format!("{DATA}/agent.sock"))?;
+    let body = format!("{{\"ports\":{{\"web\":{}}}}}", PORTS[0]);
+    let head = format!("POST /api/v1/apps/{app} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+    stream.write_all(format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    Ok(())
+}
+
+/// Resident memory of a process.
+fn rss_mb(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024.0 / 1e6)
+}
+
+/// Measures with this app, so many times each.
+pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> {
+    let name = trial.name.as_str();
+    must(&["app", "add", LAYOUT, name])?;
+    // Once before, so that the image is here: both sides begin with it.
+    click(name)?;
+    until_it_answers(Instant::now(), PORTS[0])?;
+    is(name, "running")?;
+    let image = run("docker", &["inspect", "--format", "{{.Image}}", &format!("cloudy-{name}-app-1")])?;
+    run("docker", &["tag", image.trim(), IMAGE])?;
+    must(&["app", "remove", name, "--with-data"])?;
+    let (mut clicks, mut dockers) = (Vec::new(), Vec::new());
+    for turn in 0..runs {
+        let begun = Instant::now();
+        click(name)?;
+        clicks.push(until_it_answers(begun, PORTS[0])?);
+        is(name, "running")?;
+        must(&["app", "remove", name, "--with-data"])?;
+        let begun = Instant::now();
+        let publish = format!("{}:{INSIDE}", PORTS[1]);
+        run("docker", &["run", "--detach", "--name", "measured", "--publish", &publish, "--user", "web", IMAGE, "/usr/lib/cloudy/start"])?;
+        dockers.push(until_it_answers(begun, PORTS[1])?);
+        run("docker", &["rm", "--force", "--volumes", "measured"])?;
+        eprintln!("  {:2} of {runs}: {:.2} s on the node, {:.2} s by docker run", turn + 1, clicks[turn], dockers[turn]);
+    }
+    let page = ["/", "/style.css", "/page.js", "/icon.svg"].map(|path| get(PAGE, path).map(|answer| (path.to_owned(), answer.len())));
+    let page = page.into_iter().collect::<Result<_>>()?;
+    for n in 0..APPS {
+        let (app, port) = (format!("ten-{n}"), format!("{}:{INSIDE} http", 18_100 + n));
+        must(&[
+            "app",
+            "form",
+            &app,
+            "--image",
+            IMAGE,
+            "--port",
+            &port,
+            "--user",
+            "web",
+            "--memory-mb",
+            "64",
+            "--",
+            "/usr/lib/cloudy/start",
+        ])?;
+        must(&["app", "install", &app])?;
+    }
+    for _ in 0..50 {
+        get(PAGE, "/")?;
+        must(&["app", "list"])?;
+    }
+    let (agent, broker) = node.ids();
+    Ok(Measured { click: clicks, docker: dockers, page, apps: APPS, agent_mb: rss_mb(agent)?, broker_mb: rss_mb(broker)? })
+}
+
+/// In the lab: measures, and prints what was measured as JSON.
+pub fn inside(trial: &Trial, runs: usize) -> Result<()> {
+    let measured = measure(&mut Node::start()?, trial, runs)?;
+    println!("{}", serde_json::to_string(&measured)?);
+    Ok(())
+}
