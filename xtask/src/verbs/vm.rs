@@ -54,6 +54,9 @@ pub struct VmVerb {
     /// Run the slower proofs too.
     #[arg(long, requires = "all_scenarios")]
     full: bool,
+    /// Hold every page of the scenarios to this copy of axe-core (`ci/axe.sh` fetches one).
+    #[arg(long, value_name = "FILE")]
+    axe: Option<PathBuf>,
     /// Run so many scenarios at a time.
     #[arg(long, default_value_t = 1, value_name = "N")]
     at_once: usize,
@@ -121,11 +124,15 @@ impl VmVerb {
     /// The scenarios of each board in turn, their nodes' images found.
     fn jobs(&self, repo: &Path, trees: &Trees, catalog: &Catalog) -> Result<Vec<Job>> {
         let paths = if self.all_scenarios { scenario::list(repo)? } else { self.scenario_paths(repo) };
+        let axe =
+            self.axe.as_ref().map(|file| std::fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display())));
+        let axe = axe.transpose()?;
         let mut jobs = Vec::new();
         for board in &self.boards {
             ensure!(self.image.is_none() || self.boards.len() == 1, "--image is one board's; name one");
             for path in &paths {
                 let mut scenario = scenario::read(path)?;
+                scenario.axe.clone_from(&axe);
                 if self.all_scenarios && !((self.full || !scenario.full) && scenario.boards.contains(board)) {
                     continue;
                 }

@@ -92,6 +92,14 @@ fn port_of(said: &str) -> Option<u16> {
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// Runs axe-core, once it was defined, and tells each serious violation in a line.
+const AXE_RUN: &str = r#"
+const done = arguments[arguments.length - 1];
+axe.run(document, { resultTypes: ["violations"] }).then(
+    found => done(found.violations.filter(one => ["serious", "critical"].includes(one.impact)).map(
+        one => `${one.id}: ${one.help}: ` + one.nodes.map(node => node.target.join(" ") + " " + (node.any[0] || node.all[0] || node.none[0] || {}).message).join("; "))),
+    error => done([`axe-core itself failed: ${error}`]));"#;
+
 /// One person's browser.
 pub struct Visitor {
     http: ureq::Agent,
@@ -235,6 +243,14 @@ impl Visitor {
             .filter(|entry| text(entry, "level") == "SEVERE" && text(entry, "source") != "network")
             .map(|entry| text(entry, "message"))
             .collect())
+    }
+
+    /// What axe-core, whose text is given, finds on the page that keeps people out of it: serious and critical violations.
+    pub fn violations(&self, axe: &str) -> Result<Vec<String>> {
+        let script = format!("{axe}\n{AXE_RUN}");
+        let found = self.post("execute/async", &json!({ "script": script, "args": [] }))?;
+        let found = found.as_array().context("axe-core gave no answer")?;
+        Ok(found.iter().filter_map(Value::as_str).map(str::to_owned).collect())
     }
 
     /// The one element that is shown of those that match.

@@ -52,8 +52,9 @@ pub async fn projects(socket: &Path) -> Result<Projects, Failure> {
     let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
     let filters = Some(HashMap::from([("label".to_owned(), vec![PROJECT_LABEL.to_owned()])]));
     let options = ListContainersOptions { all: true, filters: filters.clone(), ..ListContainersOptions::default() };
-    let containers = docker.list_containers(Some(options)).await.map_err(failed("listing containers"))?;
-    let volumes = docker.list_volumes(Some(ListVolumesOptions { filters })).await.map_err(failed("listing volumes"))?;
+    let both = tokio::join!(docker.list_containers(Some(options)), docker.list_volumes(Some(ListVolumesOptions { filters })));
+    let containers = both.0.map_err(failed("listing containers"))?;
+    let volumes = both.1.map_err(failed("listing volumes"))?;
     let mut projects = Projects::new();
     for container in containers {
         if let Some(app) = app_of(container.labels.as_ref()) {

@@ -118,6 +118,10 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
                 Err(failure) => return tell(&mut write, &Reply::<()>::Failed(failure)).await,
             };
             let _one = broker.pulling.lock().await;
+            // By its digest it is what it was: nothing is asked of the registry for it.
+            if let Ok(Some(_)) = docker::held(&broker.options.docker_socket, &name).await {
+                return tell(&mut write, &Reply::Done(())).await;
+            }
             let pulled = timeout(PULL_TIMEOUT, docker::pull(&broker.options.docker_socket, &name, &mut Teller(&mut write))).await;
             end(&mut write, pulled.unwrap_or_else(|_| Err(slow()))).await
         }

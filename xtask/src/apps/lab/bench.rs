@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::LAYOUT;
-use super::docker::must as run;
+use super::docker::{LAB_FILE, must as run};
 use super::node::{DATA, Node, is, must};
 use super::trial::Trial;
 
@@ -23,9 +23,32 @@ const INSIDE: u16 = 8080;
 const PAGE: u16 = 8088;
 /// The image under a name of its own, so that Docker has it whatever is removed.
 const IMAGE: &str = "measured/app:1";
+/// What the node gives the app too: places to write, and nothing that it need not have.
+const DOCKER_RUN: [&str; 16] = [
+    "run",
+    "--detach",
+    "--name",
+    "measured",
+    "--user",
+    "web",
+    "--read-only",
+    "--init",
+    "--cap-drop",
+    "ALL",
+    "--volume",
+    "/srv/site",
+    "--tmpfs",
+    "/run:mode=1777",
+    "--tmpfs",
+    "/tmp:mode=1777",
+];
 /// Apps that run when memory is looked at.
 const APPS: u16 = 10;
+/// What they do: an app's own work is no part of what is measured.
+const STAY: &str = "trap 'exit 0' TERM; while :; do sleep 1; done";
 const ANSWER: Duration = Duration::from_secs(60);
+/// How long one look waits.
+const ASKED: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(2);
 
 /// What was measured.
@@ -35,6 +58,8 @@ pub struct Measured {
     pub click: Vec<f64>,
     /// From the start of `docker run` until it answers.
     pub docker: Vec<f64>,
+    /// From the start of `docker compose up` of the same project until it answers.
+    pub compose: Vec<f64>,
     /// What a browser loads for the first page, in bytes: file → bytes.
     pub page: Vec<(String, usize)>,
     /// Resident memory with that many apps, in megabytes of 1,000,000 bytes.
@@ -45,8 +70,9 @@ pub struct Measured {
 
 /// An answer as it came.
 fn get(port: u16, path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(ANSWER))?;
+    // What is lost while Docker makes the way to a port would be sent again after a second: who looks asks anew instead.
+    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), ASKED)?;
+    stream.set_read_timeout(Some(ASKED))?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -57,10 +83,17 @@ fn get(port: u16, path: &str) -> Result<String> {
 /// Waits until somebody answers there; how long that took.
 fn until_it_answers(begun: Instant, port: u16) -> Result<f64> {
     while let Err(error) = get(port, "/") {
-        ensure!(begun.elapsed() < ANSWER, "{error:#}");
+        ensure!(begun.elapsed() < ANSWER, "{error:#}\n{}", must(&["jobs"])?);
         std::thread::sleep(LOOK);
     }
     Ok(begun.elapsed().as_secs_f64())
+}
+
+/// The port of the node that Docker gave it.
+fn published(project: &str) -> Result<u16> {
+    let said = run("docker", &["port", &format!("{project}-app-1"), &INSIDE.to_string()])?;
+    let port = said.lines().next().and_then(|line| line.rsplit_once(':')).context("it has no port")?.1;
+    Ok(port.parse()?)
 }
 
 /// What the page's button does, without a browser's time.
@@ -91,11 +124,14 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
     click(name)?;
     until_it_answers(Instant::now(), PORTS[0])?;
     is(name, "running")?;
-    let image = run("docker", &["inspect", "--format", "{{.Image}}", &format!("cloudy-{name}-app-1")])?;
-    run("docker", &["tag", image.trim(), IMAGE])?;
+    let said = run("docker", &["inspect", "--format", "{{.Image}} {{.Config.Image}}", &format!("cloudy-{name}-app-1")])?;
+    let (image, from) = said.trim().split_once(' ').context("the container has no image")?;
+    run("docker", &["tag", image, IMAGE])?;
     must(&["app", "remove", name, "--with-data"])?;
-    let (mut clicks, mut dockers) = (Vec::new(), Vec::new());
+    let (mut clicks, mut dockers, mut composes) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..runs {
+        // Removing the app took its image's name away.
+        run("docker", &["pull", "--quiet", from])?;
         let begun = Instant::now();
         click(name)?;
         clicks.push(until_it_answers(begun, PORTS[0])?);
@@ -103,30 +139,29 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
         must(&["app", "remove", name, "--with-data"])?;
         let begun = Instant::now();
         let publish = format!("{}:{INSIDE}", PORTS[1]);
-        run("docker", &["run", "--detach", "--name", "measured", "--publish", &publish, "--user", "web", IMAGE, "/usr/lib/cloudy/start"])?;
+        run("docker", &[DOCKER_RUN.as_slice(), &["--publish", &publish, IMAGE, "/usr/lib/cloudy/start"]].concat())?;
         dockers.push(until_it_answers(begun, PORTS[1])?);
         run("docker", &["rm", "--force", "--volumes", "measured"])?;
-        eprintln!("  {:2} of {runs}: {:.2} s on the node, {:.2} s by docker run", turn + 1, clicks[turn], dockers[turn]);
+        fs::create_dir_all("/run/measured")?;
+        fs::write("/run/measured/compose.yaml", &trial.compose)?;
+        let all = ["compose", "--progress", "quiet", "--file", "/run/measured/compose.yaml", "--file", LAB_FILE];
+        let begun = Instant::now();
+        run("docker", &[all.as_slice(), &["up", "--detach"]].concat())?;
+        composes.push(until_it_answers(begun, published(&trial.project)?)?);
+        run("docker", &[all.as_slice(), &["down", "--volumes"]].concat())?;
+        eprintln!(
+            "  {:2} of {runs}: {:.2} s on the node, {:.2} s by docker run, {:.2} s by compose",
+            turn + 1,
+            clicks[turn],
+            dockers[turn],
+            composes[turn]
+        );
     }
     let page = ["/", "/style.css", "/page.js", "/icon.svg"].map(|path| get(PAGE, path).map(|answer| (path.to_owned(), answer.len())));
     let page = page.into_iter().collect::<Result<_>>()?;
     for n in 0..APPS {
         let (app, port) = (format!("ten-{n}"), format!("{}:{INSIDE} http", 18_100 + n));
-        must(&[
-            "app",
-            "form",
-            &app,
-            "--image",
-            IMAGE,
-            "--port",
-            &port,
-            "--user",
-            "web",
-            "--memory-mb",
-            "64",
-            "--",
-            "/usr/lib/cloudy/start",
-        ])?;
+        must(&["app", "form", &app, "--image", IMAGE, "--port", &port, "--memory-mb", "64", "--", "/bin/sh", "-c", STAY])?;
         must(&["app", "install", &app])?;
     }
     for _ in 0..50 {
@@ -134,7 +169,15 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
         must(&["app", "list"])?;
     }
     let (agent, broker) = node.ids();
-    Ok(Measured { click: clicks, docker: dockers, page, apps: APPS, agent_mb: rss_mb(agent)?, broker_mb: rss_mb(broker)? })
+    Ok(Measured {
+        click: clicks,
+        docker: dockers,
+        compose: composes,
+        page,
+        apps: APPS,
+        agent_mb: rss_mb(agent)?,
+        broker_mb: rss_mb(broker)?,
+    })
 }
 
 /// In the lab: measures, and prints what was measured as JSON.

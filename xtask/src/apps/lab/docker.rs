@@ -14,7 +14,7 @@ use super::{DATA, LAYOUT, PROGRAM, TRIALS, bench, registry};
 
 /// Laid over every project: unlike other limits, which it lets go, Docker refuses one on processors that it can't set.
 const LAB_PROJECT: &str = "services:\n  app:\n    cpus: 0\n";
-const LAB_FILE: &str = "/run/projects/lab.yaml";
+pub(super) const LAB_FILE: &str = "/run/projects/lab.yaml";
 const DOCKERD_LOG: &str = "/var/log/dockerd.log";
 const RUNTIME: &str = "/run/runc-lab";
 /// How long dockerd may take to start.

@@ -1,6 +1,8 @@
 //! `cargo xtask bench apps`: an app by one click beside `docker run` of the same image, on the same Docker, turn by turn; what the node's
 //! programs weigh with ten apps, and what its first page weighs.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
@@ -32,6 +34,9 @@ pub struct Apps {
     /// How many times each side; the median is what counts.
     #[arg(long, default_value_t = 20)]
     runs: usize,
+    /// The node's program, instead of a release's that is made for it.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -49,8 +54,11 @@ impl Apps {
         let layout = Layout::at(&shop.repo.join(OUT))?;
         let index = build::app(&shop, &catalog, &plan, &layout)?;
         let trial = Trial::read(&catalog, plan.app, &index.digest, true)?;
-        let programs = stages::programs_for(&shop, Arch::Amd64, Profile::Release)?;
-        let measured = lab::measure(&shop, &shop.repo.join(OUT), &trial, programs.of("agent")?, self.runs)?;
+        let program = match self.program {
+            Some(program) => program,
+            None => stages::programs_for(&shop, Arch::Amd64, Profile::Release)?.of("agent")?.to_owned(),
+        };
+        let measured = lab::measure(&shop, &shop.repo.join(OUT), &trial, &program, self.runs)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json!({ "measured": measured, "rows": rows(&measured) }))?);
         } else {
@@ -87,7 +95,12 @@ fn rows(measured: &Measured) -> Vec<Row> {
             is: click / docker,
             at_most: RATIO,
             unit: "",
-            told: format!("{click:.2} s (worst {:.2}) / {docker:.2} s (worst {:.2})", worst(&measured.click), worst(&measured.docker)),
+            told: format!(
+                "{click:.2} s (worst {:.2}) / {docker:.2} s (worst {:.2}); docker compose up {:.2} s",
+                worst(&measured.click),
+                worst(&measured.docker),
+                median(&measured.compose)
+            ),
         },
         Row {
             what: "first page with all that it loads",
@@ -113,7 +126,15 @@ mod tests {
     #[test]
     fn a_row_that_is_not_won_says_so() {
         let page = vec![("/".to_owned(), 60_000), ("/style.css".to_owned(), 41_000)];
-        let measured = Measured { click: vec![2.0, 1.0, 9.0], docker: vec![1.0; 3], page, apps: 10, agent_mb: 30.0, broker_mb: 10.0 };
+        let measured = Measured {
+            click: vec![2.0, 1.0, 9.0],
+            docker: vec![1.0; 3],
+            compose: vec![1.0; 3],
+            page,
+            apps: 10,
+            agent_mb: 30.0,
+            broker_mb: 10.0,
+        };
         let lines: Vec<String> = rows(&measured).iter().map(Row::line).collect();
         assert!(lines[0].contains("2.00") && lines[0].contains("LOST") && lines[0].contains("worst 9.00"), "{}", lines[0]);
         assert!(lines[1].contains("101.00 kB") && lines[1].contains("LOST"), "{}", lines[1]);

@@ -19,8 +19,8 @@ pub struct Browsed {
     pub pictures: Vec<PathBuf>,
 }
 
-/// Does the step on the page at `base` (`http://HOST:PORT`); pictures go into `folder`.
-pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Result<Browsed> {
+/// Does the step on the page at `base` (`http://HOST:PORT`); pictures go into `folder`. With the text of axe-core, the page is held to it.
+pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse, axe: Option<&str>) -> Result<Browsed> {
     let (begun, limit) = (Instant::now(), Duration::from_secs(step.seconds));
     if let Some(path) = &step.open {
         until(begun, limit, || visitor.open(&format!("{base}{path}")))?;
@@ -37,6 +37,10 @@ pub fn browse(visitor: &Visitor, base: &str, folder: &Path, step: &Browse) -> Re
     ensure!(complaints.is_empty(), "the browser complains: {}", complaints.join("; "));
     let nameless = visitor.nameless()?;
     ensure!(nameless.is_empty(), "who hears the page can't tell what these are, which have no name: {}", nameless.join(", "));
+    if let Some(axe) = axe {
+        let violations = visitor.violations(axe)?;
+        ensure!(violations.is_empty(), "axe-core finds what keeps people out:\n{}", violations.join("\n"));
+    }
     let kept = step.save.iter().map(|(name, selector)| Ok((name.clone(), visitor.text_at(selector)?))).collect::<Result<_>>()?;
     let pictures = step.pictures.as_ref().map_or(Ok(Vec::new()), |name| visitor.pictures(folder, name))?;
     Ok(Browsed { kept, pictures })

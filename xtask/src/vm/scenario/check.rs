@@ -27,6 +27,8 @@ pub struct Scenario {
     pub nodes: Vec<(NodeSpec, bool)>,
     /// What is done, in order.
     pub steps: Vec<RawStep>,
+    /// The text of axe-core, where pages are held to it.
+    pub axe: Option<String>,
 }
 
 impl Scenario {
@@ -63,7 +65,8 @@ impl Scenario {
             check_step(step, &names, &mut saved, raw.community.is_some()).with_context(|| format!("step {number} ({})", step.verb()))?;
         }
         let nodes = raw.nodes.iter().map(|node| (spec(node), node.start)).collect();
-        Ok(Self { name, title: raw.title, full: raw.full, boards: raw.boards, community: raw.community, nodes, steps: raw.steps })
+        let (title, full, boards, community, steps) = (raw.title, raw.full, raw.boards, raw.community, raw.steps);
+        Ok(Self { name, title, full, boards, community, nodes, steps, axe: None })
     }
 }
 

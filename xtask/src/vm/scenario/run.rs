@@ -65,7 +65,8 @@ pub fn run(
         .map(|(spec, _)| NodeSpec { cloudy_toml: spec.cloudy_toml.as_deref().map(|text| people.fill(text)), ..spec.clone() })
         .collect();
     let lab = Lab::new(emulator, image, folder, &specs)?;
-    let mut stage = Stage { emulator, repo, shelf, lab, people, browser: None, saved: BTreeMap::new(), begun, told_as };
+    let axe = scenario.axe.as_deref();
+    let mut stage = Stage { emulator, repo, shelf, lab, people, browser: None, saved: BTreeMap::new(), begun, told_as, axe };
     let result = stage.play(scenario);
     if let Err(error) = &result {
         aftermath::show(emulator, &mut stage.lab, told_as);
@@ -94,6 +95,8 @@ struct Stage<'a> {
     saved: BTreeMap<String, String>,
     begun: Instant,
     told_as: &'a str,
+    /// The text of axe-core, where pages are held to it.
+    axe: Option<&'a str>,
 }
 
 impl Stage<'_> {
@@ -181,7 +184,8 @@ impl Stage<'_> {
             let kept = placeholder(value).and_then(|name| self.saved.get(name)).cloned();
             *value = kept.unwrap_or_else(|| value.clone());
         }
-        let browsed = browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), &step)?;
+        let browsed =
+            browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), &step, self.axe.filter(|_| step.scripts))?;
         self.saved.extend(browsed.kept);
         browsed.pictures.iter().for_each(|picture| self.say(&format!("            {}", picture.display())));
         Ok(())
