@@ -19,6 +19,7 @@ use super::trial::Trial;
 const PORTS: [u16; 2] = [18_080, 18_081];
 /// The port inside, which the app's facts name.
 const INSIDE: u16 = 8080;
+const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 /// Where the node's page is.
 const PAGE: u16 = 8088;
 /// The image under a name of its own, so that Docker has it whatever is removed.
@@ -49,7 +50,7 @@ const STAY: &str = "trap 'exit 0' TERM; while :; do sleep 1; done";
 const ANSWER: Duration = Duration::from_secs(60);
 /// How long one look waits.
 const ASKED: Duration = Duration::from_millis(100);
-const LOOK: Duration = Duration::from_millis(2);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -69,10 +70,9 @@ pub struct Measured {
 }
 
 /// An answer as it came.
-fn get(port: u16, path: &str) -> Result<String> {
-    // What is lost while Docker makes the way to a port would be sent again after a second: who looks asks anew instead.
-    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), ASKED)?;
-    stream.set_read_timeout(Some(ASKED))?;
+fn get(port: u16, path: &str, wait: Duration) -> Result<String> {
+    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), wait)?;
+    stream.set_read_timeout(Some(wait))?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -80,9 +80,26 @@ fn get(port: u16, path: &str) -> Result<String> {
     Ok(answer)
 }
 
-/// Waits until somebody answers there; how long that took.
-fn until_it_answers(begun: Instant, port: u16) -> Result<f64> {
-    while let Err(error) = get(port, "/") {
+/// Waits until Docker says that a container runs. Who asks its port before keeps the kernel from finding the way to it for a second.
+fn until_it_runs(begun: Instant, container: &str) -> Result<()> {
+    loop {
+        let mut stream = UnixStream::connect(DOCKER_SOCKET)?;
+        stream.write_all(format!("GET /containers/{container}/json HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        if answer.contains("\"Running\":true") {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < ANSWER, "`{container}` does not run:\n{}", must(&["jobs"])?);
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Waits until a container runs and answers; how long that took.
+fn until_it_answers(begun: Instant, container: &str, port: impl FnOnce() -> Result<u16>) -> Result<f64> {
+    until_it_runs(begun, container)?;
+    let port = port()?;
+    while let Err(error) = get(port, "/", ASKED) {
         ensure!(begun.elapsed() < ANSWER, "{error:#}\n{}", must(&["jobs"])?);
         std::thread::sleep(LOOK);
     }
@@ -119,12 +136,13 @@ fn rss_mb(pid: u32) -> Result<f64> {
 /// Measures with this app, so many times each.
 pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> {
     let name = trial.name.as_str();
+    let ours = format!("{}-app-1", trial.project);
     must(&["app", "add", LAYOUT, name])?;
     // Once before, so that the image is here: both sides begin with it.
     click(name)?;
-    until_it_answers(Instant::now(), PORTS[0])?;
+    until_it_answers(Instant::now(), &ours, || Ok(PORTS[0]))?;
     is(name, "running")?;
-    let said = run("docker", &["inspect", "--format", "{{.Image}} {{.Config.Image}}", &format!("cloudy-{name}-app-1")])?;
+    let said = run("docker", &["inspect", "--format", "{{.Image}} {{.Config.Image}}", &ours])?;
     let (image, from) = said.trim().split_once(' ').context("the container has no image")?;
     run("docker", &["tag", image, IMAGE])?;
     must(&["app", "remove", name, "--with-data"])?;
@@ -134,20 +152,20 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
         run("docker", &["pull", "--quiet", from])?;
         let begun = Instant::now();
         click(name)?;
-        clicks.push(until_it_answers(begun, PORTS[0])?);
+        clicks.push(until_it_answers(begun, &ours, || Ok(PORTS[0]))?);
         is(name, "running")?;
         must(&["app", "remove", name, "--with-data"])?;
         let begun = Instant::now();
         let publish = format!("{}:{INSIDE}", PORTS[1]);
         run("docker", &[DOCKER_RUN.as_slice(), &["--publish", &publish, IMAGE, "/usr/lib/cloudy/start"]].concat())?;
-        dockers.push(until_it_answers(begun, PORTS[1])?);
+        dockers.push(until_it_answers(begun, "measured", || Ok(PORTS[1]))?);
         run("docker", &["rm", "--force", "--volumes", "measured"])?;
         fs::create_dir_all("/run/measured")?;
         fs::write("/run/measured/compose.yaml", &trial.compose)?;
         let all = ["compose", "--progress", "quiet", "--file", "/run/measured/compose.yaml", "--file", LAB_FILE];
         let begun = Instant::now();
         run("docker", &[all.as_slice(), &["up", "--detach"]].concat())?;
-        composes.push(until_it_answers(begun, published(&trial.project)?)?);
+        composes.push(until_it_answers(begun, &ours, || published(&trial.project))?);
         run("docker", &[all.as_slice(), &["down", "--volumes"]].concat())?;
         eprintln!(
             "  {:2} of {runs}: {:.2} s on the node, {:.2} s by docker run, {:.2} s by compose",
@@ -157,7 +175,8 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
             composes[turn]
         );
     }
-    let page = ["/", "/style.css", "/page.js", "/icon.svg"].map(|path| get(PAGE, path).map(|answer| (path.to_owned(), answer.len())));
+    let page =
+        ["/", "/style.css", "/page.js", "/icon.svg"].map(|path| get(PAGE, path, ANSWER).map(|answer| (path.to_owned(), answer.len())));
     let page = page.into_iter().collect::<Result<_>>()?;
     for n in 0..APPS {
         let (app, port) = (format!("ten-{n}"), format!("{}:{INSIDE} http", 18_100 + n));
@@ -165,7 +184,7 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
         must(&["app", "install", &app])?;
     }
     for _ in 0..50 {
-        get(PAGE, "/")?;
+        get(PAGE, "/", ANSWER)?;
         must(&["app", "list"])?;
     }
     let (agent, broker) = node.ids();
