@@ -1,6 +1,7 @@
 //! The agent's life: open what it needs, say ready, serve until it is told to stop, leave calmly.
 
 use crate::http::{self, Listener};
+use crate::https::Https;
 use crate::limits::{self, AGENT_SOCKET, DATA_DIR};
 use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, Machine, NetConfig, NetHandle};
 use crate::state::App;
@@ -16,6 +17,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// What the agent is started with.
 pub struct Options {
@@ -23,6 +25,8 @@ pub struct Options {
     pub data: PathBuf,
     /// Addresses of the page and the API.
     pub http: Vec<SocketAddr>,
+    /// Addresses of the same over HTTPS.
+    pub https: Vec<SocketAddr>,
     /// UDP addresses of the microcloud; empty for the default port on all.
     pub bind: Vec<SocketAddr>,
     /// The local socket; none for the default of this data folder.
@@ -92,6 +96,9 @@ pub async fn run(options: Options) -> Result<()> {
     let monitor = net.clone().map(|net| tokio::spawn(monitor(Arc::clone(&app), net)));
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();
+    for (listener, https) in encrypted(&app, data, &options.https).await {
+        servers.spawn(http::serve(Listener::Tls(listener, https), http::network(Arc::clone(&app)), stopping.clone()));
+    }
     for listener in pages {
         servers.spawn(http::serve(Listener::Tcp(listener), http::network(Arc::clone(&app)), stopping.clone()));
     }
@@ -141,6 +148,36 @@ pub async fn run(options: Options) -> Result<()> {
     }
     let _ = std::fs::remove_file(&socket);
     Ok(())
+}
+
+/// Where the page is served over HTTPS. A node goes on without it.
+async fn encrypted(app: &App, data: &Path, addresses: &[SocketAddr]) -> Vec<(TcpListener, TlsAcceptor)> {
+    let mut listeners = Vec::new();
+    if addresses.is_empty() || !app.boot_report().is_none_or(|report| kept::keeps(report.data)) {
+        return listeners;
+    }
+    let begun = Https::open(data, app.name()).map(Arc::new).and_then(|https| Ok((TlsAcceptor::from(https.config()?), https)));
+    let (acceptor, https) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            log::error!("the page is not served over HTTPS: {error:#}");
+            return listeners;
+        }
+    };
+    for address in addresses {
+        match listen(*address).await {
+            Ok(listener) => {
+                listener.local_addr().into_iter().for_each(|at| https.is_at(at.port()));
+                listeners.push((listener, acceptor.clone()));
+            }
+            Err(error) => log::error!("the page is not served over HTTPS at {address}: {error:#}"),
+        }
+    }
+    if !listeners.is_empty() {
+        app.serves_https(Arc::clone(&https));
+        tokio::spawn(https.keep_fresh());
+    }
+    listeners
 }
 
 /// Listens at `address`. Where the machine has no IPv6, "all addresses" falls back to those of IPv4.

@@ -130,6 +130,9 @@ pub const HTTP_BODY_BYTES: usize = 64 * 1024;
 /// How long open connections may end their answer when the agent stops.
 pub const HTTP_GOODBYE: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether the page's certificate is still for this node's addresses.
+pub const HTTPS_LOOK_EVERY: Duration = Duration::from_secs(30);
+
 /// Storage counts as nearly full below this share of free space.
 pub const STORAGE_LOW_PERCENT: u64 = 10;
 /// Memory counts as short below this share of available memory.

@@ -10,6 +10,7 @@ mod confirm;
 mod doctor;
 mod host;
 mod http;
+mod https;
 mod install;
 mod kept;
 mod limits;

@@ -4,6 +4,7 @@ use crate::apps::Apps;
 use crate::blobs::Blobs;
 use crate::broker;
 use crate::host::{self, Sampler};
+use crate::https::Https;
 use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE, WATCHERS};
 use crate::net::{ClusterView, NetHandle, Registry};
 use crate::once::Onces;
@@ -19,7 +20,7 @@ use cluster::health::{self, Figures, MAX_TEXT_BYTES};
 use contract::report::Report;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Mutex, Notify, Semaphore};
 
 /// The agent's shared state.
@@ -43,6 +44,7 @@ pub struct App {
     once: Arc<Onces>,
     ending: Notify,
     settings: Arc<Desk>,
+    https: OnceLock<Arc<Https>>,
 }
 
 impl App {
@@ -68,6 +70,7 @@ impl App {
             once: Arc::new(Onces::load(&data, keeps)),
             ending: Notify::new(),
             settings: Arc::new(Desk::new(&data, Arc::clone(&systemd))),
+            https: OnceLock::new(),
             data,
             broker,
             name,
@@ -101,6 +104,16 @@ impl App {
     /// The apps of this node.
     pub fn apps(&self) -> &Arc<Apps> {
         &self.apps
+    }
+
+    /// HTTPS, where it is served.
+    pub fn https(&self) -> Option<&Arc<Https>> {
+        self.https.get()
+    }
+
+    /// Notes that it is served.
+    pub fn serves_https(&self, https: Arc<Https>) {
+        self.https.get_or_init(|| https);
     }
 
     /// The settings of this node.

@@ -23,6 +23,7 @@ macro_rules! words {
 mod api;
 mod backups;
 mod cloud;
+mod encrypted;
 mod files;
 mod found;
 mod help;

@@ -3,6 +3,7 @@
 mod apps;
 mod backup;
 mod blob;
+mod https;
 mod install;
 mod own;
 mod print;
@@ -42,6 +43,9 @@ enum Verb {
         /// Address of the page and the API; may be given several times.
         #[arg(long, default_value = "[::]:80")]
         http: Vec<SocketAddr>,
+        /// Address of the same over HTTPS; may be given several times [default: none].
+        #[arg(long)]
+        https: Vec<SocketAddr>,
         /// UDP address for the neighbours, at most one IPv4 and one IPv6; default: port 4747 on all.
         #[arg(long)]
         bind: Vec<SocketAddr>,
@@ -188,6 +192,8 @@ enum Verb {
     User(user::UserArgs),
     /// This node's time zone, network and Wi-Fi.
     Settings(settings::SettingsArgs),
+    /// The page over HTTPS: what browsers are told to trust, and whether plain HTTP leads there.
+    Https(https::HttpsArgs),
     /// Restart this machine, or switch it off.
     Power(settings::PowerArgs),
     /// Have this node forget all that it kept, and start as if it were new.
@@ -253,9 +259,9 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
 /// Whatever went wrong, with what was being done.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
-        Verb::Agent { data, http, bind, socket, broker, registry, gateway, name, boot_report } => {
+        Verb::Agent { data, http, https, bind, socket, broker, registry, gateway, name, boot_report } => {
             logging::start();
-            agent::run(agent::Options { data, http, bind, socket, broker, registry, gateway, name, boot_report }).await?;
+            agent::run(agent::Options { data, http, https, bind, socket, broker, registry, gateway, name, boot_report }).await?;
         }
         Verb::Broker { socket, state, docker_socket, docker, registry } => {
             logging::start();
@@ -339,6 +345,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Search(find) => find.run().await?,
         Verb::Store(store) => store.run().await?,
         Verb::Blob(blob) => blob.run().await?,
+        Verb::Https(https) => https.run().await?,
         Verb::App(app) => return app.run().await,
         Verb::Backup(backup) => return backup.run().await,
         Verb::Jobs(jobs) => jobs.run().await?,

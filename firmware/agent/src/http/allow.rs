@@ -2,7 +2,7 @@
 
 use super::caller::{Acted, Caller, Who};
 use super::problem::Refusal;
-use super::serve::Peer;
+use super::serve::{Encrypted, Peer};
 use super::{forms, lang, multipart, once, routes};
 use crate::state::App;
 use crate::text::{Lang, People};
@@ -36,9 +36,10 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let Some(peer) = request.extensions().get::<Peer>().copied() else {
         return Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody knows who asks").into_response();
     };
+    let encrypted = request.extensions().get::<Encrypted>().is_some_and(|encrypted| encrypted.0);
     let changing = method != Method::GET && method != Method::HEAD;
-    let (caller, refused, request) = match identify(&app, request.headers(), peer) {
-        Err(refusal) => (Caller { who: Who::Nobody, peer }, Some(refusal), request),
+    let (caller, refused, request) = match identify(&app, request.headers(), peer, encrypted) {
+        Err(refusal) => (Caller { who: Who::Nobody, peer, encrypted }, Some(refusal), request),
         Ok(caller) if !caller.may(operation) => {
             let refusal = forbidden(&caller, operation, lang.people());
             (caller, Some(refusal), request)
@@ -69,9 +70,9 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
 }
 
 /// Who asks, by the connection, the token or the cookie.
-fn identify(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Caller, Refusal> {
+fn identify(app: &App, headers: &HeaderMap, peer: Peer, encrypted: bool) -> Result<Caller, Refusal> {
     let ip = match peer {
-        Peer::Local(_) => return Ok(Caller { who: Who::Local, peer }),
+        Peer::Local(_) => return Ok(Caller { who: Who::Local, peer, encrypted }),
         Peer::Network(ip) => ip,
     };
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
@@ -80,14 +81,14 @@ fn identify(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Caller, Refusa
         && let Some(secret) = users::bearer(value).map_err(|()| bad())?
     {
         let (token, role) = app.users().token(&secret).ok_or_else(bad)?;
-        return Ok(Caller { who: Who::Token { user: token.user, role, scope: token.scope, id: token.id }, peer });
+        return Ok(Caller { who: Who::Token { user: token.user, role, scope: token.scope, id: token.id }, peer, encrypted });
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let who = users::session_of(cookies).and_then(|id| {
+    let who = users::session_of(cookies, encrypted).and_then(|id| {
         let (user, role) = app.users().session(&id, ip, !headers.contains_key(REFRESH_HEADER))?;
         Some(Who::Session { user, role, id })
     });
-    Ok(Caller { who: who.unwrap_or(Who::Nobody), peer })
+    Ok(Caller { who: who.unwrap_or(Who::Nobody), peer, encrypted })
 }
 
 fn forbidden(caller: &Caller, operation: Operation, people: &People) -> Refusal {

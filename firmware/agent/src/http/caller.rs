@@ -11,6 +11,8 @@ pub struct Caller {
     pub who: Who,
     /// Where they are.
     pub peer: Peer,
+    /// Whether nobody on the way can read along.
+    pub encrypted: bool,
 }
 
 /// What was shown.

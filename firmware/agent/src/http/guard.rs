@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Endings that home routers and mDNS give to names on the local network.
-const LOCAL_DOMAINS: [&str; 6] = ["local", "lan", "home", "home.arpa", "internal", "localdomain"];
+pub const LOCAL_DOMAINS: [&str; 6] = ["local", "lan", "home", "home.arpa", "internal", "localdomain"];
 
 /// What every answer carries.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [

@@ -12,6 +12,7 @@ mod blobs;
 mod browse;
 mod caller;
 mod changes;
+mod encrypted;
 mod forms;
 mod guard;
 mod jobs;
@@ -37,6 +38,7 @@ mod versions;
 
 pub use blobs::{NewBlob, NewQuota};
 pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, RevokeRequest, UnitRequest, may_change};
+pub use guard::LOCAL_DOMAINS;
 pub use serve::{Listener, serve};
 pub use settings::{PowerRequest, ResetRequest};
 pub use shared_apps::Sharing;
@@ -64,6 +66,7 @@ pub fn network(app: Arc<App>) -> Router {
         .route_layer(middleware::from_fn(versions::tagged))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), allow::allow))
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The page is at /, the API is told at /api.\n") })
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), encrypted::lead))
         .layer(middleware::from_fn_with_state(name, guard::guard))
         .layer(middleware::from_fn(problem::in_form))
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))

@@ -1,7 +1,7 @@
 //! Everything that is served: one table. The routers are made of it, `allow` looks up in it who may, and the API's document
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
-use super::{apps, backups, blobs, browse, changes, forms, jobs, own, services, settings, shared_apps, store, users};
+use super::{apps, backups, blobs, browse, changes, encrypted, forms, jobs, own, services, settings, shared_apps, store, users};
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
 use crate::users::Operation;
@@ -118,6 +118,9 @@ routes! {
     page_user_send       POST   "/users/{name}/{action}"              Own     No forms::people::act_on_user;
     page_settings        GET    "/settings"                           Own     No forms::settings::show;
     page_settings_send   POST   "/settings/{action}"                  Own     No forms::settings::act;
+    page_encrypted       GET    "/encrypted"                          Look    No forms::encrypted::show;
+    page_encrypted_send  POST   "/encrypted"                          Own     No forms::encrypted::choose_only;
+    page_root            GET    "/root.crt"                           Look    No encrypted::root;
     page_zone_script     GET    "/zone.js"                            Look    No super::zone_script;
     page_own_form        GET    "/own-form"                           Operate No forms::own::show_form;
     page_own_form_send   POST   "/own-form"                           Operate No forms::own::save_form;
@@ -206,6 +209,8 @@ routes! {
     door                 POST   "/api/v1/door"                        Own     Kept changes::door;
     settings             GET    "/api/v1/settings"                    Own     No settings::show;
     settings_set         PUT    "/api/v1/settings"                    Own     No settings::set;
+    https                GET    "/api/v1/https"                       Look    No encrypted::show;
+    https_set            PUT    "/api/v1/https"                       Own     No encrypted::set;
     settings_keep        POST   "/api/v1/settings/keep"               Own     Kept settings::keep;
     power                POST   "/api/v1/power"                       Own     Kept settings::power;
     reset                POST   "/api/v1/reset"                       Own     No settings::reset;

@@ -14,9 +14,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 /// Who is at the other end, as far as the kernel says.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +29,16 @@ pub enum Peer {
     Local(u32),
 }
 
-/// What can be accepted from: TCP for everybody, a Unix socket for those whom `may` lets in.
+/// Whether nobody on the way can read what is asked and answered: it came over TLS, or from this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encrypted(pub bool);
+
+/// What can be accepted from: TCP for everybody, plain or by TLS, a Unix socket for those whom `may` lets in.
 pub enum Listener {
     /// The page and the API.
     Tcp(TcpListener),
+    /// The same over TLS.
+    Tls(TcpListener, TlsAcceptor),
     /// The local socket for changes, with the rule who may use it.
     Unix(UnixListener, fn(&UnixStream) -> bool),
 }
@@ -39,17 +47,50 @@ pub enum Listener {
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
+/// Somebody who has come.
+enum Coming {
+    /// What is said can be read.
+    Ready(Box<dyn Stream>),
+    /// The handshake comes first.
+    Greeting(TcpStream, TlsAcceptor),
+}
+
+impl Coming {
+    /// Who takes long for the handshake, or can't do it, is let go.
+    async fn ready(self) -> Option<Box<dyn Stream>> {
+        match self {
+            Self::Ready(stream) => Some(stream),
+            Self::Greeting(stream, acceptor) => match timeout(HTTP_HEAD_TIMEOUT, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => Some(Box::new(stream)),
+                Ok(Err(error)) => {
+                    log::debug!("a handshake failed: {error}");
+                    None
+                }
+                Err(_) => None,
+            },
+        }
+    }
+}
+
 impl Listener {
-    async fn accept(&self) -> std::io::Result<Option<(Box<dyn Stream>, Peer)>> {
+    fn encrypted(&self) -> Encrypted {
+        Encrypted(!matches!(self, Self::Tcp(_)))
+    }
+
+    async fn accept(&self) -> std::io::Result<Option<(Coming, Peer)>> {
         Ok(match self {
             Self::Tcp(listener) => {
                 let (stream, from) = listener.accept().await?;
-                Some((Box::new(stream), Peer::Network(from.ip().to_canonical())))
+                Some((Coming::Ready(Box::new(stream)), Peer::Network(from.ip().to_canonical())))
+            }
+            Self::Tls(listener, acceptor) => {
+                let (stream, from) = listener.accept().await?;
+                Some((Coming::Greeting(stream, acceptor.clone()), Peer::Network(from.ip().to_canonical())))
             }
             Self::Unix(listener, may) => {
                 let stream = listener.accept().await?.0;
                 let uid = stream.peer_cred()?.uid();
-                may(&stream).then(|| (Box::new(stream) as Box<dyn Stream>, Peer::Local(uid)))
+                may(&stream).then(|| (Coming::Ready(Box::new(stream)), Peer::Local(uid)))
             }
         })
     }
@@ -64,6 +105,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
     let mut open = JoinSet::new();
+    let encrypted = listener.encrypted();
     loop {
         while open.try_join_next().is_some() {}
         let slot = tokio::select! {
@@ -74,7 +116,7 @@ pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver
             () = stopped(&mut stop) => break,
             accepted = listener.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
+        let (coming, peer) = match accepted {
             Ok(Some(accepted)) => accepted,
             Ok(None) => continue,
             Err(error) => {
@@ -88,11 +130,17 @@ pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver
         // Whoever asks: told by the connection, never by what is sent over it.
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(encrypted);
             router.call(request)
         });
         let mut stop = stop.clone();
         open.spawn(async move {
             let _slot = slot;
+            let greeted = tokio::select! {
+                () = stopped(&mut stop) => return,
+                greeted = coming.ready() => greeted,
+            };
+            let Some(stream) = greeted else { return };
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HTTP_HEAD_TIMEOUT)
@@ -111,5 +159,5 @@ pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver
             }
         });
     }
-    let _ = tokio::time::timeout(HTTP_GOODBYE, async { while open.join_next().await.is_some() {} }).await;
+    let _ = timeout(HTTP_GOODBYE, async { while open.join_next().await.is_some() {} }).await;
 }

@@ -249,16 +249,16 @@ pub fn refused(error: Refused) -> Refusal {
 }
 
 /// Adds the session's cookie to an answer, and says for the journal who came.
-pub fn with_session(mut response: Response, id: &Secret, user: &str) -> Response {
-    if let Ok(value) = HeaderValue::from_str(&users::cookie(id, false)) {
+pub fn with_session(mut response: Response, id: &Secret, user: &str, caller: &Caller) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&users::cookie(id, caller.encrypted)) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
     with_name(response, user)
 }
 
 /// Ends the session in the browser.
-pub fn without_session(mut response: Response) -> Response {
-    if let Ok(value) = HeaderValue::from_str(&users::no_cookie()) {
+pub fn without_session(mut response: Response, caller: &Caller) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&users::no_cookie(caller.encrypted)) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
     response
@@ -290,14 +290,14 @@ pub(super) async fn session(State(app): State<Arc<App>>, Extension(caller): Exte
     })
 }
 
-fn opened(id: &Secret, user: &str) -> Response {
-    with_session(Json(Opened { user: user.to_owned(), csrf: id.csrf() }).into_response(), id, user)
+fn opened(id: &Secret, user: &str, caller: &Caller) -> Response {
+    with_session(Json(Opened { user: user.to_owned(), csrf: id.csrf() }).into_response(), id, user, caller)
 }
 
 pub(super) async fn login(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(login): Json<Login>) -> Response {
     let Login { name, password } = login;
     match app.users().login(caller.ip(), &name, password, caller.session()).await {
-        Ok(id) => opened(&id, &name),
+        Ok(id) => opened(&id, &name, &caller),
         Err(error) => with_tried(refused(error).into_response(), app.users(), &name),
     }
 }
@@ -306,13 +306,13 @@ pub(super) async fn logout(State(app): State<Arc<App>>, Extension(caller): Exten
     if let Some(id) = caller.session() {
         app.users().logout(id);
     }
-    without_session(Json(Closed { user: None }).into_response())
+    without_session(Json(Closed { user: None }).into_response(), &caller)
 }
 
 pub(super) async fn claim(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(claim): Json<Claim>) -> Response {
     let Claim { code, name, password } = claim;
     match app.users().claim(caller.ip(), &code, name.clone(), password).await {
-        Ok(id) => opened(&id, &name),
+        Ok(id) => opened(&id, &name, &caller),
         Err(error) => refused(error).into_response(),
     }
 }
@@ -336,12 +336,12 @@ pub(super) async fn own_password(
 ) -> Result<Response, Refusal> {
     let user = person(&caller)?;
     let id = app.users().change_password(caller.ip(), &user, request.old, request.new).await.map_err(refused)?;
-    Ok(opened(&id, &user))
+    Ok(opened(&id, &user, &caller))
 }
 
 pub(super) async fn end_sessions(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {
     let ended = app.users().logout_everywhere(&person(&caller)?);
-    Ok(without_session(Json(Ended { ended }).into_response()))
+    Ok(without_session(Json(Ended { ended }).into_response(), &caller))
 }
 
 fn shown(app: &App, user: &str, uri: &Uri, asked: Asked) -> Result<Response, Refusal> {

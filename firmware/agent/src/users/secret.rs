@@ -5,8 +5,10 @@ use rand::Rng;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// The cookie of a session. No `__Host-`: that wants HTTPS.
+/// The cookie of a session.
 pub const COOKIE: &str = "cloudy-session";
+/// The same over HTTPS: a browser sends it nowhere else, and no page of another port or of plain HTTP can set it.
+const ENCRYPTED_COOKIE: &str = "__Host-cloudy-session";
 /// What a token begins with, so that people and secret scanners know it.
 pub const TOKEN_PREFIX: &str = "cloudy-user-";
 /// Letters of a claim code: none that are taken for another.
@@ -68,22 +70,24 @@ impl Secret {
 }
 
 /// The session's id among the cookies of a request. A page of another port may add cookies of this name; two are none.
-pub fn session<'a>(cookies: impl Iterator<Item = &'a str>) -> Option<Secret> {
+pub fn session<'a>(cookies: impl Iterator<Item = &'a str>, encrypted: bool) -> Option<Secret> {
     let pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut ours = pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value);
+    let name = if encrypted { ENCRYPTED_COOKIE } else { COOKIE };
+    let mut ours = pairs.filter(|(said, _)| *said == name).map(|(_, value)| value);
     let first = ours.next()?;
     if ours.next().is_some() { None } else { Secret::parse(first) }
 }
 
 /// The cookie that begins a session. It goes with the browser; `encrypted` where it came over HTTPS.
 pub fn cookie(id: &Secret, encrypted: bool) -> String {
-    let secure = if encrypted { "; Secure" } else { "" };
-    format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{secure}", id.text())
+    let (name, secure) = if encrypted { (ENCRYPTED_COOKIE, "; Secure") } else { (COOKIE, "") };
+    format!("{name}={}; Path=/; HttpOnly; SameSite=Strict{secure}", id.text())
 }
 
 /// The cookie that ends it.
-pub fn no_cookie() -> String {
-    format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+pub fn no_cookie(encrypted: bool) -> String {
+    let (name, secure) = if encrypted { (ENCRYPTED_COOKIE, "; Secure") } else { (COOKIE, "") };
+    format!("{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}")
 }
 
 /// The token in an `Authorization` header: none where it is none of ours, `Err` where it is and can't be read.
@@ -144,7 +148,7 @@ mod tests {
             let own = format!("a=b; {COOKIE}={}", secret.text());
             let with = cookies.iter().map(String::as_str).chain([own.as_str()]);
             let named = cookies.iter().flat_map(|c| c.split(';')).any(|p| p.trim().split_once('=').is_some_and(|(n, _)| n == COOKIE));
-            prop_assert_eq!(session(with), (!named).then_some(secret));
+            prop_assert_eq!(session(with, false), (!named).then_some(secret));
         }
 
         #[test]
@@ -167,9 +171,9 @@ mod tests {
     fn two_cookies_are_none_and_what_is_cut_is_none() {
         let (one, two) = (Secret::random(), Secret::random());
         let both = [format!("{COOKIE}={}; {COOKIE}={}", one.text(), two.text())];
-        assert_eq!(session(both.iter().map(String::as_str)), None);
-        assert_eq!(session([format!("{COOKIE}={}", &one.text()[1..]).as_str()].into_iter()), None);
-        assert_eq!(session(std::iter::empty()), None);
+        assert_eq!(session(both.iter().map(String::as_str), false), None);
+        assert_eq!(session([format!("{COOKIE}={}", &one.text()[1..]).as_str()].into_iter(), false), None);
+        assert_eq!(session(std::iter::empty(), false), None);
         assert_eq!(bearer(&format!("Bearer {TOKEN_PREFIX}short")), Err(()));
         assert!(format!("{one:?}").len() < 12);
     }
@@ -178,6 +182,12 @@ mod tests {
     fn cookies_say_who_may_see_them() {
         let plain = cookie(&Secret::random(), false);
         assert!(plain.contains("HttpOnly") && plain.contains("SameSite=Strict") && !plain.contains("Secure"));
-        assert!(cookie(&Secret::random(), true).ends_with("; Secure"));
+        let secret = Secret::random();
+        let encrypted = cookie(&secret, true);
+        assert!(encrypted.starts_with("__Host-") && encrypted.ends_with("; Secure"));
+        // What is carried over HTTPS opens nothing over HTTP, and the other way round.
+        let pair = encrypted.split(';').next().unwrap();
+        assert_eq!((session([pair].into_iter(), true), session([pair].into_iter(), false)), (Some(secret), None));
+        assert_eq!(session([plain.split(';').next().unwrap()].into_iter(), true), None);
     }
 }

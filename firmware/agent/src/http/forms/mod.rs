@@ -4,6 +4,7 @@
 pub mod apps;
 pub mod backups;
 pub mod cloud;
+pub mod encrypted;
 pub mod files;
 pub mod found;
 pub mod own;

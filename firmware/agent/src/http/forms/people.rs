@@ -33,7 +33,7 @@ pub async fn show_login(reader: Reader) -> Response {
 /// `POST /login`
 pub async fn login(reader: Reader, Form(Login { name, password }): Form<Login>) -> Response {
     match reader.app.users().login(reader.caller.ip(), &name, password, reader.caller.session()).await {
-        Ok(id) => with_session(to("/apps"), &id, &name),
+        Ok(id) => with_session(to("/apps"), &id, &name, &reader.caller),
         Err(error) => {
             let body = page::login(&reader.view(), &name, Some(&words(&reader, &error)));
             with_tried(reader.refused(&refused(error), "/login", &body), reader.app.users(), &name)
@@ -46,7 +46,7 @@ pub async fn logout(reader: Reader) -> Response {
     if let Some(id) = reader.caller.session() {
         reader.app.users().logout(id);
     }
-    without_session(to("/"))
+    without_session(to("/"), &reader.caller)
 }
 
 /// `GET /claim`
@@ -62,7 +62,7 @@ pub async fn claim(reader: Reader, Form(Claim { code, name, password }): Form<Cl
         Ok(id) => {
             // What an owner does first: a node alone finds its neighbours.
             let alone = reader.app.view().is_some_and(|view| view.community.is_none());
-            with_session(to(if alone { "/microcloud" } else { "/apps" }), &id, &name)
+            with_session(to(if alone { "/microcloud" } else { "/apps" }), &id, &name, &reader.caller)
         }
         Err(error) => {
             let way = users.claim_way(reader.caller.ip());
@@ -149,11 +149,11 @@ pub async fn act_on_account(reader: Reader, Path(action): Path<String>, Form(for
     let done = match (action.as_str(), form) {
         ("everywhere", _) => {
             users.logout_everywhere(&user);
-            return without_session(to("/login"));
+            return without_session(to("/login"), &reader.caller);
         }
         ("password", Account { old: Some(old), new: Some(new), .. }) => {
             match users.change_password(reader.caller.ip(), &user, old, new).await {
-                Ok(id) => return with_session(to("/account"), &id, &user),
+                Ok(id) => return with_session(to("/account"), &id, &user, &reader.caller),
                 Err(error) => Err(error),
             }
         }

@@ -4,6 +4,7 @@ use super::super::{backups, blobs, paging, settings};
 use super::{Said, of};
 use crate::apps::{BackupWish, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
+use crate::https::{Choice, HttpsView};
 use crate::settings::{SettingsView, Wish};
 use serde_json::json;
 
@@ -102,6 +103,14 @@ pub fn settings(id: &str) -> Option<Said> {
             .takes::<Wish>()
             .gives::<SettingsView>("They are set.")
             .refuses(&[409, 422, 503, 507]),
+        "https" => of("node", "How this node is reached over HTTPS, and what a browser is told to trust")
+            .gives::<HttpsView>("The root can vouch for local names and private addresses alone.")
+            .refuses(&[409]),
+        "https_set" => of("node", "Have plain HTTP lead to HTTPS, or not")
+            .more("Only who comes by HTTPS, or by the local socket, closes plain HTTP.")
+            .takes::<Choice>()
+            .gives::<HttpsView>("It is so.")
+            .refuses(&[409, 507]),
         "settings_keep" => of("node", "Keep the change that is on trial").gives::<SettingsView>("It is kept.").refuses(&[409, 507]),
         "reset" => of("node", "Have this node forget all that it kept: a factory reset")
             .more("It restarts; its data is made anew then. What is on the config partition stays, without the secrets that were moved from there.")

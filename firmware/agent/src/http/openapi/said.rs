@@ -67,7 +67,7 @@ pub fn frame() -> Value {
         "components": {
             "securitySchemes": {
                 "session": { "type": "apiKey", "in": "cookie", "name": "cloudy-session",
-                    "description": "A person who has logged in. With a change, a script sends what `GET /api/v1/session` has as `csrf` in `X-CSRF-Token`." },
+                    "description": "A person who has logged in; over HTTPS the cookie is `__Host-cloudy-session`. With a change, a script sends what `GET /api/v1/session` has as `csrf` in `X-CSRF-Token`." },
                 "token": { "type": "http", "scheme": "bearer", "description": "A program of a person: `cloudy user token NAME` or the page `/account` makes one." },
                 "app-token": { "type": "http", "scheme": "bearer", "description": "An app: `cloudy store token APP` makes one." }
             },

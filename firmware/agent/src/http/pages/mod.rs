@@ -4,6 +4,7 @@ pub mod api;
 pub mod apps;
 pub mod backups;
 pub mod cloud;
+pub mod encrypted;
 pub mod files;
 pub mod found;
 pub mod help;
@@ -66,7 +67,9 @@ pub fn page(view: &View<'_>, here: &str, fresh: Option<&str>, body: &Markup) -> 
                 p #lost hidden role="alert" { (words.lost_touch) }
                 @if !view.owned && here != "/claim" { p.notice { (people.unclaimed) " " a href="/claim" { (people.claim) } } }
                 main #main data-fresh=[fresh] data-events=[fresh.and_then(|_| events(view, here))] { (body) }
-                footer { p { (words.not_encrypted) " " a href="/api" { (view.lang.api().for_programs) } } }
+                footer { p {
+                    @if view.caller.encrypted { (view.lang.encrypted().yes) } @else { (words.not_encrypted) " " a href="/encrypted" { (view.lang.encrypted().how) } }
+                    " " a href="/api" { (view.lang.api().for_programs) } } }
             }
         }
     }
@@ -111,7 +114,7 @@ pub mod tests {
 
     pub fn caller(role: Option<Role>) -> Caller {
         let session = |role| Who::Session { user: "ana".to_owned(), role, id: Secret::random() };
-        Caller { who: role.map_or(Who::Nobody, session), peer: Peer::Network([192, 0, 2, 1].into()) }
+        Caller { who: role.map_or(Who::Nobody, session), peer: Peer::Network([192, 0, 2, 1].into()), encrypted: false }
     }
 
     #[test]

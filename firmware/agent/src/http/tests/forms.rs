@@ -1,7 +1,9 @@
 //! Each form and button of each page is an operation of the API, for the same people: what a page can do, a program can.
 
 use super::super::pages::tests::caller;
-use super::super::pages::{View, api, apps, backups, cloud, files, found, help, home, not_done, own, page, people, search, settings};
+use super::super::pages::{
+    View, api, apps, backups, cloud, encrypted, files, found, help, home, not_done, own, page, people, search, settings,
+};
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
@@ -13,7 +15,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 53] = [
+const EQUALS: [(&str, &str, &str); 54] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -55,6 +57,7 @@ const EQUALS: [(&str, &str, &str); 53] = [
     ("post", "/microcloud/leave", "leave"),
     ("post", "/microcloud/revoke", "revoke"),
     ("post", "/microcloud/door", "door"),
+    ("post", "/encrypted", "https_set"),
     ("post", "/settings/time", "settings_set"),
     ("post", "/settings/network", "settings_set"),
     ("post", "/settings/wifi", "settings_set"),
@@ -70,11 +73,12 @@ const EQUALS: [(&str, &str, &str); 53] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
     "cloud.rs",
+    "encrypted.rs",
     "files.rs",
     "found.rs",
     "help.rs",
@@ -164,7 +168,7 @@ fn all_pages(view: &View<'_>) -> String {
     let body = html! {
         (home::body(&well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }], view.lang))
         (search::body(view, &Search::default(), Ok(&found))) (search::body(view, &Search::default(), Err("x")))
-        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }
