@@ -1,3 +1,5 @@
+//! Backups byte by byte: what goes in comes out, and what is cut, changed or made up by others is refused.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
