@@ -6,6 +6,7 @@ words! {
         backups: "Backups", "Copias de seguridad", "Còpies de seguretat";
         why: "A backup holds an app with its settings and all that it keeps. It is encrypted: without your key nobody can open it, neither this node nor a neighbour who keeps a copy.", "Una copia contiene una aplicación con sus ajustes y todo lo que guarda. Está cifrada: sin su clave nadie puede abrirla, ni este nodo ni un vecino que tenga una copia.", "Una còpia conté una aplicació amb els seus paràmetres i tot el que desa. Està xifrada: sense la vostra clau ningú no la pot obrir, ni aquest node ni un veí que en tingui una còpia.";
         key: "The key", "La clave", "La clau";
+        your_key: "Your key", "Su clave", "La vostra clau";
         no_key: "There is no key yet. Without one no backup can be made.", "Todavía no hay ninguna clave. Sin ella no se puede hacer ninguna copia.", "Encara no hi ha cap clau. Sense clau no es pot fer cap còpia.";
         key_is: "Backups are encrypted for this key:", "Las copias se cifran para esta clave:", "Les còpies es xifren per a aquesta clau:";
         new_key: "Make a key", "Crear una clave", "Crea una clau";

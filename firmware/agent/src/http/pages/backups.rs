@@ -20,7 +20,7 @@ pub fn body(view: &View<'_>, shown: &Shown, made: Option<&NewKey>, wrong: Option
     html! {
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
         @if let Some(made) = made {
-            section.whole role="status" { h2 { (words.key) } p { strong { (words.made) } } pre { code id="made" { (made.secret) } } p { (words.made_lost) } }
+            section.whole role="status" { h2 { (words.your_key) } p { strong { (words.made) } } pre { code id="made" { (made.secret) } } p { (words.made_lost) } }
         }
         section.whole {
             h2 { (words.backups) }
