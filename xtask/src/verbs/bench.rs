@@ -10,9 +10,9 @@ mod downloads;
 mod emulated;
 mod image;
 mod mutations;
+mod pages;
 mod whole;
 
-pub use cluster::maybe_be_inside;
 pub use emulated::Emulated;
 
 use std::time::Instant;
@@ -37,6 +37,7 @@ enum What {
     Downloads(downloads::Downloads),
     Image(image::Image),
     Mutations(mutations::Mutations),
+    Pages(pages::Pages),
     Whole(whole::Whole),
 }
 
@@ -52,9 +53,16 @@ impl BenchVerb {
             What::Downloads(downloads) => downloads.run(),
             What::Image(image) => image.run(),
             What::Mutations(mutations) => mutations.run(),
+            What::Pages(pages) => pages.run(),
             What::Whole(whole) => whole.run(),
         }
     }
+}
+
+/// Takes the process over where it was started as one of the programs that measure inside of a sandbox.
+pub fn maybe_be_inside() {
+    cluster::maybe_be_inside();
+    pages::maybe_be_inside();
 }
 
 /// The middle of the values; not a number for none.

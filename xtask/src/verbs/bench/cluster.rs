@@ -4,11 +4,11 @@
 //! The sandbox makes the namespaces, so no root is needed. This program runs in it once more (`inner`): it starts the agents, polls both
 //! sides in the same way (one request a look, over the network, every 20 ms), and hands back what it saw as JSON.
 
-mod cloudy;
+pub(super) mod cloudy;
 mod figures;
 mod http;
-mod inner;
-mod net;
+pub(super) mod inner;
+pub(super) mod net;
 mod serf;
 
 pub use inner::maybe_be_inside;
@@ -25,7 +25,7 @@ use crate::stages::{self, Workshop};
 use crate::{tools, ui};
 
 /// Where the programs and the working folder are seen inside.
-const INSIDE: &str = "/run/bench";
+pub(super) const INSIDE: &str = "/run/bench";
 
 /// Measures cloudy agents beside Serf agents.
 #[derive(Args)]

@@ -1,7 +1,8 @@
 //! cloudy: its agent, and its API as the poller uses it.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -26,7 +27,8 @@ pub fn start(node: &Node, number: usize, folder: &Path, token: Option<&str>) -> 
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().context("failed to start cloudy")
 }
 
-fn page(node: &Node) -> Result<SocketAddr> {
+/// Where a node's page is.
+pub fn page(node: &Node) -> Result<SocketAddr> {
     Ok(format!("{}:{PAGE_PORT}", node.address).parse()?)
 }
 
@@ -47,6 +49,32 @@ pub fn alive(node: &Node) -> Result<usize> {
 pub fn publish(folder: &Path, name: &str) -> Result<()> {
     let service = json!({ "key": name, "title": name, "description": "hello" });
     http::post(&folder.join("agent.sock"), "/api/v1/services", &service).map(drop)
+}
+
+/// How many services a node finds.
+pub fn count(node: &Node) -> Result<usize> {
+    let (mut count, mut after) = (0, String::new());
+    loop {
+        let found: Value = http::get(page(node)?, &format!("/api/v1/services?after={after}"))?;
+        count += found["services"].as_array().context("no services")?.len();
+        match found["next"].as_str() {
+            Some(next) => after = next.to_owned(),
+            None => return Ok(count),
+        }
+    }
+}
+
+/// Makes somebody the owner of a node and logs them in; the cookie of the session.
+pub fn owner(node: &Node, folder: &Path, name: &str, password: &str) -> Result<String> {
+    http::post(&folder.join("agent.sock"), "/api/v1/users", &json!({ "name": name, "role": "owner", "password": password }))?;
+    let (page, body) = (page(node)?, json!({ "name": name, "password": password }).to_string());
+    let mut stream = TcpStream::connect(page)?;
+    let head = format!("POST /api/v1/session HTTP/1.1\r\nHost: {page}\r\nOrigin: http://{page}\r\nContent-Type: application/json\r\n");
+    stream.write_all(format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let cookie = answer.lines().find_map(|line| line.to_ascii_lowercase().starts_with("set-cookie: ").then(|| line.get(12..)).flatten());
+    Ok(cookie.and_then(|cookie| cookie.split(';').next()).with_context(|| format!("no session: {answer}"))?.to_owned())
 }
 
 /// The titles of what is published, as a node says.

@@ -262,7 +262,7 @@ fn cpu(agent: &Child) -> Result<f64> {
 }
 
 /// Resident memory in megabytes.
-fn rss(agent: &Child) -> Result<f64> {
+pub fn rss(agent: &Child) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{}/status", agent.id()))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("an agent has ended")?;
     let kibibytes: f64 = line.split_whitespace().next().context("no figure")?.parse()?;

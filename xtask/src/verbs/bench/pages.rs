@@ -1,0 +1,259 @@
+//! `cargo xtask bench pages`: how soon each page of a node begins to come, in a microcloud of many nodes that publish many services, beside a
+//! static file of the same server. Real agents, each in a network namespace of its own.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::cluster::{INSIDE, cloudy, inner, net};
+use super::median;
+use crate::board::Arch;
+use crate::plan::Profile;
+use crate::stages::{self, Workshop};
+use crate::{tools, ui};
+
+/// The verb that this program is started with inside.
+const VERB: &str = "__bench-pages";
+/// How long the nodes may take to find each other, and services to be known, in seconds.
+const FORM: f64 = 900.0;
+/// Nodes that start at once.
+const AT_ONCE: usize = 6;
+/// How long a page may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+const NAME: &str = "ana";
+const PASSWORD: &str = "a garden at night";
+/// What is looked at: the first is the static file.
+const PATHS: [&str; 14] = [
+    "/style.css",
+    "/",
+    "/search",
+    "/search?text=pl",
+    "/search?text=plaza+n7",
+    "/apps",
+    "/files",
+    "/backups",
+    "/microcloud",
+    "/users",
+    "/settings",
+    "/help",
+    "/api/v1/services?text=plaza",
+    "/api/v1/nodes",
+];
+
+/// Measures the pages of a node.
+#[derive(Args)]
+pub struct Pages {
+    /// Nodes.
+    #[arg(long, default_value_t = 60)]
+    nodes: usize,
+    /// Services that they publish together.
+    #[arg(long, default_value_t = 1000)]
+    services: usize,
+    /// How often each page is asked for.
+    #[arg(long, default_value_t = 300)]
+    requests: usize,
+    /// The agent's program, instead of a release's that is made for it.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Spec {
+    nodes: usize,
+    services: usize,
+    requests: usize,
+}
+
+/// What came of one page.
+#[derive(Serialize, Deserialize)]
+struct Looked {
+    path: String,
+    /// Until the first byte, in milliseconds.
+    first_ms: Vec<f64>,
+    bytes: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Found {
+    pages: Vec<Looked>,
+    rss_mb: f64,
+}
+
+impl Pages {
+    /// Runs the benchmark.
+    pub fn run(self) -> Result<()> {
+        ensure!((2..=200).contains(&self.nodes), "--nodes must be 2 to 200");
+        ensure!(self.requests > 0 && self.services > 0, "--requests and --services must be at least 1");
+        let shop = Workshop::open(crate::verbs::root()?, None)?;
+        let layered = shop.tools.with_layer(&shop.repo, tools::CLUSTER_LOCK, &shop.cache, None)?;
+        let program = match self.program {
+            Some(program) => program,
+            None => stages::programs_for(&shop, Arch::Amd64, Profile::Release)?.of("agent")?.to_owned(),
+        };
+        let folder = shop.repo.join("target/bench-pages");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("failed to empty `{}`", folder.display()))?;
+        }
+        fs::create_dir_all(&folder)?;
+        let spec = Spec { nodes: self.nodes, services: self.services, requests: self.requests };
+        let told = layered
+            .sandbox()
+            .bind(&program, &format!("{INSIDE}/cloudy"))
+            .bind(&std::env::current_exe()?, &format!("{INSIDE}/xtask"))
+            .bind_writable(&folder, &format!("{INSIDE}/work"))
+            .command([format!("{INSIDE}/xtask"), VERB.to_owned(), serde_json::to_string(&spec)?])
+            .run_with(|_| Ok(()), ui::say)
+            .with_context(|| format!("the measurement did not end well; what the agents said lies in {}", folder.display()))?;
+        let found: Found = serde_json::from_slice(&told).context("the measurement's result can't be read")?;
+        fs::remove_dir_all(&folder)?;
+        let rows: Vec<Row> = rows(&found.pages);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&json!({ "pages": rows, "rss-mb": found.rss_mb }))?);
+        } else {
+            println!(
+                "until the first byte, {} nodes, {} services   median   99 %   of the static file's   bytes",
+                self.nodes, self.services
+            );
+            rows.iter().for_each(|row| println!("{}", row.line()));
+            println!("the agent that was asked: {:.1} MB", found.rss_mb);
+        }
+        Ok(())
+    }
+}
+
+/// A page's figures.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Row {
+    path: String,
+    median_ms: f64,
+    most_ms: f64,
+    ratio: f64,
+    bytes: usize,
+}
+
+impl Row {
+    fn line(&self) -> String {
+        format!("{:<44} {:8.2} ms {:8.2} ms {:8.1} {:>18}", self.path, self.median_ms, self.most_ms, self.ratio, self.bytes)
+    }
+}
+
+/// The value that 99 of 100 are not above.
+fn most(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = (sorted.len() * 99).div_ceil(100).saturating_sub(1);
+    sorted.get(at).copied().unwrap_or(f64::NAN)
+}
+
+fn rows(pages: &[Looked]) -> Vec<Row> {
+    let still = pages.first().map_or(f64::NAN, |page| median(&page.first_ms));
+    let row = |page: &Looked| {
+        let middle = median(&page.first_ms);
+        Row { path: page.path.clone(), median_ms: middle, most_ms: most(&page.first_ms), ratio: middle / still, bytes: page.bytes }
+    };
+    pages.iter().map(row).collect()
+}
+
+/// Takes the process over when it was started inside the sandbox; returns otherwise.
+pub fn maybe_be_inside() {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() != Some(VERB) {
+        return;
+    }
+    let result = args.next().context("no specification").and_then(|json| inside(&json));
+    if let Err(error) = &result {
+        eprintln!("{error:#}");
+    }
+    std::process::exit(i32::from(result.is_err()));
+}
+
+/// Agents that end with it.
+struct Agents(Vec<Child>);
+
+impl Drop for Agents {
+    fn drop(&mut self) {
+        for agent in &mut self.0 {
+            let _gone = agent.kill();
+            let _status = agent.wait();
+        }
+    }
+}
+
+fn inside(json: &str) -> Result<()> {
+    let spec: Spec = serde_json::from_str(json)?;
+    let nodes = net::make(spec.nodes)?;
+    let folder = |number: usize| Path::new(INSIDE).join("work").join(format!("n{number}"));
+    let first = nodes.first().context("no nodes")?;
+    let alive = |count: usize| move || cloudy::alive(first).ok().filter(|alive| *alive == count);
+    let mut agents = Agents(vec![cloudy::start(first, 0, &folder(0), None)?]);
+    inner::wait("the founder", FORM, alive(1))?;
+    let token = cloudy::invite(&folder(0), spec.nodes)?;
+    for (number, node) in nodes.iter().enumerate().skip(1) {
+        agents.0.push(cloudy::start(node, number, &folder(number), Some(&token))?);
+        if number % AT_ONCE == 0 {
+            inner::wait("some more nodes", FORM, alive(number + 1))?;
+        }
+    }
+    inner::wait("all nodes", FORM, alive(spec.nodes))?;
+    eprintln!("  {} nodes know each other", spec.nodes);
+    for number in 0..spec.services {
+        let at = number % spec.nodes;
+        cloudy::publish(&folder(at), &format!("plaza-{number}.")).with_context(|| format!("publishing service {number}"))?;
+    }
+    let known = || cloudy::count(first).ok().filter(|count| *count == spec.services);
+    inner::wait("all services", FORM, known)?;
+    eprintln!("  {} services are known to the node that is asked", spec.services);
+    let cookie = cloudy::owner(first, &folder(0), NAME, PASSWORD)?;
+    let mut pages = Vec::new();
+    for path in PATHS {
+        let mut looked = Looked { path: path.to_owned(), first_ms: Vec::new(), bytes: 0 };
+        for _ in 0..spec.requests {
+            let (first_ms, bytes) = look(&cloudy::page(first)?.to_string(), path, &cookie)?;
+            looked.first_ms.push(first_ms);
+            looked.bytes = bytes;
+        }
+        pages.push(looked);
+    }
+    let rss_mb = inner::rss(agents.0.first().context("no agent")?)?;
+    std::io::stdout().write_all(&serde_json::to_vec(&Found { pages, rss_mb })?)?;
+    Ok(())
+}
+
+/// Asks for a page over a connection of its own: milliseconds until its first byte, and its bytes.
+fn look(address: &str, path: &str, cookie: &str) -> Result<(f64, usize)> {
+    let begun = Instant::now();
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut first = [0];
+    stream.read_exact(&mut first).with_context(|| format!("nothing came of {path}"))?;
+    let first_ms = begun.elapsed().as_secs_f64() * 1e3;
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest)?;
+    ensure!(rest.starts_with(b"TTP/1.1 200"), "{path} answers {}", String::from_utf8_lossy(rest.get(..60).unwrap_or(&rest)));
+    Ok((first_ms, rest.len() + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_held_against_the_static_file() {
+        let looked = |path: &str, first_ms: Vec<f64>| Looked { path: path.to_owned(), first_ms, bytes: 7 };
+        let rows = rows(&[looked("/style.css", vec![1.0; 100]), looked("/", (1..=100).map(f64::from).collect())]);
+        assert_eq!((rows[0].ratio, rows[1].median_ms, rows[1].most_ms), (1.0, 51.0, 99.0));
+    }
+}
