@@ -142,6 +142,8 @@ pub async fn run(options: Options) -> Result<()> {
         monitor.abort();
     }
     giving.shutdown().await;
+    // What ends now is no word about a job: it goes on at the next start.
+    app.apps().leave_jobs();
     app.blobs().close().await;
     if let Some(net) = net {
         say_goodbye(net).await;
@@ -165,6 +167,10 @@ async fn encrypted(app: &App, data: &Path, addresses: &[SocketAddr]) -> Vec<(Tcp
         }
     };
     for address in addresses {
+        if !app.apps().keep_port(address.port(), "this node's page over HTTPS") {
+            log::error!("the page is not served over HTTPS at {address}: an app has that port");
+            continue;
+        }
         match listen(*address).await {
             Ok(listener) => {
                 listener.local_addr().into_iter().for_each(|at| https.is_at(at.port()));

@@ -8,6 +8,7 @@ use crate::broker::{self, OwnProject, Project, ProjectState, Projects, Request};
 use crate::limits::DOCKER_AGAIN;
 use contract::apps::compose::Choices;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Apps {
     /// Takes up what an agent before this one left.
@@ -44,6 +45,7 @@ impl Apps {
                 Next::Nothing => return,
                 Next::Record(course) => (course, None),
                 Next::Do(step) => match self.step(&job, step).await {
+                    Err(_) if self.leaving.load(Ordering::Relaxed) => return,
                     // Docker went away meanwhile: that is waited for, and says nothing of the step.
                     Err(_) if self.look().await.is_err() => continue,
                     Ok(()) => (job.course.after(Outcome::Done), None),

@@ -46,6 +46,7 @@ use record::{Kept, What};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
@@ -73,7 +74,7 @@ pub struct Apps {
     backup_key: BackupKey,
     systemd: Arc<Systemd>,
     /// Ports of the node's own, with what is said of them.
-    own_ports: Vec<(u16, String)>,
+    own_ports: Mutex<Vec<(u16, String)>>,
     kept: Mutex<Kept>,
     /// Held while something is written, which waits for the disk; `kept` itself never is.
     altering: Mutex<()>,
@@ -83,6 +84,8 @@ pub struct Apps {
     changed: Notify,
     /// A job is not as it was.
     told: watch::Sender<()>,
+    /// The agent ends: jobs are left as they are recorded.
+    leaving: AtomicBool,
 }
 
 impl Apps {
@@ -111,14 +114,29 @@ impl Apps {
             blobs,
             backup_key: BackupKey::open(&folder.join("backup-key.json")),
             systemd,
-            own_ports,
+            own_ports: Mutex::new(own_ports),
             kept: Mutex::new(kept),
             altering: Mutex::new(()),
             live: Mutex::default(),
             seen: Sampled::new(APPS_MAX_AGE),
             changed: Notify::new(),
             told: watch::Sender::new(()),
+            leaving: AtomicBool::new(false),
         }
+    }
+
+    /// Records nothing of jobs any more: what becomes of their steps from now on is the agent's end, and not theirs.
+    pub fn leave_jobs(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps a port for the node's own use. Not if an app that is installed has it: that app was here first.
+    pub fn keep_port(&self, port: u16, what: &str) -> bool {
+        let taken = self.kept().with_ports().any(|(_, app)| app.choices.ports.values().any(|its| *its == port));
+        if !taken {
+            self.own_ports.lock().unwrap_or_else(PoisonError::into_inner).push((port, what.to_owned()));
+        }
+        !taken
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -14,7 +14,7 @@ use contract::apps::compose::{self, Choices, ImageName, PROJECT_PREFIX};
 use contract::apps::own;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// What a person chooses: `POST` and `PUT /api/v1/apps/NAME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,11 +214,9 @@ impl Apps {
 
     /// The ports that are the node's own, or of apps.
     pub(super) fn held(&self) -> Vec<ports::Held> {
-        let own = self.own_ports.iter().map(|(port, what)| ports::Held {
-            port: *port,
-            protocol: Protocol::Both,
-            by: ports::By::Node(what.clone()),
-        });
+        let own_ports = self.own_ports.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let own =
+            own_ports.iter().map(|(port, what)| ports::Held { port: *port, protocol: Protocol::Both, by: ports::By::Node(what.clone()) });
         let mut held: Vec<_> = own.collect();
         for (name, installed) in self.kept().with_ports() {
             let Ok(app) = self.face(name, &installed.what) else { continue };

@@ -1,7 +1,7 @@
 //! iroh-blobs as this node uses it: a store in a folder, filled from a stream, read with every byte verified.
 
 use super::{parts, repair};
-use crate::limits::{BLOB_FETCH_IDLE, BLOB_GC_EVERY, BLOB_WAITING_PIECES};
+use crate::limits::{BLOB_GC_EVERY, BLOB_WAITING_PIECES};
 use crate::net::{Form, MAX_BLOB_BYTES, PART_BYTES};
 use anyhow::{Context, Result, anyhow};
 use bao_tree::io::{EncodeError, mixed::EncodedItem};
@@ -23,6 +23,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -150,14 +151,14 @@ impl Engine {
     ///
     /// # Errors
     /// See [`NotImported`]; what came is cleared away.
-    pub async fn import<S, E>(&self, mut body: S, most: u64) -> Result<Imported, NotImported>
+    pub async fn import<S, E>(&self, mut body: S, most: u64, idle: Duration) -> Result<Imported, NotImported>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: std::fmt::Display,
     {
         let most = most.min(MAX_BLOB_BYTES);
         let (mut parts, mut size) = (Parts { tags: Vec::new(), litter: Arc::clone(&self.litter) }, 0_u64);
-        let mut waiting = next(&mut body).await?;
+        let mut waiting = next(&mut body, idle).await?;
         while let Some(first) = waiting.take() {
             let (sender, mut pieces) = mpsc::channel::<Bytes>(BLOB_WAITING_PIECES);
             let store = Store::clone(&self.store);
@@ -179,10 +180,10 @@ impl Engine {
                     break Ok(());
                 }
                 if room == 0 {
-                    let more = if bytes.is_empty() { next(&mut body).await } else { Ok(Some(bytes)) };
+                    let more = if bytes.is_empty() { next(&mut body, idle).await } else { Ok(Some(bytes)) };
                     break more.map(|more| waiting = more);
                 }
-                piece = match next(&mut body).await {
+                piece = match next(&mut body, idle).await {
                     Ok(piece) => piece,
                     Err(error) => break Err(error),
                 };
@@ -337,15 +338,15 @@ impl Engine {
     }
 }
 
-async fn next<S, E>(body: &mut S) -> Result<Option<Bytes>, NotImported>
+async fn next<S, E>(body: &mut S, idle: Duration) -> Result<Option<Bytes>, NotImported>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
     loop {
         // Who sends nothing any more, and does not say so, takes no place.
-        let Ok(piece) = timeout(BLOB_FETCH_IDLE, body.next()).await else {
-            return Err(NotImported::Cut(format!("nothing came for {} s", BLOB_FETCH_IDLE.as_secs())));
+        let Ok(piece) = timeout(idle, body.next()).await else {
+            return Err(NotImported::Cut(format!("nothing came for {} s", idle.as_secs())));
         };
         match piece {
             Some(Ok(bytes)) if bytes.is_empty() => {}

@@ -24,7 +24,7 @@ pub use parts::asked as asked_range;
 pub use provide::serve;
 pub use view::{BlobView, BlobsPage, Here};
 
-use crate::limits::{BLOB_ADDING, BLOB_SPARE_BYTES};
+use crate::limits::{BLOB_ADDING, BLOB_FETCH_IDLE, BLOB_SPARE_BYTES};
 #[cfg(test)]
 use crate::net::BlobLine;
 use crate::net::{AppImage, BlobFacts, Form, Registry, is_hash, most_say};
@@ -44,6 +44,7 @@ use std::str::FromStr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use view::Fetching;
 
@@ -255,6 +256,18 @@ impl Blobs {
         Ok(self.kept().left(quota).min(free))
     }
 
+    /// Whether one more would be taken now, as far as that can be said before its bytes are known.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn may_add(&self, visibility: Visibility) -> Result<(), Refused> {
+        self.may_tell(visibility)?;
+        if self.room()? == 0 {
+            return Err(Refused::DiskFull { needed: 1, free: 0, spare: BLOB_SPARE_BYTES });
+        }
+        if self.adding.available_permits() == 0 { Err(Refused::Busy) } else { Ok(()) }
+    }
+
     /// Takes a blob in. When this answers, it is on the disk.
     ///
     /// # Errors
@@ -264,12 +277,24 @@ impl Blobs {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: std::fmt::Display,
     {
+        self.add_slowly(wish, body, BLOB_FETCH_IDLE).await
+    }
+
+    /// The same, of what may pause for so long.
+    ///
+    /// # Errors
+    /// See [`Refused`]; nothing of it stays.
+    pub async fn add_slowly<S, E>(self: &Arc<Self>, wish: Wish, body: S, idle: Duration) -> Result<BlobView, Refused>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: std::fmt::Display,
+    {
         let facts = wish.facts(1, Form::Raw);
         facts.check().map_err(Refused::Wrong)?;
         self.may_tell(wish.visibility)?;
         let place = self.adding.try_acquire().map_err(|_| Refused::Busy)?;
         let engine = self.engine().await?;
-        let imported = engine.import(body, self.room()?).await;
+        let imported = engine.import(body, self.room()?, idle).await;
         drop(place);
         let imported = match imported {
             Ok(imported) => imported,

@@ -2,7 +2,7 @@
 
 use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
 use super::{docker, own, project, run, stream, volumes};
-use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT};
+use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -277,7 +277,12 @@ impl Broker {
         };
         tell(write, &Reply::Done(())).await?;
         let mut wrong = None;
-        while let Some(piece) = pieces.next().await {
+        loop {
+            let Ok(piece) = timeout(STREAM_IDLE, pieces.next()).await else {
+                wrong = Some(Failure { error: format!("Docker gave nothing more for {} s", STREAM_IDLE.as_secs()), output: String::new() });
+                break;
+            };
+            let Some(piece) = piece else { break };
             match piece {
                 Ok(piece) => stream::put(write, &piece).await?,
                 Err(error) => wrong = Some(Failure { error, output: String::new() }),

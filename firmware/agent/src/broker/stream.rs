@@ -1,7 +1,7 @@
 //! What volumes hold, through the broker's socket: a line that says it begins, then frames (a length of four bytes, the highest first, and
 //! so many bytes), an empty frame, and a line with what came of it. Without that line nothing was whole.
 
-use super::{BROKER_TIMEOUT, Error, Reply, Request, begin, reply};
+use super::{Error, Reply, Request, begin, reply};
 use crate::limits::{STREAM_IDLE, STREAM_WAITING_FRAMES};
 use anyhow::{Context, Result, ensure};
 use futures_util::{Stream, StreamExt};
@@ -94,7 +94,7 @@ pub async fn read(socket: &Path, request: &Request) -> std::result::Result<Piece
     let unreachable = |error: anyhow::Error| Error::Unreachable { socket: socket.to_owned(), why: format!("{error:#}") };
     let begun = async {
         let (mut reader, write) = begin(socket, request).await?;
-        Ok::<_, anyhow::Error>((timeout(BROKER_TIMEOUT, reply::<()>(&mut reader, |_| ())).await.context("no answer came")??, reader, write))
+        Ok::<_, anyhow::Error>((timeout(STREAM_IDLE, reply::<()>(&mut reader, |_| ())).await.context("no answer came")??, reader, write))
     };
     let (answer, mut reader, write) = begun.await.map_err(unreachable)?;
     if let Reply::Failed(failure) = answer {
@@ -107,14 +107,15 @@ pub async fn read(socket: &Path, request: &Request) -> std::result::Result<Piece
             while let Some(bytes) = get(&mut reader).await? {
                 ensure!(sender.send(Ok(bytes)).await.is_ok(), "nobody reads it any more");
             }
-            match timeout(STREAM_IDLE, reply::<()>(&mut reader, |_| ())).await.context("no answer came")?? {
-                Reply::Failed(failure) => anyhow::bail!(failure.error),
-                Reply::Done(()) | Reply::Progress(_) => Ok(()),
-            }
+            timeout(STREAM_IDLE, reply::<()>(&mut reader, |_| ())).await.context("no answer came")?
         };
-        if let Err(error) = ended.await {
-            let _gone = sender.send(Err(IoError::other(format!("{error:#}")))).await;
-        }
+        // What was cut is no word of the broker's: it may be asked again.
+        let wrong = match ended.await {
+            Ok(Reply::Done(()) | Reply::Progress(_)) => return,
+            Ok(Reply::Failed(failure)) => IoError::other(failure.error),
+            Err(error) => IoError::new(ErrorKind::ConnectionAborted, format!("{error:#}")),
+        };
+        let _gone = sender.send(Err(wrong)).await;
     });
     Ok(receiver)
 }
@@ -126,7 +127,7 @@ pub async fn read(socket: &Path, request: &Request) -> std::result::Result<Piece
 pub async fn write(socket: &Path, request: &Request, pieces: Pieces) -> std::result::Result<(), Error> {
     let unreachable = |error: anyhow::Error| Error::Unreachable { socket: socket.to_owned(), why: format!("{error:#}") };
     let (mut reader, mut write) = begin(socket, request).await.map_err(unreachable)?;
-    let begun = timeout(BROKER_TIMEOUT, reply::<()>(&mut reader, |_| ())).await.context("no answer came");
+    let begun = timeout(STREAM_IDLE, reply::<()>(&mut reader, |_| ())).await.context("no answer came");
     if let Reply::Failed(failure) = begun.and_then(|begun| begun).map_err(unreachable)? {
         return Err(Error::Failed(failure));
     }

@@ -56,6 +56,16 @@ fn at_rest(containers: &[ContainerSummary], its: &BTreeSet<String>) -> Result<Ve
             if !its.contains(name) || !mount.rw.unwrap_or_default() {
                 continue;
             }
+            // Docker's archive goes into what is mounted below too, be it a folder of the node.
+            let within =
+                |other: &str| other.strip_prefix(target.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/') && rest != "/");
+            let below = container.mounts.iter().flatten().filter_map(|mount| mount.destination.as_deref()).find(|other| within(other));
+            if let Some(below) = below {
+                let (below, target) = (below.escape_default(), target.escape_default());
+                return Err(refuse(format!(
+                    "`{below}` lies inside of `{target}`: what an app keeps can't be told apart there, so it has no backup"
+                )));
+            }
             let reached = Reached { volume: Volume { service: service.clone(), target: target.clone() }, container: id.clone() };
             let first = found.entry(name.clone()).or_insert_with(|| reached.clone());
             if reached.volume < first.volume {
@@ -115,6 +125,16 @@ mod tests {
             mounts: Some(mounts.iter().map(mount).collect()),
             ..ContainerSummary::default()
         }
+    }
+
+    #[test]
+    fn what_lies_inside_of_a_volume_is_never_taken_along() {
+        let its: BTreeSet<String> = ["data".to_owned()].into();
+        let mut app = container("1", "app", State::EXITED, &[("data", "/data", true), ("x", "/database", true)]);
+        assert_eq!(at_rest(std::slice::from_ref(&app), &its).unwrap().len(), 1);
+        let folder = MountPoint { typ: Some("bind".to_owned()), destination: Some("/data/music".to_owned()), ..MountPoint::default() };
+        app.mounts.as_mut().unwrap().push(folder);
+        assert!(at_rest(&[app], &its).unwrap_err().error.contains("lies inside"));
     }
 
     #[test]

@@ -84,9 +84,9 @@ impl BackupArgs {
             }
             BackupVerb::Ls(local) => local.show(&local.client().list("/api/v1/backups", "backups").await?, list)?,
             BackupVerb::Restore { hash, key_file, local } => {
-                let key = read(&key_file)?;
+                let secret = read(&key_file)?;
                 let hash = whole(&local, &hash).await?;
-                let begun = local.client().post(&format!("/api/v1/backups/{hash}/restore"), &RestoreWish { key }).await?;
+                let begun = local.client().post(&format!("/api/v1/backups/{hash}/restore"), &RestoreWish { secret }).await?;
                 return follow(&local, begun).await;
             }
         }

@@ -68,7 +68,7 @@ impl Caller {
         let rights = match &self.who {
             Who::Nobody => Some(Rights::Nobody),
             Who::Local => Some(Rights::Local),
-            Who::Session { id, .. } => all.session(id, self.ip(), false).map(|(_, role)| Rights::Session(role)),
+            Who::Session { id, .. } => all.session(id, (self.ip(), self.encrypted), false).map(|(_, role)| Rights::Session(role)),
             Who::Token { user, scope, id, .. } => {
                 let there = all.tokens(Some(user)).iter().any(|token| token.id == *id);
                 all.list().into_iter().find(|(name, _)| there && name == user).map(|(_, role)| Rights::Token(role, *scope))

@@ -1,6 +1,7 @@
 //! Who may ask: Host and Origin are checked, so that a foreign page can't reach the node through a name that it bends
 //! (DNS rebinding); and every answer carries headers that keep the page to itself.
 
+use super::serve::Encrypted;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -30,7 +31,9 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
 
 /// Refuses what comes under a foreign name or from a foreign page; adds the headers to what goes out.
 pub async fn guard(State(name): State<Arc<str>>, request: Request, next: Next) -> Response {
-    let mut response = match check(request.method(), request.headers(), &name) {
+    let encrypted = request.extensions().get::<Encrypted>().copied();
+    let checked = check(request.method(), request.headers(), &name).and_then(|()| same_scheme(request.headers(), encrypted));
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
@@ -66,6 +69,17 @@ fn check(method: &Method, headers: &HeaderMap, name: &str) -> Result<(), Refusal
         return Err((StatusCode::FORBIDDEN, "A page of another site may not ask this node.\n".to_owned()));
     }
     Ok(())
+}
+
+/// A page of plain HTTP, which anybody on the way may have written, is another site than this one over HTTPS.
+fn same_scheme(headers: &HeaderMap, encrypted: Option<Encrypted>) -> Result<(), Refusal> {
+    let scheme = if encrypted == Some(Encrypted(true)) { "https://" } else { "http://" };
+    match headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) {
+        Some(origin) if !origin.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) => {
+            Err((StatusCode::FORBIDDEN, "A page of another site may not ask this node.\n".to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a Host header names this node: an address, `localhost`, its name, or its name in a local domain.

@@ -49,13 +49,15 @@ pub struct Leaf {
     pub key: PrivateKeyDer<'static>,
 }
 
+/// What the node is called in local networks. Not its bare name: a constraint for `garden` lets all of `*.garden` through, which are sites of
+/// the world's.
 fn local_names(name: &str) -> Vec<String> {
     let short = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     let plain = !short.is_empty() && short.len() <= 63 && short.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !plain {
         return Vec::new();
     }
-    std::iter::once(short.clone()).chain(LOCAL_DOMAINS.iter().map(|domain| format!("{short}.{domain}"))).collect()
+    LOCAL_DOMAINS.iter().map(|domain| format!("{short}.{domain}")).collect()
 }
 
 /// Whether the root may vouch for an address.
@@ -81,7 +83,9 @@ fn root_params(name: &str, key: &KeyPair) -> CertificateParams {
     (params.not_before, params.not_after) = (date_time_ymd(2024, 1, 1), date_time_ymd(2049, 12, 31));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    let names = local_names(name).into_iter().take(1).chain(LOCAL_DOMAINS.iter().map(|domain| (*domain).to_owned()));
+    // Nor for letters, nor for programs.
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let names = LOCAL_DOMAINS.iter().map(|domain| (*domain).to_owned());
     let networks = NETWORKS.iter().map(|(network, prefix)| GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(*network, *prefix)));
     let permitted_subtrees = names.map(GeneralSubtree::DnsName).chain(networks).collect();
     params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
@@ -97,6 +101,12 @@ impl Root {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("making a key")?;
         let certificate = root_params(name, &key).self_signed(&key).context("making the root")?;
         Ok(Self { name: name.to_owned(), key: BASE64.encode(&key.serialize_der()), certificate: BASE64.encode(certificate.der()) })
+    }
+
+    /// What a file of its is called for a node of that name.
+    pub fn file_name(name: &str) -> String {
+        let short = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+        HEXUPPER.encode(Sha256::digest(short).get(..8).unwrap_or_default()).to_ascii_lowercase()
     }
 
     /// Whether it may vouch for a node of that name.

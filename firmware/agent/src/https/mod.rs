@@ -14,7 +14,7 @@ mod cert;
 
 use crate::host;
 use crate::limits::HTTPS_LOOK_EVERY;
-use crate::settings::{read_whole, write_whole};
+use crate::settings::{put_aside, read_whole, write_whole};
 use anyhow::{Context, Result};
 use cert::Root;
 use data_encoding::BASE64;
@@ -31,6 +31,8 @@ use time::{Duration, OffsetDateTime};
 
 /// The folder, below the agent's data folder.
 const FOLDER: &str = "https";
+/// Where a node is called by its name on every local network (mDNS).
+const DOMAIN: &str = "local";
 /// A certificate is made anew after this long, though nothing has changed.
 const FRESH_DAYS: i64 = 30;
 
@@ -107,9 +109,13 @@ impl Https {
     pub fn open(data: &Path, name: &str) -> Result<Self> {
         let folder = data.join(FOLDER);
         std::fs::create_dir_all(&folder).with_context(|| format!("making `{}`", folder.display()))?;
-        let file = folder.join("root.json");
+        // One for each name that the node ever had: who goes back to a name is trusted as before.
+        let file = folder.join(format!("root-{}.json", Root::file_name(name)));
         let kept = read_whole::<Root>(&file).unwrap_or_else(|error| {
             log::error!("{error:#}: browsers will warn of this node again, since its root is made anew");
+            if let Err(stays) = put_aside(&file) {
+                log::error!("it can't be put aside: {stays}");
+            }
             None
         });
         let root = match kept.filter(|root| root.is_for(name) && root.fingerprint().is_ok()) {
@@ -205,6 +211,9 @@ impl Https {
             Some((bare, port)) if !port.ends_with(']') => bare,
             _ => host,
         };
+        // The certificate is for no bare name.
+        let local = if bare.contains(['.', ':']) || bare == "localhost" { String::new() } else { format!(".{DOMAIN}") };
+        let bare = format!("{bare}{local}");
         match self.port.get().copied().unwrap_or(443) {
             443 => format!("https://{bare}{path}"),
             port => format!("https://{bare}:{port}{path}"),

@@ -39,16 +39,16 @@ fn the_root_vouches_for_local_names_and_private_addresses_and_for_nothing_else()
     let root = Root::make("garden").unwrap();
     let here = addresses(&["10.1.2.3", "192.168.7.9", "fd00::7", "203.0.113.9", "2001:db8::1"]);
     let leaf = root.sign("garden", &here, at(0)).unwrap();
-    for name in ["garden", "garden.local", "garden.home.arpa", "10.1.2.3", "192.168.7.9", "fd00::7", "127.0.0.1"] {
+    for name in ["garden.local", "garden.lan", "garden.home.arpa", "10.1.2.3", "192.168.7.9", "fd00::7", "127.0.0.1"] {
         assert!(believed(&root, &leaf.chain, name, at(0)), "{name}");
     }
-    for name in ["203.0.113.9", "2001:db8::1", "10.1.2.4", "other.local", "garden.example.org"] {
+    for name in ["garden", "203.0.113.9", "2001:db8::1", "10.1.2.4", "other.local", "garden.example.org"] {
         assert!(!believed(&root, &leaf.chain, name, at(0)), "{name}");
     }
     // Another node's root vouches for nothing here.
     assert!(!believed(&Root::make("garden").unwrap(), &leaf.chain, "garden.local", at(0)));
     // Who has the root's key can sign what they like: nobody believes it.
-    for name in ["example.org", "www.garden.example.org"] {
+    for name in ["example.org", "www.garden.example.org", "garden", "shop.garden"] {
         let stolen = root.signed_for_test(name, at(0));
         assert!(!believed(&root, &stolen, name, at(0)), "{name}");
     }
@@ -92,7 +92,12 @@ fn the_root_stays_over_restarts_and_is_another_with_another_name() {
     let again = Https::open(data.path(), "garden").unwrap();
     assert_eq!((again.view().fingerprint, again.is_only()), (first.view().fingerprint, true));
     assert_ne!(Https::open(data.path(), "roof").unwrap().view().fingerprint, again.view().fingerprint);
-    let file = data.path().join("https/root.json");
+    assert_eq!(
+        Https::open(data.path(), "Garden.example").unwrap().view().fingerprint,
+        again.view().fingerprint,
+        "its name is its own again"
+    );
+    let file = data.path().join(format!("https/root-{}.json", Root::file_name("roof")));
     assert_eq!(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap()) & 0o777, 0o600);
     std::fs::write(&file, "{").unwrap();
     assert!(Https::open(data.path(), "roof").unwrap().view().root.starts_with("-----BEGIN CERTIFICATE-----\nMII"));
@@ -125,9 +130,12 @@ fn a_browser_is_led_to_where_it_called_the_node() {
     let https = Https::open(data.path(), "garden").unwrap();
     assert_eq!(https.address("garden.local", "/apps?a=b"), "https://garden.local/apps?a=b");
     https.is_at(8443);
-    for (host, to) in
-        [("10.0.0.1:80", "https://10.0.0.1:8443/"), ("[fd00::1]:80", "https://[fd00::1]:8443/"), ("[fd00::1]", "https://[fd00::1]:8443/")]
-    {
+    for (host, to) in [
+        ("10.0.0.1:80", "https://10.0.0.1:8443/"),
+        ("garden", "https://garden.local:8443/"),
+        ("[fd00::1]:80", "https://[fd00::1]:8443/"),
+        ("[fd00::1]", "https://[fd00::1]:8443/"),
+    ] {
         assert_eq!(https.address(host, "/"), to);
     }
 }

@@ -16,12 +16,12 @@ words! {
         public_half: "Its public half (age1…)", "Su mitad pública (age1…)", "La seva meitat pública (age1…)";
         use_it: "Use it", "Usarla", "Fes-la servir";
         made: "This is your key. Write it down or print it now: it is shown this once, and this node does not keep it.", "Esta es su clave. Apúntela o imprímala ahora: solo se muestra esta vez y este nodo no la guarda.", "Aquesta és la vostra clau. Apunteu-la o imprimiu-la ara: només es mostra aquesta vegada i aquest node no la desa.";
-        made_lost: "Whoever has it can open your backups. Whoever loses it has lost them.", "Quien la tenga puede abrir sus copias. Quien la pierda las ha perdido.", "Qui la tingui pot obrir les vostres còpies. Qui la perdi les ha perdudes.";
+        made_lost: "Whoever has it can open your backups. Whoever loses it has lost them.", "Quien la tenga puede abrir sus copias. Quien la pierda las habrá perdido.", "Qui la tingui pot obrir les vostres còpies. Qui la perdi les haurà perdudes.";
         owners_key: "An owner of this node makes the key.", "Un propietario de este nodo crea la clave.", "Un propietari d'aquest node crea la clau.";
         none: "There is no backup yet. Make one from an app's page, or bring the file of one by the page of files.", "Todavía no hay ninguna copia. Haga una desde la página de una aplicación o traiga el archivo de una con la página de archivos.", "Encara no hi ha cap còpia. Feu-ne una des de la pàgina d'una aplicació o porteu-ne el fitxer amb la pàgina de fitxers.";
         here: "on this node", "en este nodo", "en aquest node";
         only_here: "given to nobody", "no se da a nadie", "no es dona a ningú";
-        held_by: "held by", "la tiene", "la té";
+        held_by: "held by", "guardada en", "desada a";
         save: "Save as a file", "Guardar como archivo", "Desa com a fitxer";
         fetch: "Fetch", "Traer", "Porta-la";
         restore: "Restore…", "Restaurar…", "Restaura…";

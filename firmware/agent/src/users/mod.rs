@@ -274,8 +274,8 @@ impl Users {
     }
 
     /// Whose session that is, and what the person is now. `counts`: whether this is a use of it.
-    pub fn session(&self, id: &Secret, ip: IpAddr, counts: bool) -> Option<(String, Role)> {
-        let name = lock(&self.sessions).user(id, ip.into(), (self.now)(), counts)?;
+    pub fn session(&self, id: &Secret, (ip, encrypted): (IpAddr, bool), counts: bool) -> Option<(String, Role)> {
+        let name = lock(&self.sessions).user(id, (ip.into(), encrypted), (self.now)(), counts)?;
         let role = lock(&self.kept).users.get(&name)?.role;
         Some((name, role))
     }
@@ -283,6 +283,11 @@ impl Users {
     /// The token of that secret, and what its user is now.
     pub fn token(&self, secret: &Secret) -> Option<(Token, Role)> {
         lock(&self.kept).token(secret)
+    }
+
+    /// Notes that a session was opened over HTTPS: it is good there alone.
+    pub fn is_encrypted(&self, id: &Secret) {
+        lock(&self.sessions).is_encrypted(id);
     }
 
     /// Ends a session.

@@ -1,20 +1,23 @@
 //! A backup byte by byte: a tar, encrypted with age to one recipient. Its first file is `backup.json` ([`Manifest`]); the files after it are
-//! the pieces of the volumes' tars, `volumes/NUMBER/PIECE`, in order. With the key and no node at hand it is opened by
-//! `age --decrypt -i KEY BACKUP | tar x` and `cat volumes/0/* | tar x`.
+//! the pieces of the volumes' tars, `volumes/NUMBER/PIECE.gz`, in order, each packed for itself. With the key and no node at hand it is opened by
+//! `age --decrypt -i KEY BACKUP | tar x` and `cat volumes/0/* | gunzip | tar x`.
 //!
 //! What a volume holds is carried as it is: its tar, which an app made, is read by Docker alone.
 
-use super::super::record::{Publication, What};
+use super::super::record::What;
 use crate::broker::Volume;
 use age::x25519::{Identity, Recipient};
 use age::{DecryptError, Decryptor, Encryptor};
 use age_core::format::{FILE_KEY_BYTES, FileKey, Stanza};
 use age_core::secrecy::ExposeSecret;
 use contract::apps::compose::Choices;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
-use std::io::{BufReader, Error, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, Cursor, Error, ErrorKind, Read, Write};
 
 /// What this version writes, and the newest that it reads.
 const FORMAT: u32 = 1;
@@ -24,8 +27,12 @@ const MANIFEST: &str = "backup.json";
 const MANIFEST_BYTES: u64 = 1024 * 1024;
 /// Volumes of one app.
 const VOLUMES: usize = 64;
-/// Bytes of a piece.
+/// The longest head of a file of age in bytes: room for a hundred recipients.
+const HEAD_BYTES: usize = 16 * 1024;
+/// Bytes of a piece before it is packed.
 const PIECE_BYTES: usize = 1024 * 1024;
+/// What packing may add to what can't be packed.
+const PACKED_MORE: usize = 8 * 1024;
 
 /// What is said of a backup in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,17 +48,14 @@ pub struct Manifest {
     pub what: What,
     /// Its ports and settings; passwords stand in it.
     pub choices: Choices,
-    /// How it was published.
-    #[serde(default)]
-    pub publication: Option<Publication>,
     /// What it kept, in the order of the tar.
     pub volumes: Vec<Volume>,
 }
 
 impl Manifest {
     /// Of an app as it is now.
-    pub fn new(app: &str, made_secs: u64, what: What, choices: Choices, publication: Option<Publication>, volumes: Vec<Volume>) -> Self {
-        Self { format: FORMAT, app: app.to_owned(), made_secs, what, choices, publication, volumes }
+    pub fn new(app: &str, made_secs: u64, what: What, choices: Choices, volumes: Vec<Volume>) -> Self {
+        Self { format: FORMAT, app: app.to_owned(), made_secs, what, choices, volumes }
     }
 }
 
@@ -140,7 +144,7 @@ pub fn write(
                     let some = bytes.split_to(bytes.len().min(PIECE_BYTES - piece.len()));
                     piece.extend_from_slice(&some);
                     if piece.len() == PIECE_BYTES {
-                        append(&mut tar, &piece_name(begun, pieces)?, manifest.made_secs, &piece)?;
+                        append(&mut tar, &piece_name(begun, pieces)?, manifest.made_secs, &packed(&piece)?)?;
                         pieces += 1;
                         piece.clear();
                     }
@@ -148,7 +152,7 @@ pub fn write(
             }
             ends => {
                 if !piece.is_empty() {
-                    append(&mut tar, &piece_name(begun, pieces)?, manifest.made_secs, &piece)?;
+                    append(&mut tar, &piece_name(begun, pieces)?, manifest.made_secs, &packed(&piece)?)?;
                     piece.clear();
                 }
                 match ends {
@@ -165,7 +169,14 @@ pub fn write(
 /// A piece's name; the first volume is 1 here, since it has begun.
 fn piece_name(begun: usize, piece: usize) -> Result<String, Error> {
     let volume = begun.checked_sub(1).ok_or_else(|| Error::other("bytes of no volume"))?;
-    Ok(format!("volumes/{volume}/{piece:08}"))
+    Ok(format!("volumes/{volume}/{piece:08}.gz"))
+}
+
+/// Packed quickly: what databases keep is empty for a large part, and a card writes slower than a processor packs.
+fn packed(piece: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(piece)?;
+    packer.finish()
 }
 
 fn append(tar: &mut tar::Builder<impl Write>, name: &str, made_secs: u64, bytes: &[u8]) -> Result<(), Error> {
@@ -201,7 +212,7 @@ pub fn read(from: impl Read, opener: &Opener, mut each: impl FnMut(Part) -> Resu
         let name = entry.path_bytes().into_owned();
         let is = |volume, piece| piece_name(volume, piece).is_ok_and(|expected| name == expected.as_bytes());
         let (goes_on, begins) = (begun > 0 && is(begun, pieces), is(begun + 1, 0));
-        if !(goes_on || begins) || entry.size() > PIECE_BYTES as u64 || !entry.header().entry_type().is_file() {
+        if !(goes_on || begins) || entry.size() > (PIECE_BYTES + PACKED_MORE) as u64 || !entry.header().entry_type().is_file() {
             let name: String = String::from_utf8_lossy(&name).escape_debug().take(80).collect();
             return Err(NotRead::Damaged(format!("`{name}` is not what comes next")));
         }
@@ -210,8 +221,11 @@ pub fn read(from: impl Read, opener: &Opener, mut each: impl FnMut(Part) -> Resu
             each(Part::Volume(volume.ok_or_else(|| NotRead::Damaged("it has more volumes than it says".to_owned()))?))?;
             (begun, pieces) = (begun + 1, 0);
         }
-        let mut piece = Vec::new();
-        entry.read_to_end(&mut piece).map_err(damaged)?;
+        let (mut piece, most) = (Vec::new(), PIECE_BYTES as u64);
+        GzDecoder::new(&mut entry).take(most + 1).read_to_end(&mut piece).map_err(damaged)?;
+        if piece.len() > PIECE_BYTES {
+            return Err(NotRead::Damaged("a piece of it is too long".to_owned()));
+        }
         pieces += 1;
         each(Part::Bytes(piece.into()))?;
     }
@@ -238,8 +252,24 @@ fn decrypted<R: Read>(from: R, identity: &dyn age::Identity) -> Result<impl Read
         DecryptError::InvalidMac => NotRead::Damaged("its head is not as it was written".to_owned()),
         _ => NotRead::Key,
     };
-    let decryptor = Decryptor::new_buffered(BufReader::new(from)).map_err(refused)?;
+    let (head, rest) = head(from)?;
+    let decryptor = Decryptor::new_buffered(Cursor::new(head).chain(rest)).map_err(refused)?;
     decryptor.decrypt(std::iter::once(identity)).map_err(refused)
+}
+
+/// The head of a file of age, line by line to the one that ends it, and what comes after: age itself would read a head of any length.
+fn head<R: Read>(from: R) -> Result<(Vec<u8>, BufReader<R>), NotRead> {
+    let (mut reader, mut head, mut line) = (BufReader::new(from), Vec::new(), 0);
+    loop {
+        let read = reader.by_ref().take((HEAD_BYTES - head.len()) as u64).read_until(b'\n', &mut head).map_err(damaged)?;
+        if read == 0 || head.last() != Some(&b'\n') {
+            return Err(NotRead::Other);
+        }
+        if head.get(line..).is_some_and(|line| line.starts_with(b"--- ")) {
+            return Ok((head, reader));
+        }
+        line = head.len();
+    }
 }
 
 /// The manifest, which is the first file.

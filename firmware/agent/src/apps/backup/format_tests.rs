@@ -4,6 +4,17 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
+/// What can't be packed.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut n = 7_u32;
+    std::iter::repeat_with(|| {
+        n = n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        u8::try_from(n >> 24).unwrap()
+    })
+    .take(bytes)
+    .collect()
+}
+
 fn volume(n: usize) -> Volume {
     Volume { service: "app".to_owned(), target: format!("/data/{n}") }
 }
@@ -12,7 +23,7 @@ fn manifest(volumes: usize) -> Manifest {
     let definition = contract::apps::own::Definition { title: "x".to_owned(), ..Default::default() };
     let saved = crate::apps::own::Saved { definition, ..Default::default() };
     let what = What::Own(Box::new(crate::apps::record::Own { saved, again: false }));
-    Manifest::new("wiki", 1_790_000_000, what, Choices::default(), None, (0..volumes).map(volume).collect())
+    Manifest::new("wiki", 1_790_000_000, what, Choices::default(), (0..volumes).map(volume).collect())
 }
 
 fn parts(volumes: &[Vec<u8>]) -> VecDeque<Part> {
@@ -64,7 +75,7 @@ fn what_went_in_comes_out_with_the_right_key_alone() {
 #[test]
 fn what_is_not_finished_is_no_backup_and_none_that_was_cut_is_taken_for_whole() {
     let identity = Identity::generate();
-    let volumes = [vec![3; 200_000], b"end".to_vec()];
+    let volumes = [noise(200_000), b"end".to_vec()];
     for missing in 1..4 {
         let mut some = parts(&volumes);
         some.truncate(some.len() - missing);
@@ -91,6 +102,29 @@ fn a_newer_format_is_said_to_be_one() {
     assert!(open(many.as_slice(), &identity).unwrap_err().to_string().contains("are the most"));
 }
 
+/// Says the beginning of a head for ever, and counts what is read of it.
+struct Endless(u64);
+
+impl Read for Endless {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, Error> {
+        self.0 += into.len() as u64;
+        into.fill(b'x');
+        Ok(into.len())
+    }
+}
+
+#[test]
+fn a_head_without_an_end_is_not_read_for_ever() {
+    let identity = Identity::generate();
+    for begin in ["age-encryption.org/v1\n-> X ", "age-encryption.org/v1\n"] {
+        let mut endless = Endless(0);
+        let refused = open(begin.as_bytes().chain(&mut endless), &identity);
+        assert!(matches!(refused, Err(NotRead::Other)) && endless.0 < 100_000, "{begin}: {} bytes", endless.0);
+    }
+    let stanzas = "age-encryption.org/v1\n".to_owned() + &"-> X x\n\n".repeat(1_000_000);
+    assert!(matches!(open(stanzas.as_bytes(), &identity), Err(NotRead::Other)));
+}
+
 /// A tar of whatever files, encrypted well: who knows the public half of a key can make one.
 fn hostile(recipient: &Recipient, files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let recipients: [&dyn age::Recipient; 1] = [recipient];
@@ -102,11 +136,26 @@ fn hostile(recipient: &Recipient, files: &[(String, Vec<u8>)]) -> Vec<u8> {
 }
 
 #[test]
+fn a_piece_that_unpacks_to_too_much_is_refused() {
+    let identity = Identity::generate();
+    let said = serde_json::to_vec(&manifest(1)).unwrap();
+    let taken = |piece: Vec<u8>| {
+        let files = [(MANIFEST.to_owned(), said.clone()), ("volumes/0/00000000.gz".to_owned(), piece)];
+        let backup = hostile(&identity.to_public(), &files);
+        volumes_of(&backup, &open(backup.as_slice(), &identity)?.0)
+    };
+    assert_eq!(taken(packed(&vec![0; PIECE_BYTES]).unwrap()).unwrap()[0].len(), PIECE_BYTES);
+    let error = taken(packed(&vec![0; PIECE_BYTES * 100]).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("too long"), "{error}");
+    assert!(taken(b"not packed".to_vec()).is_err());
+}
+
+#[test]
 fn files_that_do_not_come_next_are_refused() {
     let identity = Identity::generate();
     let said = serde_json::to_vec(&manifest(2)).unwrap();
     let tar = |names: &[&str]| {
-        let files = names.iter().map(|name| ((*name).to_owned(), if *name == MANIFEST { said.clone() } else { b"x".to_vec() }));
+        let files = names.iter().map(|name| ((*name).to_owned(), if *name == MANIFEST { said.clone() } else { packed(b"x").unwrap() }));
         hostile(&identity.to_public(), &files.collect::<Vec<_>>())
     };
     let taken = |names: &[&str]| {
@@ -114,14 +163,14 @@ fn files_that_do_not_come_next_are_refused() {
         let (opener, _) = open(backup.as_slice(), &identity)?;
         volumes_of(&backup, &opener)
     };
-    let (first, second) = ("volumes/0/00000000", "volumes/1/00000000");
+    let (first, second) = ("volumes/0/00000000.gz", "volumes/1/00000000.gz");
     assert_eq!(taken(&[MANIFEST, first, second]).unwrap().len(), 2);
     for wrong in [
         &[MANIFEST, second][..],
         &[MANIFEST, first],
         &[MANIFEST, first, first, second],
-        &[MANIFEST, first, second, "volumes/2/00000000"],
-        &[MANIFEST, first, "volumes/0/00000002", second],
+        &[MANIFEST, first, second, "volumes/2/00000000.gz"],
+        &[MANIFEST, first, "volumes/0/00000002.gz", second],
         &[MANIFEST, first, second, "etc/passwd"],
         &[MANIFEST, MANIFEST, first, second],
         &[first, MANIFEST],

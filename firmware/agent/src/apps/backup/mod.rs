@@ -39,7 +39,7 @@ pub struct BackupWish {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RestoreWish {
     /// The secret half of the key: `AGE-SECRET-KEY-1…`. It is not kept.
-    pub key: String,
+    pub secret: String,
 }
 
 impl std::fmt::Debug for RestoreWish {

@@ -57,7 +57,7 @@ impl Apps {
     /// # Errors
     /// See [`Refused`]; nothing was done.
     pub async fn restore(self: &Arc<Self>, hash: &str, wish: RestoreWish) -> Result<JobView, Refused> {
-        let identity = secret(&wish.key).ok_or(Refused::NoSecretKey)?;
+        let identity = secret(&wish.secret).ok_or(Refused::NoSecretKey)?;
         let coming = incoming(&self.blobs, hash).await?;
         let hash = hash.to_owned();
         let begun = self.in_background(move |apps| {

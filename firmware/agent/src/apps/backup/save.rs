@@ -7,6 +7,7 @@ use super::{BackupWish, key};
 use crate::blobs::{BlobView, Blobs, Refused as BlobRefused, Visibility, Wish as BlobWish};
 use crate::broker::{self, Progress, Request, Volume};
 use crate::host::now_secs;
+use crate::limits::STREAM_IDLE;
 use crate::net::{BlobSearch, Holder, Registry};
 use crate::pieces;
 use crate::revision::Expected;
@@ -90,6 +91,8 @@ impl Apps {
         if self.kept().apps.contains_key(name) && self.backup_key.recipient().is_none() {
             return Err(Refused::NoBackupKey);
         }
+        // What can be refused is refused before the app is stopped for it.
+        self.blobs.may_add(if wish.shared { Visibility::Community } else { Visibility::Private })?;
         self.begin(name, JobKind::Backup { shared: wish.shared }, &Expected::anything(), |_| Ok(None.into()))
     }
 
@@ -118,7 +121,7 @@ impl Apps {
         let installed = self.kept().apps.get(&app).cloned().ok_or_else(|| failed(Refused::NotInstalled(app.clone())))?;
         let volumes: Vec<Volume> = broker::ask(&self.broker, &Request::Volumes { app: app.clone() }, |_| ()).await?;
         let made_secs = now_secs();
-        let manifest = Manifest::new(&app, made_secs, installed.what, installed.choices, installed.publication, volumes.clone());
+        let manifest = Manifest::new(&app, made_secs, installed.what, installed.choices, volumes.clone());
         let (parts, mut coming) = channel(WAITING_PARTS);
         let feeding = tokio::spawn(Arc::clone(self).feed(id, app.clone(), volumes, parts));
         let mut sealed: Receiver<std::io::Result<Bytes>> = pieces::written(move |to| {
@@ -127,7 +130,7 @@ impl Apps {
         let visibility = if shared { Visibility::Community } else { Visibility::Private };
         let wish =
             BlobWish { name: name_of(&app, made_secs), media_type: "application/age".to_owned(), visibility, pinned: true, app: None };
-        let added = self.blobs.add(wish, futures_util::stream::poll_fn(move |context| sealed.poll_recv(context))).await;
+        let added = self.blobs.add_slowly(wish, futures_util::stream::poll_fn(move |context| sealed.poll_recv(context)), STREAM_IDLE).await;
         // Why a volume could not be read says more than that the backup was not finished.
         feeding.await.map_err(failed)??;
         let made = added.map_err(failed)?.hash;
@@ -149,7 +152,12 @@ impl Apps {
                 return Ok(());
             }
             while let Some(piece) = pieces.recv().await {
-                let piece = piece.map_err(failed)?;
+                let piece = piece.map_err(|error| match error.kind() {
+                    std::io::ErrorKind::ConnectionAborted => {
+                        broker::Error::Unreachable { socket: self.broker.clone(), why: error.to_string() }
+                    }
+                    _ => failed(error),
+                })?;
                 done += u64::try_from(piece.len()).unwrap_or_default();
                 if to.send(Part::Bytes(piece)).await.is_err() {
                     return Ok(());

@@ -13,25 +13,28 @@ use serde::Deserialize;
 
 const HERE: &str = "/backups";
 /// How many pages of records are looked at.
-const PAGES_LOOKED_AT: usize = 50;
-/// Most backups that the page shows.
+const PAGES_LOOKED_AT: usize = 200;
+/// Most backups of other nodes that the page shows.
 const SHOWN: usize = 200;
 
 /// The backups that the page has room for, the newest of each app first.
 async fn found(reader: &Reader) -> Result<Vec<BackupView>, String> {
-    let (mut all, mut after) = (Vec::new(), String::new());
+    let (mut all, mut others, mut after) = (Vec::new(), 0, String::new());
     for _ in 0..PAGES_LOOKED_AT {
         let search = BlobSearch { limit: Some(MAX_PAGE), after, ..BlobSearch::default() };
         let page = find(&reader.app, search).await.map_err(|refusal| refusal.detail)?;
-        all.extend(page.backups);
+        // Those that are here are all shown: no neighbour's hide them.
+        all.extend(page.backups.into_iter().filter(|backup| {
+            others += usize::from(!backup.here);
+            backup.here || others <= SHOWN
+        }));
         match page.next {
-            Some(next) if all.len() < SHOWN => after = next,
+            Some(next) => after = next,
             _ => break,
         }
     }
-    // Those that are here come first: no neighbour's hide them. The name ends with the moment.
+    // The name ends with the moment.
     all.sort_by(|one, other| other.here.cmp(&one.here).then_with(|| other.name.cmp(&one.name)));
-    all.truncate(SHOWN);
     Ok(all)
 }
 
@@ -75,7 +78,7 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
 
 /// `POST /backups/HASH/restore`
 pub async fn restore(reader: Reader, Path(hash): Path<String>, Form(wish): Form<RestoreForm>) -> Response {
-    match begin_restore(&reader.app, &hash, RestoreWish { key: wish.key }).await {
+    match begin_restore(&reader.app, &hash, RestoreWish { secret: wish.secret }).await {
         Ok(_) => to("/apps"),
         Err(refusal) => refused(&reader, &refusal).await,
     }
@@ -84,5 +87,5 @@ pub async fn restore(reader: Reader, Path(hash): Path<String>, Form(wish): Form<
 /// The fields of a restore: the session's are beside them.
 #[derive(Deserialize)]
 pub struct RestoreForm {
-    key: String,
+    secret: String,
 }

@@ -30,7 +30,7 @@ pub struct Fields {
 
 /// `POST /encrypted`
 pub async fn choose_only(reader: Reader, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
-    let chosen: Result<_, Refusal> = choose(&reader.app, &reader.caller, Choice { only: fields.only });
+    let chosen: Result<_, Refusal> = choose(&reader.app, &reader.caller, Choice { only: fields.only }).await;
     match chosen {
         Ok(_) => to(HERE),
         Err(refusal) => reader.refused(&refusal, HERE, &body(&reader, &headers, Some(&refusal.detail))),

@@ -33,7 +33,7 @@ pub async fn show_login(reader: Reader) -> Response {
 /// `POST /login`
 pub async fn login(reader: Reader, Form(Login { name, password }): Form<Login>) -> Response {
     match reader.app.users().login(reader.caller.ip(), &name, password, reader.caller.session()).await {
-        Ok(id) => with_session(to("/apps"), &id, &name, &reader.caller),
+        Ok(id) => with_session(to("/apps"), &id, &name, (&reader.caller, reader.app.users())),
         Err(error) => {
             let body = page::login(&reader.view(), &name, Some(&words(&reader, &error)));
             with_tried(reader.refused(&refused(error), "/login", &body), reader.app.users(), &name)
@@ -62,7 +62,7 @@ pub async fn claim(reader: Reader, Form(Claim { code, name, password }): Form<Cl
         Ok(id) => {
             // What an owner does first: a node alone finds its neighbours.
             let alone = reader.app.view().is_some_and(|view| view.community.is_none());
-            with_session(to(if alone { "/microcloud" } else { "/apps" }), &id, &name, &reader.caller)
+            with_session(to(if alone { "/microcloud" } else { "/apps" }), &id, &name, (&reader.caller, reader.app.users()))
         }
         Err(error) => {
             let way = users.claim_way(reader.caller.ip());
@@ -153,7 +153,7 @@ pub async fn act_on_account(reader: Reader, Path(action): Path<String>, Form(for
         }
         ("password", Account { old: Some(old), new: Some(new), .. }) => {
             match users.change_password(reader.caller.ip(), &user, old, new).await {
-                Ok(id) => return with_session(to("/account"), &id, &user, &reader.caller),
+                Ok(id) => return with_session(to("/account"), &id, &user, (&reader.caller, reader.app.users())),
                 Err(error) => Err(error),
             }
         }

@@ -84,7 +84,7 @@ fn one(view: &View<'_>, backup: &BackupView) -> Markup {
                         p.quiet { (words.restore_why) }
                         form method="post" action=(format!("/backups/{}/restore", backup.hash)) {
                             (view.csrf())
-                            label { (words.secret) input name="key" type="password" required maxlength="4000" autocomplete="off"; }
+                            label { (words.secret) input name="secret" type="password" required maxlength="4000" autocomplete="off"; }
                             button.main { (words.restore_now) }
                         }
                     } }

@@ -68,7 +68,7 @@ pub fn page(view: &View<'_>, here: &str, fresh: Option<&str>, body: &Markup) -> 
                 @if !view.owned && here != "/claim" { p.notice { (people.unclaimed) " " a href="/claim" { (people.claim) } } }
                 main #main data-fresh=[fresh] data-events=[fresh.and_then(|_| events(view, here))] { (body) }
                 footer { p {
-                    @if view.caller.encrypted { (view.lang.encrypted().yes) } @else { (words.not_encrypted) " " a href="/encrypted" { (view.lang.encrypted().how) } }
+                    @if view.caller.encrypted { a href="/encrypted" { (view.lang.encrypted().yes) } } @else { (words.not_encrypted) " " a href="/encrypted" { (view.lang.encrypted().how) } }
                     " " a href="/api" { (view.lang.api().for_programs) } } }
             }
         }

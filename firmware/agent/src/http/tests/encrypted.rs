@@ -23,7 +23,7 @@ async fn served(app: &Arc<App>, data: &std::path::Path) -> (SocketAddr, watch::S
 async fn over_tls(app: &Arc<App>, at: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let config = client(&app.https().unwrap().root_der());
     let stream = TcpStream::connect(at).await.unwrap();
-    let name = ServerName::try_from("garden").unwrap();
+    let name = ServerName::try_from("garden.local").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
     let answer = talk(stream, &request(method, path, headers, body)).await;
     openapi::check::answer(method, path, answer.status, answer.header("content-type").unwrap_or_default(), answer.body());
@@ -58,6 +58,12 @@ async fn a_person_comes_by_https_and_closes_the_other_way() {
     assert!(far(&app, "GET", "/", "", "").await.body().contains("not encrypted"));
     // A session of plain HTTP is none here, and its owner can't close it from there.
     assert_eq!(over_tls(&app, at, "GET", "/api/v1/users", &format!("cookie: {plain_cookie}\r\n"), "").await.status, 401);
+    let renamed = format!("cookie: __Host-{plain_cookie}\r\n");
+    assert_eq!(
+        over_tls(&app, at, "GET", "/api/v1/users", &renamed, "").await.status,
+        401,
+        "what is overheard is no use under another name"
+    );
     let refused = far(&app, "PUT", "/api/v1/https", &ours(plain_cookie, plain_csrf), &only(true)).await;
     assert!(refused.status == 409 && refused.body().contains("by HTTPS first"), "{}", refused.text);
     let login = format!("{{\"name\":\"ana\",\"password\":\"{PASSWORD}\"}}");
@@ -65,10 +71,12 @@ async fn a_person_comes_by_https_and_closes_the_other_way() {
     let (cookie, csrf) = (opened.cookie(), opened.json()["csrf"].as_str().unwrap().to_owned());
     assert!(cookie.starts_with("__Host-") && opened.header("set-cookie").unwrap().contains("Secure"));
     let headers = format!("cookie: {cookie}\r\norigin: https://garden\r\nx-csrf-token: {csrf}\r\n");
+    let mixed = headers.replace("https://", "http://");
+    assert_eq!(over_tls(&app, at, "PUT", "/api/v1/https", &mixed, &only(true)).await.status, 403, "a page of plain HTTP is another site");
     assert_eq!(over_tls(&app, at, "PUT", "/api/v1/https", &headers, &only(true)).await.status, 200);
     // Plain HTTP leads there now, for pages and for programs; what a browser is to trust stays.
     let led = far(&app, "GET", "/apps?a=b", "", "").await;
-    assert_eq!((led.status, led.header("location")), (307, Some(format!("https://garden:{}/apps?a=b", at.port()).as_str())));
+    assert_eq!((led.status, led.header("location")), (307, Some(format!("https://garden.local:{}/apps?a=b", at.port()).as_str())));
     assert_eq!(status(&app, "GET /root.crt HTTP/1.1\r\nhost: garden\r\nconnection: close\r\n\r\n").await, 200);
     // Under a foreign name nobody is led anywhere.
     assert_eq!(status(&app, "GET / HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").await, 421);
