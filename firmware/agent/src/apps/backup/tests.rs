@@ -155,6 +155,22 @@ async fn a_volume_that_can_t_be_read_makes_no_backup_and_the_app_runs_again() {
 }
 
 #[tokio::test]
+async fn an_app_that_needs_a_second_try_to_run_again_has_its_backup() {
+    let (mut played, apps, ..) = backed_up().await;
+    let no = |why: &str| json!({ "failed": { "error": why, "output": "" } });
+    played.answer("up", no("slow today"));
+    let job = apps.back_up("broker", BackupWish::default()).unwrap();
+    let job = over(&apps, job.id).await;
+    assert!(job.state == "done" && job.backup.is_some(), "{job:?}");
+    assert_eq!(played.words(), ["stop", "volumes", "read-volume", "up", "up"]);
+    // One that does not run again at all is said, with the backup that was made.
+    (0..4).for_each(|_| played.answer("up", no("broken")));
+    let job = apps.back_up("broker", BackupWish::default()).unwrap();
+    let job = over(&apps, job.id).await;
+    assert!(job.state == "failed" && job.backup.is_some(), "{job:?}");
+}
+
+#[tokio::test]
 async fn a_backup_grants_nothing() {
     let (mut played, apps, key, _) = backed_up().await;
     let asks = "services: { app: { image: x:1, volumes: [\"/srv/music:/m:ro\", \"data:/data\"] } }\nvolumes: { data: {} }";
