@@ -66,7 +66,7 @@ pub fn run(
         .collect();
     let lab = Lab::new(emulator, image, folder, &specs)?;
     let axe = scenario.axe.as_deref();
-    let mut stage = Stage { emulator, repo, shelf, lab, people, browser: None, saved: BTreeMap::new(), begun, told_as, axe };
+    let mut stage = Stage { emulator, repo, shelf, lab, people, browser: None, saved: BTreeMap::new(), begun, told_as, axe, violations: 0 };
     let result = stage.play(scenario);
     if let Err(error) = &result {
         aftermath::show(emulator, &mut stage.lab, told_as);
@@ -97,6 +97,8 @@ struct Stage<'a> {
     told_as: &'a str,
     /// The text of axe-core, where pages are held to it.
     axe: Option<&'a str>,
+    /// How often it found something. All pages are gone through all the same.
+    violations: usize,
 }
 
 impl Stage<'_> {
@@ -114,6 +116,7 @@ impl Stage<'_> {
             self.step(step).with_context(|| format!("step {number} ({})", step.shown()))?;
             self.say(&format!("  {:6.1} s  {}", self.begun.elapsed().as_secs_f64(), step.shown()));
         }
+        ensure!(self.violations == 0, "axe-core found {} times what keeps people out: it stands above, beside each step", self.violations);
         Ok(())
     }
 
@@ -187,6 +190,10 @@ impl Stage<'_> {
         let browsed =
             browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), &step, self.axe.filter(|_| step.scripts))?;
         self.saved.extend(browsed.kept);
+        for violation in browsed.violations {
+            self.say(&format!("            axe-core: {violation}"));
+            self.violations += 1;
+        }
         browsed.pictures.iter().for_each(|picture| self.say(&format!("            {}", picture.display())));
         Ok(())
     }
