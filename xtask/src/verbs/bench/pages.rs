@@ -26,6 +26,8 @@ const VERB: &str = "__bench-pages";
 const FORM: f64 = 900.0;
 /// Nodes that start at once.
 const AT_ONCE: usize = 6;
+/// How many neighbours the kernel keeps, of all namespaces together.
+const NEIGHBOURS: &str = "/proc/sys/net/ipv4/neigh/default/gc_thresh3";
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 const NAME: &str = "ana";
@@ -95,6 +97,7 @@ impl Pages {
     pub fn run(self) -> Result<()> {
         ensure!((2..=200).contains(&self.nodes), "--nodes must be 2 to 200");
         ensure!(self.requests > 0 && self.services > 0, "--requests and --services must be at least 1");
+        enough_neighbours(self.nodes)?;
         let shop = Workshop::open(crate::verbs::root()?, None)?;
         let layered = shop.tools.with_layer(&shop.repo, tools::CLUSTER_LOCK, &shop.cache, None)?;
         let program = match self.program {
@@ -147,6 +150,20 @@ impl Row {
     fn line(&self) -> String {
         format!("{:<44} {:8.2} ms {:8.2} ms {:8.1} {:>18}", self.path, self.median_ms, self.most_ms, self.ratio, self.bytes)
     }
+}
+
+/// Each node knows each other by its address on the link, and the kernel's table for that is one for all namespaces: where it is full, nobody
+/// reaches anybody.
+fn enough_neighbours(nodes: usize) -> Result<()> {
+    let Ok(said) = fs::read_to_string(NEIGHBOURS) else { return Ok(()) };
+    let most: usize = said.trim().parse().with_context(|| format!("`{NEIGHBOURS}` is no number"))?;
+    let (wanted, double) = (nodes * nodes, nodes * nodes * 2);
+    ensure!(
+        wanted < most,
+        "{nodes} nodes want {wanted} entries of the kernel's table of neighbours, which has {most}: as root, \
+         `sysctl -w net.ipv4.neigh.default.gc_thresh3={double} net.ipv4.neigh.default.gc_thresh2={double}`, or give --nodes"
+    );
+    Ok(())
 }
 
 /// The value that 99 of 100 are not above.
