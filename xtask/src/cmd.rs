@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// How many of the last lines of stderr an error keeps.
 pub const STDERR_TAIL_LINES: usize = 30;
@@ -69,4 +69,11 @@ pub fn finish(shown: &str, mut child: Child, mut each: impl FnMut(&str) + Send) 
     let status = child.wait()?;
     check(shown, status, tail.iter().map(String::as_str))?;
     Ok(stdout)
+}
+/// Resident memory of a process in megabytes (of 1,000,000 bytes).
+pub fn rss_mb(process: u32) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).context("a process has ended")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process has ended")?;
+    let kibibytes: f64 = line.split_whitespace().next().context("no figure")?.parse()?;
+    Ok(kibibytes * 1024.0 / 1e6)
 }

@@ -6,6 +6,7 @@ use nix::sys::stat::{Mode, umask};
 
 mod apps;
 mod aside;
+mod ask;
 mod board;
 mod boot;
 mod brought;

@@ -155,7 +155,7 @@ pub async fn run(options: Options) -> Result<()> {
 /// Where the page is served over HTTPS. A node goes on without it.
 async fn encrypted(app: &App, data: &Path, addresses: &[SocketAddr]) -> Vec<(TcpListener, TlsAcceptor)> {
     let mut listeners = Vec::new();
-    if addresses.is_empty() || !app.boot_report().is_none_or(|report| kept::keeps(report.data)) {
+    if addresses.is_empty() || !app.keeps() {
         return listeners;
     }
     let begun = Https::open(data, app.name()).map(Arc::new).and_then(|https| Ok((TlsAcceptor::from(https.config()?), https)));

@@ -38,6 +38,11 @@ pub fn written(write: impl FnOnce(&mut dyn Write) -> Result<()> + Send + 'static
     receiver
 }
 
+/// What comes of a channel, as a stream.
+pub fn stream<T>(mut receiver: Receiver<T>) -> impl Stream<Item = T> + Unpin {
+    futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
+}
+
 /// A reader of what comes.
 pub struct Incoming<E> {
     pieces: Receiver<std::result::Result<Bytes, E>>,

@@ -47,6 +47,10 @@ pub struct App {
     https: OnceLock<Arc<Https>>,
 }
 
+fn keeps(boot: Option<&Report>) -> bool {
+    boot.is_none_or(|report| crate::kept::keeps(report.data))
+}
+
 impl App {
     /// `data` is the agent's data folder, `broker` the broker's socket, `name` the node's name,
     /// `pages` where its page is served, `boot` what init saw, `registry` where images are served on loopback.
@@ -60,7 +64,7 @@ impl App {
         registry: SocketAddr,
     ) -> Self {
         let systemd = Arc::new(Systemd::default());
-        let keeps = boot.as_ref().is_none_or(|report| crate::kept::keeps(report.data));
+        let keeps = keeps(boot.as_ref());
         let blobs = Arc::new(Blobs::load(&data, keeps));
         Self {
             apps: Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&blobs), Arc::clone(&systemd), &pages, registry)),
@@ -188,6 +192,11 @@ impl App {
         let result = self.systemd.run(action, unit).await;
         self.machine.forget().await;
         result
+    }
+
+    /// Whether what is written now is there at the next start.
+    pub fn keeps(&self) -> bool {
+        keeps(self.boot.as_ref())
     }
 
     /// What init saw; none outside of an image.

@@ -1,7 +1,7 @@
 //! Drives jobs to their end, each in a task of its own: looks, asks `plan`, does one step through the broker, records, again.
 
 use super::own::Saved;
-use super::plan::{Course, Kind, Next, Outcome, Step};
+use super::plan::{Course, Next, Outcome, Step};
 use super::record::{Installed, Job, Kept, Own, What};
 use super::{Apps, Live};
 use crate::broker::{self, OwnProject, Project, ProjectState, Projects, Request};
@@ -83,12 +83,6 @@ impl Apps {
 
     /// One step through the broker. All of them can be done again.
     async fn step(self: &Arc<Self>, job: &Job, step: Step) -> Result<(), broker::Error> {
-        match (step, job.course.kind) {
-            (Step::Save, Kind::Backup { shared }) => return self.save(job, shared).await,
-            (Step::Check, _) => return self.check(job).await,
-            (Step::Fill, _) => return self.fill(job).await,
-            _ => {}
-        }
         let app = job.app.clone();
         let as_before = self.kept().apps.get(&app).cloned();
         let wanted = job.target.clone().or_else(|| as_before.clone());
@@ -103,14 +97,12 @@ impl Apps {
                     Request::PullOwn { again: own.again, project: self.own_project(app, *own, choices) }
                 }
             },
-            Step::Up => self.up(app, known(wanted)?)?,
-            Step::UpAsBefore => self.up(app, known(as_before)?)?,
-            Step::Create => match self.up(app, known(wanted)?)? {
-                Request::Up { project } => Request::Create { project },
-                Request::UpOwn { project } => Request::CreateOwn { project },
-                other => other,
-            },
-            Step::Save | Step::Check | Step::Fill => return Err(failed(&"this step is none of the broker's alone")),
+            Step::Up => self.up(app, known(wanted)?, true)?,
+            Step::UpAsBefore => self.up(app, known(as_before)?, true)?,
+            Step::Create => self.up(app, known(wanted)?, false)?,
+            Step::Save => return self.save(job).await,
+            Step::Check => return self.check(job).await,
+            Step::Fill => return self.fill(job).await,
         };
         let id = job.id;
         let told = broker::ask(&self.broker, &request, |progress| self.say(id, |live| live.progress = Some(progress))).await;
@@ -118,14 +110,19 @@ impl Apps {
         told
     }
 
-    fn up(&self, app: String, installed: Installed) -> Result<Request, broker::Error> {
+    /// What makes an app as it is wanted, and starts it or not.
+    fn up(&self, app: String, installed: Installed, start: bool) -> Result<Request, broker::Error> {
         let choices = installed.choices;
         match installed.what {
             What::Entry(entry) => {
-                let facts = self.catalog.facts_text(&entry).map_err(|error| failed(&error))?;
-                Ok(Request::Up { project: Project { app, facts, digest: entry.index, choices } })
+                let facts = self.catalog.facts_text(&entry).map_err(failed)?;
+                let project = Project { app, facts, digest: entry.index, choices };
+                Ok(if start { Request::Up { project } } else { Request::Create { project } })
             }
-            What::Own(own) => Ok(Request::UpOwn { project: self.own_project(app, *own, choices) }),
+            What::Own(own) => {
+                let project = self.own_project(app, *own, choices);
+                Ok(if start { Request::UpOwn { project } } else { Request::CreateOwn { project } })
+            }
         }
     }
 
@@ -157,10 +154,11 @@ impl Apps {
     }
 }
 
-fn failed(error: &dyn std::fmt::Display) -> broker::Error {
+/// A step that came to nothing for that reason.
+pub(super) fn failed(error: impl std::fmt::Display) -> broker::Error {
     broker::Error::Failed(broker::Failure { error: error.to_string(), output: String::new() })
 }
 
 fn known(app: Option<Installed>) -> Result<Installed, broker::Error> {
-    app.ok_or_else(|| failed(&"nothing is known of this app any more"))
+    app.ok_or_else(|| failed("nothing is known of this app any more"))
 }

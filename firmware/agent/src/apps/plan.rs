@@ -99,7 +99,7 @@ pub enum Phase {
     Forward {
         /// Steps.
         done: usize,
-        /// How often the next one's outcome was not told.
+        /// How often the next one came to nothing that counts: nobody told its outcome, or it puts back what was.
         lost: u8,
     },
     /// It failed, and so many steps back are done.
@@ -250,6 +250,11 @@ impl Course {
             (Phase::Forward { done, .. }, Outcome::Done) => self.with(Phase::Forward { done: done + 1, lost: 0 }),
             (Phase::Forward { done, lost }, Outcome::Lost) if *lost < TRIES => self.with(Phase::Forward { done: *done, lost: lost + 1 }),
             (Phase::Forward { .. }, Outcome::Lost) => self.failed("the broker ended each time before it was done".to_owned()),
+            // What a job has brought about stays, though its app needs another try to run as before.
+            (Phase::Forward { done, lost }, Outcome::Failed(reason)) if self.forward().get(*done) == Some(&Step::UpAsBefore) => {
+                let lost = lost + 1;
+                self.with(if lost < TRIES { Phase::Forward { done: *done, lost } } else { Phase::Failed { reason } })
+            }
             (Phase::Forward { .. }, Outcome::Failed(reason)) => self.failed(reason),
             (Phase::Back { done, reason, .. }, Outcome::Done) => {
                 self.with(Phase::Back { done: done + 1, tried: 0, reason: reason.clone() })

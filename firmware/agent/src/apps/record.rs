@@ -176,10 +176,6 @@ impl Kept {
     pub fn advance(&mut self, id: u64, course: Course, output: Option<String>) {
         let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else { return };
         job.course = course;
-        // A backup that was made is made, though its app needed a second try to run again.
-        if job.backup.is_some() && matches!(job.course.phase, Phase::Undone { .. }) {
-            job.course.phase = Phase::Done;
-        }
         if let Some(output) = output {
             job.output = output;
         }

@@ -8,7 +8,7 @@ use super::{Apps, Refused};
 use crate::blobs::{BlobView, Blobs, Here, Refused as BlobRefused, Taking, Visibility, Wish};
 use crate::limits::APP_TAKE_AGAIN;
 use crate::net::{AppImage, BlobSearch, Holder, Registry};
-use crate::pieces::Incoming;
+use crate::pieces::stream;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,9 +66,8 @@ impl Apps {
     pub async fn share(self: &Arc<Self>, blobs: &Arc<Blobs>, name: &str, visibility: Visibility) -> Result<BlobView, NotShared> {
         let entry = self.catalog.get(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?;
         let said = self.in_background(move |apps| Ok::<_, NotTaken>((apps.catalog.said(&entry)?, apps.catalog.give(&entry)?))).await;
-        let (app, mut pieces): (AppImage, Receiver<_>) = said.map_err(ending)??;
-        let pieces = futures_util::stream::poll_fn(move |context| pieces.poll_recv(context));
-        let shared = blobs.add(Wish::of_app(app, visibility), pieces).await?;
+        let (app, pieces): (AppImage, Receiver<_>) = said.map_err(ending)??;
+        let shared = blobs.add(Wish::of_app(app, visibility), stream(pieces)).await?;
         for (hash, app) in blobs.apps_given() {
             if app.name == name && hash != shared.hash {
                 blobs.remove(&hash).await?;
@@ -135,8 +134,7 @@ impl Apps {
     }
 
     async fn take_one(self: &Arc<Self>, blobs: &Arc<Blobs>, hash: &str, app: &AppImage) -> Result<(), NotShared> {
-        let size = blobs.one(hash)?.facts.size_bytes;
-        let coming = Incoming::of(blobs.read(hash, 0..size).await?);
+        let coming = blobs.incoming(hash).await?;
         let (name, index) = (app.name.clone(), app.index.clone());
         let taken = self.in_background(move |apps| apps.catalog.take_app(coming, &name, &index, || apps.in_use())).await;
         Ok(taken.map_err(ending)??)

@@ -160,10 +160,10 @@ impl Engine {
         let (mut parts, mut size) = (Parts { tags: Vec::new(), litter: Arc::clone(&self.litter) }, 0_u64);
         let mut waiting = next(&mut body, idle).await?;
         while let Some(first) = waiting.take() {
-            let (sender, mut pieces) = mpsc::channel::<Bytes>(BLOB_WAITING_PIECES);
+            let (sender, received) = mpsc::channel::<Bytes>(BLOB_WAITING_PIECES);
             let store = Store::clone(&self.store);
             let part = tokio::spawn(async move {
-                let stream = futures_util::stream::poll_fn(move |context| pieces.poll_recv(context)).map(Ok);
+                let stream = crate::pieces::stream(received).map(Ok);
                 store.add_stream(stream).await.temp_tag().await
             });
             let (mut piece, mut room) = (Some(first), PART_BYTES);

@@ -28,6 +28,7 @@ use crate::limits::{BLOB_ADDING, BLOB_FETCH_IDLE, BLOB_SPARE_BYTES};
 #[cfg(test)]
 use crate::net::BlobLine;
 use crate::net::{AppImage, BlobFacts, Form, Registry, is_hash, most_say};
+use crate::pieces::Incoming;
 use crate::settings::{put_aside, read_whole};
 #[cfg(test)]
 use cluster::NodeId;
@@ -421,6 +422,15 @@ impl Blobs {
             }
             piece
         }))
+    }
+
+    /// Reads all of a blob, for who reads where waiting does no harm.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn incoming(self: &Arc<Self>, hash: &str) -> Result<Incoming<std::io::Error>, Refused> {
+        let size = self.one(hash)?.facts.size_bytes;
+        Ok(Incoming::of(self.read(hash, 0..size).await?))
     }
 
     /// Where public blobs are given to everybody, once that is known.

@@ -306,8 +306,7 @@ impl Broker {
             Err(failure) => return tell(write, &Reply::<()>::Failed(failure)).await,
         };
         tell(write, &Reply::Done(())).await?;
-        let mut pieces = stream::taken(from);
-        let tar = futures_util::stream::poll_fn(move |context| pieces.poll_recv(context));
+        let tar = crate::pieces::stream(stream::taken(from));
         end(write, volumes::write(socket, &to, tar).await).await
     }
 

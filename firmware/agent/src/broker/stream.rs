@@ -3,6 +3,7 @@
 
 use super::{Error, Reply, Request, begin, reply};
 use crate::limits::{STREAM_IDLE, STREAM_WAITING_FRAMES};
+use crate::pieces;
 use anyhow::{Context, Result, ensure};
 use futures_util::{Stream, StreamExt};
 use hyper::body::Bytes;
@@ -124,15 +125,14 @@ pub async fn read(socket: &Path, request: &Request) -> std::result::Result<Piece
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn write(socket: &Path, request: &Request, pieces: Pieces) -> std::result::Result<(), Error> {
+pub async fn write(socket: &Path, request: &Request, from: Pieces) -> std::result::Result<(), Error> {
     let unreachable = |error: anyhow::Error| Error::Unreachable { socket: socket.to_owned(), why: format!("{error:#}") };
     let (mut reader, mut write) = begin(socket, request).await.map_err(unreachable)?;
     let begun = timeout(STREAM_IDLE, reply::<()>(&mut reader, |_| ())).await.context("no answer came");
     if let Reply::Failed(failure) = begun.and_then(|begun| begun).map_err(unreachable)? {
         return Err(Error::Failed(failure));
     }
-    let mut pieces = pieces;
-    let given = give(&mut write, futures_util::stream::poll_fn(|context| pieces.poll_recv(context))).await;
+    let given = give(&mut write, pieces::stream(from)).await;
     if given.is_err() {
         // The broker hears that no more comes, and ends what it began.
         let _gone = write.shutdown().await;

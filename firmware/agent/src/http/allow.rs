@@ -6,7 +6,7 @@ use super::serve::{Encrypted, Peer};
 use super::{forms, lang, multipart, once, routes};
 use crate::state::App;
 use crate::text::{Lang, People};
-use crate::users::{self, Operation, Secret};
+use crate::users::{self, At, Operation, Secret};
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -85,7 +85,7 @@ fn identify(app: &App, headers: &HeaderMap, peer: Peer, encrypted: bool) -> Resu
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let who = users::session_of(cookies, encrypted).and_then(|id| {
-        let (user, role) = app.users().session(&id, (ip, encrypted), !headers.contains_key(REFRESH_HEADER))?;
+        let (user, role) = app.users().session(&id, At { ip, encrypted }, !headers.contains_key(REFRESH_HEADER))?;
         Some(Who::Session { user, role, id })
     });
     Ok(Caller { who: who.unwrap_or(Who::Nobody), peer, encrypted })

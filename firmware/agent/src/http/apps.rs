@@ -159,9 +159,8 @@ pub(super) async fn list_catalog(State(app): State<Arc<App>>, uri: Uri, asked: A
 
 /// Refuses where the record of what is begun would be gone at the next start.
 pub(super) fn kept(app: &App) -> Result<(), Refusal> {
-    let keeps = app.boot_report().is_none_or(|report| crate::kept::keeps(report.data));
     let why = "this node's data is not kept in this run, so nothing is done with apps: `cloudy status` says what is wrong with it";
-    if keeps { Ok(()) } else { Err(refuse(StatusCode::CONFLICT, why.to_owned())) }
+    if app.keeps() { Ok(()) } else { Err(refuse(StatusCode::CONFLICT, why.to_owned())) }
 }
 
 pub(super) async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<Added> {

@@ -2,7 +2,8 @@
 //! same functions.
 
 use super::apps::{accepted, begin, kept, refused};
-use super::blobs::refused as blob_refused;
+use super::blobs::{asked, refused as blob_refused};
+use super::own::at_work;
 use super::paging;
 use super::problem::Refusal;
 use crate::apps::{BackupView, BackupWish, JobView, Key, KeyView, NewKey, NotAKey, RestoreWish};
@@ -39,8 +40,7 @@ async fn at_key<T: Send + 'static>(
     work: impl FnOnce(&crate::apps::BackupKey) -> Result<T, NotAKey> + Send + 'static,
 ) -> Result<T, Refusal> {
     kept(app)?;
-    let done = app.apps().in_background(move |apps| work(apps.backup_key())).await;
-    done.map_err(|ending| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, ending.to_string()))?.map_err(no_key)
+    at_work(app, move |apps| work(apps.backup_key())).await?.map_err(no_key)
 }
 
 /// Makes a key; its secret half is told this once.
@@ -57,6 +57,20 @@ pub(super) async fn choose_key(app: &App, key: Key) -> Result<KeyView, Refusal> 
 pub(super) async fn find(app: &App, search: BlobSearch) -> Result<BackupsPage, Refusal> {
     let found = app.apps().backups(app.blobs(), app.registry().as_ref(), search).await;
     found.map(|(backups, next)| BackupsPage { backups, next }).map_err(blob_refused)
+}
+
+/// All backups that are on this node, whatever others tell of theirs.
+pub(super) async fn held(app: &App) -> Result<Vec<BackupView>, Refusal> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let search = BlobSearch { limit: Some(paging::MAX_PAGE), after, ..BlobSearch::default() };
+        let (backups, next) = app.apps().backups(app.blobs(), None, search).await.map_err(blob_refused)?;
+        all.extend(backups);
+        match next {
+            Some(next) => after = next,
+            None => return Ok(all),
+        }
+    }
 }
 
 /// Begins to make a backup of an app.
@@ -76,7 +90,7 @@ pub(super) async fn list(
     uri: Uri,
     query: Result<Query<BlobSearch>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(search) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let search = asked(query)?;
     let page = find(&app, search).await?;
     Ok(paging::answer(&uri, page.next.clone(), |_| page))
 }

@@ -81,6 +81,11 @@ pub(super) fn refused(error: Refused) -> Refusal {
     Refusal::new(status, error.to_string())
 }
 
+/// What is looked for.
+pub(super) fn asked(query: Result<Query<BlobSearch>, QueryRejection>) -> Result<BlobSearch, Refusal> {
+    query.map(|Query(search)| search).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))
+}
+
 /// A page of what nodes hold, as far as the one who asks may see it.
 pub(super) async fn find(app: &App, caller: &Caller, search: BlobSearch) -> Result<BlobsPage, Refusal> {
     app.blobs().page(app.registry().as_ref(), search, caller.may(Operation::Inspect)).await.map_err(refused)
@@ -107,7 +112,7 @@ pub(super) async fn list(
     uri: Uri,
     query: Result<Query<BlobSearch>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(search) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let search = asked(query)?;
     let page = find(&app, &caller, search).await?;
     Ok(paging::answer(&uri, page.next.clone(), |_| page))
 }

@@ -1,7 +1,7 @@
 //! Who asks: what they have shown, where they are, and what they may by that.
 
 use super::serve::Peer;
-use crate::users::{self, Operation, Rights, Role, Scope, Secret, Users};
+use crate::users::{self, At, Operation, Rights, Role, Scope, Secret, Users};
 use std::net::IpAddr;
 
 /// Who asks.
@@ -68,7 +68,7 @@ impl Caller {
         let rights = match &self.who {
             Who::Nobody => Some(Rights::Nobody),
             Who::Local => Some(Rights::Local),
-            Who::Session { id, .. } => all.session(id, (self.ip(), self.encrypted), false).map(|(_, role)| Rights::Session(role)),
+            Who::Session { id, .. } => all.session(id, self.at(), false).map(|(_, role)| Rights::Session(role)),
             Who::Token { user, scope, id, .. } => {
                 let there = all.tokens(Some(user)).iter().any(|token| token.id == *id);
                 all.list().into_iter().find(|(name, _)| there && name == user).map(|(_, role)| Rights::Token(role, *scope))
@@ -99,6 +99,11 @@ impl Caller {
             Peer::Network(ip) => ip,
             Peer::Local(_) => std::net::Ipv4Addr::LOCALHOST.into(),
         }
+    }
+
+    /// Where they are and how they came, as sessions are held to it.
+    pub fn at(&self) -> At {
+        At { ip: self.ip(), encrypted: self.encrypted }
     }
 
     /// In words, for the journal.

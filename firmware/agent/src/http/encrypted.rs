@@ -2,6 +2,7 @@
 //! page's forms call the same functions.
 
 use super::caller::{Caller, Who};
+use super::guard::bare;
 use super::problem::Refusal;
 use super::serve::Encrypted;
 use crate::https::{Choice, Https, HttpsView};
@@ -69,7 +70,7 @@ pub async fn lead(State(app): State<Arc<App>>, request: Request, next: Next) -> 
         Some(https) => {
             let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
             let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-            Redirect::temporary(&https.address(host, path)).into_response()
+            Redirect::temporary(&format!("{}{path}", https.view().at(bare(host)))).into_response()
         }
         None => next.run(request).await,
     }

@@ -82,6 +82,14 @@ fn same_scheme(headers: &HeaderMap, encrypted: Option<Encrypted>) -> Result<(), 
     }
 }
 
+/// A host without its port.
+pub fn bare(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((bare, port)) if !port.ends_with(']') => bare,
+        _ => host,
+    }
+}
+
 /// Whether a Host header names this node: an address, `localhost`, its name, or its name in a local domain.
 fn host_is_ours(host: &str, name: &str) -> bool {
     let bare = match host.strip_prefix('[') {

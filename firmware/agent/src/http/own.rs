@@ -26,7 +26,7 @@ pub(super) fn refused(error: NotSaved) -> Refusal {
 }
 
 /// Does what waits for the disk.
-async fn at_work<T: Send + 'static>(app: &App, work: impl FnOnce(&Arc<Apps>) -> T + Send + 'static) -> Result<T, Refusal> {
+pub(super) async fn at_work<T: Send + 'static>(app: &App, work: impl FnOnce(&Arc<Apps>) -> T + Send + 'static) -> Result<T, Refusal> {
     let done = app.apps().in_background(work).await;
     done.map_err(|ending| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, ending.to_string()))
 }

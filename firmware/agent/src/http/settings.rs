@@ -55,8 +55,7 @@ fn refused(error: NotSet) -> Refusal {
 
 /// Changes settings.
 pub(super) async fn alter(app: &App, wish: Wish) -> Result<SettingsView, Refusal> {
-    let keeps = app.boot_report().is_none_or(|report| crate::kept::keeps(report.data));
-    if !keeps {
+    if !app.keeps() {
         let why = "this node's data is not kept in this run, so no settings are: `cloudy status` says what is wrong with it";
         return Err(Refusal::new(StatusCode::CONFLICT, why.to_owned()));
     }

@@ -1,7 +1,7 @@
 //! Apps that go from node to node, in the API: what other nodes give, and giving one of this node's catalog.
 
 use super::apps::{kept, not_taken, refused as app_refused};
-use super::blobs::refused as blob_refused;
+use super::blobs::{asked, refused as blob_refused};
 use super::paging;
 use super::problem::Refusal;
 use crate::apps::{FoundApp, NotShared, Shelf};
@@ -89,7 +89,7 @@ pub(super) async fn list(
     uri: Uri,
     query: Result<Query<BlobSearch>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(search) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let search = asked(query)?;
     let page = find(&app, search).await?;
     Ok(paging::answer(&uri, page.next.clone(), |_| page))
 }

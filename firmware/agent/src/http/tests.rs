@@ -127,7 +127,7 @@ async fn people(app: &Arc<App>) -> Vec<(Role, String, String)> {
     let mut sessions = Vec::new();
     for (name, role) in [("ana", Role::Owner), ("ben", Role::Operator), ("eva", Role::Guest)] {
         users.add(name.to_owned(), role, PASSWORD.to_owned()).await.unwrap();
-        let id = users.login([127, 0, 0, 1].into(), name, PASSWORD.to_owned(), None).await.unwrap();
+        let id = users.login(std::net::IpAddr::from([127, 0, 0, 1]), name, PASSWORD.to_owned(), None).await.unwrap();
         let cookie = crate::users::cookie(&id, false).split(';').next().unwrap().to_owned();
         sessions.push((role, cookie, id.csrf()));
     }

@@ -249,10 +249,7 @@ pub fn refused(error: Refused) -> Refusal {
 }
 
 /// Adds the session's cookie to an answer, and says for the journal who came.
-pub fn with_session(mut response: Response, id: &Secret, user: &str, (caller, all): (&Caller, &Users)) -> Response {
-    if caller.encrypted {
-        all.is_encrypted(id);
-    }
+pub fn with_session(mut response: Response, id: &Secret, user: &str, caller: &Caller) -> Response {
     if let Ok(value) = HeaderValue::from_str(&users::cookie(id, caller.encrypted)) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
@@ -293,14 +290,14 @@ pub(super) async fn session(State(app): State<Arc<App>>, Extension(caller): Exte
     })
 }
 
-fn opened(id: &Secret, user: &str, caller: &Caller, app: &App) -> Response {
-    with_session(Json(Opened { user: user.to_owned(), csrf: id.csrf() }).into_response(), id, user, (caller, app.users()))
+fn opened(id: &Secret, user: &str, caller: &Caller) -> Response {
+    with_session(Json(Opened { user: user.to_owned(), csrf: id.csrf() }).into_response(), id, user, caller)
 }
 
 pub(super) async fn login(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(login): Json<Login>) -> Response {
     let Login { name, password } = login;
-    match app.users().login(caller.ip(), &name, password, caller.session()).await {
-        Ok(id) => opened(&id, &name, &caller, &app),
+    match app.users().login(caller.at(), &name, password, caller.session()).await {
+        Ok(id) => opened(&id, &name, &caller),
         Err(error) => with_tried(refused(error).into_response(), app.users(), &name),
     }
 }
@@ -314,8 +311,8 @@ pub(super) async fn logout(State(app): State<Arc<App>>, Extension(caller): Exten
 
 pub(super) async fn claim(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(claim): Json<Claim>) -> Response {
     let Claim { code, name, password } = claim;
-    match app.users().claim(caller.ip(), &code, name.clone(), password).await {
-        Ok(id) => opened(&id, &name, &caller, &app),
+    match app.users().claim(caller.at(), &code, name.clone(), password).await {
+        Ok(id) => opened(&id, &name, &caller),
         Err(error) => refused(error).into_response(),
     }
 }
@@ -338,8 +335,8 @@ pub(super) async fn own_password(
     Json(request): Json<OwnPassword>,
 ) -> Result<Response, Refusal> {
     let user = person(&caller)?;
-    let id = app.users().change_password(caller.ip(), &user, request.old, request.new).await.map_err(refused)?;
-    Ok(opened(&id, &user, &caller, &app))
+    let id = app.users().change_password(caller.at(), &user, request.old, request.new).await.map_err(refused)?;
+    Ok(opened(&id, &user, &caller))
 }
 
 pub(super) async fn end_sessions(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {

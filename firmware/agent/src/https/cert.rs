@@ -109,11 +109,6 @@ impl Root {
         HEXUPPER.encode(Sha256::digest(short).get(..8).unwrap_or_default()).to_ascii_lowercase()
     }
 
-    /// Whether it may vouch for a node of that name.
-    pub fn is_for(&self, name: &str) -> bool {
-        local_names(&self.name) == local_names(name)
-    }
-
     fn key(&self) -> Result<KeyPair> {
         let der = BASE64.decode(self.key.as_bytes()).context("the root's key is damaged")?;
         let der = PrivatePkcs8KeyDer::from(der);

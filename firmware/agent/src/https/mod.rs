@@ -118,7 +118,7 @@ impl Https {
             }
             None
         });
-        let root = match kept.filter(|root| root.is_for(name) && root.fingerprint().is_ok()) {
+        let root = match kept.filter(|root| root.fingerprint().is_ok()) {
             Some(root) => root,
             None => {
                 let root = Root::make(name)?;
@@ -204,20 +204,14 @@ impl Https {
         *only = choice;
         Ok(())
     }
+}
 
-    /// Where a browser goes that came by plain HTTP, from what it called the node.
-    pub fn address(&self, host: &str, path: &str) -> String {
-        let bare = match host.rsplit_once(':') {
-            Some((bare, port)) if !port.ends_with(']') => bare,
-            _ => host,
-        };
-        // The certificate is for no bare name.
-        let local = if bare.contains(['.', ':']) || bare == "localhost" { String::new() } else { format!(".{DOMAIN}") };
-        let bare = format!("{bare}{local}");
-        match self.port.get().copied().unwrap_or(443) {
-            443 => format!("https://{bare}{path}"),
-            port => format!("https://{bare}:{port}{path}"),
-        }
+impl HttpsView {
+    /// Where a browser finds the page that calls the node so, without a port. The certificate is for no bare name.
+    pub fn at(&self, host: &str) -> String {
+        let local = if host.contains(['.', ':']) || host == "localhost" { String::new() } else { format!(".{DOMAIN}") };
+        let port = if self.port == 443 { String::new() } else { format!(":{}", self.port) };
+        format!("https://{host}{local}{port}")
     }
 }
 

@@ -20,7 +20,7 @@ pub use password::Refused as PasswordRefused;
 pub use record::{Kept, Refused as RuleRefused, Token, is_name};
 pub use role::{Operation, Rights, Role, Scope, may};
 pub use secret::{Secret, bearer, cookie, no_cookie, session as session_of};
-pub use sessions::Place;
+pub use sessions::{At, Place};
 
 use crate::host;
 use crate::limits::{FREE_TRIES_OF_ADDRESS, FREE_TRIES_OF_NAME, LONGEST_WAIT_OF_ADDRESS, LONGEST_WAIT_OF_NAME};
@@ -189,9 +189,10 @@ impl Users {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn claim(self: &Arc<Self>, ip: IpAddr, code: &str, name: String, password: String) -> Result<Secret, Refused> {
-        let place = Place::from(ip);
-        match self.claim_way(ip) {
+    pub async fn claim(self: &Arc<Self>, at: impl Into<At>, code: &str, name: String, password: String) -> Result<Secret, Refused> {
+        let at = at.into();
+        let place = Place::from(at.ip);
+        match self.claim_way(at.ip) {
             Way::Owned => return Err(record::Refused::Claimed.into()),
             Way::Unsure => return Err(Refused::NotKept("this node may have an owner who can't be read at present".to_owned())),
             Way::Open => {}
@@ -209,7 +210,7 @@ impl Users {
         let hash = self.passwords.turn().await?.hash(password).await?;
         let owner = name.clone();
         self.alter(move |kept| kept.claim(&owner, hash)).await?;
-        Ok(lock(&self.sessions).open(&name, place, (self.now)()))
+        Ok(lock(&self.sessions).open(&name, at, (self.now)()))
     }
 
     /// Counts a try, unless there were too many.
@@ -248,9 +249,9 @@ impl Users {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn login(&self, ip: IpAddr, name: &str, password: String, shown: Option<&Secret>) -> Result<Secret, Refused> {
-        let place = Place::from(ip);
-        let hash = self.verify(place, name, password).await?;
+    pub async fn login(&self, at: impl Into<At>, name: &str, password: String, shown: Option<&Secret>) -> Result<Secret, Refused> {
+        let at = at.into();
+        let hash = self.verify(at.ip.into(), name, password).await?;
         let kept = lock(&self.kept);
         // The password may have been changed meanwhile, which ended all sessions.
         if kept.users.get(name).is_none_or(|user| user.password != hash) {
@@ -260,22 +261,23 @@ impl Users {
         if let Some(shown) = shown {
             sessions.close(shown);
         }
-        Ok(sessions.open(name, place, (self.now)()))
+        Ok(sessions.open(name, at, (self.now)()))
     }
 
     /// Changes one's own password, shown the old one. All sessions end; the new one is given back.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn change_password(self: &Arc<Self>, ip: IpAddr, name: &str, old: String, new: String) -> Result<Secret, Refused> {
-        self.verify(Place::from(ip), name, old).await?;
+    pub async fn change_password(self: &Arc<Self>, at: impl Into<At>, name: &str, old: String, new: String) -> Result<Secret, Refused> {
+        let at = at.into();
+        self.verify(at.ip.into(), name, old).await?;
         self.set_password(name, new, Expected::anything()).await?;
-        Ok(lock(&self.sessions).open(name, ip.into(), (self.now)()))
+        Ok(lock(&self.sessions).open(name, at, (self.now)()))
     }
 
     /// Whose session that is, and what the person is now. `counts`: whether this is a use of it.
-    pub fn session(&self, id: &Secret, (ip, encrypted): (IpAddr, bool), counts: bool) -> Option<(String, Role)> {
-        let name = lock(&self.sessions).user(id, (ip.into(), encrypted), (self.now)(), counts)?;
+    pub fn session(&self, id: &Secret, at: impl Into<At>, counts: bool) -> Option<(String, Role)> {
+        let name = lock(&self.sessions).user(id, at.into(), (self.now)(), counts)?;
         let role = lock(&self.kept).users.get(&name)?.role;
         Some((name, role))
     }
@@ -283,11 +285,6 @@ impl Users {
     /// The token of that secret, and what its user is now.
     pub fn token(&self, secret: &Secret) -> Option<(Token, Role)> {
         lock(&self.kept).token(secret)
-    }
-
-    /// Notes that a session was opened over HTTPS: it is good there alone.
-    pub fn is_encrypted(&self, id: &Secret) {
-        lock(&self.sessions).is_encrypted(id);
     }
 
     /// Ends a session.

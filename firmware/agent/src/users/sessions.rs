@@ -28,11 +28,25 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// Where somebody is, and whether they came over HTTPS: a session is good for what it was opened by alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The address.
+    pub ip: IpAddr,
+    /// Whether nobody on the way can read along.
+    pub encrypted: bool,
+}
+
+impl From<IpAddr> for At {
+    fn from(ip: IpAddr) -> Self {
+        Self { ip, encrypted: false }
+    }
+}
+
 #[derive(Debug)]
 struct Session {
     user: String,
     place: Place,
-    /// Whether it was opened over HTTPS, and so is good there alone.
     encrypted: bool,
     begun: Instant,
     used: Instant,
@@ -50,12 +64,12 @@ pub struct Sessions(HashMap<Hash, Session>);
 
 impl Sessions {
     /// Opens one. What is too many ends: first what expired, then what was used least lately.
-    pub fn open(&mut self, user: &str, place: Place, now: Instant) -> Secret {
+    pub fn open(&mut self, user: &str, at: At, now: Instant) -> Secret {
         self.0.retain(|_, session| session.lives(now));
         self.spare(|session| session.user == user, SESSIONS_OF_ONE);
         self.spare(|_| true, SESSIONS_KEPT);
         let id = Secret::random();
-        self.0.insert(id.hash(), Session { user: user.to_owned(), place, encrypted: false, begun: now, used: now });
+        self.0.insert(id.hash(), Session { user: user.to_owned(), place: at.ip.into(), encrypted: at.encrypted, begun: now, used: now });
         id
     }
 
@@ -69,24 +83,19 @@ impl Sessions {
     }
 
     /// Whose session that is, if it is used where it was opened and has not expired. `counts`: whether this is a use.
-    pub fn user(&mut self, id: &Secret, (place, encrypted): (Place, bool), now: Instant, counts: bool) -> Option<String> {
+    pub fn user(&mut self, id: &Secret, at: At, now: Instant, counts: bool) -> Option<String> {
         let session = self.0.get_mut(&id.hash())?;
         if !session.lives(now) {
             self.0.remove(&id.hash());
             return None;
         }
-        if session.place != place || session.encrypted != encrypted {
+        if session.place != Place::from(at.ip) || session.encrypted != at.encrypted {
             return None;
         }
         if counts {
             session.used = now;
         }
         Some(session.user.clone())
-    }
-
-    /// Notes that it was opened over HTTPS: what is overheard of another is no use there.
-    pub fn is_encrypted(&mut self, id: &Secret) {
-        self.0.get_mut(&id.hash()).into_iter().for_each(|session| session.encrypted = true);
     }
 
     /// Ends one.
@@ -109,7 +118,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn place(ip: &str) -> Place {
+    fn place(ip: &str) -> At {
         ip.parse::<IpAddr>().unwrap().into()
     }
 
@@ -117,14 +126,14 @@ mod tests {
     fn a_session_ends_when_it_is_not_used_and_in_the_end_anyhow() {
         let (mut sessions, start, here) = (Sessions::default(), Instant::now(), place("192.168.1.7"));
         let idle = sessions.open("ana", here, start);
-        assert!(sessions.user(&idle, (here, false), start + SESSION_IDLE - SECOND, false).is_some());
-        assert!(sessions.user(&idle, (here, false), start + SESSION_IDLE, true).is_none(), "looking was no use of it");
+        assert!(sessions.user(&idle, here, start + SESSION_IDLE - SECOND, false).is_some());
+        assert!(sessions.user(&idle, here, start + SESSION_IDLE, true).is_none(), "looking was no use of it");
         let (used, mut now) = (sessions.open("ana", here, start), start);
         while now + SESSION_IDLE / 2 < start + SESSION_LIFE {
             now += SESSION_IDLE / 2;
-            assert_eq!(sessions.user(&used, (here, false), now, true).as_deref(), Some("ana"));
+            assert_eq!(sessions.user(&used, here, now, true).as_deref(), Some("ana"));
         }
-        assert!(sessions.user(&used, (here, false), start + SESSION_LIFE, true).is_none());
+        assert!(sessions.user(&used, here, start + SESSION_LIFE, true).is_none());
         assert!(sessions.0.is_empty(), "what has ended is not kept");
     }
 
@@ -132,20 +141,20 @@ mod tests {
     fn a_session_is_good_where_it_was_opened() {
         let (mut sessions, now) = (Sessions::default(), Instant::now());
         let id = sessions.open("ana", place("192.168.1.7"), now);
-        assert!(sessions.user(&id, (place("172.18.0.2"), false), now, true).is_none());
-        assert!(sessions.user(&id, (place("::ffff:192.168.1.7"), false), now, true).is_some());
+        assert!(sessions.user(&id, place("172.18.0.2"), now, true).is_none());
+        assert!(sessions.user(&id, place("::ffff:192.168.1.7"), now, true).is_some());
         let six = sessions.open("ana", place("fd00::1:2:3:4"), now);
-        assert!(sessions.user(&six, (place("fd00::5:6:7:8"), false), now, true).is_some());
-        assert!(sessions.user(&six, (place("fd00:0:0:1::1"), false), now, true).is_none());
+        assert!(sessions.user(&six, place("fd00::5:6:7:8"), now, true).is_some());
+        assert!(sessions.user(&six, place("fd00:0:0:1::1"), now, true).is_none());
     }
 
     #[test]
     fn a_session_of_https_is_good_there_alone_and_one_of_http_is_none_there() {
         let (mut sessions, now, here) = (Sessions::default(), Instant::now(), place("192.168.1.7"));
-        let (plain, encrypted) = (sessions.open("ana", here, now), sessions.open("ana", here, now));
-        sessions.is_encrypted(&encrypted);
-        for (id, over, good) in [(&plain, false, true), (&plain, true, false), (&encrypted, true, true), (&encrypted, false, false)] {
-            assert_eq!(sessions.user(id, (here, over), now, true).is_some(), good);
+        let over = |encrypted| At { encrypted, ..here };
+        let (plain, encrypted) = (sessions.open("ana", over(false), now), sessions.open("ana", over(true), now));
+        for (id, how, good) in [(&plain, false, true), (&plain, true, false), (&encrypted, true, true), (&encrypted, false, false)] {
+            assert_eq!(sessions.user(id, over(how), now, true).is_some(), good);
         }
     }
 
@@ -155,11 +164,11 @@ mod tests {
         let other = sessions.open("ben", here, start);
         let ids: Vec<Secret> = (0..20).map(|n| sessions.open("ana", here, start + n * SECOND)).collect();
         let now = start + 30 * SECOND;
-        let alive = ids.iter().filter(|id| sessions.user(id, (here, false), now, true).is_some()).count();
+        let alive = ids.iter().filter(|id| sessions.user(id, here, now, true).is_some()).count();
         assert_eq!(alive, SESSIONS_OF_ONE);
-        assert!(sessions.user(&ids[19], (here, false), now, true).is_some() && sessions.user(&other, (here, false), now, true).is_some());
+        assert!(sessions.user(&ids[19], here, now, true).is_some() && sessions.user(&other, here, now, true).is_some());
         assert_eq!(sessions.close_all_of("ana"), SESSIONS_OF_ONE);
-        assert!(sessions.user(&ids[19], (here, false), now, true).is_none());
+        assert!(sessions.user(&ids[19], here, now, true).is_none());
         for n in 0..2 * SESSIONS_KEPT {
             sessions.open(&format!("user{n}"), here, now);
         }
@@ -169,6 +178,6 @@ mod tests {
             !sessions.0.contains_key(&<Hash>::try_from(data_encoding::BASE64URL_NOPAD.decode(last.text().as_bytes()).unwrap()).unwrap())
         );
         sessions.close(&last);
-        assert!(sessions.user(&last, (here, false), now, true).is_none());
+        assert!(sessions.user(&last, here, now, true).is_none());
     }
 }

@@ -61,14 +61,12 @@ async fn a_login_is_a_new_session_and_ends_the_one_that_was_shown() {
     let data = tempfile::tempdir().unwrap();
     let users = claimed(data.path()).await;
     let first = users.login(ip(1), "ana", PASSWORD.to_owned(), None).await.unwrap();
-    assert_eq!(users.session(&first, (ip(1), false), true), Some(("ana".to_owned(), Role::Owner)));
-    assert_eq!(users.session(&first, (ip(2), false), true), None);
+    assert_eq!(users.session(&first, ip(1), true), Some(("ana".to_owned(), Role::Owner)));
+    assert_eq!(users.session(&first, ip(2), true), None);
     let second = users.login(ip(1), "ana", PASSWORD.to_owned(), Some(&first)).await.unwrap();
-    assert!(
-        first != second && users.session(&first, (ip(1), false), true).is_none() && users.session(&second, (ip(1), false), true).is_some()
-    );
+    assert!(first != second && users.session(&first, ip(1), true).is_none() && users.session(&second, ip(1), true).is_some());
     users.logout(&second);
-    assert!(users.session(&second, (ip(1), false), true).is_none());
+    assert!(users.session(&second, ip(1), true).is_none());
 }
 
 #[tokio::test]
@@ -118,18 +116,18 @@ async fn a_change_of_role_or_password_ends_all_sessions_of_that_person() {
     let login = |name: &'static str, password: &str| users.login(ip(1), name, password.to_owned(), None);
     let (ana, ben) = (login("ana", PASSWORD).await.unwrap(), login("ben", PASSWORD).await.unwrap());
     users.set_role("ben", Role::Operator, Expected::anything()).await.unwrap();
-    assert!(users.session(&ben, (ip(1), false), true).is_none() && users.session(&ana, (ip(1), false), true).is_some());
+    assert!(users.session(&ben, ip(1), true).is_none() && users.session(&ana, ip(1), true).is_some());
     let ben = login("ben", PASSWORD).await.unwrap();
     let new = users.change_password(ip(1), "ben", PASSWORD.to_owned(), "another horse".to_owned()).await.unwrap();
-    assert!(users.session(&ben, (ip(1), false), true).is_none());
-    assert_eq!(users.session(&new, (ip(1), false), true), Some(("ben".to_owned(), Role::Operator)));
+    assert!(users.session(&ben, ip(1), true).is_none());
+    assert_eq!(users.session(&new, ip(1), true), Some(("ben".to_owned(), Role::Operator)));
     let wrong = users.change_password(ip(1), "ben", PASSWORD.to_owned(), "third horse".to_owned()).await;
     assert!(matches!(wrong, Err(Refused::Wrong)), "{wrong:?}");
     let (_, text) = users.make_token("ben", Scope::Admin, "x".to_owned()).await.unwrap();
     let secret = bearer(&format!("Bearer {text}")).unwrap().unwrap();
     assert_eq!(users.token(&secret).map(|(token, role)| (token.scope, role)), Some((Scope::Admin, Role::Operator)));
     users.remove("ben", Expected::anything()).await.unwrap();
-    assert!(users.session(&new, (ip(1), false), true).is_none() && users.token(&secret).is_none());
+    assert!(users.session(&new, ip(1), true).is_none() && users.token(&secret).is_none());
     assert!(login("ben", "another horse").await.is_err());
 }
 

@@ -2,18 +2,20 @@
 //! with ten apps; what the first page weighs.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::LAYOUT;
 use super::docker::{LAB_FILE, must as run};
 use super::node::{DATA, Node, is, must};
 use super::trial::Trial;
+use crate::ask;
+use crate::cmd::rss_mb;
 
 /// The port that the app gets from the node, and the one that `docker run` publishes.
 const PORTS: [u16; 2] = [18_080, 18_081];
@@ -69,37 +71,27 @@ pub struct Measured {
     pub broker_mb: f64,
 }
 
-/// An answer as it came.
-fn get(port: u16, path: &str, wait: Duration) -> Result<String> {
-    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), wait)?;
-    stream.set_read_timeout(Some(wait))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    ensure!(answer.starts_with("HTTP/1.1 200"), "{path} of port {port} answers {answer}");
-    Ok(answer)
+/// Somebody on loopback.
+fn at(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
 }
 
 /// Waits until Docker says that a container runs. Who asks its port before keeps the kernel from finding the way to it for a second.
 fn until_it_runs(begun: Instant, container: &str) -> Result<()> {
-    loop {
-        let mut stream = UnixStream::connect(DOCKER_SOCKET)?;
-        stream.write_all(format!("GET /containers/{container}/json HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n").as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        if answer.contains("\"Running\":true") {
-            return Ok(());
-        }
+    let path = format!("/containers/{container}/json");
+    // One that is not there yet is answered with 404.
+    while !ask::get_at(Path::new(DOCKER_SOCKET), &path).is_ok_and(|answer| answer.body.contains("\"Running\":true")) {
         ensure!(begun.elapsed() < ANSWER, "`{container}` does not run:\n{}", must(&["jobs"])?);
         std::thread::sleep(LOOK);
     }
+    Ok(())
 }
 
 /// Waits until a container runs and answers; how long that took.
 fn until_it_answers(begun: Instant, container: &str, port: impl FnOnce() -> Result<u16>) -> Result<f64> {
     until_it_runs(begun, container)?;
     let port = port()?;
-    while let Err(error) = get(port, "/", ASKED) {
+    while let Err(error) = ask::page(at(port), "/", ASKED) {
         ensure!(begun.elapsed() < ANSWER, "{error:#}\n{}", must(&["jobs"])?);
         std::thread::sleep(LOOK);
     }
@@ -115,22 +107,7 @@ fn published(project: &str) -> Result<u16> {
 
 /// What the page's button does, without a browser's time.
 fn click(app: &str) -> Result<()> {
-    let mut stream = UnixStream::connect(format!("{DATA}/agent.sock"))?;
-    let body = format!("{{\"ports\":{{\"web\":{}}}}}", PORTS[0]);
-    let head = format!("POST /api/v1/apps/{app} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
-    stream.write_all(format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    ensure!(answer.starts_with("HTTP/1.1 202"), "{answer}");
-    Ok(())
-}
-
-/// Resident memory of a process.
-fn rss_mb(pid: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kib * 1024.0 / 1e6)
+    ask::post(&Path::new(DATA).join("agent.sock"), &format!("/api/v1/apps/{app}"), &json!({ "ports": { "web": PORTS[0] } })).map(drop)
 }
 
 /// Measures with this app, so many times each.
@@ -175,8 +152,8 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
             composes[turn]
         );
     }
-    let page =
-        ["/", "/style.css", "/page.js", "/icon.svg"].map(|path| get(PAGE, path, ANSWER).map(|answer| (path.to_owned(), answer.len())));
+    let page = ["/", "/style.css", "/page.js", "/icon.svg"]
+        .map(|path| ask::page(at(PAGE), path, ANSWER).map(|answer| (path.to_owned(), answer.head.len() + answer.body.len())));
     let page = page.into_iter().collect::<Result<_>>()?;
     for n in 0..APPS {
         let (app, port) = (format!("ten-{n}"), format!("{}:{INSIDE} http", 18_100 + n));
@@ -184,7 +161,7 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
         must(&["app", "install", &app])?;
     }
     for _ in 0..50 {
-        get(PAGE, "/", ANSWER)?;
+        ask::page(at(PAGE), "/", ANSWER)?;
         must(&["app", "list"])?;
     }
     let (agent, broker) = node.ids();

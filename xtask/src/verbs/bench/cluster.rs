@@ -6,12 +6,9 @@
 
 pub(super) mod cloudy;
 mod figures;
-mod http;
 pub(super) mod inner;
 pub(super) mod net;
 mod serf;
-
-pub use inner::maybe_be_inside;
 
 use std::fs;
 

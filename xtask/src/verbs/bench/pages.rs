@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -16,12 +15,13 @@ use serde_json::json;
 use super::cluster::{INSIDE, cloudy, inner, net};
 use super::median;
 use crate::board::Arch;
+use crate::cmd::rss_mb;
 use crate::plan::Profile;
 use crate::stages::{self, Workshop};
 use crate::{tools, ui};
 
 /// The verb that this program is started with inside.
-const VERB: &str = "__bench-pages";
+pub const VERB: &str = "__bench-pages";
 /// How long the nodes may take to find each other, and services to be known, in seconds.
 const FORM: f64 = 900.0;
 /// Nodes that start at once.
@@ -183,38 +183,14 @@ fn rows(pages: &[Looked]) -> Vec<Row> {
     pages.iter().map(row).collect()
 }
 
-/// Takes the process over when it was started inside the sandbox; returns otherwise.
-pub fn maybe_be_inside() {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() != Some(VERB) {
-        return;
-    }
-    let result = args.next().context("no specification").and_then(|json| inside(&json));
-    if let Err(error) = &result {
-        eprintln!("{error:#}");
-    }
-    std::process::exit(i32::from(result.is_err()));
-}
-
-/// Agents that end with it.
-struct Agents(Vec<Child>);
-
-impl Drop for Agents {
-    fn drop(&mut self) {
-        for agent in &mut self.0 {
-            let _gone = agent.kill();
-            let _status = agent.wait();
-        }
-    }
-}
-
-fn inside(json: &str) -> Result<()> {
+/// Measures as it is told, and prints what it saw.
+pub fn inside(json: &str) -> Result<()> {
     let spec: Spec = serde_json::from_str(json)?;
     let nodes = net::make(spec.nodes)?;
     let folder = |number: usize| Path::new(INSIDE).join("work").join(format!("n{number}"));
     let first = nodes.first().context("no nodes")?;
     let alive = |count: usize| move || cloudy::alive(first).ok().filter(|alive| *alive == count);
-    let mut agents = Agents(vec![cloudy::start(first, 0, &folder(0), None)?]);
+    let mut agents = inner::Agents(vec![cloudy::start(first, 0, &folder(0), None)?]);
     inner::wait("the founder", FORM, alive(1))?;
     let token = cloudy::invite(&folder(0), spec.nodes)?;
     for (number, node) in nodes.iter().enumerate().skip(1) {
@@ -243,7 +219,7 @@ fn inside(json: &str) -> Result<()> {
         }
         pages.push(looked);
     }
-    let rss_mb = inner::rss(agents.0.first().context("no agent")?)?;
+    let rss_mb = rss_mb(agents.0.first().context("no agent")?.id())?;
     std::io::stdout().write_all(&serde_json::to_vec(&Found { pages, rss_mb })?)?;
     Ok(())
 }

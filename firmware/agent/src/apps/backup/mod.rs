@@ -23,6 +23,9 @@ pub use save::BackupView;
 
 use serde::{Deserialize, Serialize};
 
+/// Parts of a backup that wait to be encrypted, or to be put into a volume.
+const WAITING_PARTS: usize = 4;
+
 /// How a backup is made: `POST /api/v1/apps/NAME/backup`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = BackupWish))]

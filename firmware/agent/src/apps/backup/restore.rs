@@ -1,15 +1,13 @@
 //! Restoring a backup: what is refused before anything is done, and what a job does.
 
+use super::super::drive::failed;
 use super::super::own::{NotSaved, Saved};
 use super::super::record::{Aim, Job, Own, What};
 use super::super::{Apps, JobKind, JobView, Refused};
-use super::RestoreWish;
 use super::format::{Manifest, NotRead, Opener, Part, open, read};
 use super::key::secret;
-use super::save::failed;
-use crate::blobs::{Blobs, Refused as BlobRefused};
+use super::{RestoreWish, WAITING_PARTS};
 use crate::broker::{self, Progress, Request};
-use crate::pieces::Incoming;
 use crate::revision::Expected;
 use contract::apps::compose::Choices;
 use contract::apps::is_name;
@@ -18,9 +16,6 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinHandle;
-
-/// Parts that wait to be taken.
-const WAITING_PARTS: usize = 4;
 
 /// Where a job restores from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,11 +41,6 @@ impl Filling {
     }
 }
 
-async fn incoming(blobs: &Arc<Blobs>, hash: &str) -> Result<Incoming<std::io::Error>, BlobRefused> {
-    let size = blobs.one(hash)?.facts.size_bytes;
-    Ok(Incoming::of(blobs.read(hash, 0..size).await?))
-}
-
 impl Apps {
     /// Begins to restore a backup that is on this node.
     ///
@@ -58,7 +48,7 @@ impl Apps {
     /// See [`Refused`]; nothing was done.
     pub async fn restore(self: &Arc<Self>, hash: &str, wish: RestoreWish) -> Result<JobView, Refused> {
         let identity = secret(&wish.secret).ok_or(Refused::NoSecretKey)?;
-        let coming = incoming(&self.blobs, hash).await?;
+        let coming = self.blobs.incoming(hash).await?;
         let hash = hash.to_owned();
         let begun = self.in_background(move |apps| {
             let (opener, manifest) = open(coming, &identity)?;
@@ -116,7 +106,7 @@ impl Apps {
     /// The step of a job that looks at all of a backup before anything is made of it.
     pub(in super::super) async fn check(self: &Arc<Self>, job: &Job) -> Result<(), broker::Error> {
         let source = job.source.clone().ok_or_else(|| failed("nothing is known of the backup any more"))?;
-        let coming = incoming(&self.blobs, &source.hash).await.map_err(failed)?;
+        let coming = self.blobs.incoming(&source.hash).await.map_err(failed)?;
         let id = job.id;
         let looked = self.in_background(move |apps| {
             let mut done = 0;
@@ -138,7 +128,7 @@ impl Apps {
     /// The step of a job that fills the app's volumes; it was created and does not run.
     pub(in super::super) async fn fill(self: &Arc<Self>, job: &Job) -> Result<(), broker::Error> {
         let source = job.source.clone().ok_or_else(|| failed("nothing is known of the backup any more"))?;
-        let coming = incoming(&self.blobs, &source.hash).await.map_err(failed)?;
+        let coming = self.blobs.incoming(&source.hash).await.map_err(failed)?;
         let (parts, mut taken) = channel(WAITING_PARTS);
         let reading = tokio::task::spawn_blocking(move || {
             read(coming, &source.opener, |part| parts.blocking_send(part).map_err(|_| NotRead::Stopped))

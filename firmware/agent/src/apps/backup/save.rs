@@ -1,9 +1,10 @@
 //! Making a backup: what a job does while the app is stopped, and the backups that there are.
 
+use super::super::drive::failed;
 use super::super::record::Job;
 use super::super::{Apps, JobKind, JobView, Refused};
 use super::format::{Manifest, Part, write};
-use super::{BackupWish, key};
+use super::{BackupWish, WAITING_PARTS, key};
 use crate::blobs::{BlobView, Blobs, Refused as BlobRefused, Visibility, Wish as BlobWish};
 use crate::broker::{self, Progress, Request, Volume};
 use crate::host::now_secs;
@@ -11,17 +12,14 @@ use crate::limits::STREAM_IDLE;
 use crate::net::{BlobSearch, Holder, Registry};
 use crate::pieces;
 use crate::revision::Expected;
-use hyper::body::Bytes;
 use serde::Serialize;
 use std::io::Error as IoError;
 use std::sync::Arc;
 use time::OffsetDateTime;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Sender, channel};
 
 /// What the name of a backup ends with.
 const ENDING: &str = ".cloudy-backup";
-/// Parts that wait to be encrypted.
-const WAITING_PARTS: usize = 4;
 
 /// A backup that some node holds.
 #[derive(Clone, Debug, Serialize)]
@@ -61,6 +59,11 @@ fn is_backup(name: &str) -> bool {
     name.ends_with(ENDING)
 }
 
+/// Who may fetch one.
+fn who_may(shared: bool) -> Visibility {
+    if shared { Visibility::Community } else { Visibility::Private }
+}
+
 /// What a backup is called: in UTC, since nodes of one microcloud may be in several zones.
 fn name_of(app: &str, made_secs: u64) -> String {
     let at = i64::try_from(made_secs).ok().and_then(|secs| OffsetDateTime::from_unix_timestamp(secs).ok());
@@ -92,7 +95,7 @@ impl Apps {
             return Err(Refused::NoBackupKey);
         }
         // What can be refused is refused before the app is stopped for it.
-        self.blobs.may_add(if wish.shared { Visibility::Community } else { Visibility::Private })?;
+        self.blobs.may_add(who_may(wish.shared))?;
         self.begin(name, JobKind::Backup { shared: wish.shared }, &Expected::anything(), |_| Ok(None.into()))
     }
 
@@ -106,13 +109,15 @@ impl Apps {
         registry: Option<&Registry>,
         search: BlobSearch,
     ) -> Result<(Vec<BackupView>, Option<String>), BlobRefused> {
-        let page = blobs.page(registry, search, true).await?;
+        // The name is looked at where records are, so that a page holds backups alone.
+        let text = format!("{} {ENDING}", search.text);
+        let page = blobs.page(registry, BlobSearch { text, ..search }, true).await?;
         let views = page.blobs.into_iter().filter(|blob| is_backup(&blob.facts.name)).map(BackupView::of);
         Ok((views.collect(), page.next))
     }
 
     /// The step of a job that makes the backup: the app does not run. One that was made already stays.
-    pub(in super::super) async fn save(self: &Arc<Self>, job: &Job, shared: bool) -> Result<(), broker::Error> {
+    pub(in super::super) async fn save(self: &Arc<Self>, job: &Job) -> Result<(), broker::Error> {
         if job.backup.is_some() {
             return Ok(());
         }
@@ -124,13 +129,18 @@ impl Apps {
         let manifest = Manifest::new(&app, made_secs, installed.what, installed.choices, volumes.clone());
         let (parts, mut coming) = channel(WAITING_PARTS);
         let feeding = tokio::spawn(Arc::clone(self).feed(id, app.clone(), volumes, parts));
-        let mut sealed: Receiver<std::io::Result<Bytes>> = pieces::written(move |to| {
+        let sealed = pieces::written(move |to| {
             write(to, &recipient, &manifest, || coming.blocking_recv().ok_or_else(|| IoError::other("a volume was not read to its end")))
         });
-        let visibility = if shared { Visibility::Community } else { Visibility::Private };
-        let wish =
-            BlobWish { name: name_of(&app, made_secs), media_type: "application/age".to_owned(), visibility, pinned: true, app: None };
-        let added = self.blobs.add_slowly(wish, futures_util::stream::poll_fn(move |context| sealed.poll_recv(context)), STREAM_IDLE).await;
+        let shared = matches!(job.course.kind, JobKind::Backup { shared: true });
+        let wish = BlobWish {
+            name: name_of(&app, made_secs),
+            media_type: "application/age".to_owned(),
+            visibility: who_may(shared),
+            pinned: true,
+            app: None,
+        };
+        let added = self.blobs.add_slowly(wish, pieces::stream(sealed), STREAM_IDLE).await;
         // Why a volume could not be read says more than that the backup was not finished.
         feeding.await.map_err(failed)??;
         let made = added.map_err(failed)?.hash;
@@ -168,10 +178,6 @@ impl Apps {
         let _gone = to.send(Part::End).await;
         Ok(())
     }
-}
-
-pub(super) fn failed(error: impl std::fmt::Display) -> broker::Error {
-    broker::Error::Failed(broker::Failure { error: error.to_string(), output: String::new() })
 }
 
 #[cfg(test)]

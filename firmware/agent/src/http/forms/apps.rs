@@ -4,6 +4,7 @@ use super::{Reader, html, to};
 use crate::apps::{AppView, BackupWish, Face, FoundApp, Publication, Wish};
 use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication};
 use crate::http::backups::begin_backup;
+use crate::http::guard::bare;
 use crate::http::pages::apps::{self as page, Details, Shown};
 use crate::http::problem::Refusal;
 use crate::http::shared_apps::{self, Sharing};
@@ -19,11 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// This node as the reader typed it, without the port; `guard` has seen that it is one of its names.
 pub(super) fn host(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let bare = match host.rsplit_once(':') {
-        Some((bare, port)) if !port.ends_with(']') => bare,
-        _ => host,
-    };
-    bare.to_owned()
+    bare(host).to_owned()
 }
 
 /// What the reader may see.

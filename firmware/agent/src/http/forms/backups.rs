@@ -2,7 +2,7 @@
 
 use super::{Reader, to};
 use crate::apps::{BackupView, Key, NewKey, RestoreWish};
-use crate::http::backups::{begin_restore, choose_key, find, new_key};
+use crate::http::backups::{begin_restore, choose_key, find, held, new_key};
 use crate::http::pages::backups::{self as page, Shown};
 use crate::http::paging::MAX_PAGE;
 use crate::http::problem::Refusal;
@@ -10,29 +10,26 @@ use crate::net::BlobSearch;
 use axum::extract::{Form, Path};
 use axum::response::Response;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 const HERE: &str = "/backups";
-/// How many pages of records are looked at.
-const PAGES_LOOKED_AT: usize = 200;
-/// Most backups of other nodes that the page shows.
-const SHOWN: usize = 200;
+/// How many pages of other nodes' backups are looked at.
+const PAGES_LOOKED_AT: usize = 3;
 
-/// The backups that the page has room for, the newest of each app first.
+/// The backups that the page has room for: all that are here, so that no neighbour's hide them, then others; the newest of each app first.
 async fn found(reader: &Reader) -> Result<Vec<BackupView>, String> {
-    let (mut all, mut others, mut after) = (Vec::new(), 0, String::new());
+    let (mut all, mut after) = (Vec::new(), String::new());
     for _ in 0..PAGES_LOOKED_AT {
         let search = BlobSearch { limit: Some(MAX_PAGE), after, ..BlobSearch::default() };
         let page = find(&reader.app, search).await.map_err(|refusal| refusal.detail)?;
-        // Those that are here are all shown: no neighbour's hide them.
-        all.extend(page.backups.into_iter().filter(|backup| {
-            others += usize::from(!backup.here);
-            backup.here || others <= SHOWN
-        }));
+        all.extend(page.backups);
         match page.next {
             Some(next) => after = next,
-            _ => break,
+            None => break,
         }
     }
+    let seen: BTreeSet<String> = all.iter().map(|backup| backup.hash.clone()).collect();
+    all.extend(held(&reader.app).await.map_err(|refusal| refusal.detail)?.into_iter().filter(|backup| !seen.contains(&backup.hash)));
     // The name ends with the moment.
     all.sort_by(|one, other| other.here.cmp(&one.here).then_with(|| other.name.cmp(&one.name)));
     Ok(all)

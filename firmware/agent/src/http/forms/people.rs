@@ -32,8 +32,8 @@ pub async fn show_login(reader: Reader) -> Response {
 
 /// `POST /login`
 pub async fn login(reader: Reader, Form(Login { name, password }): Form<Login>) -> Response {
-    match reader.app.users().login(reader.caller.ip(), &name, password, reader.caller.session()).await {
-        Ok(id) => with_session(to("/apps"), &id, &name, (&reader.caller, reader.app.users())),
+    match reader.app.users().login(reader.caller.at(), &name, password, reader.caller.session()).await {
+        Ok(id) => with_session(to("/apps"), &id, &name, &reader.caller),
         Err(error) => {
             let body = page::login(&reader.view(), &name, Some(&words(&reader, &error)));
             with_tried(reader.refused(&refused(error), "/login", &body), reader.app.users(), &name)
@@ -58,11 +58,11 @@ pub async fn show_claim(reader: Reader) -> Response {
 /// `POST /claim`
 pub async fn claim(reader: Reader, Form(Claim { code, name, password }): Form<Claim>) -> Response {
     let users = reader.app.users();
-    match users.claim(reader.caller.ip(), &code, name.clone(), password).await {
+    match users.claim(reader.caller.at(), &code, name.clone(), password).await {
         Ok(id) => {
             // What an owner does first: a node alone finds its neighbours.
             let alone = reader.app.view().is_some_and(|view| view.community.is_none());
-            with_session(to(if alone { "/microcloud" } else { "/apps" }), &id, &name, (&reader.caller, reader.app.users()))
+            with_session(to(if alone { "/microcloud" } else { "/apps" }), &id, &name, &reader.caller)
         }
         Err(error) => {
             let way = users.claim_way(reader.caller.ip());
@@ -152,8 +152,8 @@ pub async fn act_on_account(reader: Reader, Path(action): Path<String>, Form(for
             return without_session(to("/login"), &reader.caller);
         }
         ("password", Account { old: Some(old), new: Some(new), .. }) => {
-            match users.change_password(reader.caller.ip(), &user, old, new).await {
-                Ok(id) => return with_session(to("/account"), &id, &user, (&reader.caller, reader.app.users())),
+            match users.change_password(reader.caller.at(), &user, old, new).await {
+                Ok(id) => return with_session(to("/account"), &id, &user, &reader.caller),
                 Err(error) => Err(error),
             }
         }

@@ -5,13 +5,6 @@ use crate::https::HttpsView;
 use crate::users::Operation;
 use maud::{Markup, html};
 
-/// Where it is: the certificate is for no bare name.
-fn at(https: &HttpsView, host: &str) -> String {
-    let local = if host.contains(['.', ':']) || host == "localhost" { "" } else { ".local" };
-    let port = if https.port == 443 { String::new() } else { format!(":{}", https.port) };
-    format!("https://{host}{local}{port}/")
-}
-
 /// All of it; `host` is the node as the reader typed it.
 pub fn body(view: &View<'_>, shown: &Result<HttpsView, String>, host: &str, wrong: Option<&str>) -> Markup {
     let words = view.lang.encrypted();
@@ -22,7 +15,7 @@ pub fn body(view: &View<'_>, shown: &Result<HttpsView, String>, host: &str, wron
             @match shown {
                 Err(why) => p.mend { (why) },
                 Ok(https) => {
-                    @let at = at(https, host);
+                    @let at = format!("{}/", https.at(host));
                     p { (if view.caller.encrypted { words.yes } else { words.why }) }
                     ol {
                         li { a href="/root.crt" { (words.download) } " " span.quiet { (words.compare) } pre { code { (https.fingerprint) } } }

@@ -1,16 +1,15 @@
 //! cloudy: its agent, and its API as the poller uses it.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::http;
 use super::net::Node;
+use crate::ask;
 
 const PAGE_PORT: u16 = 8080;
 const PORT: u16 = 4747;
@@ -34,13 +33,13 @@ pub fn page(node: &Node) -> Result<SocketAddr> {
 
 /// An invite for so many nodes.
 pub fn invite(folder: &Path, uses: usize) -> Result<String> {
-    let answer = http::post(&folder.join("agent.sock"), "/api/v1/invite", &json!({ "uses": uses, "valid-seconds": null }))?;
+    let answer = ask::post(&folder.join("agent.sock"), "/api/v1/invite", &json!({ "uses": uses, "valid-seconds": null }))?;
     answer["token"].as_str().map(str::to_owned).context("no token")
 }
 
 /// How many members a node holds for alive, itself included.
 pub fn alive(node: &Node) -> Result<usize> {
-    let nodes = http::get(page(node)?, "/api/v1/nodes")?;
+    let nodes = ask::get(page(node)?, "/api/v1/nodes")?;
     let members = nodes["members"].as_array().context("no members")?;
     Ok(members.iter().filter(|member| member["state"] == "alive").count())
 }
@@ -48,14 +47,14 @@ pub fn alive(node: &Node) -> Result<usize> {
 /// Publishes a service.
 pub fn publish(folder: &Path, name: &str) -> Result<()> {
     let service = json!({ "key": name, "title": name, "description": "hello" });
-    http::post(&folder.join("agent.sock"), "/api/v1/services", &service).map(drop)
+    ask::post(&folder.join("agent.sock"), "/api/v1/services", &service).map(drop)
 }
 
 /// How many services a node finds.
 pub fn count(node: &Node) -> Result<usize> {
     let (mut count, mut after) = (0, String::new());
     loop {
-        let found: Value = http::get(page(node)?, &format!("/api/v1/services?after={after}"))?;
+        let found: Value = ask::get(page(node)?, &format!("/api/v1/services?after={after}"))?;
         count += found["services"].as_array().context("no services")?.len();
         match found["next"].as_str() {
             Some(next) => after = next.to_owned(),
@@ -66,20 +65,15 @@ pub fn count(node: &Node) -> Result<usize> {
 
 /// Makes somebody the owner of a node and logs them in; the cookie of the session.
 pub fn owner(node: &Node, folder: &Path, name: &str, password: &str) -> Result<String> {
-    http::post(&folder.join("agent.sock"), "/api/v1/users", &json!({ "name": name, "role": "owner", "password": password }))?;
-    let (page, body) = (page(node)?, json!({ "name": name, "password": password }).to_string());
-    let mut stream = TcpStream::connect(page)?;
-    let head = format!("POST /api/v1/session HTTP/1.1\r\nHost: {page}\r\nOrigin: http://{page}\r\nContent-Type: application/json\r\n");
-    stream.write_all(format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let cookie = answer.lines().find_map(|line| line.to_ascii_lowercase().starts_with("set-cookie: ").then(|| line.get(12..)).flatten());
-    Ok(cookie.and_then(|cookie| cookie.split(';').next()).with_context(|| format!("no session: {answer}"))?.to_owned())
+    ask::post(&folder.join("agent.sock"), "/api/v1/users", &json!({ "name": name, "role": "owner", "password": password }))?;
+    let opened = ask::post_page(page(node)?, "/api/v1/session", &json!({ "name": name, "password": password }))?;
+    let cookie = opened.header("set-cookie").and_then(|cookie| cookie.split(';').next());
+    cookie.map(str::to_owned).context("no session was opened")
 }
 
 /// The titles of what is published, as a node says.
 pub fn published(node: &Node, name: &str) -> Result<bool> {
-    let found: Value = http::get(page(node)?, &format!("/api/v1/services?text={name}"))?;
+    let found: Value = ask::get(page(node)?, &format!("/api/v1/services?text={name}"))?;
     let services = found["services"].as_array().context("no services")?;
     Ok(services.iter().any(|service| service["title"] == name))
 }

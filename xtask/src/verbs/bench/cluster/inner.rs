@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::net::{self, Node};
 use super::{INSIDE, Rest, Run, Side, Spec, cloudy, serf};
+use crate::cmd::rss_mb;
 
 /// The verb that this program is started with inside.
 pub const VERB: &str = "__bench-cluster";
@@ -23,20 +24,8 @@ const EVENT: Duration = Duration::from_secs(30);
 /// Before the nodes count as at rest: both sides are busier after changes.
 const SETTLE: Duration = Duration::from_secs(30);
 
-/// Takes the process over when it was started inside the sandbox; returns otherwise.
-pub fn maybe_be_inside() {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() != Some(VERB) {
-        return;
-    }
-    let result = args.next().context("no specification").and_then(|json| run(&json));
-    if let Err(error) = &result {
-        eprintln!("{error:#}");
-    }
-    std::process::exit(i32::from(result.is_err()));
-}
-
-fn run(json: &str) -> Result<()> {
+/// Measures as it is told, and prints what it saw.
+pub fn run(json: &str) -> Result<()> {
     let spec: Spec = serde_json::from_str(json)?;
     let nodes = net::make(spec.nodes)?;
     let mut runs = Vec::new();
@@ -84,6 +73,19 @@ pub fn wait<T>(what: &str, limit: f64, mut look: impl FnMut() -> Option<T>) -> R
     }
 }
 
+/// Agents that end with it.
+#[derive(Default)]
+pub struct Agents(pub Vec<Child>);
+
+impl Drop for Agents {
+    fn drop(&mut self) {
+        for agent in &mut self.0 {
+            let _gone = agent.kill();
+            let _status = agent.wait();
+        }
+    }
+}
+
 /// One side's agents on the namespaces; all end with it.
 struct Cluster<'a> {
     spec: &'a Spec,
@@ -92,22 +94,13 @@ struct Cluster<'a> {
     turn: usize,
     loss: u32,
     folder: PathBuf,
-    agents: Vec<Child>,
-}
-
-impl Drop for Cluster<'_> {
-    fn drop(&mut self) {
-        for agent in &mut self.agents {
-            let _gone = agent.kill();
-            let _status = agent.wait();
-        }
-    }
+    agents: Agents,
 }
 
 impl<'a> Cluster<'a> {
     fn new(spec: &'a Spec, nodes: &'a [Node], side: Side, turn: usize, loss: u32) -> Self {
         let folder = Path::new(INSIDE).join("work").join(format!("{side:?}-{loss}-{turn}"));
-        Self { spec, nodes, side, turn, loss, folder, agents: Vec::new() }
+        Self { spec, nodes, side, turn, loss, folder, agents: Agents::default() }
     }
 
     fn folder(&self, number: usize) -> PathBuf {
@@ -120,7 +113,7 @@ impl<'a> Cluster<'a> {
             Side::Serf => serf::start(node, number, &folder, &self.spec.serf_profile, (number > 0).then(|| &self.nodes[0]))?,
             Side::Cloudy => cloudy::start(node, number, &folder, token)?,
         };
-        self.agents.push(agent);
+        self.agents.0.push(agent);
         Ok(())
     }
 
@@ -235,12 +228,12 @@ impl<'a> Cluster<'a> {
     fn rest(&self) -> Result<Rest> {
         std::thread::sleep(SETTLE);
         let count = |look: &dyn Fn(usize) -> Result<f64>| (0..self.nodes.len()).map(look).sum::<Result<f64>>();
-        let before = [self.bytes(|(received, _)| received)?, self.bytes(|(_, sent)| sent)?, count(&|at| cpu(&self.agents[at]))?];
+        let before = [self.bytes(|(received, _)| received)?, self.bytes(|(_, sent)| sent)?, count(&|at| cpu(&self.agents.0[at]))?];
         let begun = Instant::now();
         std::thread::sleep(Duration::from_secs(self.spec.rest_seconds));
         let time = begun.elapsed().as_secs_f64() * count(&|_| Ok(1.0))?;
-        let after = [self.bytes(|(received, _)| received)?, self.bytes(|(_, sent)| sent)?, count(&|at| cpu(&self.agents[at]))?];
-        let rss = count(&|at| rss(&self.agents[at]))? / count(&|_| Ok(1.0))?;
+        let after = [self.bytes(|(received, _)| received)?, self.bytes(|(_, sent)| sent)?, count(&|at| cpu(&self.agents.0[at]))?];
+        let rss = count(&|at| rss_mb(self.agents.0[at].id()))? / count(&|_| Ok(1.0))?;
         let [bytes_in, bytes_out, cpu] = std::array::from_fn(|at| (after[at] - before[at]) / time);
         Ok(Rest { bytes_in, bytes_out, cpu, rss })
     }
@@ -259,12 +252,4 @@ fn cpu(agent: &Child) -> Result<f64> {
         nanoseconds += text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
     }
     Ok(nanoseconds / 1e6)
-}
-
-/// Resident memory in megabytes.
-pub fn rss(agent: &Child) -> Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", agent.id()))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("an agent has ended")?;
-    let kibibytes: f64 = line.split_whitespace().next().context("no figure")?.parse()?;
-    Ok(kibibytes * 1024.0 / 1e6)
 }

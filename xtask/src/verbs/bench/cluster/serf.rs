@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::http::LOOK;
 use super::net::Node;
+use crate::ask::LOOK;
 
 const RPC_PORT: u16 = 7373;
 const GOSSIP_PORT: u16 = 7946;
