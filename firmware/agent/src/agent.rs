@@ -80,12 +80,13 @@ pub async fn run(options: Options) -> Result<()> {
     let local = listen_locally(&socket)?;
 
     let (callers, waiting) = mpsc::channel(limits::BLOB_CALLERS);
+    let (lessees, questions) = mpsc::channel(limits::LEASE_QUESTIONS);
     // Another identity would be another node, and a life that is not kept would be lived twice.
     let net = if unknown || boot.as_ref().is_some_and(|report| !kept::keeps(report.data)) {
         log::error!("this node's data is not kept in this run: no identity is made, and no microcloud is joined");
         None
     } else {
-        start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref()), callers).await
+        start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref()), (callers, lessees)).await
     };
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot, at_registry));
@@ -124,6 +125,8 @@ pub async fn run(options: Options) -> Result<()> {
         let (line, of) = (net.blobs.clone(), Arc::clone(&app));
         giving.spawn(blobs::serve(Arc::clone(app.blobs()), line.clone(), waiting));
         giving.spawn(Arc::clone(app.blobs()).keep_going(line, move || of.registry()));
+        giving.spawn(Arc::clone(app.leases()).answer(questions));
+        giving.spawn(Arc::clone(app.leases()).keep_going());
     }
 
     for address in &at {
@@ -219,10 +222,11 @@ async fn start_net(
     name: &str,
     values: &Settings,
     machine: Machine,
-    blobs: net::Callers,
+    line: (net::Callers, mpsc::Sender<net::LeaseQuestion>),
 ) -> Option<NetHandle> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let config = NetConfig { data: data.to_owned(), bind, name: name.to_owned(), version, machine, join: join_config(values), blobs };
+    let (name, join) = (name.to_owned(), join_config(values));
+    let config = NetConfig { data: data.to_owned(), bind, name, version, machine, join, blobs: line.0, lessees: line.1 };
     match net::start(config).await {
         Ok(handle) => Some(handle),
         Err(error) => {

@@ -101,6 +101,14 @@ pub const DOCKER_AGAIN: Duration = Duration::from_secs(5);
 pub const JOBS_KEPT: usize = 50;
 /// How often it is looked whether apps that are published still run.
 pub const PUBLISHED_EVERY: Duration = Duration::from_secs(10);
+/// How often leases are looked at, news or not.
+pub const LEASE_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a lender may take to answer.
+pub const LEASE_ASK_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long an offer, and what is said of one, waits for a node that is not there.
+pub const LEASE_MESSAGE_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Questions about leases that wait for their answer.
+pub const LEASE_QUESTIONS: usize = 64;
 /// How often `cloudy app install` asks how far it is.
 pub const JOB_ASK_EVERY: Duration = Duration::from_millis(500);
 

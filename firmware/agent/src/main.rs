@@ -13,6 +13,7 @@ mod http;
 mod https;
 mod install;
 mod kept;
+mod leases;
 mod limits;
 mod logging;
 mod mounts;

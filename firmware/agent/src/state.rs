@@ -5,6 +5,7 @@ use crate::blobs::Blobs;
 use crate::broker;
 use crate::host::{self, Sampler};
 use crate::https::Https;
+use crate::leases::Leases;
 use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE, WATCHERS};
 use crate::net::{ClusterView, NetHandle, Registry};
 use crate::once::Onces;
@@ -45,6 +46,7 @@ pub struct App {
     ending: Notify,
     settings: Arc<Desk>,
     https: OnceLock<Arc<Https>>,
+    leases: Arc<Leases>,
 }
 
 fn keeps(boot: Option<&Report>) -> bool {
@@ -66,8 +68,10 @@ impl App {
         let systemd = Arc::new(Systemd::default());
         let keeps = keeps(boot.as_ref());
         let blobs = Arc::new(Blobs::load(&data, keeps));
+        let apps = Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&blobs), Arc::clone(&systemd), &pages, registry));
         Self {
-            apps: Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&blobs), Arc::clone(&systemd), &pages, registry)),
+            leases: Arc::new(Leases::open(&data, Arc::clone(&apps), Arc::clone(&blobs), net.clone())),
+            apps,
             blobs,
             app_tokens: AppTokens::load(&data),
             users: Arc::new(Users::load(&data, keeps)),
@@ -108,6 +112,11 @@ impl App {
     /// The apps of this node.
     pub fn apps(&self) -> &Arc<Apps> {
         &self.apps
+    }
+
+    /// Apps of this node on others, and of others on this one.
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
     }
 
     /// HTTPS, where it is served.

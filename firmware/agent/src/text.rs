@@ -27,6 +27,7 @@ mod encrypted;
 mod files;
 mod found;
 mod help;
+mod leases;
 mod own;
 mod people;
 mod settings;
@@ -34,6 +35,7 @@ mod store;
 
 pub use cloud::Cloud;
 pub use files::Files;
+pub use leases::Leases;
 pub use own::Own;
 pub use people::People;
 pub use settings::Settings;

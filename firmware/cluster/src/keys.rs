@@ -45,6 +45,10 @@ pub enum Purpose {
     Health,
     /// An admin takes somebody out of the community.
     Revocation,
+    /// A node would have another one run an app.
+    Offer,
+    /// The other one agrees.
+    Lease,
 }
 
 impl Purpose {
@@ -61,6 +65,8 @@ impl Purpose {
             Self::Manifest => b"cloudy manifest v1\0",
             Self::Health => b"cloudy health v1\0",
             Self::Revocation => b"cloudy revocation v1\0",
+            Self::Offer => b"cloudy offer v1\0",
+            Self::Lease => b"cloudy lease v1\0",
         }
     }
 }

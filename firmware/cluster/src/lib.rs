@@ -5,7 +5,7 @@
 //!
 //! `keys → wire, text → admission (kit, invite, certificate) → card → roster → membership → node`: who is there;
 //! `store → records (record, head, view, replica)`: what they say to all; `records → appstore`: what apps say;
-//! `store → messages`: what one says to one.
+//! `store → messages`: what one says to one; `messages → leases`: apps on somebody else's node.
 
 pub mod admission;
 pub mod appstore;
@@ -16,6 +16,7 @@ pub mod health;
 pub mod hello;
 pub mod keys;
 pub mod kit;
+pub mod leases;
 pub mod membership;
 pub mod messages;
 pub mod node;

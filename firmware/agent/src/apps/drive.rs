@@ -88,7 +88,10 @@ impl Apps {
         let wanted = job.target.clone().or_else(|| as_before.clone());
         let request = match step {
             Step::Stop => Request::Stop { app },
-            Step::Restart => Request::Restart { app },
+            Step::Restart => match self.barred(&app) {
+                Some(why) => return Err(failed(format!("`{app}` can't be started now: {why}"))),
+                None => Request::Restart { app },
+            },
             Step::Down => Request::Down { app, data: false },
             Step::DownWithData => Request::Down { app, data: true },
             Step::Pull => match known(wanted)? {
@@ -112,6 +115,9 @@ impl Apps {
 
     /// What makes an app as it is wanted, and starts it or not.
     fn up(&self, app: String, installed: Installed, start: bool) -> Result<Request, broker::Error> {
+        if let Some(why) = self.barred(&app).filter(|_| start) {
+            return Err(failed(format!("`{app}` can't be started now: {why}")));
+        }
         let choices = installed.choices;
         match installed.what {
             What::Entry(entry) => {

@@ -10,6 +10,7 @@ mod backup;
 pub mod catalog;
 mod drive;
 mod face;
+mod hosted;
 mod own;
 mod plan;
 mod ports;
@@ -86,6 +87,8 @@ pub struct Apps {
     told: watch::Sender<()>,
     /// The agent ends: jobs are left as they are recorded.
     leaving: AtomicBool,
+    /// Apps that must not start now, with the reason.
+    barred: Mutex<BTreeMap<String, String>>,
 }
 
 impl Apps {
@@ -122,6 +125,7 @@ impl Apps {
             changed: Notify::new(),
             told: watch::Sender::new(()),
             leaving: AtomicBool::new(false),
+            barred: Mutex::default(),
         }
     }
 

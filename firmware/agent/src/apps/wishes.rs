@@ -70,6 +70,14 @@ pub enum Refused {
     /// What no owner allowed it.
     #[error("{0}")]
     NotGranted(String),
+    /// It must not start now.
+    #[error("the app `{app}` can't be started now: {why}")]
+    Barred {
+        /// The app.
+        app: String,
+        /// Why.
+        why: String,
+    },
     /// Docker can't be asked.
     #[error("{0}")]
     Docker(String),
@@ -170,6 +178,10 @@ impl Apps {
         expected: &Expected,
         aim: impl FnOnce(Option<&Installed>) -> Result<Aim, Refused>,
     ) -> Result<JobView, Refused> {
+        let starts = matches!(kind, Kind::Install | Kind::Start | Kind::Restart | Kind::Restore);
+        if let Some(why) = starts.then(|| self.barred(name)).flatten() {
+            return Err(Refused::Barred { app: name.to_owned(), why });
+        }
         let job: Job = self.alter(|kept| {
             if let Some(busy) = kept.busy(name) {
                 return Err(Refused::Busy { id: busy.id, app: name.to_owned() });

@@ -5,6 +5,7 @@ mod backup;
 mod blob;
 mod https;
 mod install;
+mod lease;
 mod own;
 mod print;
 mod settings;
@@ -182,6 +183,8 @@ enum Verb {
     App(apps::AppArgs),
     /// Backups of apps, encrypted to an owner's key.
     Backup(backup::BackupArgs),
+    /// Apps on somebody else's node, by offer and consent.
+    Lease(lease::LeaseArgs),
     /// What is being done with apps, and what was.
     Jobs(apps::Jobs),
     /// What apps keep in the microcloud: registers, counters and sets.
@@ -348,6 +351,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Https(https) => https.run().await?,
         Verb::App(app) => return app.run().await,
         Verb::Backup(backup) => return backup.run().await,
+        Verb::Lease(lease) => return lease.run().await,
         Verb::Jobs(jobs) => jobs.run().await?,
         Verb::User(user) => user.run().await?,
         Verb::Settings(settings) => settings.run().await?,

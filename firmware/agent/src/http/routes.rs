@@ -1,7 +1,7 @@
 //! Everything that is served: one table. The routers are made of it, `allow` looks up in it who may, and the API's document
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
-use super::{apps, backups, blobs, browse, changes, encrypted, forms, jobs, own, services, settings, shared_apps, store, users};
+use super::{apps, backups, blobs, browse, changes, encrypted, forms, jobs, leases, own, services, settings, shared_apps, store, users};
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
 use crate::users::Operation;
@@ -108,6 +108,12 @@ routes! {
     page_backups         GET    "/backups"                            Operate No forms::backups::show;
     page_backups_send    POST   "/backups/{action}"                   Own     No forms::backups::act;
     page_restore_send    POST   "/backups/{hash}/restore"             Own     No forms::backups::restore;
+    page_leases          GET    "/leases"                             Own     No forms::leases::show;
+    page_leases_body     GET    "/leases/body"                        Own     No forms::leases::show_body;
+    page_lease_form      GET    "/leases/offer/{name}"                Own     No forms::leases::show_form;
+    page_lease_form_send POST   "/leases/offer/{name}"                Own     No forms::leases::offer;
+    page_lease_send      POST   "/leases/{id}/{action}"               Own     No forms::leases::act;
+    page_policy_send     POST   "/lease-policy"                       Own     No forms::leases::set_policy;
     page_account         GET    "/account"                            Account No forms::people::show_account;
     page_account_send    POST   "/account/{action}"                   Account No forms::people::act_on_account;
     page_cloud           GET    "/microcloud"                         Own     No forms::cloud::show;
@@ -160,6 +166,10 @@ routes! {
     backup_key           GET    "/api/v1/backup-key"                  Inspect No backups::key;
     backup_key_make      POST   "/api/v1/backup-key"                  Own     Secret backups::make_key;
     backup_key_set       PUT    "/api/v1/backup-key"                  Own     No backups::set_key;
+    leases               GET    "/api/v1/leases"                      Inspect No leases::list;
+    lease_offer          POST   "/api/v1/leases"                      Own     Kept leases::offer;
+    lease_decide         PUT    "/api/v1/leases/{id}"                 Own     No leases::decide;
+    lease_policy_set     PUT    "/api/v1/lease-policy"                Own     No leases::set_policy;
     jobs                 GET    "/api/v1/jobs"                        Inspect No jobs::list;
     jobs_events          GET    "/api/v1/jobs/events"                 Inspect No jobs::events;
     job                  GET    "/api/v1/jobs/{id}"                   Inspect No jobs::one;

@@ -38,7 +38,7 @@ pub struct Sharing {
     pub public: bool,
 }
 
-fn refused(error: NotShared) -> Refusal {
+pub(super) fn refused(error: NotShared) -> Refusal {
     match error {
         NotShared::App(error) => app_refused(error),
         NotShared::Taken(error) => not_taken(error),

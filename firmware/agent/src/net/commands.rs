@@ -28,6 +28,7 @@ impl State {
             Command::Leave { reply } => drop(reply.send(self.leave().await)),
             Command::Revoke { node, reply } => drop(reply.send(self.revoke(&node))),
             Command::Health { figures } => self.say_health(figures),
+            Command::AskLender { node, frame, reply } => self.ask_lender(node, frame, reply),
             Command::Rename { name, reply } => drop(reply.send(self.rename(name))),
             Command::Shutdown { reply } => {
                 self.shut_down().await;

@@ -1,6 +1,6 @@
 //! What the parts of the network tell the driver, as plain data: nothing here does anything.
 
-use super::JoinFailure;
+use super::{JoinFailure, registry::About};
 use cluster::{
     Certificate, CommunityId, Founding, NodeId, Seed,
     hello::Reply,
@@ -33,8 +33,8 @@ pub enum Event {
     Marks { marks: Vec<Mark>, reply: oneshot::Sender<Give> },
     /// Items came for it.
     Items { node: NodeId, items: Items },
-    /// A member asks about records.
-    Question { node: NodeId, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
+    /// A member asks about records or a lease, or brings messages.
+    Question { node: NodeId, about: About, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
     /// How a confirming dial went.
     Confirmed { node: NodeId, reached: bool },
     /// Somebody on the local network.

@@ -1,10 +1,10 @@
 //! What members tell each other over streams: a byte that says what it is about, then frames of a 4-byte length and a
-//! body. Rosters are compared in two rounds; of records, one frame asks and one answers.
+//! body. Rosters are compared in two rounds; of records and messages, one frame asks and one answers.
 //!
-//! Records have no protocol (ALPN) of their own: that would be a second connection to each member, with its handshake
+//! Records and messages have no protocol (ALPN) of their own: that would be a second connection to each member, with its handshake
 //! and keep-alives. The gate has admitted the member before any stream of the connection is served.
 
-use super::event::Event;
+use super::{event::Event, registry::About};
 use anyhow::{Context, Result, bail};
 use cluster::{
     NodeId,
@@ -21,6 +21,10 @@ use tokio::{
 const KIND_COMPARE: u8 = 1;
 /// First byte of a stream: a question about records.
 const KIND_RECORDS: u8 = 2;
+/// First byte of a stream: directed messages.
+const KIND_MESSAGES: u8 = 3;
+/// First byte of a stream: may an app go on that was lent?
+const KIND_LEASES: u8 = 4;
 /// How long an exchange may take.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -57,10 +61,15 @@ pub async fn serve(mut send: SendStream, mut recv: RecvStream, node: NodeId, eve
         recv.read_exact(&mut kind).await?;
         match kind[0] {
             KIND_COMPARE => {}
-            KIND_RECORDS => {
+            kind @ (KIND_RECORDS | KIND_MESSAGES | KIND_LEASES) => {
                 let (reply, answer) = oneshot::channel();
-                events.send(Event::Question { node, frame: read(&mut recv).await?, reply }).await?;
-                write(&mut send, &answer.await.context("this node's records are not open")?).await?;
+                let about = match kind {
+                    KIND_RECORDS => About::Records,
+                    KIND_MESSAGES => About::Messages,
+                    _ => About::Leases,
+                };
+                events.send(Event::Question { node, about, frame: read(&mut recv).await?, reply }).await?;
+                write(&mut send, &answer.await.context("nobody answers that here")?).await?;
                 send.finish()?;
                 return Ok(());
             }
@@ -83,14 +92,19 @@ pub async fn serve(mut send: SendStream, mut recv: RecvStream, node: NodeId, eve
     timeout(EXCHANGE_TIMEOUT, exchange).await.context("took too long")?
 }
 
-/// Asks a member about records.
+/// Asks a member about records or a lease, or hands it messages.
 ///
 /// # Errors
 /// The stream ends early, takes too long, or carries something else.
-pub async fn ask(conn: &Connection, frame: &[u8]) -> Result<Vec<u8>> {
+pub async fn ask(conn: &Connection, about: About, frame: &[u8]) -> Result<Vec<u8>> {
     let exchange = async {
         let (mut send, mut recv) = conn.open_bi().await.context("failed to open a stream")?;
-        send.write_all(&[KIND_RECORDS]).await?;
+        let kind = match about {
+            About::Records => KIND_RECORDS,
+            About::Messages => KIND_MESSAGES,
+            About::Leases => KIND_LEASES,
+        };
+        send.write_all(&[kind]).await?;
         write(&mut send, frame).await?;
         send.finish()?;
         read(&mut recv).await

@@ -1,11 +1,12 @@
 //! What is made of each event of the network.
 
 use super::{
-    JoinFailure, clock,
+    JoinFailure, LeaseQuestion, clock,
     event::{Attempt, End, Event, Sighting, Target},
     files,
     gate::CLOSE_NOT_ADMITTED,
     greet, join,
+    registry::About,
     state::State,
 };
 use cluster::{
@@ -94,7 +95,11 @@ impl State {
                     own.datagram(now, node, &bytes);
                 }
             }
-            Event::Question { node, frame, reply } => self.with_registry(|registry| registry.question(node, frame, reply)),
+            // Where nobody waits for it, no answer comes.
+            Event::Question { node, about: About::Leases, frame, reply } => {
+                let _unanswered = self.config.lessees.try_send(LeaseQuestion { from: node, frame, reply });
+            }
+            Event::Question { node, about, frame, reply } => self.with_registry(|registry| registry.question(node, about, frame, reply)),
             Event::Hello { from, request, reply } => {
                 let answer = self.hello(from, &request);
                 let _gone = reply.send(answer);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// How a node was when it last said so.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(Default, utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct HealthView {
     /// Seconds since that came here.

@@ -36,14 +36,15 @@ pub use health::{HealthLink, HealthView};
 #[cfg(test)]
 pub use registry::an_app;
 pub use registry::{
-    AppChanged, AppImage, BlobFacts, BlobSearch, Draft, Form, Holder, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine, OwnPhase, PART_BYTES,
-    Page, Refused, Registry, RegistryView, Search, is_hash, is_plain, most_say,
+    AppChanged, AppImage, BlobFacts, BlobSearch, Draft, Form, Holder, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine, NotSent, OwnPhase,
+    PART_BYTES, Page, Refused, Registry, RegistryView, Search, Standing, is_hash, is_plain, kind, most_say,
 };
 #[cfg(test)]
 pub use registry::{Changed, SERVICES_PAGE, Service};
 pub use view::*;
 
 use anyhow::Result;
+use cluster::NodeId;
 use std::{net::SocketAddr, path::PathBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -67,6 +68,19 @@ pub struct NetConfig {
     pub join: JoinConfig,
     /// Where members are sent who come for blobs.
     pub blobs: Callers,
+    /// Where the questions of members go that run apps of this node's.
+    pub lessees: mpsc::Sender<LeaseQuestion>,
+}
+
+/// A member asks whether an app that this node lent may go on.
+#[derive(Debug)]
+pub struct LeaseQuestion {
+    /// Who asks.
+    pub from: NodeId,
+    /// What it asks: from outside, so to be checked.
+    pub frame: Vec<u8>,
+    /// The answer.
+    pub reply: oneshot::Sender<Vec<u8>>,
 }
 
 /// How a node comes into a community. A node that is a member already keeps its community.
@@ -163,6 +177,15 @@ pub enum Command {
     Health {
         /// The figures, without links.
         figures: cluster::health::Figures,
+    },
+    /// Ask a member whether an app that it lent may go on.
+    AskLender {
+        /// Whom.
+        node: NodeId,
+        /// What.
+        frame: Vec<u8>,
+        /// The answer; dropped where none came.
+        reply: oneshot::Sender<Vec<u8>>,
     },
     /// Give the node another name.
     Rename {

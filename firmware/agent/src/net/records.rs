@@ -3,11 +3,11 @@
 
 use super::{
     exchange,
-    registry::{Config, Facts, Output, Refused, Registry},
+    registry::{About, Config, Facts, Output, Refused, Registry},
     state::State,
 };
 use anyhow::{Context, Result};
-use cluster::{CommunityId, membership::Liveness, records::Order};
+use cluster::{CommunityId, NodeId, membership::Liveness, records::Order};
 use rand::RngExt;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
@@ -79,22 +79,35 @@ impl State {
                 let addresses = self.addresses(&to);
                 self.links.send(to, bytes, || addresses);
             }
-            Output::Ask { to, id, frame } => {
+            Output::Ask { to, about, id, frame } => {
                 let addresses = self.addresses(&to);
                 let conn = self.links.connection(to, || addresses);
                 let Some(registry) = self.registry.borrow().clone() else { return };
                 tokio::spawn(async move {
                     let answer = match conn.await {
-                        Ok(conn) => exchange::ask(&conn, &frame).await,
+                        Ok(conn) => exchange::ask(&conn, about, &frame).await,
                         Err(_) => Err(anyhow::anyhow!("it was not reached")),
                     };
                     if let Err(error) = &answer {
-                        log::debug!(node = to.short(), error:% = error; "asking a member about records failed");
+                        log::debug!(node = to.short(), about:?, error:% = error; "asking a member failed");
                     }
-                    registry.answered(id, answer.ok()).await;
+                    registry.answered(about, id, answer.ok()).await;
                 });
             }
         }
+    }
+
+    /// Asks a member whether what it lent may go on; nothing is answered where it is not reached.
+    pub(super) fn ask_lender(&mut self, node: NodeId, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>>) {
+        let addresses = self.addresses(&node);
+        let conn = self.links.connection(node, || addresses);
+        tokio::spawn(async move {
+            let Ok(conn) = conn.await else { return };
+            match exchange::ask(&conn, About::Leases, &frame).await {
+                Ok(answer) => drop(reply.send(answer)),
+                Err(error) => log::debug!(node = node.short(), error:% = error; "asking a lender failed"),
+            }
+        });
     }
 
     /// Says what this node is, where that is not what it said last.

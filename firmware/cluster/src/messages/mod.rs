@@ -16,6 +16,7 @@
 
 pub mod frame;
 mod inbox;
+pub mod mail;
 mod outbox;
 
 pub use frame::MessageId;

@@ -163,7 +163,7 @@ pub async fn act(
 }
 
 /// What a form's fields wish: `port.NAME` and `set.NAME`. An empty field says nothing.
-fn wish(fields: &BTreeMap<String, String>) -> Result<Wish, Refusal> {
+pub(super) fn wish(fields: &BTreeMap<String, String>) -> Result<Wish, Refusal> {
     let mut wish = Wish::default();
     for (field, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
         if let Some(name) = field.strip_prefix("set.") {

@@ -7,6 +7,7 @@ pub mod cloud;
 pub mod encrypted;
 pub mod files;
 pub mod found;
+pub mod leases;
 pub mod own;
 pub mod people;
 pub mod settings;

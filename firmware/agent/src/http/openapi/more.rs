@@ -1,10 +1,11 @@
 //! What is said of the operations on files and on the node's settings.
 
-use super::super::{backups, blobs, paging, settings};
+use super::super::{backups, blobs, leases, paging, settings};
 use super::{Said, of};
 use crate::apps::{BackupWish, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
 use crate::https::{Choice, HttpsView};
+use crate::leases::{LeasesView, Policy, Wish as LeaseWish};
 use crate::settings::{SettingsView, Wish};
 use serde_json::json;
 
@@ -56,6 +57,29 @@ pub fn blobs(id: &str) -> Option<Said> {
             .takes::<blobs::NewQuota>()
             .gives::<blobs::Quota>("How much.")
             .refuses(&[503]),
+        _ => return None,
+    })
+}
+
+/// Of apps on somebody else's node.
+pub fn leases(id: &str) -> Option<Said> {
+    Some(match id {
+        "leases" => of("apps", "Apps of this node on others, and of others on this one")
+            .more("`given` is what this node offers or lends, `held` what it is asked to run or runs; `policy` says what becomes of offers.")
+            .gives::<LeasesView>("All of them; what is over is forgotten after a while."),
+        "lease_offer" => of("apps", "Offer an app of this node's catalog to another node")
+            .more("Its owner, or the policy that its owner set, agrees or does not: `leases` shows it. The app is given to the microcloud as a blob.")
+            .takes::<LeaseWish>()
+            .gives_as::<leases::Offered>(201, "It is offered; nothing runs yet.")
+            .refuses(&[404, 409, 422, 503, 507]),
+        "lease_decide" => of("apps", "Accept or refuse an offer, or end a lease")
+            .takes::<leases::Decision>()
+            .gives::<LeasesView>("How all of them stand.")
+            .refuses(&[404, 409, 503, 507]),
+        "lease_policy_set" => of("apps", "Say what becomes of offers before anybody looks at them")
+            .takes::<Policy>()
+            .gives::<LeasesView>("How all of them stand.")
+            .refuses(&[409, 422, 507]),
         _ => return None,
     })
 }

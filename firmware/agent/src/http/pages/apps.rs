@@ -47,6 +47,7 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             @if shown.apps.is_empty() { p { (if operator { words.none_installed } else { words.none_guest }) } }
             ul.nodes { @for app in &shown.apps { (installed(view, app, &shown.host)) } }
             @if operator { p { a href="/backups" { (view.lang.backups().backups) } } }
+            @if view.caller.may(Operation::Own) { p { a href="/leases" { (view.lang.leases().leases) } } }
         }
         @if operator { (own::list(view, &shown.own)) (store(view, &shown.catalog, &shown.given)) (found::section(view, &shown.found)) } @else { section { p { (words.guest) } } }
     }
@@ -103,6 +104,7 @@ fn store(view: &View<'_>, catalog: &[CatalogView], given: &BTreeSet<String>) -> 
                     div.buttons {
                         @if app.must.is_empty() { (view.button(&at, words.install)) }
                         a.button href=(at) { (words.choose) }
+                        @if view.caller.may(Operation::Own) { a.button href=(format!("/leases/offer/{}", app.name)) { (view.lang.leases().offer) } }
                     }
                     (sharing(view, &app.name, given.contains(&app.name)))
                 } }
@@ -172,7 +174,7 @@ fn job(job: &JobView, lang: Lang) -> Markup {
     }
 }
 
-fn spoken(words: &AppWords, lang: Lang) -> &str {
+pub(super) fn spoken(words: &AppWords, lang: Lang) -> &str {
     lang.pick(&words.en, &words.es, &words.ca)
 }
 
@@ -196,7 +198,7 @@ pub fn install(view: &View<'_>, app: &Face, ports: &BTreeMap<String, PortView>, 
 }
 
 /// A field for a setting; `now` is what it is set to, of a secret anything.
-fn setting(name: &str, setting: &Setting, now: Option<&str>, lang: Lang) -> Markup {
+pub(super) fn setting(name: &str, setting: &Setting, now: Option<&str>, lang: Lang) -> Markup {
     let (field, words) = (format!("set.{name}"), lang.store());
     let said = now.or(setting.default.as_deref());
     let must = said.is_none();

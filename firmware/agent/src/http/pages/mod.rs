@@ -9,6 +9,7 @@ pub mod files;
 pub mod found;
 pub mod help;
 pub mod home;
+pub mod leases;
 pub mod own;
 pub mod people;
 pub mod search;

@@ -2,7 +2,7 @@
 
 use super::super::pages::tests::caller;
 use super::super::pages::{
-    View, api, apps, backups, cloud, encrypted, files, found, help, home, not_done, own, page, people, search, settings,
+    View, api, apps, backups, cloud, encrypted, files, found, help, home, leases, not_done, own, page, people, search, settings,
 };
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
@@ -15,7 +15,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 54] = [
+const EQUALS: [(&str, &str, &str); 59] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -42,6 +42,11 @@ const EQUALS: [(&str, &str, &str); 54] = [
     ("post", "/backups/key", "backup_key_set"),
     ("post", "/backups/{name}/restore", "backup_restore"),
     ("post", "/found-apps/{name}/fetch", "found_app_fetch"),
+    ("post", "/leases/offer/{name}", "lease_offer"),
+    ("post", "/leases/{name}/accept", "lease_decide"),
+    ("post", "/leases/{name}/refuse", "lease_decide"),
+    ("post", "/leases/{name}/end", "lease_decide"),
+    ("post", "/lease-policy", "lease_policy_set"),
     ("post", "/own-form", "own_app_save"),
     ("post", "/own-compose", "own_app_save"),
     ("post", "/own/{name}/remove", "own_app_forget"),
@@ -73,7 +78,7 @@ const EQUALS: [(&str, &str, &str); 54] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
@@ -83,6 +88,7 @@ const PAGES: [&str; 14] = [
     "found.rs",
     "help.rs",
     "home.rs",
+    "leases.rs",
     "mod.rs",
     "own.rs",
     "people.rs",
@@ -168,7 +174,7 @@ fn all_pages(view: &View<'_>) -> String {
     let body = html! {
         (home::body(&well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }], view.lang))
         (search::body(view, &Search::default(), Ok(&found))) (search::body(view, &Search::default(), Err("x")))
-        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }

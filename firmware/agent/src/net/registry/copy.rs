@@ -1,11 +1,14 @@
-//! What the registry's thread owns of a community, over one database: the records, and the store for apps over them.
+//! What the registry's thread owns of a community, over one database: the records, the store for apps over them, and what members tell
+//! this one alone.
 
 use cluster::{
     CommunityId, Millis, NodeId,
     appstore::AppStore,
+    messages::{Inbox, Outbox},
     records::Replica,
     store::{RedbStore, StoreError},
 };
+use rand::RngExt;
 use std::{
     collections::BTreeSet,
     ops::{Deref, DerefMut},
@@ -19,6 +22,11 @@ pub struct Copy {
     pub replica: Replica<RedbStore>,
     /// What apps say over them.
     pub apps: AppStore,
+    /// Messages of this node to others.
+    pub outbox: Outbox,
+    /// Those of others to this node.
+    pub inbox: Inbox,
+    alive: BTreeSet<NodeId>,
 }
 
 impl Deref for Copy {
@@ -42,21 +50,34 @@ impl Copy {
     pub fn open(now: Millis, store: RedbStore, seed: [u8; 32], community: CommunityId, random: u64) -> Result<Self, StoreError> {
         let mut replica = Replica::open(now, store, seed, community, None, random)?;
         let apps = AppStore::open(now, &mut replica, community)?;
-        Ok(Self { seed, replica, apps })
+        let outbox = Outbox::open(now, replica.store(), NodeId::of_seed(&seed), rand::rng().random())?;
+        Ok(Self { seed, replica, apps, outbox, inbox: Inbox::default(), alive: BTreeSet::new() })
     }
 
     /// Who is admitted.
     pub fn set_members(&mut self, now: Millis, members: BTreeSet<NodeId>, context: [u8; 32]) {
         let changed = *self.replica.view().members() != members;
         self.replica.set_members(now, members, context);
+        self.tell_outbox(now);
         if changed && let Err(error) = self.apps.refresh(&mut self.replica) {
             log::warn!(error:%; "what apps say could not be read anew");
         }
     }
 
+    /// Who is there, and who is linked.
+    pub fn set_peers(&mut self, now: Millis, alive: Vec<NodeId>, linked: Vec<NodeId>) {
+        self.alive = alive.iter().copied().collect();
+        self.tell_outbox(now);
+        self.replica.set_peers(now, alive, linked);
+    }
+
+    fn tell_outbox(&mut self, now: Millis) {
+        self.outbox.set_peers(now, self.replica.view().members().clone(), self.alive.clone());
+    }
+
     /// When there is something to do next.
     pub fn next_wake(&self) -> Millis {
-        self.replica.next_wake().min(self.apps.next_wake())
+        self.replica.next_wake().min(self.apps.next_wake()).min(self.outbox.next_wake())
     }
 
     /// Does what is due.
@@ -66,6 +87,9 @@ impl Copy {
         }
         if self.apps.next_wake() <= now {
             self.apps.tick(now, &mut self.replica);
+        }
+        if self.outbox.next_wake() <= now {
+            self.outbox.tick(now, self.replica.store_mut());
         }
     }
 }

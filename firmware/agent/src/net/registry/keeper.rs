@@ -1,9 +1,9 @@
 //! The thread: it feeds the replica and passes on what that wants.
 
-use super::{AppChanged, Changed, Config, Copy, Output, Outputs, RegistryView, file::DatabaseFile};
+use super::{About, AppChanged, Changed, Config, Copy, Output, Outputs, RegistryView, file::DatabaseFile};
 use cluster::{
-    Millis, NodeId,
-    records::{Kind, exchange},
+    Millis, NodeId, messages,
+    records::Kind,
     store::{Batch, RedbStore, Store, StoreError, Sync},
 };
 use data_encoding::HEXLOWER;
@@ -33,13 +33,25 @@ pub enum Input {
     /// A datagram of a member.
     Datagram { from: NodeId, bytes: Vec<u8> },
     /// A member asks.
-    Question { from: NodeId, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
+    Question { from: NodeId, about: About, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
     /// What came of a question.
-    Answered { id: u64, frame: Option<Vec<u8>> },
+    Answered { about: About, id: u64, frame: Option<Vec<u8>> },
     /// A look or a write.
     With(Work),
     /// The last thing.
     Stop { forget: bool, reply: oneshot::Sender<()> },
+}
+
+/// Where the thread tells what happens.
+pub struct Told {
+    /// What is shown of it.
+    pub view: watch::Sender<RegistryView>,
+    /// Records that changed.
+    pub changes: broadcast::Sender<Changed>,
+    /// What apps say.
+    pub app_changes: broadcast::Sender<AppChanged>,
+    /// A message came, or has its outcome.
+    pub messages: watch::Sender<u64>,
 }
 
 /// What the thread owns beside the copy.
@@ -47,9 +59,7 @@ pub struct Keeper {
     config: Config,
     inputs: mpsc::Receiver<Input>,
     outputs: Outputs,
-    view: watch::Sender<RegistryView>,
-    changes: broadcast::Sender<Changed>,
-    app_changes: broadcast::Sender<AppChanged>,
+    told: Told,
     started: Instant,
     members: Option<(BTreeSet<NodeId>, [u8; 32])>,
     peers: Option<(Vec<NodeId>, Vec<NodeId>)>,
@@ -57,15 +67,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    pub fn new(
-        config: Config,
-        inputs: mpsc::Receiver<Input>,
-        outputs: Outputs,
-        view: watch::Sender<RegistryView>,
-        changes: broadcast::Sender<Changed>,
-        app_changes: broadcast::Sender<AppChanged>,
-    ) -> Self {
-        Self { config, inputs, outputs, view, changes, app_changes, started: Instant::now(), members: None, peers: None, aside: None }
+    pub fn new(config: Config, inputs: mpsc::Receiver<Input>, outputs: Outputs, told: Told) -> Self {
+        Self { config, inputs, outputs, told, started: Instant::now(), members: None, peers: None, aside: None }
     }
 
     fn now(&self) -> Millis {
@@ -83,7 +86,7 @@ impl Keeper {
 
     fn say(&self, error: &StoreError) {
         log::error!(error:%; "this node's records can't be opened");
-        self.view.send_modify(|view| view.problem = Some(error.to_string()));
+        self.told.view.send_modify(|view| view.problem = Some(error.to_string()));
     }
 
     async fn live(&mut self) {
@@ -145,7 +148,7 @@ impl Keeper {
                 Ok(Some(input)) => match input {
                     Input::Members { members, context } => self.members = Some((members, context)),
                     Input::Peers { alive, linked } => self.peers = Some((alive, linked)),
-                    Input::Question { reply, .. } => drop(reply.send(exchange::frame(&exchange::Answer::Busy))),
+                    Input::Question { about, reply, .. } => drop(reply.send(about.busy())),
                     Input::Datagram { .. } | Input::Answered { .. } | Input::With(_) => {}
                     Input::Stop { forget, reply } => {
                         self.forget(forget);
@@ -163,8 +166,16 @@ impl Keeper {
             Input::Members { members, context } => copy.set_members(now, members, context),
             Input::Peers { alive, linked } => copy.set_peers(now, alive, linked),
             Input::Datagram { from, bytes } => copy.datagram(now, from, &bytes),
-            Input::Question { from, frame, reply } => drop(reply.send(copy.answer(now, from, &frame))),
-            Input::Answered { id, frame } => copy.answered(now, id, frame.as_deref()),
+            Input::Question { from, about: About::Records, frame, reply } => drop(reply.send(copy.answer(now, from, &frame))),
+            Input::Question { from, about: About::Messages, frame, reply } => {
+                let _gone = reply.send(copy.take_messages(from, &frame));
+                self.told.messages.send_modify(|count| *count += 1);
+            }
+            // Not for the records: the driver gives it to those who answer it.
+            Input::Question { about: About::Leases, reply, .. } => drop(reply),
+            Input::Answered { about: About::Leases, .. } => {}
+            Input::Answered { about: About::Records, id, frame } => copy.answered(now, id, frame.as_deref()),
+            Input::Answered { about: About::Messages, id, frame } => copy.messages_answered(now, id, frame.as_deref()),
             Input::With(work) => work(copy, now),
             // Taken by the loop.
             Input::Stop { .. } => {}
@@ -175,11 +186,22 @@ impl Keeper {
     fn perform(&self, copy: &mut Copy) {
         loop {
             for cluster::appstore::Output::Changed { app, keys } in copy.apps.outputs() {
-                let _unwatched = self.app_changes.send(AppChanged::of(&app, keys));
+                let _unwatched = self.told.app_changes.send(AppChanged::of(&app, keys));
             }
+            let sent: Vec<_> = copy.outbox.outputs().collect();
             let wanted: Vec<_> = copy.outputs().collect();
-            if wanted.is_empty() {
+            if wanted.is_empty() && sent.is_empty() {
                 return;
+            }
+            for output in sent {
+                match output {
+                    messages::Output::Ask { to, id, frame } => {
+                        if self.outputs.try_send(Output::Ask { to, about: About::Messages, id, frame }).is_err() {
+                            copy.messages_answered(self.now(), id, None);
+                        }
+                    }
+                    messages::Output::Settled { .. } => self.told.messages.send_modify(|count| *count += 1),
+                }
             }
             for output in wanted {
                 match output {
@@ -187,7 +209,7 @@ impl Keeper {
                         let _dropped = self.outputs.try_send(Output::Datagram { to, bytes });
                     }
                     cluster::records::Output::Ask { to, id, frame } => {
-                        if self.outputs.try_send(Output::Ask { to, id, frame }).is_err() {
+                        if self.outputs.try_send(Output::Ask { to, about: About::Records, id, frame }).is_err() {
                             copy.answered(self.now(), id, None);
                         }
                     }
@@ -197,7 +219,7 @@ impl Keeper {
                         // Everybody may watch these; what apps say is for those who may read it.
                         let records: Vec<_> = slots.into_iter().filter(|slot| slot.kind != Kind::APP).map(Into::into).collect();
                         if !records.is_empty() {
-                            let _unwatched = self.changes.send(Changed { node: node.hex(), records });
+                            let _unwatched = self.told.changes.send(Changed { node: node.hex(), records });
                         }
                     }
                 }
@@ -217,7 +239,7 @@ impl Keeper {
             problem: copy.problem().or(copy.apps.problem()).map(ToString::to_string),
             put_aside: self.aside.clone(),
         };
-        let changed = self.view.send_if_modified(|shown| {
+        let changed = self.told.view.send_if_modified(|shown| {
             let new = *shown != view;
             if new {
                 *shown = view;

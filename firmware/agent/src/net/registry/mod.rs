@@ -10,6 +10,7 @@ mod copy;
 mod facts;
 mod file;
 mod keeper;
+mod messages;
 mod service;
 mod services;
 mod view;
@@ -20,6 +21,7 @@ pub use app_image::tests::an_app;
 pub use apps::AppChanged;
 pub use blobs::{BlobFacts, BlobSearch, Form, Holder, MAX_BLOB_BYTES, MAX_TOLD, PART_BYTES, is_hash, most_say};
 pub use facts::Machine;
+pub use messages::{NotSent, Standing, kind};
 pub use service::{Draft, Service, is_plain};
 #[cfg(test)]
 pub use services::MAX_PAGE as SERVICES_PAGE;
@@ -30,10 +32,11 @@ pub(super) use facts::Facts;
 
 use cluster::{
     CommunityId, Millis, NodeId,
+    messages::frame::frame as messages_frame,
     records::{self, Change, Order, WriteError},
 };
 use copy::Copy;
-use keeper::{Input, Keeper};
+use keeper::{Input, Keeper, Told};
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -54,7 +57,18 @@ pub(super) enum Output {
     /// What is shown of the registry has changed.
     Shown,
     /// Ask a member over a stream, and give the answer back by [`Registry::answered`].
-    Ask { to: NodeId, id: u64, frame: Vec<u8> },
+    Ask { to: NodeId, about: About, id: u64, frame: Vec<u8> },
+}
+
+/// What a frame between members is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// Records.
+    Records,
+    /// Directed messages.
+    Messages,
+    /// Whether an app may go on that somebody else lent.
+    Leases,
 }
 
 /// Where outputs go.
@@ -93,11 +107,24 @@ pub struct Registry {
     view: watch::Receiver<RegistryView>,
     changes: broadcast::Sender<Changed>,
     app_changes: broadcast::Sender<AppChanged>,
+    messages: watch::Sender<u64>,
 }
 
 /// Makes the queue of outputs.
 pub(super) fn outputs() -> (Outputs, mpsc::Receiver<Output>) {
     mpsc::channel(OUTPUT_QUEUE)
+}
+
+impl About {
+    /// What is answered where nothing can be taken now.
+    fn busy(self) -> Vec<u8> {
+        match self {
+            Self::Records => records::exchange::frame(&records::exchange::Answer::Busy),
+            Self::Messages => messages_frame(&cluster::messages::frame::Answer::Busy),
+            // Nothing can be read in it, so nothing is granted.
+            Self::Leases => Vec::new(),
+        }
+    }
 }
 
 impl Registry {
@@ -110,9 +137,11 @@ impl Registry {
         let (view_sender, view) = watch::channel(RegistryView::default());
         let (changes, _) = broadcast::channel(CHANGE_QUEUE);
         let (app_changes, _) = broadcast::channel(CHANGE_QUEUE);
-        let keeper = Keeper::new(config, waiting, outputs, view_sender, changes.clone(), app_changes.clone());
+        let messages = watch::Sender::new(0);
+        let told = Told { view: view_sender, changes: changes.clone(), app_changes: app_changes.clone(), messages: messages.clone() };
+        let keeper = Keeper::new(config, waiting, outputs, told);
         std::thread::Builder::new().name("records".to_owned()).spawn(move || keeper.run())?;
-        Ok(Self { inputs, view, changes, app_changes })
+        Ok(Self { inputs, view, changes, app_changes, messages })
     }
 
     /// What is shown of it now.
@@ -172,17 +201,17 @@ impl Registry {
     }
 
     /// A member asks over a stream; the answer is one frame.
-    pub(super) fn question(&self, from: NodeId, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>>) {
-        if let Err(full) = self.inputs.try_send(Input::Question { from, frame, reply })
+    pub(super) fn question(&self, from: NodeId, about: About, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>>) {
+        if let Err(full) = self.inputs.try_send(Input::Question { from, about, frame, reply })
             && let Input::Question { reply, .. } = full.into_inner()
         {
-            let _gone = reply.send(records::exchange::frame(&records::exchange::Answer::Busy));
+            let _gone = reply.send(about.busy());
         }
     }
 
     /// What came of an [`Output::Ask`].
-    pub(super) async fn answered(&self, id: u64, frame: Option<Vec<u8>>) {
-        let _gone = self.inputs.send(Input::Answered { id, frame }).await;
+    pub(super) async fn answered(&self, about: About, id: u64, frame: Option<Vec<u8>>) {
+        let _gone = self.inputs.send(Input::Answered { about, id, frame }).await;
     }
 
     /// Keeps what is not on disk yet and ends the thread; `forget` removes the database.

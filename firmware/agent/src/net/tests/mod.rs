@@ -23,6 +23,7 @@ fn config(data: &Path, name: &str, join: JoinConfig) -> NetConfig {
         machine: super::Machine::default(),
         join,
         blobs: tokio::sync::mpsc::channel(1).0,
+        lessees: tokio::sync::mpsc::channel(1).0,
     }
 }
 

@@ -1,0 +1,473 @@
+//! Apps on somebody else's node, by offer and consent: what this node offers to others, and what it runs for them.
+//!
+//! ```text
+//! offer ─▶ record ─▶ drive: message ─▶ the other node's record ─▶ policy or owner ─▶ lease ─▶ drive: plan decides, apps act
+//! ```
+//! Architecture invariant: nothing of another node runs here unless this node's owner, or the policy that its owner set, agreed; and it
+//! runs as every app of the catalog does, without privileges.
+
+mod about;
+mod drive;
+mod place;
+mod plan;
+mod policy;
+mod record;
+mod shown;
+
+pub use plan::Stands;
+pub use policy::{Consent, Policy};
+pub use record::Lent;
+pub use shown::{GivenView, HeldView, LeasesView};
+
+use crate::apps::{Apps, NotShared, Refused as AppRefused};
+use crate::blobs::{Blobs, Visibility};
+use crate::host;
+use crate::net::{ClusterView, NetHandle, Refused as RecordsRefused, Registry};
+use about::About;
+use cluster::leases::{Holding, Lease, LeaseId, Lending, Said, Terms};
+use cluster::{CommunityId, Millis, NodeId};
+use data_encoding::HEXLOWER;
+use plan::next;
+use policy::Asked;
+use rand::RngExt;
+use record::{GIVEN_MOST, Given, Kept};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Where it is kept, below the agent's data folder.
+const FILE: &str = "leases/leases.json";
+/// The term of an exclusive lease where nobody says one.
+const EXCLUSIVE_SECONDS: u32 = 300;
+/// Of another one.
+const SHARED_SECONDS: u32 = 7 * 24 * 3600;
+/// Copies of an app at most.
+const COPIES_MOST: u16 = 16;
+
+/// What somebody wants to offer: `POST /api/v1/leases`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LeaseWish))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Wish {
+    /// An app of this node's catalog.
+    pub app: String,
+    /// The id of the node that is asked; none where `copies` says how many are.
+    pub node: Option<String>,
+    /// So many nodes are asked, those with the most free memory first.
+    pub copies: Option<u16>,
+    /// How it is set there.
+    pub settings: BTreeMap<String, String>,
+    /// Whether nobody else may run it meanwhile.
+    pub exclusive: bool,
+    /// How long it runs there without hearing of this node; 300 where it is exclusive, or 604800.
+    pub term_seconds: Option<u32>,
+    /// Words to the other node's owner.
+    pub note: String,
+}
+
+/// Why something is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// This node is alone.
+    #[error("this node belongs to no community, so there is nobody to offer an app to")]
+    NoCommunity,
+    /// There is no such lease.
+    #[error("there is no lease or offer `{0}`, or nothing is to be decided of it any more: `cloudy lease ls` shows what there is")]
+    Unknown(String),
+    /// Something of the wish can't be.
+    #[error("{0}")]
+    Wrong(String),
+    /// What is wished does not go with what there is.
+    #[error("{0}")]
+    Conflict(String),
+    /// The app.
+    #[error(transparent)]
+    App(#[from] AppRefused),
+    /// It can't be given to others.
+    #[error(transparent)]
+    NotShared(#[from] NotShared),
+    /// The records.
+    #[error(transparent)]
+    Records(#[from] RecordsRefused),
+    /// It could not be written.
+    #[error("it can't be recorded, so nothing was done: {0}")]
+    NotKept(String),
+}
+
+/// The clocks of all leases, of this life alone.
+#[derive(Debug, Default)]
+struct Clocks {
+    holding: BTreeMap<String, Holding>,
+    lending: BTreeMap<String, Lending>,
+}
+
+/// The leases of this node.
+pub struct Leases {
+    file: PathBuf,
+    apps: Arc<Apps>,
+    blobs: Arc<Blobs>,
+    net: Option<NetHandle>,
+    kept: Mutex<Kept>,
+    /// Held while something is written, which waits for the disk; `kept` itself never is.
+    altering: Mutex<()>,
+    clocks: Mutex<Clocks>,
+    started: Instant,
+    wake: Notify,
+}
+
+impl Leases {
+    /// Opens what is kept below `data`.
+    pub fn open(data: &Path, apps: Arc<Apps>, blobs: Arc<Blobs>, net: Option<NetHandle>) -> Self {
+        let file = data.join(FILE);
+        let mut kept = Kept::load(&file);
+        let clocks = Self::clocks_after_a_start(&mut kept);
+        let (kept, altering, started, wake) = (Mutex::new(kept), Mutex::new(()), Instant::now(), Notify::new());
+        let leases = Self { file, apps, blobs, net, kept, altering, clocks: Mutex::new(clocks), started, wake };
+        leases.bar();
+        leases
+    }
+
+    /// What can be known of leases after a start: nothing is granted, and all may have been granted a moment ago.
+    fn clocks_after_a_start(kept: &mut Kept) -> Clocks {
+        let mut clocks = Clocks::default();
+        for (id, held) in kept.held.iter_mut().filter(|(_, held)| held.holds()) {
+            held.paused = held.terms().exclusive && held.stands == Stands::Runs && !held.stopped;
+            clocks.holding.insert(id.clone(), holding(Millis(0), held.terms()));
+        }
+        for (id, given) in kept.given.iter().filter(|(_, given)| given.stands != Lent::Over) {
+            clocks.lending.insert(id.clone(), Lending::restored(Millis(0), given.offer.terms.term(), !given.may_be_granted()));
+        }
+        clocks
+    }
+
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clocks(&self) -> MutexGuard<'_, Clocks> {
+        self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is kept; it is on the disk when this returns. Where that fails, nothing is changed.
+    fn alter<T>(&self, change: impl FnOnce(&mut Kept) -> T) -> Result<T, Refused> {
+        let _one = self.altering.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.kept().clone();
+        let mut next = now.clone();
+        let out = change(&mut next);
+        if next != now {
+            next.forget();
+            next.save(&self.file).map_err(|error| Refused::NotKept(format!("{error:#}")))?;
+            *self.kept() = next;
+        }
+        Ok(out)
+    }
+
+    /// Likewise, on a thread that may wait for the disk; then what follows from it is done.
+    async fn altered<T: Send + 'static>(self: &Arc<Self>, change: impl FnOnce(&mut Kept) -> T + Send + 'static) -> Result<T, Refused> {
+        let leases = Arc::clone(self);
+        let altered = tokio::task::spawn_blocking(move || leases.alter(change)).await;
+        let out = altered.map_err(|ending| Refused::NotKept(ending.to_string()))??;
+        self.bar();
+        self.wake.notify_one();
+        Ok(out)
+    }
+
+    /// Has no app start that must not: one that is lent to one holder alone, and one whose time is over.
+    fn bar(&self) {
+        let (now, kept, clocks) = (self.now(), self.kept(), self.clocks());
+        let lent = kept.given.values().filter(|given| given.offer.terms.exclusive && given.stands != Lent::Over).map(|given| {
+            (
+                given.app.clone(),
+                format!("it is lent to the node {} alone: take it back first (`cloudy lease ls`)", given.offer.holder.short()),
+            )
+        });
+        let waiting = kept.held.iter().filter(|(id, held)| {
+            let may_run = clocks.holding.get(*id).is_some_and(|holding| holding.may_run(now, Duration::ZERO));
+            held.terms().exclusive && held.holds() && !may_run
+        });
+        let waiting = waiting.map(|(_, held)| {
+            (held.about.app.name.clone(), "its lender has not said that its time goes on, and nobody else may run it meanwhile".to_owned())
+        });
+        self.apps.bar(lent.chain(waiting).collect());
+    }
+
+    fn view_of_net(&self) -> Option<ClusterView> {
+        self.net.as_ref().map(|net| net.view.borrow().clone())
+    }
+
+    fn registry(&self) -> Option<Registry> {
+        self.net.as_ref().and_then(|net| net.registry.borrow().clone())
+    }
+
+    /// This node and its community.
+    fn place(&self) -> Option<(NodeId, CommunityId)> {
+        let view = self.view_of_net()?;
+        Some((node(&view.me.id)?, CommunityId(digits(&view.community?.id)?)))
+    }
+
+    /// All that is shown.
+    pub fn view(&self) -> LeasesView {
+        let names: BTreeMap<String, String> =
+            self.view_of_net().map(|view| view.members.into_iter().map(|member| (member.id, member.name)).collect()).unwrap_or_default();
+        let name = |id: &str| names.get(id).cloned().unwrap_or_default();
+        let (now, kept, clocks) = (self.now(), self.kept(), self.clocks());
+        let seconds = |until: Millis| until.since(now).as_secs();
+        let given = kept.given.iter().map(|(id, given)| GivenView {
+            id: id.clone(),
+            app: given.app.clone(),
+            node_name: name(&given.to()),
+            node: given.to(),
+            exclusive: given.offer.terms.exclusive,
+            term_seconds: given.offer.terms.seconds,
+            state: given.stands,
+            why: given.why.clone(),
+            offered: given.at,
+            free_in_seconds: clocks.lending.get(id).and_then(Lending::free_at).filter(|_| given.stands == Lent::Ending).map(seconds),
+        });
+        let held = kept.held.iter().map(|(id, held)| HeldView {
+            id: id.clone(),
+            app: held.about.app.clone(),
+            size_bytes: held.about.size_bytes,
+            settings: held.about.settings.keys().cloned().collect(),
+            note: held.about.note.clone(),
+            node_name: name(&held.from()),
+            node: held.from(),
+            exclusive: held.terms().exclusive,
+            term_seconds: held.terms().seconds,
+            state: held.stands,
+            why: held.why.clone(),
+            offered: held.at,
+            time_left_seconds: clocks
+                .holding
+                .get(id)
+                .filter(|_| held.holds())
+                .and_then(|holding| holding.ends(Duration::ZERO))
+                .map(seconds),
+            job: held.job,
+        });
+        let (mut given, mut held): (Vec<GivenView>, Vec<HeldView>) = (given.collect(), held.collect());
+        given.sort_by_key(|lease| (lease.state == Lent::Over, std::cmp::Reverse(lease.offered)));
+        held.sort_by_key(|lease| (lease.state == Stands::Over, std::cmp::Reverse(lease.offered)));
+        LeasesView { given, held, policy: kept.policy.clone() }
+    }
+
+    /// Offers an app to a node, or to as many as copies are wanted; the ids of the leases.
+    ///
+    /// # Errors
+    /// See [`Refused`]; nothing was offered.
+    pub async fn offer(self: &Arc<Self>, wish: Wish) -> Result<Vec<String>, Refused> {
+        let seconds = wish.term_seconds.unwrap_or(if wish.exclusive { EXCLUSIVE_SECONDS } else { SHARED_SECONDS });
+        let terms = Terms { seconds, exclusive: wish.exclusive };
+        if !terms.are_allowed() {
+            return Err(Refused::Wrong("a term has 120 seconds to 366 days".to_owned()));
+        }
+        let nodes = self.whom(&wish)?;
+        let (of, settings) = (wish.app.clone(), wish.settings.clone());
+        self.apps.in_background(move |apps| apps.would_run(&of, settings)).await.map_err(ending)??;
+        self.may_lend(&wish, terms, nodes.len())?;
+        let (of, looked) = (wish.app.clone(), wish.exclusive);
+        let stop = self.apps.in_background(move |apps| apps.stop_time(&of)).await.map_err(ending)?;
+        if looked && stop.is_some_and(|stop| drive::lead(stop) * 2 > terms.term()) {
+            return Err(Refused::Wrong("the term is too short for the app to stop in time: give a longer one".to_owned()));
+        }
+        let shared = self.apps.share(&self.blobs, &wish.app, Visibility::Community).await?;
+        let app = shared.facts.app.ok_or_else(|| Refused::Wrong("the app could not be given to others".to_owned()))?;
+        let about = About { app, hash: shared.hash, size_bytes: shared.facts.size_bytes, settings: wish.settings, note: wish.note };
+        let about = about.to_bytes().map_err(Refused::Wrong)?;
+        let (registry, (_, community)) = self.registry().zip(self.place()).ok_or(Refused::NoCommunity)?;
+        let mut offers = Vec::new();
+        for to in nodes {
+            let id = LeaseId(rand::rng().random());
+            offers.push(registry.sign_offer(id, community, to, terms, about.clone()).await?);
+        }
+        let (app, at) = (wish.app, host::now_secs());
+        let ids: Vec<String> = offers.iter().map(|offer| offer.id.to_string()).collect();
+        // Before anybody can ask about them.
+        self.clocks().lending.extend(ids.iter().map(|id| (id.clone(), Lending::new(terms.term()))));
+        // Looked at again where nobody else writes: two people may offer at once.
+        let exclusive = terms.exclusive;
+        let noted = self.altered(move |kept| {
+            if exclusive && kept.given.values().any(|given| given.app == app && given.stands != Lent::Over) {
+                return false;
+            }
+            for offer in offers {
+                let (id, to) = (offer.id.to_string(), offer.holder.hex());
+                kept.say(&to, Said::Offer(offer.clone()));
+                let (why, message) = (String::new(), None);
+                kept.given.insert(id, Given { app: app.clone(), offer, lease: None, stands: Lent::Offered, why, message, at });
+            }
+            true
+        });
+        let noted = noted.await;
+        if !matches!(noted, Ok(true)) {
+            self.clocks().lending.retain(|id, _| !ids.contains(id));
+        }
+        if noted? { Ok(ids) } else { Err(lent_already()) }
+    }
+
+    /// Which nodes are asked.
+    fn whom(&self, wish: &Wish) -> Result<Vec<NodeId>, Refused> {
+        let view = self.view_of_net().filter(|view| view.community.is_some()).ok_or(Refused::NoCommunity)?;
+        match (&wish.node, wish.copies) {
+            (Some(id), None) => {
+                let member = view.members.iter().find(|member| member.id == *id && !member.me);
+                let known = member.and_then(|member| node(&member.id));
+                let unknown = || Refused::Wrong(format!("no other node of the community has the id `{}`", id.escape_debug()));
+                known.map(|node| vec![node]).ok_or_else(unknown)
+            }
+            (None, Some(copies)) if !(1..=COPIES_MOST).contains(&copies) => {
+                Err(Refused::Wrong(format!("there may be 1 to {COPIES_MOST} copies")))
+            }
+            (None, Some(copies)) if wish.exclusive && copies > 1 => Err(Refused::Wrong("an exclusive app has one copy".to_owned())),
+            (None, Some(copies)) => {
+                let taken: BTreeSet<String> = {
+                    let kept = self.kept();
+                    let same = kept.given.values().filter(|given| given.app == wish.app && given.stands != Lent::Over);
+                    same.map(Given::to).collect()
+                };
+                let nodes = place::place(&view.members, &taken, copies.into());
+                if nodes.len() < copies.into() {
+                    let there = nodes.len();
+                    return Err(Refused::Conflict(format!(
+                        "{copies} copies are wanted, and {there} other nodes are there that could run one: those whose Docker runs and that have none yet"
+                    )));
+                }
+                Ok(nodes.iter().filter_map(|id| node(id)).collect())
+            }
+            _ => Err(Refused::Wrong("say either which node, or how many copies".to_owned())),
+        }
+    }
+
+    fn may_lend(&self, wish: &Wish, terms: Terms, more: usize) -> Result<(), Refused> {
+        let kept = self.kept();
+        if kept.given.values().filter(|given| given.stands != Lent::Over).count() + more > GIVEN_MOST {
+            return Err(Refused::Conflict(format!("{GIVEN_MOST} apps are lent or offered already: take some back first")));
+        }
+        if terms.exclusive && kept.given.values().any(|given| given.app == wish.app && given.stands != Lent::Over) {
+            return Err(lent_already());
+        }
+        drop(kept);
+        if terms.exclusive && self.apps.hosted(&wish.app, None).installed {
+            let mend = "remove it here first (its data may stay)";
+            return Err(Refused::Conflict(format!(
+                "`{}` is installed on this node, and nobody else may run what is exclusive: {mend}",
+                wish.app
+            )));
+        }
+        Ok(())
+    }
+
+    /// An owner agrees to an offer.
+    ///
+    /// # Errors
+    /// See [`Refused`]; nothing was changed.
+    pub async fn accept(self: &Arc<Self>, id: &str) -> Result<(), Refused> {
+        let held = self.kept().held.get(id).filter(|held| held.stands == Stands::Asked).cloned();
+        let held = held.ok_or_else(|| Refused::Unknown(id.to_owned()))?;
+        let from = held.from();
+        let policy = self.kept().policy.clone();
+        policy.agree(&self.asked(&held.about, &from, id)).map_err(Refused::Conflict)?;
+        let registry = self.registry().ok_or(Refused::NoCommunity)?;
+        let lease = registry.sign_lease(held.offer.clone()).await?;
+        self.decide(id, Ok(lease)).await
+    }
+
+    /// An owner does not.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn refuse(self: &Arc<Self>, id: &str) -> Result<(), Refused> {
+        self.decide(id, Err("its owner said no".to_owned())).await
+    }
+
+    async fn decide(self: &Arc<Self>, id: &str, answer: Result<Lease, String>) -> Result<(), Refused> {
+        let (of, now) = (id.to_owned(), self.now());
+        let (decided, terms) = self
+            .altered(move |kept| {
+                let decided = kept.decide(&of, |_| answer);
+                (decided, kept.held.get(&of).filter(|held| held.holds()).map(record::Held::terms))
+            })
+            .await?;
+        if let Some(terms) = terms {
+            self.clocks().holding.entry(id.to_owned()).or_insert_with(|| holding(now, terms));
+            self.bar();
+            self.wake.notify_one();
+        }
+        if decided { Ok(()) } else { Err(Refused::Unknown(id.to_owned())) }
+    }
+
+    /// This side ends a lease, or takes an offer back.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn end(self: &Arc<Self>, id: &str) -> Result<(), Refused> {
+        let of = id.to_owned();
+        if let Some(lending) = self.clocks().lending.get_mut(id) {
+            lending.end();
+        }
+        let ended = self.altered(move |kept| {
+            let why = if kept.held.contains_key(&of) { "the owner of the node where it ran ended it" } else { "taken back" };
+            kept.end(&of, why)
+        });
+        if ended.await? { Ok(()) } else { Err(Refused::Unknown(id.to_owned())) }
+    }
+
+    /// Sets the owner's policy.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn set_policy(self: &Arc<Self>, policy: Policy) -> Result<(), Refused> {
+        policy.check().map_err(Refused::Wrong)?;
+        self.altered(move |kept| kept.policy = policy).await
+    }
+
+    /// What the policy is asked about an offer.
+    fn asked<'a>(&self, about: &About, from: &'a str, id: &str) -> Asked<'a> {
+        let hosted = self.apps.hosted(&about.app.name, None);
+        let this = self.apps.catalog().arch().map(|arch| arch.to_string());
+        let kept = self.kept();
+        let others = || kept.held.iter().filter(|(other, held)| *other != id && held.holds());
+        Asked {
+            from,
+            fits: this.as_ref() == Some(&about.app.architecture),
+            here: hosted.installed || hosted.busy || others().any(|(_, held)| held.about.app.name == about.app.name),
+            replaces: hosted.catalog.is_some_and(|index| index != about.app.index),
+            running: others().count(),
+        }
+    }
+}
+
+/// A lease that begins here, or began before this machine was started: one that is not exclusive runs on for its whole term.
+fn holding(now: Millis, terms: Terms) -> Holding {
+    let mut holding = Holding::new(now, terms.term(), rand::rng().random());
+    if !terms.exclusive
+        && let Some(number) = holding.ask(now)
+    {
+        holding.granted(number);
+    }
+    holding
+}
+
+fn lent_already() -> Refused {
+    Refused::Conflict("the app is lent or offered already, and nobody else may run what is exclusive: take that back first".to_owned())
+}
+
+fn ending(error: tokio::task::JoinError) -> Refused {
+    Refused::NotKept(error.to_string())
+}
+
+fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
+    HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
+}
+
+/// A node's id of its hexadecimal digits.
+fn node(id: &str) -> Option<NodeId> {
+    digits(id).map(cluster::keys::Key)
+}

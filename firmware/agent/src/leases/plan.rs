@@ -1,0 +1,151 @@
+//! What a holder does next about a lease: a pure function of what is recorded of it and what is seen.
+//!
+//! ```text
+//! asked ─ owner or policy ─▶ agreed ─ fetched, in the catalog, installed ─▶ runs ─▶ ending ─ stopped, taken away ─▶ over
+//! ```
+//! Architecture invariant: an exclusive app is started only while its time is not over, and is stopped when it is.
+
+/// How a lease stands on the holder's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LeaseHeld))]
+#[serde(rename_all = "kebab-case")]
+pub enum Stands {
+    /// An owner is asked.
+    Asked,
+    /// It is agreed to, and the app is on its way.
+    Agreed,
+    /// The app is installed.
+    Runs,
+    /// The app is being taken away.
+    Ending,
+    /// It is over.
+    Over,
+}
+
+/// What is seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether its time is not over.
+    pub may_run: bool,
+    /// Whether the catalog has this app in this version.
+    pub in_catalog: bool,
+    /// Whether its blob is being fetched, or taken into the catalog.
+    pub coming: bool,
+    /// Why it does not come.
+    pub not_coming: Option<String>,
+    /// Whether the installation was begun for this lease.
+    pub begun: bool,
+    /// Whether an app of that name is installed.
+    pub installed: bool,
+    /// Whether a job is at work on it.
+    pub busy: bool,
+    /// Why its installation came to nothing.
+    pub failed: Option<String>,
+    /// Whether it is meant to run; none where Docker can't be asked.
+    pub up: Option<bool>,
+    /// Whether it stands still for want of time alone, and not by its owner's wish.
+    pub paused: bool,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing for now.
+    Wait,
+    /// Fetch its blob for the catalog.
+    Fetch,
+    /// Install it.
+    Install,
+    /// It runs: say so.
+    Runs,
+    /// Stop it: its time is over.
+    Stop,
+    /// Start it again: its time goes on.
+    Start,
+    /// It can't be, or is no more: end it.
+    End(String),
+    /// Take it away; what it keeps stays.
+    Remove,
+    /// Nothing is left of it: say so.
+    Over,
+}
+
+/// What is to be done about a lease.
+pub fn next(stands: Stands, exclusive: bool, seen: &Seen) -> Act {
+    match stands {
+        Stands::Asked | Stands::Over => Act::Wait,
+        Stands::Agreed if seen.begun => match &seen.failed {
+            _ if seen.busy => Act::Wait,
+            _ if seen.installed => Act::Runs,
+            Some(why) => Act::End(why.clone()),
+            // It was written down that it begins, and then the agent ended.
+            None => Act::Install,
+        },
+        Stands::Agreed if seen.installed || seen.busy => Act::End("an app of that name is installed here already".to_owned()),
+        Stands::Agreed if !seen.in_catalog => match &seen.not_coming {
+            Some(why) => Act::End(why.clone()),
+            None if seen.coming => Act::Wait,
+            None => Act::Fetch,
+        },
+        Stands::Agreed if exclusive && !seen.may_run => Act::Wait,
+        Stands::Agreed => Act::Install,
+        Stands::Runs if seen.busy => Act::Wait,
+        Stands::Runs if !seen.installed => Act::End("its owner removed the app".to_owned()),
+        Stands::Runs if exclusive => match seen.up {
+            Some(true) if !seen.may_run => Act::Stop,
+            Some(false) if seen.may_run && seen.paused => Act::Start,
+            _ => Act::Wait,
+        },
+        Stands::Runs if !seen.may_run => Act::End("nothing was heard of its lender for the whole term".to_owned()),
+        Stands::Runs => Act::Wait,
+        Stands::Ending if seen.busy => Act::Wait,
+        Stands::Ending if seen.begun && seen.installed => Act::Remove,
+        Stands::Ending => Act::Over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_comes_runs_and_goes() {
+        let at = |stands, seen: &Seen| next(stands, false, seen);
+        let mut seen = Seen { may_run: true, ..Seen::default() };
+        assert_eq!(at(Stands::Asked, &seen), Act::Wait, "nothing is done before somebody agreed");
+        assert_eq!(at(Stands::Agreed, &seen), Act::Fetch);
+        seen.coming = true;
+        assert_eq!(at(Stands::Agreed, &seen), Act::Wait);
+        assert_eq!(at(Stands::Agreed, &Seen { not_coming: Some("no".to_owned()), ..seen.clone() }), Act::End("no".to_owned()));
+        seen.in_catalog = true;
+        assert_eq!(at(Stands::Agreed, &seen), Act::Install);
+        assert!(matches!(at(Stands::Agreed, &Seen { installed: true, ..seen.clone() }), Act::End(_)), "somebody else's app stays as it is");
+        seen.begun = true;
+        assert_eq!(at(Stands::Agreed, &seen), Act::Install, "the agent ended before the job was recorded");
+        assert_eq!(at(Stands::Agreed, &Seen { busy: true, ..seen.clone() }), Act::Wait);
+        assert_eq!(at(Stands::Agreed, &Seen { failed: Some("full".to_owned()), ..seen.clone() }), Act::End("full".to_owned()));
+        seen.installed = true;
+        assert_eq!(at(Stands::Agreed, &seen), Act::Runs);
+        assert_eq!(at(Stands::Runs, &Seen { up: Some(false), ..seen.clone() }), Act::Wait, "its owner stopped it");
+        assert!(matches!(at(Stands::Runs, &Seen { may_run: false, ..seen.clone() }), Act::End(_)));
+        assert!(matches!(at(Stands::Runs, &Seen { installed: false, ..seen.clone() }), Act::End(_)));
+        assert_eq!(at(Stands::Ending, &seen), Act::Remove);
+        assert_eq!(at(Stands::Ending, &Seen { busy: true, ..seen.clone() }), Act::Wait);
+        assert_eq!(at(Stands::Ending, &Seen { begun: false, ..seen.clone() }), Act::Over, "what was not installed for it is not removed");
+        assert_eq!(at(Stands::Ending, &Seen { installed: false, ..seen }), Act::Over);
+    }
+
+    #[test]
+    fn an_exclusive_app_runs_within_its_time_alone() {
+        let at = |stands, seen: &Seen| next(stands, true, seen);
+        let late = Seen { in_catalog: true, begun: true, installed: true, up: Some(true), ..Seen::default() };
+        assert_eq!(at(Stands::Runs, &late), Act::Stop);
+        assert_eq!(at(Stands::Runs, &Seen { up: Some(false), ..late.clone() }), Act::Wait);
+        assert_eq!(at(Stands::Runs, &Seen { up: None, ..late.clone() }), Act::Wait);
+        let again = Seen { up: Some(false), may_run: true, paused: true, ..late.clone() };
+        assert_eq!(at(Stands::Runs, &again), Act::Start);
+        assert_eq!(at(Stands::Runs, &Seen { paused: false, ..again }), Act::Wait, "its owner stopped it, and nobody else starts it");
+        assert_eq!(at(Stands::Agreed, &Seen { begun: false, installed: false, ..late.clone() }), Act::Wait, "not before it is granted");
+        assert_eq!(at(Stands::Ending, &late), Act::Remove);
+    }
+}

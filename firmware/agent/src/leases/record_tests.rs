@@ -1,0 +1,95 @@
+//! What lender and holder say to each other, by what is kept: nothing is believed of whom it does not concern.
+
+use super::super::about::tests::about;
+use super::*;
+use cluster::{CommunityId, NodeId};
+
+const HOME: CommunityId = CommunityId([9; 32]);
+
+fn node(number: u8) -> NodeId {
+    NodeId::of_seed(&[number; 32])
+}
+
+fn offer(id: u8) -> Offer {
+    let terms = Terms { seconds: 600, exclusive: false };
+    Offer::sign(&[1; 32], LeaseId([id; 16]), HOME, node(2), terms, about("wiki").to_bytes().unwrap())
+}
+
+fn lender(offer: Offer) -> (Kept, String) {
+    let id = offer.id.to_string();
+    let given = Given { app: "wiki".to_owned(), offer, lease: None, stands: Lent::Offered, why: String::new(), message: None, at: 1 };
+    (Kept { given: [(id.clone(), given)].into(), ..Kept::default() }, id)
+}
+
+#[test]
+fn an_offer_becomes_a_lease_that_both_can_show() {
+    let offer = offer(7);
+    let (mut lender, id) = lender(offer.clone());
+    let mut holder = Kept::default();
+    let hear = |kept: &mut Kept, from: u8, said: Said, me: u8| kept.hear(&node(from), said, &node(me), &HOME, 5);
+    assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::New(id.clone()));
+    assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::Nothing, "it comes twice");
+    assert!(holder.decide(&id, |offer| Ok(Lease::sign(&[2; 32], offer))));
+    assert!(!holder.decide(&id, |_| Err(String::new())), "it is decided");
+    let lease = holder.tell.pop().unwrap();
+    assert_eq!(lease.to, node(1).hex());
+    // Nobody else agrees for it, and nobody agrees to something else.
+    assert_eq!(hear(&mut lender, 3, lease.said.clone(), 1), Heard::Nothing);
+    assert_eq!(hear(&mut lender, 2, Said::Lease(Lease::sign(&[3; 32], &offer)), 1), Heard::Nothing);
+    assert_eq!(hear(&mut lender, 2, Said::Runs { id: offer.id }, 1), Heard::Nothing, "not agreed yet");
+    assert_eq!(hear(&mut lender, 2, lease.said.clone(), 1), Heard::Changed);
+    assert_eq!(hear(&mut lender, 2, Said::Runs { id: offer.id }, 1), Heard::Changed);
+    assert_eq!(lender.given[&id].stands, Lent::Runs);
+    let file = tempfile::tempdir().unwrap();
+    let file = file.path().join("leases/leases.json");
+    lender.save(&file).unwrap();
+    assert_eq!(Kept::load(&file), lender);
+    assert!(lender.given[&id].lease.as_ref().unwrap().0.is_of(&offer));
+    // The lender takes it back; the holder hears that of nobody else.
+    assert!(lender.end(&id, "enough"));
+    assert!(!lender.end(&id, "enough") && !lender.given[&id].may_be_granted());
+    let end = lender.tell.pop().unwrap().said;
+    assert_eq!(hear(&mut holder, 3, end.clone(), 2), Heard::Nothing);
+    assert_eq!(hear(&mut holder, 1, end, 2), Heard::Changed);
+    assert_eq!(holder.held[&id].stands, Stands::Ending);
+    let ended = Said::Ended { id: offer.id, why: "taken back".to_owned() };
+    assert_eq!(hear(&mut lender, 3, ended.clone(), 1), Heard::Nothing);
+    assert_eq!(hear(&mut lender, 2, ended.clone(), 1), Heard::GivenBack(id.clone()));
+    assert_eq!((lender.given[&id].stands, lender.given[&id].why.as_str()), (Lent::Over, "enough"));
+    assert_eq!(hear(&mut lender, 2, ended, 1), Heard::Nothing);
+}
+
+#[test]
+fn what_is_not_for_this_node_or_not_of_who_brings_it_is_nothing() {
+    let mut holder = Kept::default();
+    let mut hear = |from: u8, offer: Offer, me: u8, community: [u8; 32]| {
+        holder.hear(&node(from), Said::Offer(offer), &node(me), &CommunityId(community), 5)
+    };
+    assert_eq!(hear(3, offer(1), 2, [9; 32]), Heard::Nothing, "passed on");
+    assert_eq!(hear(1, offer(1), 3, [9; 32]), Heard::Nothing, "for another");
+    assert_eq!(hear(1, offer(1), 2, [8; 32]), Heard::Nothing, "of another community");
+    let mut changed = offer(1);
+    changed.about = about("miner").to_bytes().unwrap();
+    assert_eq!(hear(1, changed, 2, [9; 32]), Heard::Nothing);
+    let strange = Offer::sign(&[1; 32], LeaseId([1; 16]), HOME, node(2), offer(1).terms, b"{}".to_vec());
+    assert_eq!(hear(1, strange, 2, [9; 32]), Heard::Changed);
+    for id in 0..ASKED_OF_ONE {
+        assert!(matches!(hear(1, offer(u8::try_from(id).unwrap()), 2, [9; 32]), Heard::New(_)));
+    }
+    assert_eq!(hear(1, offer(100), 2, [9; 32]), Heard::Changed);
+    assert!(holder.tell.iter().all(|tell| matches!(tell.said, Said::Refused { .. })) && holder.tell.len() == 2);
+    assert_eq!(holder.held.len(), ASKED_OF_ONE);
+}
+
+#[test]
+fn an_offer_that_was_taken_back_is_over_and_old_ones_are_forgotten() {
+    let mut holder = Kept::default();
+    for id in 0..=u8::try_from(OVER_KEPT).unwrap() {
+        let offer = offer(id);
+        let _new = holder.hear(&node(1), Said::Offer(offer.clone()), &node(2), &HOME, id.into());
+        assert_eq!(holder.hear(&node(1), Said::End { id: offer.id }, &node(2), &HOME, 0), Heard::Changed);
+    }
+    assert!(holder.held.values().all(|held| held.stands == Stands::Over && !held.holds()));
+    holder.forget();
+    assert!(holder.held.len() == OVER_KEPT && !holder.held.contains_key(&LeaseId([0; 16]).to_string()));
+}

@@ -1,0 +1,82 @@
+//! Leases as they are shown: `/api/v1/leases`. No value of a setting stands in any of them.
+
+use super::plan::Stands;
+use super::policy::Policy;
+use super::record::Lent;
+use crate::net::AppImage;
+use serde::Serialize;
+
+/// All leases of this node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Leases))]
+#[serde(rename_all = "kebab-case")]
+pub struct LeasesView {
+    /// Apps of this node that others run, or are asked to.
+    pub given: Vec<GivenView>,
+    /// Apps of others that this node runs, or is asked to.
+    pub held: Vec<HeldView>,
+    /// What becomes of offers before anybody looks at them.
+    pub policy: Policy,
+}
+
+/// An app of this node on another one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LeaseOfOurs))]
+#[serde(rename_all = "kebab-case")]
+pub struct GivenView {
+    /// The lease: 32 hexadecimal digits.
+    pub id: String,
+    /// The app's name.
+    pub app: String,
+    /// The other node's id.
+    pub node: String,
+    /// Its name; empty while it is not known.
+    pub node_name: String,
+    /// Whether nobody else may run it meanwhile.
+    pub exclusive: bool,
+    /// How long the other node runs it without hearing of this one.
+    pub term_seconds: u32,
+    /// How it stands.
+    pub state: Lent,
+    /// Why it is over, or ends.
+    pub why: String,
+    /// When it was offered, in seconds since 1970 by this node's clock.
+    pub offered: u64,
+    /// Of one that ends: seconds until nobody runs it any more for certain, whatever is heard.
+    pub free_in_seconds: Option<u64>,
+}
+
+/// An app of another node on this one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LeaseOfOthers))]
+#[serde(rename_all = "kebab-case")]
+pub struct HeldView {
+    /// The lease: 32 hexadecimal digits.
+    pub id: String,
+    /// The app, as its lender says.
+    pub app: AppImage,
+    /// Bytes to fetch.
+    pub size_bytes: u64,
+    /// Which settings its lender made.
+    pub settings: Vec<String>,
+    /// What its lender says.
+    pub note: String,
+    /// The lender's id.
+    pub node: String,
+    /// Its name; empty while it is not known.
+    pub node_name: String,
+    /// Whether nobody else may run it meanwhile.
+    pub exclusive: bool,
+    /// How long it runs without hearing of its lender.
+    pub term_seconds: u32,
+    /// How it stands.
+    pub state: Stands,
+    /// Why it is over, or ends.
+    pub why: String,
+    /// When it was offered, in seconds since 1970 by this node's clock.
+    pub offered: u64,
+    /// Seconds that it may run for, if nothing is heard meanwhile.
+    pub time_left_seconds: Option<u64>,
+    /// The job that installs it.
+    pub job: Option<u64>,
+}
