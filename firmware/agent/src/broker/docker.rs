@@ -1,5 +1,6 @@
 //! Docker through bollard: how it is, how apps are, what they say, and pulling by digest.
 
+use super::container::{PROJECT_LABEL, SERVICE_LABEL};
 use super::run::plain;
 use super::serve::Teller;
 use super::{Failure, Progress, ProjectState, Projects, Run};
@@ -14,12 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Instant;
 
-/// The label by which compose says what belongs to which project.
-pub(super) const PROJECT_LABEL: &str = "com.docker.compose.project";
-/// The label by which it says to which service of it.
-pub(super) const SERVICE_LABEL: &str = "com.docker.compose.service";
-
-pub(super) fn failed(doing: &str) -> impl FnOnce(bollard::errors::Error) -> Failure {
+pub(super) fn failed(doing: &str) -> impl FnOnce(bollard::errors::Error) -> Failure + use<'_> {
     move |error| Failure { error: format!("{doing}: {error}"), output: String::new() }
 }
 

@@ -4,16 +4,23 @@
 //! [`Request`] names can be asked. systemd listens (`cloudy-broker.socket`) and starts it on demand; idle for a while, it ends.
 //!
 //! Architecture invariant: what runs is decided here, from an app's checked facts, by `contract::apps::compose`. No request about an app
-//! of the catalog has a field for a privilege, a path of the host, a device, a network, a registry or a command. An app of a person's own
-//! (`OwnProject`) is read anew here by `contract::apps::own`; what it asks of the node must be among its grants, and some of it never can.
+//! of the catalog has a field for a privilege, a path of the host, a device, a network, a registry or a command. Docker's API is told of
+//! it directly (`container`, `up`, `down`). An app of a person's own (`OwnProject`) is read anew here by `contract::apps::own`, and run by
+//! the real `docker compose`; what it asks of the node must be among its grants, and some of it never can.
 
+mod container;
 mod docker;
+mod down;
 mod own;
+#[cfg(test)]
+mod played;
 mod project;
 mod run;
 mod serve;
 mod stream;
+mod up;
 mod volumes;
+mod well;
 
 pub use serve::{Options, serve};
 pub use stream::{read, write};
