@@ -2,9 +2,9 @@
 
 use super::Failure;
 use super::container::PROJECT_LABEL;
-use super::docker::{connect, failed, listed, remove_image};
+use super::docker::{connect, failed, if_there, listed, remove_image};
 use super::run::CHANGE;
-use super::up::{if_there, remove, stop};
+use super::up::{remove, stop};
 use bollard::Docker;
 use bollard::models::ImageSummary;
 use bollard::query_parameters::{ListImagesOptions, ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptions, RestartContainerOptions};

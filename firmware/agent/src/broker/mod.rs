@@ -54,6 +54,13 @@ pub enum Request {
     Status {},
     /// How all apps are; answered by [`Projects`].
     Projects {},
+    /// Whether an app's image is here; answered by yes or no.
+    HasImage {
+        /// The app.
+        app: String,
+        /// The index of its images.
+        digest: Digest,
+    },
     /// Get an app's image from the agent's registry.
     Pull {
         /// The app.
@@ -294,7 +301,9 @@ pub async fn ask<T: DeserializeOwned>(socket: &Path, request: &Request, told: im
 /// How long an answer may take. What changes something is limited by the broker itself, sooner.
 fn patience(request: &Request) -> Duration {
     match request {
-        Request::Status {} | Request::Projects {} | Request::Logs { .. } | Request::Volumes { .. } => BROKER_TIMEOUT,
+        Request::Status {} | Request::Projects {} | Request::HasImage { .. } | Request::Logs { .. } | Request::Volumes { .. } => {
+            BROKER_TIMEOUT
+        }
         _ => PULL_TIMEOUT.saturating_mul(2),
     }
 }

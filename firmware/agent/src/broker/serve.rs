@@ -4,6 +4,7 @@ use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, R
 use super::{container, docker, down, own, project, run, stream, up, volumes};
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
 use anyhow::{Context, Result, bail};
+use contract::oci::Digest;
 use futures_util::StreamExt;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -112,6 +113,7 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
     match request {
         Request::Status {} => tell(&mut write, &Reply::Done(docker::status(&broker.options.docker_socket).await)).await,
         Request::Projects {} => end(&mut write, broker.projects().await).await,
+        Request::HasImage { app, digest } => end(&mut write, broker.has_image(&app, &digest).await).await,
         Request::Pull { app, digest } => {
             let name = match project::image(&app, &digest, broker.options.registry) {
                 Ok(name) => name,
@@ -186,6 +188,11 @@ impl Broker {
     async fn last_words(&self, app: &str) -> String {
         let logs = timeout(BROKER_TIMEOUT, self.logs(app, FAILURE_LOG_LINES)).await;
         logs.ok().and_then(Result::ok).filter(|text| !text.is_empty()).map(|text| format!("What the app said:\n{text}")).unwrap_or_default()
+    }
+
+    async fn has_image(&self, app: &str, digest: &Digest) -> Result<bool, Failure> {
+        let name = project::image(app, digest, self.options.registry)?;
+        Ok(docker::held(&self.options.docker_socket, &name).await?.is_some())
     }
 
     /// Gets an image that is named by its digest. One that is here is what it was: nothing is asked of the registry for it.

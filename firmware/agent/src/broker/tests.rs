@@ -6,7 +6,6 @@ use crate::apps::catalog::tests::FACTS_TEXT;
 use crate::broker::played::{Cut, Played};
 use crate::broker::{self, Error, Project};
 use contract::apps::compose::Choices;
-use contract::oci::Digest;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 

@@ -2,11 +2,10 @@
 //! first, so that whatever cut it, doing it again ends the same.
 
 use super::container::{Found, PROJECT_LABEL, Wanted, found};
-use super::docker::{connect, failed, listed};
+use super::docker::{connect, failed, if_there, listed};
 use super::{Failure, well};
 use crate::broker::run::CHANGE;
 use bollard::Docker;
-use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, NetworkInspect};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectNetworkOptions, RemoveContainerOptions, StartContainerOptions, StopContainerOptions,
@@ -20,15 +19,6 @@ pub enum Start {
     /// And waited for, so long at most.
     Within(Duration),
     Never,
-}
-
-/// The answer, and nothing where Docker has no such thing.
-pub(super) fn if_there<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
-    match answer {
-        Ok(found) => Ok(Some(found)),
-        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Makes an app as it is wanted, of an image that is here, and starts it.
