@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// What Docker at a socket understands. To say its version it starts several programs, so it is asked once, and again after a failure:
-/// it may be another Docker by then.
+/// The version of the API that is spoken: the first that knows how often health is looked at while an app starts, and the oldest that
+/// Docker of today understands.
+const API: ClientVersion = ClientVersion { major_version: 1, minor_version: 44 };
+/// What Docker at a socket understands, until something fails: it may be another Docker by then.
 static UNDERSTOOD: Mutex<BTreeMap<PathBuf, ClientVersion>> = Mutex::new(BTreeMap::new());
 
 fn understood() -> MutexGuard<'static, BTreeMap<PathBuf, ClientVersion>> {
@@ -47,7 +49,11 @@ pub(super) async fn connect(socket: &Path, seconds: u64) -> Result<Docker, Error
     if let Some(version) = known {
         return at(&version);
     }
-    let docker = at(API_DEFAULT_VERSION)?.negotiate_version().await?;
+    let mut docker = at(&API)?;
+    if docker.ping().await.is_err() {
+        // To say its version, Docker starts several programs: only one that is older is asked for it.
+        docker = at(API_DEFAULT_VERSION)?.negotiate_version().await?;
+    }
     understood().insert(socket.to_owned(), docker.client_version());
     Ok(docker)
 }

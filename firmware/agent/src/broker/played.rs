@@ -103,6 +103,7 @@ impl Has {
     fn get(&self, path: &str) -> Response {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
+            ["_ping"] => "OK".into_response(),
             ["version"] => said(&json!({ "ApiVersion": "1.45", "Version": "26.1.5" })),
             ["containers", "json"] => {
                 let listed = self.containers.iter().map(|(id, container)| {
