@@ -202,6 +202,17 @@ async fn an_app_is_installed_shown_stopped_and_removed_step_by_step() {
 }
 
 #[tokio::test]
+async fn what_there_was_is_on_the_disk_before_the_first_step() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    let job = apps.install("broker", wish()).unwrap();
+    assert_eq!(played.asked.recv().await.unwrap()["request"], "pull");
+    let kept: Value = serde_json::from_slice(&std::fs::read(played.dir.path().join("apps/apps.json")).unwrap()).unwrap();
+    assert_eq!(kept["jobs"][0]["course"]["before"], json!({ "up": false, "data": false }), "{kept}");
+    over(&apps, job.id).await;
+}
+
+#[tokio::test]
 async fn an_image_that_docker_has_is_not_got_again() {
     let mut played = Played::start();
     let apps = played.with_app();

@@ -193,7 +193,8 @@ fn is_as_wanted(container: &ContainerSummary, wanted: &Wanted, network: Option<&
     let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
     let its = networks.and_then(|networks| networks.get(&wanted.network.name)?.network_id.as_deref()).unwrap_or_default();
     // One that was never started knows its network by name only.
-    let connected = network.is_some_and(|network| its.is_empty() || its == network);
+    let new = container.state == Some(State::CREATED) && its.is_empty();
+    let connected = network.is_some_and(|network| new || its == network);
     let ours = label(SERVICE_LABEL) == Some(SERVICE) && label(ONE_OFF_LABEL) == Some("False");
     named && ours && startable && connected && label(HASH_LABEL) == Some(&wanted.hash)
 }

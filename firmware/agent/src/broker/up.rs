@@ -27,13 +27,19 @@ pub async fn up(socket: &Path, wanted: &Wanted, start: Start) -> Result<(), Fail
     let (containers, network) = tokio::join!(listed(&docker, &wanted.project), network(&docker, wanted));
     let network = network?;
     let Found { stays, go } = found(&containers?, wanted, network.as_deref());
-    // Docker looks for the network when the container starts: both are made at once.
-    let (connected, made) = tokio::join!(
-        async { if network.is_some() { Ok(()) } else { make_network(&docker, wanted).await } },
-        make_container(&docker, wanted, stays, &go)
-    );
-    connected?;
-    let container = made?;
+    let container = if network.is_some() {
+        make_container(&docker, wanted, stays, &go).await?
+    } else {
+        // Docker looks for the network when the container starts, so both are made at once.
+        let (connected, made) = tokio::join!(make_network(&docker, wanted), make_container(&docker, wanted, stays, &go));
+        connected?;
+        match made? {
+            // A Docker that looks for it sooner finds it now.
+            None => make_container(&docker, wanted, None, &[]).await?,
+            made => made,
+        }
+    };
+    let container = container.ok_or_else(|| lacking(wanted))?;
     let Start::Within(wait) = start else { return Ok(()) };
     let started = docker.start_container(&container, None::<StartContainerOptions>).await;
     started.map_err(failed(&format!("starting `{}`", wanted.name)))?;
@@ -67,24 +73,31 @@ async fn make_network(docker: &Docker, wanted: &Wanted) -> Result<(), Failure> {
     docker.create_network(wanted.network.clone()).await.map(drop).map_err(failed("making the app's network"))
 }
 
-/// The container that is as it shall be, or a new one where the others were. What they keep has names and stays.
-async fn make_container(docker: &Docker, wanted: &Wanted, stays: Option<String>, go: &[String]) -> Result<String, Failure> {
+fn lacking(wanted: &Wanted) -> Failure {
+    let (name, image, network) = (&wanted.name, &wanted.image, &wanted.network.name);
+    let error = format!("Docker made `{name}` not: it has no image `{image}` or no network `{network}`; somebody took it away meanwhile");
+    Failure { error, output: String::new() }
+}
+
+/// The container that is as it shall be, or a new one where the others were; none where Docker lacks what it is made of. What the others
+/// kept has names and stays.
+async fn make_container(docker: &Docker, wanted: &Wanted, stays: Option<String>, go: &[String]) -> Result<Option<String>, Failure> {
     for id in go {
         remove(docker, id, false).await?;
     }
-    if let Some(id) = stays {
-        return Ok(id);
+    if stays.is_some() {
+        return Ok(stays);
     }
     for volume in &wanted.volumes {
         docker.create_volume(volume.clone()).await.map_err(failed("making a volume of the app's"))?;
     }
     let options = CreateContainerOptions { name: Some(wanted.name.clone()), ..CreateContainerOptions::default() };
     let body: ContainerCreateBody = wanted.body.clone();
-    let made = docker.create_container(Some(options), body).await.map_err(failed(&format!("making `{}`", wanted.name)))?;
-    for warning in &made.warnings {
+    let made = if_there(docker.create_container(Some(options), body).await).map_err(failed(&format!("making `{}`", wanted.name)))?;
+    for warning in made.iter().flat_map(|made| &made.warnings) {
         log::warn!("Docker says of `{}`: {warning}", wanted.name);
     }
-    Ok(made.id)
+    Ok(made.map(|made| made.id))
 }
 
 /// Stops a container within the time that it was made with, and removes it; one that is gone is no failure.

@@ -106,12 +106,15 @@ impl Node {
         run("docker", &["compose", "--project-name", project, "stop"])?;
         is(name, "stopped")?;
         must(&["app", "start", name])?;
+        ensure!(inspect(&container)?["Id"] == newer["Id"], "what was stopped should not be made anew");
         run("docker", &["compose", "--project-name", project, "down", "--volumes"])?;
         ensure!(has(name)? == (0, 0), "compose should take away what the node made: {:?}", has(name)?);
         let left = run("docker", &["network", "ls", "--quiet", "--filter", &format!("label=com.docker.compose.project={project}")])?;
         ensure!(left.is_empty(), "compose should take its network away");
         must(&["app", "start", name])?;
         must(&["app", "remove", name, "--with-data"])?;
+        let images = run("docker", &["images", "--quiet", &format!("{REGISTRY}/{name}")])?;
+        ensure!(images.is_empty(), "its image should go with it");
         println!(
             "  {:5.1} s  what compose had made was taken over, is the same field by field, and compose finds it",
             begun.elapsed().as_secs_f32()
