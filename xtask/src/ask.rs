@@ -44,12 +44,6 @@ pub fn get(address: SocketAddr, path: &str) -> Result<Value> {
     page(address, path, LOOK)?.json()
 }
 
-/// Asks over a socket.
-pub fn get_at(socket: &Path, path: &str) -> Result<Answer> {
-    let mut stream = connect(socket)?;
-    exchange(&mut stream, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
-}
-
 /// Asks a node for a change over its socket.
 pub fn post(socket: &Path, path: &str, body: &Value) -> Result<Value> {
     send(&mut connect(socket)?, "localhost", path, body)?.json()

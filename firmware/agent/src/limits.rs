@@ -42,6 +42,8 @@ pub const REGISTRY_ADDRESS: &str = "127.0.0.1:4748";
 pub const PULL_TIMEOUT: Duration = Duration::from_secs(3600);
 /// How long an app may take until it is well, beside what it says itself: its image is unpacked meanwhile.
 pub const UP_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often it is looked whether an app that was started is well, beside each time that Docker says that something has happened to it.
+pub const WELL_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often a pull's progress is told.
 pub const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Lines of an app's log that are given out at most, and how many bytes.

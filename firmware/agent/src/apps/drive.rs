@@ -1,7 +1,7 @@
 //! Drives jobs to their end, each in a task of its own: looks, asks `plan`, does one step through the broker, records, again.
 
 use super::own::Saved;
-use super::plan::{Course, Next, Outcome, Step};
+use super::plan::{Course, Outcome, Seen, Step};
 use super::record::{Installed, Job, Kept, Own, What};
 use super::{Apps, Live};
 use crate::broker::{self, OwnProject, Project, ProjectState, Projects, Request};
@@ -40,29 +40,45 @@ impl Apps {
 
     async fn to_the_end(self: &Arc<Self>, id: u64) {
         while let Some(job) = self.job(id) {
-            let seen = self.look_until_seen(id).await.get(&job.app).copied().unwrap_or_default();
-            let (course, output) = match job.course.next(seen) {
-                Next::Nothing => return,
-                Next::Record(course) => (course, None),
-                Next::Do(step) => match self.step(&job, step).await {
-                    Err(_) if self.leaving.load(Ordering::Relaxed) => return,
-                    // Docker went away meanwhile: that is waited for, and says nothing of the step.
-                    Err(_) if self.look().await.is_err() => continue,
-                    Ok(()) => (job.course.after(Outcome::Done), None),
-                    Err(broker::Error::Unreachable { why, .. }) => {
-                        log::warn!("job {id}: {why}");
-                        (job.course.after(Outcome::Lost), None)
-                    }
-                    Err(broker::Error::Failed(failure)) => {
-                        log::warn!("job {id}, {step:?} of `{}` failed: {}", job.app, failure.error);
-                        (job.course.after(Outcome::Failed(failure.error)), Some(failure.output))
-                    }
-                },
+            let (apps, image) = tokio::join!(self.look_until_seen(id), self.has_image(&job));
+            let seen = Seen { app: apps.get(&job.app).copied().unwrap_or_default(), image };
+            let (course, step) = job.course.follow(seen);
+            if course != job.course && !self.recorded(id, &course, None).await {
+                return;
+            }
+            let Some(step) = step else { return };
+            let (course, output) = match self.step(&job, step).await {
+                Err(_) if self.leaving.load(Ordering::Relaxed) => return,
+                // Docker went away meanwhile: that is waited for, and says nothing of the step.
+                Err(_) if self.look().await.is_err() => continue,
+                Ok(()) => (course.after(Outcome::Done), None),
+                Err(broker::Error::Unreachable { why, .. }) => {
+                    log::warn!("job {id}: {why}");
+                    (course.after(Outcome::Lost), None)
+                }
+                Err(broker::Error::Failed(failure)) => {
+                    log::warn!("job {id}, {step:?} of `{}` failed: {}", job.app, failure.error);
+                    (course.after(Outcome::Failed(failure.error)), Some(failure.output))
+                }
             };
-            if self.in_background(move |apps| apps.record(id, course, output)).await.is_err() {
+            if !self.recorded(id, &course, output).await || course.phase.is_over() {
                 return;
             }
         }
+    }
+
+    /// Records a job's new course; whether it goes on.
+    async fn recorded(self: &Arc<Self>, id: u64, course: &Course, output: Option<String>) -> bool {
+        let course = course.clone();
+        self.in_background(move |apps| apps.record(id, course, output)).await.is_ok()
+    }
+
+    /// Whether the image that a job needs next is here: then nothing need be got and recorded for it.
+    async fn has_image(&self, job: &Job) -> bool {
+        let entry = job.target.as_ref().and_then(Installed::entry).filter(|_| job.course.may_pull());
+        let Some(entry) = entry else { return false };
+        let request = Request::HasImage { app: job.app.clone(), digest: entry.index.clone() };
+        broker::ask(&self.broker, &request, |_| ()).await.unwrap_or_default()
     }
 
     async fn look_until_seen(&self, id: u64) -> Projects {

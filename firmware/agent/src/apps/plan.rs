@@ -139,11 +139,20 @@ pub struct Course {
     pub phase: Phase,
 }
 
+/// What is seen before a job goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// How its app is.
+    pub app: ProjectState,
+    /// Whether the image that it needs is here.
+    pub image: bool,
+}
+
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// This course is to be recorded, then asked again: nothing has to be done for it.
-    Record(Course),
+enum Next {
+    /// This course holds: nothing has to be done for it.
+    Course(Course),
     /// This step.
     Do(Step),
     /// Nothing any more.
@@ -185,7 +194,7 @@ impl Course {
             // What does not run takes its new settings when it is started.
             Kind::Change if self.before.is_some_and(|before| before.up) => &[Step::Pull, Step::Up],
             Kind::Change => &[],
-            // compose pulls an image that somebody cleaned up; one that is there needs no registry.
+            // The broker gets an image that somebody cleaned up; one that is there needs no registry.
             Kind::Start => &[Step::Up],
             Kind::Stop => &[Step::Stop],
             Kind::Restart => &[Step::Restart],
@@ -215,28 +224,49 @@ impl Course {
         }
     }
 
-    /// What is to be done, where things are as they are seen.
-    pub fn next(&self, seen: ProjectState) -> Next {
+    /// Whether getting an image may come next.
+    pub fn may_pull(&self) -> bool {
+        match &self.phase {
+            Phase::Queued => matches!(self.kind, Kind::Install | Kind::Change),
+            Phase::Forward { done, .. } => self.forward().get(*done) == Some(&Step::Pull),
+            _ => false,
+        }
+    }
+
+    /// The step that is to be done, where things are as they are seen, and the course with which it begins: that is to be recorded first.
+    pub fn follow(&self, seen: Seen) -> (Self, Option<Step>) {
+        let mut course = self.clone();
+        loop {
+            match course.next(seen) {
+                Next::Course(next) => course = next,
+                Next::Do(step) => return (course, Some(step)),
+                Next::Nothing => return (course, None),
+            }
+        }
+    }
+
+    fn next(&self, seen: Seen) -> Next {
+        let app = seen.app;
         match &self.phase {
             Phase::Queued => {
-                let before = Before { up: seen.run.is_up(), data: seen.data };
-                if self.kind == Kind::Restore && (seen.data || seen.run != Run::Absent) {
+                let before = Before { up: app.run.is_up(), data: app.data };
+                if self.kind == Kind::Restore && (app.data || app.run != Run::Absent) {
                     let reason = "the app keeps something here already, which a backup does not replace: install it and remove it \
                                   with its data first"
                         .to_owned();
-                    return Next::Record(self.with(Phase::Undone { reason }));
+                    return Next::Course(self.with(Phase::Undone { reason }));
                 }
-                Next::Record(Self { before: Some(before), ..self.with(Phase::Forward { done: 0, lost: 0 }) })
+                Next::Course(Self { before: Some(before), ..self.with(Phase::Forward { done: 0, lost: 0 }) })
             }
             Phase::Forward { done, .. } => match self.forward().get(*done) {
-                None => Next::Record(self.with(Phase::Done)),
-                Some(step) if is_so(*step, seen) => Next::Record(self.with(Phase::Forward { done: done + 1, lost: 0 })),
+                None => Next::Course(self.with(Phase::Done)),
+                Some(step) if is_so(*step, seen) => Next::Course(self.with(Phase::Forward { done: done + 1, lost: 0 })),
                 Some(step) => Next::Do(*step),
             },
             Phase::Back { done, reason, .. } => match self.back().unwrap_or_default().get(*done) {
-                None => Next::Record(self.with(Phase::Undone { reason: reason.clone() })),
+                None => Next::Course(self.with(Phase::Undone { reason: reason.clone() })),
                 Some(step) if is_so(*step, seen) => {
-                    Next::Record(self.with(Phase::Back { done: done + 1, tried: 0, reason: reason.clone() }))
+                    Next::Course(self.with(Phase::Back { done: done + 1, tried: 0, reason: reason.clone() }))
                 }
                 Some(step) => Next::Do(*step),
             },
@@ -247,6 +277,8 @@ impl Course {
     /// Where a step's outcome leads.
     pub fn after(&self, outcome: Outcome) -> Self {
         match (&self.phase, outcome) {
+            // The last step's end is the job's.
+            (Phase::Forward { done, .. }, Outcome::Done) if done + 1 >= self.forward().len() => self.with(Phase::Done),
             (Phase::Forward { done, .. }, Outcome::Done) => self.with(Phase::Forward { done: done + 1, lost: 0 }),
             (Phase::Forward { done, lost }, Outcome::Lost) if *lost < TRIES => self.with(Phase::Forward { done: *done, lost: lost + 1 }),
             (Phase::Forward { .. }, Outcome::Lost) => self.failed("the broker ended each time before it was done".to_owned()),
@@ -278,12 +310,13 @@ impl Course {
 }
 
 /// Whether a step's end is there already, so that it need not be done.
-fn is_so(step: Step, seen: ProjectState) -> bool {
+fn is_so(step: Step, seen: Seen) -> bool {
     match step {
-        Step::Stop => !seen.run.is_up(),
+        Step::Stop => !seen.app.run.is_up(),
+        Step::Pull => seen.image,
         // There may be an image, a network, or the broker's file with a password in it, which nobody sees from here.
         Step::Down | Step::DownWithData => false,
-        Step::Pull | Step::Up | Step::UpAsBefore | Step::Restart => false,
+        Step::Up | Step::UpAsBefore | Step::Restart => false,
         Step::Save | Step::Check | Step::Create | Step::Fill => false,
     }
 }

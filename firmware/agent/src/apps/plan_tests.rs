@@ -14,6 +14,8 @@ struct World {
     old_data: bool,
     /// Whether what the backup holds is in its volumes.
     filled: bool,
+    /// Whether its image is here.
+    image: bool,
 }
 
 /// What happens to a step.
@@ -31,7 +33,11 @@ enum Fate {
 impl World {
     fn apply(&mut self, step: Step) {
         match step {
-            Step::Pull | Step::Check => {}
+            Step::Check => {}
+            Step::Pull => {
+                assert!(!self.image, "it is here");
+                self.image = true;
+            }
             Step::Save => assert!(!self.state.run.is_up(), "it writes while it is copied"),
             Step::Create => self.state = ProjectState { run: Run::Stopped, data: true },
             Step::Fill => {
@@ -53,29 +59,29 @@ impl World {
 
 /// Runs a job to its end; how many steps it took.
 fn run(kind: Kind, start: ProjectState, fates: &[Fate], rest: Fate) -> (Course, World, usize) {
-    let mut world = World { state: start, new: false, old_data: start.data, filled: false };
+    run_in(World { state: start, new: false, old_data: start.data, filled: false, image: false }, kind, fates, rest)
+}
+
+fn run_in(mut world: World, kind: Kind, fates: &[Fate], rest: Fate) -> (Course, World, usize) {
     let mut recorded = serde_json::to_string(&Course::new(kind)).unwrap();
     let (mut fates, mut steps) = (fates.iter().copied(), 0);
     loop {
         assert!(steps < 200, "it never ends: {recorded}");
         // Each turn begins with what is recorded alone: a restart loses nothing else.
         let course: Course = serde_json::from_str(&recorded).unwrap();
-        let course = match course.next(world.state) {
-            Next::Nothing => return (course, world, steps),
-            Next::Record(next) => next,
-            Next::Do(step) => {
-                steps += 1;
-                let fate = fates.next().unwrap_or(rest);
-                if matches!(fate, Fate::Well | Fate::Fails(true) | Fate::Lost(true) | Fate::Killed(true)) {
-                    world.apply(step);
-                }
-                match fate {
-                    Fate::Well => course.after(Outcome::Done),
-                    Fate::Fails(_) => course.after(Outcome::Failed("no".to_owned())),
-                    Fate::Lost(_) => course.after(Outcome::Lost),
-                    Fate::Killed(_) => continue,
-                }
-            }
+        let (course, step) = course.follow(Seen { app: world.state, image: world.image });
+        recorded = serde_json::to_string(&course).unwrap();
+        let Some(step) = step else { return (course, world, steps) };
+        steps += 1;
+        let fate = fates.next().unwrap_or(rest);
+        if matches!(fate, Fate::Well | Fate::Fails(true) | Fate::Lost(true) | Fate::Killed(true)) {
+            world.apply(step);
+        }
+        let course = match fate {
+            Fate::Well => course.after(Outcome::Done),
+            Fate::Fails(_) => course.after(Outcome::Failed("no".to_owned())),
+            Fate::Lost(_) => course.after(Outcome::Lost),
+            Fate::Killed(_) => continue,
         };
         recorded = serde_json::to_string(&course).unwrap();
     }
@@ -143,6 +149,23 @@ fn a_job_that_goes_well_is_done() {
             holds(kind, start, &end);
         }
     }
+}
+
+#[test]
+fn an_image_that_is_here_is_not_got_and_nothing_is_recorded_between_two_steps_that_need_no_doing() {
+    for start in STARTS {
+        for kind in [Kind::Install, Kind::Change] {
+            let world = World { state: start, new: false, old_data: start.data, filled: false, image: true };
+            let end = run_in(world, kind, &[], Fate::Well);
+            holds(kind, start, &end);
+            assert_eq!(end.2, usize::from(kind == Kind::Install || start.run.is_up()), "{kind:?} {start:?}");
+        }
+    }
+    let (course, step) = Course::new(Kind::Install).follow(Seen { image: true, ..Seen::default() });
+    assert_eq!((course.phase.clone(), step), (Phase::Forward { done: 1, lost: 0 }, Some(Step::Up)));
+    assert!(course.before.is_some(), "what there was is recorded before anything is done");
+    assert_eq!(course.after(Outcome::Done).phase, Phase::Done);
+    assert!(Course::new(Kind::Install).may_pull() && !course.may_pull());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Apps, the catalog and jobs as they are shown: `/api/v1/apps`, `/api/v1/catalog`, `/api/v1/jobs`. No setting stands in any of them.
 
 use super::own::{NotSaved, Saved};
-use super::plan::{Course, Kind, Next, Phase, Step};
+use super::plan::{Course, Kind, Phase, Seen, Step};
 use super::record::{Installed, Job, Publication, What};
 use super::{Apps, Face, Live, ports};
 use crate::broker::{Progress, ProjectState, Run};
@@ -206,12 +206,9 @@ impl JobView {
 
 /// The step that a job is at.
 fn step(course: &Course) -> Option<Step> {
-    // Seen as a state in which every step has something to do.
-    let busy = ProjectState { run: Run::Running, data: true };
-    match course.next(busy) {
-        Next::Do(step) => Some(step),
-        Next::Record(_) | Next::Nothing => None,
-    }
+    // Seen as a state in which every step has something to do. What has not begun is at none.
+    let busy = Seen { app: ProjectState { run: Run::Running, data: true }, image: false };
+    (course.phase != Phase::Queued).then(|| course.follow(busy).1).flatten()
 }
 
 /// The ports that an app would get now if these were wished; where there are not enough, those alone.

@@ -48,6 +48,7 @@ impl Played {
                         json!({ "done": if up { json!({ "broker": { "run": state, "data": true }, "radio": { "run": state, "data": true } }) } else { json!({}) } })
                     }
                     "logs" => json!({ "done": "it says this" }),
+                    "has-image" => json!({ "done": false }),
                     "volumes" => json!({ "done": [{ "service": "app", "target": "/data" }] }),
                     _ => json!({ "done": null }),
                 };
@@ -65,7 +66,7 @@ impl Played {
                         up
                     };
                 }
-                if word != "projects" {
+                if !["projects", "has-image"].contains(&word.as_str()) {
                     let _ = sender.send(request);
                 }
                 if !answer.is_null() {
@@ -198,6 +199,32 @@ async fn an_app_is_installed_shown_stopped_and_removed_step_by_step() {
     assert_eq!((&down["request"], &down["data"]), (&json!("down"), &json!(true)));
     assert!(apps.list().await.is_empty());
     assert!(matches!(apps.logs("broker", 5).await, Err(Refused::NotInstalled(_))));
+}
+
+#[tokio::test]
+async fn what_there_was_is_on_the_disk_before_the_first_step() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    let job = apps.install("broker", wish()).unwrap();
+    assert_eq!(played.asked.recv().await.unwrap()["request"], "pull");
+    let kept: Value = serde_json::from_slice(&std::fs::read(played.dir.path().join("apps/apps.json")).unwrap()).unwrap();
+    assert_eq!(kept["jobs"][0]["course"]["before"], json!({ "up": false, "data": false }), "{kept}");
+    over(&apps, job.id).await;
+}
+
+#[tokio::test]
+async fn an_image_that_docker_has_is_not_got_again() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    played.answer("has-image", json!({ "done": true }));
+    let job = apps.install("broker", wish()).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    assert_eq!(played.words(), ["up"]);
+    // Of an image of which nobody knows, Docker is asked by getting it.
+    played.answer("has-image", json!({ "failed": { "error": "Docker does not answer" } }));
+    let job = apps.change("broker", Wish::default(), &Expected::anything()).unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    assert_eq!(played.words(), ["pull", "up"]);
 }
 
 #[tokio::test]

@@ -1,42 +1,72 @@
 //! Docker through bollard: how it is, how apps are, what they say, and pulling by digest.
 
+use super::container::{PROJECT_LABEL, SERVICE_LABEL};
 use super::run::plain;
 use super::serve::Teller;
 use super::{Failure, Progress, ProjectState, Projects, Run};
 use crate::limits::{DOCKER_TIMEOUT_SECS, FAILURE_OUTPUT_BYTES, LOG_MAX_BYTES, PROGRESS_EVERY, PULL_TIMEOUT};
 use crate::status;
+use bollard::errors::Error;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State, CreateImageInfo};
 use bollard::query_parameters::{CreateImageOptions, ListContainersOptions, ListVolumesOptions, LogsOptions, RemoveImageOptions};
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use contract::apps::compose::PROJECT_PREFIX;
 use futures_util::StreamExt;
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// The label by which compose says what belongs to which project.
-pub(super) const PROJECT_LABEL: &str = "com.docker.compose.project";
-/// The label by which it says to which service of it.
-pub(super) const SERVICE_LABEL: &str = "com.docker.compose.service";
+/// The version of the API that is spoken: the first that knows how often health is looked at while an app starts, and the oldest that
+/// Docker of today understands.
+const API: ClientVersion = ClientVersion { major_version: 1, minor_version: 44 };
+/// What Docker at a socket understands, until something fails: it may be another Docker by then.
+static UNDERSTOOD: Mutex<BTreeMap<PathBuf, ClientVersion>> = Mutex::new(BTreeMap::new());
 
-pub(super) fn failed(doing: &str) -> impl FnOnce(bollard::errors::Error) -> Failure {
-    move |error| Failure { error: format!("{doing}: {error}"), output: String::new() }
+fn understood() -> MutexGuard<'static, BTreeMap<PathBuf, ClientVersion>> {
+    UNDERSTOOD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) async fn connect(socket: &Path, seconds: u64) -> Result<Docker, bollard::errors::Error> {
-    let docker = Docker::connect_with_unix(&socket.to_string_lossy(), seconds, API_DEFAULT_VERSION)?;
-    docker.negotiate_version().await
+pub(super) fn failed(doing: &str) -> impl FnOnce(Error) -> Failure + use<'_> {
+    move |error| {
+        understood().clear();
+        Failure { error: format!("{doing}: {error}"), output: String::new() }
+    }
+}
+
+/// The answer, and nothing where Docker has no such thing.
+pub(super) fn if_there<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn connect(socket: &Path, seconds: u64) -> Result<Docker, Error> {
+    let at = |version: &ClientVersion| Docker::connect_with_unix(&socket.to_string_lossy(), seconds, version);
+    let known = understood().get(socket).copied();
+    if let Some(version) = known {
+        return at(&version);
+    }
+    let mut docker = at(&API)?;
+    if docker.ping().await.is_err() {
+        // To say its version, Docker starts several programs: only one that is older is asked for it.
+        docker = at(API_DEFAULT_VERSION)?.negotiate_version().await?;
+    }
+    understood().insert(socket.to_owned(), docker.client_version());
+    Ok(docker)
 }
 
 /// Docker's version and counts.
 pub async fn status(socket: &Path) -> status::Docker {
     match ask(socket).await {
         Ok(docker) => docker,
-        Err(error) => status::Docker::Silent { reason: format!("Docker at `{}`: {error}", socket.display()) },
+        Err(error) => status::Docker::Silent { reason: failed(&format!("Docker at `{}`", socket.display()))(error).error },
     }
 }
 
-async fn ask(socket: &Path) -> Result<status::Docker, bollard::errors::Error> {
+async fn ask(socket: &Path) -> Result<status::Docker, Error> {
     let info = connect(socket, DOCKER_TIMEOUT_SECS).await?.info().await?;
     let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
     Ok(status::Docker::Running {
@@ -132,11 +162,8 @@ async fn container_logs(docker: &Docker, container: &str, lines: u32, most: usiz
 /// The id of an image that Docker has.
 pub async fn held(socket: &Path, image: &str) -> Result<Option<String>, Failure> {
     let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
-    match docker.inspect_image(image).await {
-        Ok(found) => Ok(Some(found.id.unwrap_or_default())),
-        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
-        Err(error) => Err(failed("looking for the image")(error)),
-    }
+    let found = if_there(docker.inspect_image(image).await).map_err(failed("looking for the image"))?;
+    Ok(found.map(|image| image.id.unwrap_or_default()))
 }
 
 /// Removes an image that nothing uses; one that something uses stays.

@@ -4,16 +4,23 @@
 //! [`Request`] names can be asked. systemd listens (`cloudy-broker.socket`) and starts it on demand; idle for a while, it ends.
 //!
 //! Architecture invariant: what runs is decided here, from an app's checked facts, by `contract::apps::compose`. No request about an app
-//! of the catalog has a field for a privilege, a path of the host, a device, a network, a registry or a command. An app of a person's own
-//! (`OwnProject`) is read anew here by `contract::apps::own`; what it asks of the node must be among its grants, and some of it never can.
+//! of the catalog has a field for a privilege, a path of the host, a device, a network, a registry or a command. Docker's API is told of
+//! it directly (`container`, `up`, `down`). An app of a person's own (`OwnProject`) is read anew here by `contract::apps::own`, and run by
+//! the real `docker compose`; what it asks of the node must be among its grants, and some of it never can.
 
+mod container;
 mod docker;
+mod down;
 mod own;
+#[cfg(test)]
+mod played;
 mod project;
 mod run;
 mod serve;
 mod stream;
+mod up;
 mod volumes;
+mod well;
 
 pub use serve::{Options, serve};
 pub use stream::{read, write};
@@ -47,6 +54,13 @@ pub enum Request {
     Status {},
     /// How all apps are; answered by [`Projects`].
     Projects {},
+    /// Whether an app's image is here; answered by yes or no.
+    HasImage {
+        /// The app.
+        app: String,
+        /// The index of its images.
+        digest: Digest,
+    },
     /// Get an app's image from the agent's registry.
     Pull {
         /// The app.
@@ -287,7 +301,9 @@ pub async fn ask<T: DeserializeOwned>(socket: &Path, request: &Request, told: im
 /// How long an answer may take. What changes something is limited by the broker itself, sooner.
 fn patience(request: &Request) -> Duration {
     match request {
-        Request::Status {} | Request::Projects {} | Request::Logs { .. } | Request::Volumes { .. } => BROKER_TIMEOUT,
+        Request::Status {} | Request::Projects {} | Request::HasImage { .. } | Request::Logs { .. } | Request::Volumes { .. } => {
+            BROKER_TIMEOUT
+        }
         _ => PULL_TIMEOUT.saturating_mul(2),
     }
 }

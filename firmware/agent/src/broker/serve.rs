@@ -1,9 +1,10 @@
 //! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
 
 use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
-use super::{docker, own, project, run, stream, volumes};
+use super::{container, docker, down, own, project, run, stream, up, volumes};
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
 use anyhow::{Context, Result, bail};
+use contract::oci::Digest;
 use futures_util::StreamExt;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -112,45 +113,40 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
     match request {
         Request::Status {} => tell(&mut write, &Reply::Done(docker::status(&broker.options.docker_socket).await)).await,
         Request::Projects {} => end(&mut write, broker.projects().await).await,
+        Request::HasImage { app, digest } => end(&mut write, broker.has_image(&app, &digest).await).await,
         Request::Pull { app, digest } => {
             let name = match project::image(&app, &digest, broker.options.registry) {
                 Ok(name) => name,
                 Err(failure) => return tell(&mut write, &Reply::<()>::Failed(failure)).await,
             };
-            let _one = broker.pulling.lock().await;
-            // By its digest it is what it was: nothing is asked of the registry for it.
-            if let Ok(Some(_)) = docker::held(&broker.options.docker_socket, &name).await {
-                return tell(&mut write, &Reply::Done(())).await;
-            }
-            let pulled = timeout(PULL_TIMEOUT, docker::pull(&broker.options.docker_socket, &name, &mut Teller(&mut write))).await;
-            end(&mut write, pulled.unwrap_or_else(|_| Err(slow()))).await
+            let here = broker.have(&name, &mut Teller(&mut write)).await;
+            end(&mut write, here).await
         }
         Request::PullOwn { project, again } => {
             let pulled = timeout(PULL_TIMEOUT, broker.pull_own(&project, again, &mut Teller(&mut write))).await;
             end(&mut write, pulled.unwrap_or_else(|_| Err(slow()))).await
         }
-        Request::UpOwn { project } => end(&mut write, broker.up_own(&project, Start::Now).await).await,
-        Request::Up { project } => end(&mut write, broker.up(&project, Start::Now).await).await,
-        Request::CreateOwn { project } => end(&mut write, broker.up_own(&project, Start::Never).await).await,
-        Request::Create { project } => end(&mut write, broker.up(&project, Start::Never).await).await,
+        Request::UpOwn { project } => end(&mut write, broker.up_own(&project, true).await).await,
+        Request::Up { project } => {
+            let done = broker.up(&project, true, &mut Teller(&mut write)).await;
+            end(&mut write, done).await
+        }
+        Request::CreateOwn { project } => end(&mut write, broker.up_own(&project, false).await).await,
+        Request::Create { project } => {
+            let done = broker.up(&project, false, &mut Teller(&mut write)).await;
+            end(&mut write, done).await
+        }
         Request::Volumes { app } => end(&mut write, broker.volumes(&app).await).await,
         Request::ReadVolume { app, volume } => broker.read_volume(&app, &volume, &mut write).await,
         Request::WriteVolume { app, volume } => {
             reader.get_mut().set_limit(u64::MAX);
             broker.write_volume(&app, &volume, reader, &mut write).await
         }
-        Request::Stop { app } => end(&mut write, broker.change(&app, &["stop"]).await).await,
-        Request::Restart { app } => end(&mut write, broker.change(&app, &["restart"]).await).await,
+        Request::Stop { app } => end(&mut write, broker.stop(&app).await).await,
+        Request::Restart { app } => end(&mut write, broker.restart(&app).await).await,
         Request::Down { app, data } => end(&mut write, broker.down(&app, data).await).await,
         Request::Logs { app, lines } => end(&mut write, broker.logs(&app, lines.min(LOG_MAX_LINES)).await).await,
     }
-}
-
-/// Whether an app's containers are started once they are made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Start {
-    Now,
-    Never,
 }
 
 fn slow() -> Failure {
@@ -194,27 +190,49 @@ impl Broker {
         logs.ok().and_then(Result::ok).filter(|text| !text.is_empty()).map(|text| format!("What the app said:\n{text}")).unwrap_or_default()
     }
 
-    async fn up(&self, wanted: &super::Project, start: Start) -> Result<(), Failure> {
-        let (text, wait) = project::compose_file(wanted, self.options.registry)?;
-        let _one = self.changing.lock().await;
-        run::write(&self.options.state, &wanted.app, &text)?;
-        self.start(&wanted.app, wait, start).await
+    async fn has_image(&self, app: &str, digest: &Digest) -> Result<bool, Failure> {
+        let name = project::image(app, digest, self.options.registry)?;
+        Ok(docker::held(&self.options.docker_socket, &name).await?.is_some())
     }
 
-    async fn start(&self, app: &str, wait: Duration, start: Start) -> Result<(), Failure> {
-        if start == Start::Never {
+    /// Gets an image that is named by its digest. One that is here is what it was: nothing is asked of the registry for it.
+    async fn have(&self, image: &str, teller: &mut Teller<'_>) -> Result<(), Failure> {
+        let _one = self.pulling.lock().await;
+        let socket = &self.options.docker_socket;
+        if docker::held(socket, image).await?.is_some() {
+            return Ok(());
+        }
+        timeout(PULL_TIMEOUT, docker::pull(socket, image, teller)).await.unwrap_or_else(|_| Err(slow()))
+    }
+
+    /// An app of the catalog. An image that somebody cleaned up is got again.
+    async fn up(&self, wanted: &super::Project, start: bool, teller: &mut Teller<'_>) -> Result<(), Failure> {
+        let (project, wait) = project::checked(wanted, self.options.registry)?;
+        let shall_be = container::wanted(&project);
+        let _one = self.changing.lock().await;
+        // Earlier releases ran compose on a file of theirs, in which passwords stand.
+        run::forget(&self.options.state, &wanted.app)?;
+        self.have(&shall_be.image, teller).await?;
+        let start = if start { up::Start::Within(wait) } else { up::Start::Never };
+        let done = up::up(&self.options.docker_socket, &shall_be, start).await;
+        self.with_last_words(&wanted.app, done).await
+    }
+
+    async fn start_own(&self, app: &str, wait: Duration, start: bool) -> Result<(), Failure> {
+        if !start {
             return run::compose(&self.options, app, &["up", "--no-start", "--remove-orphans"], run::CHANGE).await;
         }
         let seconds = wait.as_secs().to_string();
         let words = ["up", "--detach", "--remove-orphans", "--wait", "--wait-timeout", &seconds];
         let done = run::compose(&self.options, app, &words, wait + run::GRACE).await;
-        match done {
-            Ok(()) => Ok(()),
-            Err(failure) => {
-                let output = [failure.output, self.last_words(app).await].join("\n");
-                Err(Failure { error: failure.error, output: output.trim().to_owned() })
-            }
-        }
+        self.with_last_words(app, done).await
+    }
+
+    /// A failure keeps what the app said last.
+    async fn with_last_words(&self, app: &str, done: Result<(), Failure>) -> Result<(), Failure> {
+        let Err(failure) = done else { return Ok(()) };
+        let output = [failure.output, self.last_words(app).await].join("\n");
+        Err(Failure { error: failure.error, output: output.trim().to_owned() })
     }
 
     /// Gets what Docker has not. An image that is here and can't be had anew is no failure: somebody may have brought it by hand.
@@ -244,7 +262,7 @@ impl Broker {
     }
 
     /// Compose is asked twice: what it understands, and, once that was held against what was granted, to start it.
-    async fn up_own(&self, wanted: &OwnProject, start: Start) -> Result<(), Failure> {
+    async fn up_own(&self, wanted: &OwnProject, start: bool) -> Result<(), Failure> {
         let (text, wait) = own::compose_file(wanted)?;
         own::places(&wanted.grants, Path::new("/"))?;
         let (app, state) = (&wanted.app, &self.options.state);
@@ -255,7 +273,7 @@ impl Broker {
         let understood = run::config(&self.options, app).await?;
         contract::apps::own::check_normalised(&understood, &project::named(app)?, &wanted.grants)
             .map_err(|error| Failure { error, output: String::new() })?;
-        self.start(app, wait, start).await?;
+        self.start_own(app, wait, start).await?;
         for image in std::mem::take(&mut kept.before) {
             docker::remove_image(&self.options.docker_socket, &image).await;
         }
@@ -310,27 +328,42 @@ impl Broker {
         end(write, volumes::write(socket, &to, tar).await).await
     }
 
-    async fn change(&self, app: &str, words: &[&str]) -> Result<(), Failure> {
-        project::named(app)?;
+    async fn stop(&self, app: &str) -> Result<(), Failure> {
+        let project = project::named(app)?;
         let _one = self.changing.lock().await;
-        run::compose(&self.options, app, words, run::CHANGE).await
+        match run::own(&self.options.state, app) {
+            Some(_) => run::compose(&self.options, app, &["stop"], run::CHANGE).await,
+            None => down::stop_all(&self.options.docker_socket, &project).await,
+        }
+    }
+
+    async fn restart(&self, app: &str) -> Result<(), Failure> {
+        let project = project::named(app)?;
+        let _one = self.changing.lock().await;
+        match run::own(&self.options.state, app) {
+            Some(_) => run::compose(&self.options, app, &["restart"], run::CHANGE).await,
+            None => down::restart_all(&self.options.docker_socket, &project).await,
+        }
     }
 
     async fn down(&self, app: &str, data: bool) -> Result<(), Failure> {
-        project::named(app)?;
+        let project = project::named(app)?;
         let _one = self.changing.lock().await;
-        let own = run::own(&self.options.state, app);
-        let mut words = vec!["down", "--remove-orphans"];
-        // Of a person's own app only what was pulled for it goes: nobody could bring back what was loaded by hand.
-        words.extend(if own.is_none() { &["--rmi", "all"][..] } else { &[] });
-        words.extend(data.then_some("--volumes"));
-        run::compose(&self.options, app, &words, run::CHANGE).await?;
-        for image in own.into_iter().flat_map(|own| own.pulled.into_iter().chain(own.before)).collect::<Vec<_>>() {
-            docker::remove_image(&self.options.docker_socket, &image).await;
+        let socket = &self.options.docker_socket;
+        match run::own(&self.options.state, app) {
+            Some(own) => {
+                let words = [&["down", "--remove-orphans"][..], if data { &["--volumes"] } else { &[] }].concat();
+                run::compose(&self.options, app, &words, run::CHANGE).await?;
+                // Only what was pulled for it goes: nobody could bring back what was loaded by hand.
+                for image in own.pulled.into_iter().chain(own.before) {
+                    docker::remove_image(socket, &image).await;
+                }
+            }
+            None => down::down(socket, &project, &project::images(app, self.options.registry), data).await?,
         }
         let left = self.projects().await?.get(app).copied().unwrap_or_default();
         if left != (ProjectState { data: left.data && !data, ..ProjectState::default() }) {
-            let error = format!("`docker compose down` ended well, and something of `{app}` is still there");
+            let error = format!("Docker took `{app}` away, and something of it is still there");
             return Err(Failure { error, output: String::new() });
         }
         run::forget(&self.options.state, app)

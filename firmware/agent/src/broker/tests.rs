@@ -1,11 +1,11 @@
-//! The broker's process against a `docker` that is played: what it is started with, and what is kept of its failures. What the real
-//! one does is proved in the builder's lab (`cargo xtask app NAME --node PROGRAM`).
+//! The broker's process against a `docker` and a Docker that are played: what they are told, what is kept of their failures, and what
+//! becomes of an app when it is cut anywhere. What the real ones do is proved in the builder's lab (`cargo xtask app NAME --node PROGRAM`).
 
 use super::*;
 use crate::apps::catalog::tests::FACTS_TEXT;
+use crate::broker::played::{Cut, Played};
 use crate::broker::{self, Error, Project};
 use contract::apps::compose::Choices;
-use contract::oci::Digest;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -53,18 +53,18 @@ async fn the_broker_answers_over_its_socket() {
 }
 
 #[tokio::test]
-async fn an_app_is_started_by_a_project_that_the_broker_wrote_and_by_nothing_of_the_environment() {
-    let (dir, options) = played("env > $D/env; echo \"$@\" >> $D/words; cp $D/state/projects/*/compose.yaml $D/seen.yaml");
+async fn an_app_of_one_s_own_is_started_by_a_project_that_the_broker_wrote_and_by_nothing_of_the_environment() {
+    let (dir, options) = played(&format!(
+        "env > $D/env; cp $D/state/projects/*/compose.yaml $D/seen.yaml; {}",
+        understanding(r#"{"image":"x:1","volumes":[{"type":"bind","source":"/mnt","target":"/x"}]}"#)
+    ));
     let socket = serve_in_background(&options);
-    broker::ask::<()>(&socket, &Request::Up { project: project("se$cret") }, |_| ()).await.unwrap();
+    broker::ask::<()>(&socket, &Request::UpOwn { project: own_project(&["host-path=/mnt"]) }, |_| ()).await.unwrap();
     let words = std::fs::read_to_string(dir.path().join("words")).unwrap();
-    let file = options.state.join("projects/cloudy-broker/compose.yaml");
-    assert!(
-        words.contains("compose --progress plain --project-name cloudy-broker") && words.contains(&file.display().to_string()),
-        "{words}"
-    );
-    assert!(words.contains("up --detach --remove-orphans --wait --wait-timeout") && !words.contains("se$cret"), "{words}");
-    assert!(std::fs::read_to_string(dir.path().join("seen.yaml")).unwrap().contains("PASSWORD: \"se$$cret\""));
+    let file = options.state.join("projects/cloudy-own/compose.yaml");
+    assert!(words.contains("compose --progress plain --project-name cloudy-own") && words.contains(&file.display().to_string()), "{words}");
+    assert!(words.contains("up --detach --remove-orphans --wait --wait-timeout"), "{words}");
+    assert!(std::fs::read_to_string(dir.path().join("seen.yaml")).unwrap().contains("/mnt"));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let env = std::fs::read_to_string(dir.path().join("env")).unwrap();
     let names: std::collections::BTreeSet<&str> = env.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
@@ -74,26 +74,119 @@ async fn an_app_is_started_by_a_project_that_the_broker_wrote_and_by_nothing_of_
 }
 
 #[tokio::test]
-async fn what_a_failure_said_is_kept_and_what_was_refused_is_not_run() {
-    let (dir, options) = played("touch $D/ran; seq 1 9999; echo 'port is already allocated' >&2; printf 'red\\033[31m' >&2; exit 3");
+async fn what_a_failure_said_is_kept() {
+    let bind = understanding(r#"{"image":"x:1","volumes":[{"type":"bind","source":"/mnt","target":"/x"}]}"#);
+    let fails = "*) seq 1 9999; echo 'port is already allocated' >&2; printf 'red\\033[31m' >&2; exit 3;; esac";
+    let (_dir, options) = played(&bind.replace("esac", fails));
     let socket = serve_in_background(&options);
+    let up = Request::UpOwn { project: own_project(&["host-path=/mnt"]) };
+    let Err(Error::Failed(failure)) = broker::ask::<()>(&socket, &up, |_| ()).await else { panic!() };
+    assert!(failure.error.contains("`docker compose up` ended with exit status: 3"), "{failure:?}");
+    assert!(failure.output.contains("9999") && failure.output.contains("port is already allocated"));
+    assert!(failure.output.len() < 20_000 && !failure.output.contains('\u{1b}') && !failure.output.contains("\n17\n"));
+}
+
+/// A broker whose Docker is played, and has the image of the app.
+fn with_docker() -> (tempfile::TempDir, Options, Played, PathBuf) {
+    let (dir, options) = played("touch $D/ran");
+    let docker = Played::serve(&options.docker_socket, &project::image("broker", &Digest::of(b"index"), options.registry).unwrap());
+    let socket = serve_in_background(&options);
+    (dir, options, docker, socket)
+}
+
+async fn up(socket: &Path, password: &str) -> Result<(), Error> {
+    broker::ask::<()>(socket, &Request::Up { project: project(password) }, |_| ()).await
+}
+
+#[tokio::test]
+async fn an_app_of_the_catalog_is_made_started_and_taken_away_without_compose() {
+    let (dir, options, docker, socket) = with_docker();
+    // What an earlier release wrote.
+    run::write(&options.state, "broker", "password").unwrap();
+    up(&socket, "x").await.unwrap();
+    let made = docker.with(|has| {
+        assert_eq!((has.containers.len(), has.networks.len(), has.volumes.len()), (1, 1, 1), "{has:?}");
+        has.containers.keys().next().cloned().unwrap()
+    });
+    assert!(!options.state.join("projects/cloudy-broker").exists(), "passwords stand in it");
+    // The same again starts what is there; something else is made anew, with what it keeps.
+    docker.with(|has| has.changes.clear());
+    up(&socket, "x").await.unwrap();
+    docker.with(|has| assert_eq!(has.changes, [format!("POST /containers/{made}/start")]));
+    up(&socket, "other").await.unwrap();
+    docker.with(|has| {
+        assert!(!has.containers.contains_key(&made) && has.containers.len() == 1 && has.volumes.len() == 1, "{has:?}");
+        assert!(!has.changes.iter().any(|change| change.contains("v=true")), "{has:?}");
+    });
+    // Docker's own cleaning took the network of an app that was stopped.
+    broker::ask::<()>(&socket, &Request::Stop { app: "broker".to_owned() }, |_| ()).await.unwrap();
+    docker.with(|has| has.networks.clear());
+    up(&socket, "other").await.unwrap();
+    broker::ask::<()>(&socket, &Request::Restart { app: "broker".to_owned() }, |_| ()).await.unwrap();
+    broker::ask::<()>(&socket, &Request::Down { app: "broker".to_owned(), data: false }, |_| ()).await.unwrap();
+    docker.with(|has| {
+        assert_eq!((has.containers.len(), has.networks.len(), has.volumes.len()), (0, 0, 1), "{has:?}");
+        assert!(has.images.is_empty(), "{has:?}");
+    });
+    broker::ask::<()>(&socket, &Request::Down { app: "broker".to_owned(), data: true }, |_| ()).await.unwrap();
+    docker.with(|has| assert!(has.volumes.is_empty(), "{has:?}"));
+    assert!(!dir.path().join("ran").exists(), "no program was run");
+}
+
+#[tokio::test]
+async fn cut_at_any_change_a_second_up_ends_the_same() {
+    for (from, changes) in [(None, 5), (Some("older"), 8)] {
+        for at in 1..=changes {
+            for done in [false, true] {
+                let (_dir, _options, docker, socket) = with_docker();
+                if let Some(password) = from {
+                    up(&socket, password).await.unwrap();
+                    docker.with(|has| has.networks.clear());
+                }
+                docker.with(|has| {
+                    has.changes.clear();
+                    has.cut = Some(Cut { at, done });
+                });
+                let cut = up(&socket, "x").await;
+                docker.with(|has| has.cut = None);
+                let asked = docker.with(|has| has.changes.len());
+                assert!(cut.is_err() || asked < at, "{from:?}: cut at {at} of {asked}");
+                up(&socket, "x").await.unwrap();
+                docker.with(|has| {
+                    assert_eq!((has.containers.len(), has.networks.len(), has.volumes.len()), (1, 1, 1), "{from:?}, {at}, {done}: {has:?}");
+                    let container = has.containers.values().next().unwrap();
+                    assert_eq!((&container["Env"][0], &container["Status"]), (&"PASSWORD=x".into(), &"running".into()));
+                });
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_or_not_well_is_said() {
+    let (_dir, _options, docker, socket) = with_docker();
     for project in
         [Project { app: "../x".to_owned(), ..project("x") }, Project { facts: "privileged = true".to_owned(), ..project("x") }, project("")]
     {
         let error = broker::ask::<()>(&socket, &Request::Up { project }, |_| ()).await.unwrap_err();
-        assert!(matches!(&error, Error::Failed(_)) && !dir.path().join("ran").exists(), "{error}");
+        assert!(matches!(&error, Error::Failed(_)) && docker.with(|has| has.changes.is_empty()), "{error}");
     }
-    let Err(Error::Failed(failure)) = broker::ask::<()>(&socket, &Request::Up { project: project("x") }, |_| ()).await else { panic!() };
-    assert!(failure.error.contains("`docker compose up` ended with exit status: 3"), "{failure:?}");
-    assert!(failure.output.contains("9999") && failure.output.contains("port is already allocated"));
-    assert!(failure.output.len() < 20_000 && !failure.output.contains('\u{1b}') && !failure.output.contains("\n17\n"));
+    docker.with(|has| has.health = "unhealthy");
+    let Err(Error::Failed(failure)) = up(&socket, "x").await else { panic!("it is not well") };
+    assert!(failure.error.contains("`cloudy-broker-app-1` runs, and is not well"), "{failure:?}");
+    assert!(failure.output.contains("What its health check said:\nno answer"), "{failure:?}");
+    // A network that somebody made by hand may lead anywhere.
+    docker.with(|has| has.networks.values_mut().for_each(|network| network["Labels"] = serde_json::json!({})));
+    let error = up(&socket, "x").await.unwrap_err().to_string();
+    assert!(error.contains("was not made for this app: `docker network rm cloudy-broker_default`"), "{error}");
 }
 
 #[tokio::test]
 async fn how_things_are_is_told_while_something_is_being_done() {
     let (dir, options) = played("touch $D/begun; while ! [ -e $D/go ]; do sleep 0.05; done");
     let socket = serve_in_background(&options);
-    let stop = Request::Stop { app: "broker".to_owned() };
+    run::keep_own(&options.state, "own", &run::Own::default()).unwrap();
+    let stop = Request::Stop { app: "own".to_owned() };
     let long = tokio::spawn({
         let (socket, stop) = (socket.clone(), stop.clone());
         async move { broker::ask::<()>(&socket, &stop, |_| ()).await }

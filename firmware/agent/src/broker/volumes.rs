@@ -1,7 +1,8 @@
 //! Volumes of an app that does not run: which there are, what they hold, and filling them. Docker's archive API reads and writes them in
 //! a container that is stopped or was never started, so that no program of the app has to be there for it.
 
-use super::docker::{PROJECT_LABEL, SERVICE_LABEL, connect, failed, listed};
+use super::container::{PROJECT_LABEL, SERVICE_LABEL};
+use super::docker::{connect, failed, listed};
 use super::{Failure, Volume};
 use crate::limits::{DOCKER_TIMEOUT_SECS, VOLUME_TIMEOUT};
 use bollard::body_try_stream;

@@ -1,28 +1,100 @@
-//! The compose project of an app: a pure function of its facts, its image and what a person chose.
+//! The project of an app, checked: a pure function of its facts, its image and what a person chose. A node's broker makes of it what
+//! Docker is told; [`Project::yaml`] says the same to compose, by which the builder's lab holds it.
 //!
-//! The policy's defaults hold for every app: a user of its own without privileges, all capabilities dropped, a root that is only read,
-//! scratch that runs nothing, limits on memory, processes and processor, and an image that is named by its digest.
+//! Architecture invariant: a [`Project`] has no place for a privilege, a path or device of the host, or another network. The policy's
+//! defaults hold for every app: a user of its own without privileges, all capabilities dropped, a root that is only read, scratch that
+//! runs nothing, limits on memory, processes and processor, and an image that is named by its digest.
+
+mod yaml;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
 use super::check::is_name;
-use super::{ANSWERS, App, HealthTest, Protocol, SettingKind};
+use super::{ANSWERS, App, Capability, HealthTest, Protocol, SettingKind};
+
+pub(super) use yaml::{Yaml, quoted};
 
 /// What projects on a node are called: this, then the app's name.
 pub const PROJECT_PREFIX: &str = "cloudy-";
 /// The project's one service.
 pub const SERVICE: &str = "app";
+/// Capabilities that every container loses.
+pub const DROPPED: &str = "ALL";
+/// What no program of a container gets round.
+pub const SECURITY: &str = "no-new-privileges:true";
+/// A container that a person did not stop is started again, also at the next boot.
+pub const RESTART: &str = "unless-stopped";
+/// The label that names the app.
+pub const APP_LABEL: &str = "cloudy.app";
+/// How often health is looked at.
+pub const HEALTH_INTERVAL_SECONDS: u32 = 30;
+/// How long a look may take.
+pub const HEALTH_TIMEOUT_SECONDS: u32 = 10;
+/// How many failures in a row are believed.
+pub const HEALTH_RETRIES: u32 = 3;
+/// How often it is looked at while it starts.
+pub const HEALTH_START_INTERVAL_SECONDS: u32 = 1;
 /// Bytes that a scratch folder holds at most.
 const SCRATCH: &str = "64m";
-/// How often health is looked at, how long that may take, and how many failures in a row are believed.
-const HEALTH_INTERVAL: &str = "30s";
-const HEALTH_TIMEOUT: &str = "10s";
-const HEALTH_RETRIES: u32 = 3;
-/// How often while it starts.
-const HEALTH_START_INTERVAL: &str = "1s";
+
+/// The project of an app, which [`compose`] alone makes. What every app gets alike stands in this module's constants: a root that is
+/// only read, an init, no privilege to gain, and all capabilities dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Project {
+    /// Its name on the node.
+    pub name: String,
+    /// The image, by its digest.
+    pub image: String,
+    /// The number of user and group.
+    pub user: u32,
+    /// Capabilities that it keeps.
+    pub capabilities: Vec<Capability>,
+    /// Folders in memory → how they are mounted.
+    pub scratch: Vec<(String, String)>,
+    /// What it is told.
+    pub environment: BTreeMap<String, String>,
+    /// Ports of the node that lead into it.
+    pub ports: Vec<Published>,
+    /// Volumes of the project → where they lie in the container.
+    pub volumes: BTreeMap<String, String>,
+    /// How it is known to be well.
+    pub health: Option<Healthcheck>,
+    /// Memory, in MiB.
+    pub memory_mb: u32,
+    /// Processes and threads.
+    pub processes: u32,
+    /// Hundredths of a processor.
+    pub cpu_percent: u32,
+    /// How long it may take to stop.
+    pub stop_seconds: u32,
+    /// Memory shared between its processes, in MiB.
+    pub shared_memory_mb: Option<u32>,
+    /// What it is called by others than compose.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A port of the node that leads into a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Inside.
+    pub container: u16,
+    /// The node's.
+    pub node: u16,
+    /// `tcp` or `udp`.
+    pub protocol: &'static str,
+}
+
+/// How a container is known to be well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Healthcheck {
+    /// `CMD`, then a program of the image with its arguments.
+    pub test: Vec<String>,
+    /// How long its first start may take.
+    pub start_seconds: u32,
+}
 
 /// Which image: a repository of a registry on this node, and the digest of the index of all architectures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,77 +161,36 @@ impl ImageName {
     }
 }
 
-/// The project's YAML. `instance` is its name on the node, since an app may run more than once.
-pub fn compose(app: &App, instance: &str, image: &ImageName, choices: &Choices) -> Result<String, Refused> {
+/// The project. `instance` is its name on the node, since an app may run more than once.
+pub fn compose(app: &App, instance: &str, image: &ImageName, choices: &Choices) -> Result<Project, Refused> {
     if !is_name(instance) {
         return Err(Refused::Name(instance.to_owned()));
     }
-    let ports = ports(app, choices)?;
-    let environment = environment(app, choices)?;
     let ImageName { registry, digest } = image;
     let uid = app.run.uid;
-    let mut yaml = Yaml(String::new());
-    yaml.value(0, "name", instance);
-    yaml.table(0, "services");
-    yaml.table(1, SERVICE);
-    yaml.value(2, "image", &format!("{registry}/{}@{digest}", app.name));
-    yaml.value(2, "pull_policy", "missing");
-    yaml.value(2, "user", &format!("{uid}:{uid}"));
-    yaml.plain(2, "init", "true");
-    yaml.plain(2, "read_only", "true");
-    yaml.value(2, "restart", "unless-stopped");
-    yaml.list(2, "cap_drop", ["ALL"]);
-    if !app.run.capabilities.is_empty() {
-        yaml.list(2, "cap_add", app.run.capabilities.iter().map(|capability| capability.name()));
-    }
-    yaml.list(2, "security_opt", ["no-new-privileges:true"]);
     let scratch = ["/tmp", "/run"].into_iter().chain(app.run.scratch.iter().map(String::as_str));
-    let scratch: Vec<String> =
-        scratch.map(|path| format!("{path}:size={SCRATCH},mode=0755,uid={uid},gid={uid},noexec,nosuid,nodev")).collect();
-    yaml.list(2, "tmpfs", scratch.iter().map(String::as_str));
-    if !environment.is_empty() {
-        yaml.table(2, "environment");
-        for (name, value) in &environment {
-            yaml.value(3, name, value);
-        }
-    }
-    if !ports.is_empty() {
-        yaml.table(2, "ports");
-        for (container, node, protocol) in ports {
-            yaml.line(3, &format!("- target: {container}"));
-            yaml.value(4, "published", &node.to_string());
-            yaml.value(4, "protocol", protocol);
-        }
-    }
-    if !app.volumes.is_empty() {
-        yaml.table(2, "volumes");
-        for (name, volume) in &app.volumes {
-            yaml.line(3, "- type: volume");
-            yaml.value(4, "source", name);
-            yaml.value(4, "target", &volume.path);
-        }
-    }
-    health(&mut yaml, app);
-    yaml.value(2, "mem_limit", &format!("{}m", app.limits.memory_mb));
-    yaml.plain(2, "pids_limit", &app.limits.processes.to_string());
-    yaml.value(2, "cpus", &format!("{}.{:02}", app.limits.cpu_percent / 100, app.limits.cpu_percent % 100));
-    yaml.value(2, "stop_grace_period", &format!("{}s", app.run.stop_seconds));
-    if let Some(mb) = app.run.shared_memory_mb {
-        yaml.value(2, "shm_size", &format!("{mb}m"));
-    }
-    yaml.table(2, "labels");
-    yaml.value(3, "cloudy.app", &app.name);
-    if !app.volumes.is_empty() {
-        yaml.table(0, "volumes");
-        for name in app.volumes.keys() {
-            yaml.plain(1, &quoted(name), "{}");
-        }
-    }
-    Ok(yaml.0)
+    let mounted = |path: &str| (path.to_owned(), format!("size={SCRATCH},mode=0755,uid={uid},gid={uid},noexec,nosuid,nodev"));
+    Ok(Project {
+        name: instance.to_owned(),
+        image: format!("{registry}/{}@{digest}", app.name),
+        user: uid,
+        capabilities: app.run.capabilities.clone(),
+        scratch: scratch.map(mounted).collect(),
+        environment: environment(app, choices)?,
+        ports: ports(app, choices)?,
+        volumes: app.volumes.iter().map(|(name, volume)| (name.clone(), volume.path.clone())).collect(),
+        health: health(app),
+        memory_mb: app.limits.memory_mb,
+        processes: app.limits.processes,
+        cpu_percent: app.limits.cpu_percent,
+        stop_seconds: app.run.stop_seconds,
+        shared_memory_mb: app.run.shared_memory_mb,
+        labels: BTreeMap::from([(APP_LABEL.to_owned(), app.name.clone())]),
+    })
 }
 
-fn health(yaml: &mut Yaml, app: &App) {
-    let Some(health) = &app.health else { return };
+fn health(app: &App) -> Option<Healthcheck> {
+    let health = app.health.as_ref()?;
     let mut test = vec!["CMD".to_owned()];
     match &health.test {
         HealthTest::Port(name, path) => {
@@ -169,39 +200,32 @@ fn health(yaml: &mut Yaml, app: &App) {
         }
         HealthTest::Command(command) => test.extend(command.iter().cloned()),
     }
-    yaml.table(2, "healthcheck");
-    yaml.list(3, "test", test.iter().map(String::as_str));
-    yaml.value(3, "interval", HEALTH_INTERVAL);
-    yaml.value(3, "timeout", HEALTH_TIMEOUT);
-    yaml.plain(3, "retries", &HEALTH_RETRIES.to_string());
-    yaml.value(3, "start_period", &format!("{}s", health.start_seconds));
-    yaml.value(3, "start_interval", HEALTH_START_INTERVAL);
+    Some(Healthcheck { test, start_seconds: health.start_seconds })
 }
 
-/// Container's port, node's port, transport: one line each.
-fn ports(app: &App, choices: &Choices) -> Result<Vec<(u16, u16, &'static str)>, Refused> {
+fn ports(app: &App, choices: &Choices) -> Result<Vec<Published>, Refused> {
     if let Some(name) = choices.ports.keys().find(|name| !app.ports.contains_key(*name)) {
         return Err(Refused::Unknown { what: "port", name: name.clone() });
     }
-    let mut ports: Vec<(u16, u16, &'static str)> = Vec::new();
+    let mut ports: Vec<Published> = Vec::new();
     for (name, port) in &app.ports {
         let node = choices.ports.get(name).copied().unwrap_or(port.proposed);
-        let protocols: &[&str] = match port.protocol {
+        let protocols: &[&'static str] = match port.protocol {
             Protocol::Tcp => &["tcp"],
             Protocol::Udp => &["udp"],
             Protocol::Both => &["tcp", "udp"],
         };
         for protocol in protocols {
-            if node == 0 || ports.iter().any(|(_, other, its)| (*other, its) == (node, protocol)) {
+            if node == 0 || ports.iter().any(|other| (other.node, other.protocol) == (node, *protocol)) {
                 return Err(Refused::Port(node, name.clone()));
             }
-            ports.push((port.container, node, protocol));
+            ports.push(Published { container: port.container, node, protocol });
         }
     }
     Ok(ports)
 }
 
-fn environment<'a>(app: &'a App, choices: &'a Choices) -> Result<BTreeMap<&'a str, &'a str>, Refused> {
+fn environment(app: &App, choices: &Choices) -> Result<BTreeMap<String, String>, Refused> {
     if let Some(name) = choices.settings.keys().find(|name| !app.settings.contains_key(*name)) {
         return Err(Refused::Unknown { what: "setting", name: name.clone() });
     }
@@ -213,57 +237,7 @@ fn environment<'a>(app: &'a App, choices: &'a Choices) -> Result<BTreeMap<&'a st
         if value.is_empty() && matches!(setting.kind, SettingKind::Password(_)) {
             return Err(Refused::Missing(name.clone()));
         }
-        environment.insert(setting.environment.as_str(), value.as_str());
+        environment.insert(setting.environment.clone(), value.clone());
     }
     Ok(environment)
-}
-
-/// YAML, line by line. Every text is quoted, so that none is taken for anything else.
-pub(super) struct Yaml(pub String);
-
-impl Yaml {
-    pub fn line(&mut self, depth: usize, text: &str) {
-        let _ = writeln!(self.0, "{:1$}{text}", "", depth * 2);
-    }
-
-    /// A key with a word of ours.
-    pub fn plain(&mut self, depth: usize, key: &str, value: &str) {
-        self.line(depth, &format!("{key}: {value}"));
-    }
-
-    /// A key with any text.
-    pub fn value(&mut self, depth: usize, key: &str, value: &str) {
-        self.plain(depth, key, &quoted(value));
-    }
-
-    pub fn table(&mut self, depth: usize, key: &str) {
-        self.line(depth, &format!("{key}:"));
-    }
-
-    pub fn list<'a>(&mut self, depth: usize, key: &str, items: impl IntoIterator<Item = &'a str>) {
-        self.table(depth, key);
-        for item in items {
-            self.line(depth + 1, &format!("- {}", quoted(item)));
-        }
-    }
-}
-
-/// A text as a double-quoted scalar of ASCII (YAML 1.2, 7.3.1), with compose's own `$` doubled, so that it stands for itself.
-pub(super) fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '$' => out.push_str("$$"),
-            ' '..='~' => out.push(c),
-            _ => {
-                let _ = write!(out, "\\U{:08X}", u32::from(c));
-            }
-        }
-    }
-    out.push('"');
-    out
 }

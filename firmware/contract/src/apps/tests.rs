@@ -103,7 +103,7 @@ fn what_is_wrong_is_named_with_its_place_and_the_nearest() {
 
 #[test]
 fn the_project_of_an_app_is_this() {
-    let yaml = compose(&app(GOOD).unwrap(), "broker-2", &image(), &with_password("a$b\"")).unwrap();
+    let yaml = compose(&app(GOOD).unwrap(), "broker-2", &image(), &with_password("a$b\"")).unwrap().yaml();
     expect_test::expect_file!["golden/compose.yaml"].assert_eq(&yaml);
 }
 
@@ -169,13 +169,13 @@ proptest! {
         let mut choices = with_password(&value);
         choices.ports.insert("mqtt".into(), port);
         let yaml = match compose(&app, "b", &image(), &choices) {
-            Ok(yaml) => yaml,
+            Ok(project) => project.yaml(),
             Err(Refused::Value { .. }) => return Ok(()),
             Err(other) => return Err(TestCaseError::fail(other.to_string())),
         };
         let mut harmless = with_password("x");
         harmless.ports.insert("mqtt".into(), port);
-        let (got, plain) = (leaves(&yaml), leaves(&compose(&app, "b", &image(), &harmless).unwrap()));
+        let (got, plain) = (leaves(&yaml), leaves(&compose(&app, "b", &image(), &harmless).unwrap().yaml()));
         prop_assert_eq!(got.len(), plain.len());
         for ((path, text), (same, plain)) in got.iter().zip(&plain) {
             prop_assert_eq!(path, same);
@@ -196,7 +196,7 @@ proptest! {
         let len = bytes.len();
         bytes[at % len] = byte;
         if let Ok(app) = app(&String::from_utf8_lossy(&bytes)) {
-            let _ = compose(&app, "b", &image(), &with_password("x"));
+            let _ = compose(&app, "b", &image(), &with_password("x")).map(|project| project.yaml());
         }
     }
 }

@@ -2,7 +2,9 @@
 //! with ten apps; what the first page weighs.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -76,20 +78,38 @@ fn at(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
 }
 
-/// Waits until Docker says that a container runs. Who asks its port before keeps the kernel from finding the way to it for a second.
-fn until_it_runs(begun: Instant, container: &str) -> Result<()> {
-    let path = format!("/containers/{container}/json");
-    // One that is not there yet is answered with 404.
-    while !ask::get_at(Path::new(DOCKER_SOCKET), &path).is_ok_and(|answer| answer.body.contains("\"Running\":true")) {
-        ensure!(begun.elapsed() < ANSWER, "`{container}` does not run:\n{}", must(&["jobs"])?);
-        std::thread::sleep(LOOK);
+/// What Docker tells of a container's start. Who asked it every few milliseconds would keep it from starting anything.
+struct Started(BufReader<UnixStream>);
+
+impl Started {
+    /// Listens from now on.
+    fn of(container: &str) -> Result<Self> {
+        let mut stream = UnixStream::connect(DOCKER_SOCKET).context("failed to reach dockerd")?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        let filters = format!("%7B%22container%22:%5B%22{container}%22%5D,%22event%22:%5B%22start%22%5D%7D");
+        write!(stream, "GET /events?filters={filters} HTTP/1.1\r\nHost: docker\r\n\r\n")?;
+        let mut events = Self(BufReader::new(stream));
+        // The head is given once it listens.
+        while events.line()?.trim() != "" {}
+        Ok(events)
     }
-    Ok(())
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        ensure!(self.0.read_line(&mut line)? > 0, "dockerd ended");
+        Ok(line)
+    }
+
+    /// Waits until it runs. Who asks its port before keeps the kernel from finding the way to it for a second.
+    fn wait(&mut self) -> Result<()> {
+        while !self.line()?.contains("\"start\"") {}
+        Ok(())
+    }
 }
 
 /// Waits until a container runs and answers; how long that took.
-fn until_it_answers(begun: Instant, container: &str, port: impl FnOnce() -> Result<u16>) -> Result<f64> {
-    until_it_runs(begun, container)?;
+fn until_it_answers(begun: Instant, mut started: Started, port: impl FnOnce() -> Result<u16>) -> Result<f64> {
+    started.wait().with_context(|| format!("it does not run:\n{}", must(&["jobs"]).unwrap_or_default()))?;
     let port = port()?;
     while let Err(error) = ask::page(at(port), "/", ASKED) {
         ensure!(begun.elapsed() < ANSWER, "{error:#}\n{}", must(&["jobs"])?);
@@ -116,8 +136,9 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
     let ours = format!("{}-app-1", trial.project);
     must(&["app", "add", LAYOUT, name])?;
     // Once before, so that the image is here: both sides begin with it.
+    let started = Started::of(&ours)?;
     click(name)?;
-    until_it_answers(Instant::now(), &ours, || Ok(PORTS[0]))?;
+    until_it_answers(Instant::now(), started, || Ok(PORTS[0]))?;
     is(name, "running")?;
     let said = run("docker", &["inspect", "--format", "{{.Image}} {{.Config.Image}}", &ours])?;
     let (image, from) = said.trim().split_once(' ').context("the container has no image")?;
@@ -127,22 +148,25 @@ pub fn measure(node: &mut Node, trial: &Trial, runs: usize) -> Result<Measured> 
     for turn in 0..runs {
         // Removing the app took its image's name away.
         run("docker", &["pull", "--quiet", from])?;
+        let started = Started::of(&ours)?;
         let begun = Instant::now();
         click(name)?;
-        clicks.push(until_it_answers(begun, &ours, || Ok(PORTS[0]))?);
+        clicks.push(until_it_answers(begun, started, || Ok(PORTS[0]))?);
         is(name, "running")?;
         must(&["app", "remove", name, "--with-data"])?;
-        let begun = Instant::now();
         let publish = format!("{}:{INSIDE}", PORTS[1]);
+        let started = Started::of("measured")?;
+        let begun = Instant::now();
         run("docker", &[DOCKER_RUN.as_slice(), &["--publish", &publish, IMAGE, "/usr/lib/cloudy/start"]].concat())?;
-        dockers.push(until_it_answers(begun, "measured", || Ok(PORTS[1]))?);
+        dockers.push(until_it_answers(begun, started, || Ok(PORTS[1]))?);
         run("docker", &["rm", "--force", "--volumes", "measured"])?;
         fs::create_dir_all("/run/measured")?;
         fs::write("/run/measured/compose.yaml", &trial.compose)?;
         let all = ["compose", "--progress", "quiet", "--file", "/run/measured/compose.yaml", "--file", LAB_FILE];
+        let started = Started::of(&ours)?;
         let begun = Instant::now();
         run("docker", &[all.as_slice(), &["up", "--detach"]].concat())?;
-        composes.push(until_it_answers(begun, &ours, || published(&trial.project))?);
+        composes.push(until_it_answers(begun, started, || published(&trial.project))?);
         run("docker", &[all.as_slice(), &["down", "--volumes"]].concat())?;
         eprintln!(
             "  {:2} of {runs}: {:.2} s on the node, {:.2} s by docker run, {:.2} s by compose",

@@ -9,6 +9,8 @@ mod docker;
 mod node;
 mod own;
 mod registry;
+mod same;
+mod socket;
 mod trial;
 
 pub use bench::Measured;

@@ -2,7 +2,6 @@
 //! removed by the node's own command line, and the agent is killed in the middle of it.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -12,31 +11,14 @@ use serde_json::Value;
 
 use super::docker::{command, step, tail};
 use super::trial::Trial;
-use super::{LAYOUT, PROGRAM};
+use super::{LAYOUT, PROGRAM, socket};
 
 pub(super) const DATA: &str = "/run/node";
 const BROKER: &str = "/run/node/broker.sock";
 const STATE: &str = "/run/node/broker";
-const REGISTRY: &str = "127.0.0.1:4748";
-/// The docker command that the broker is given: the real one, with what the lab lays over every project.
-const DOCKER: &str = "/run/docker-lab";
-/// Limits on processors are taken from each service (see `LAB_PROJECT`).
-const DOCKER_TEXT: &str = r#"#!/usr/bin/python3
-import os, re, sys
-words = sys.argv[1:]
-if "--file" in words:
-    at = words.index("--file")
-    names, inside = [], False
-    for line in open(words[at + 1]):
-        if not line.startswith(" "):
-            inside = line.startswith("services:")
-        elif inside and (found := re.match(r'^  "?([^": ]+)"?:$', line.rstrip())):
-            names.append(found[1])
-    with open("/run/lab-node.yaml", "w") as file:
-        file.write("services:\n" + "".join(f'  "{name}":\n    cpus: 0\n' for name in names))
-    words[at + 2:at + 2] = ["--file", "/run/lab-node.yaml"]
-os.execv("/usr/bin/docker", ["docker", *words])
-"#;
+pub(super) const REGISTRY: &str = "127.0.0.1:4748";
+/// Docker's socket as the broker gets it.
+const DOCKER: &str = "/run/docker-lab.sock";
 const LOG: &str = "/var/log/node.log";
 /// How long agent or broker may take to answer.
 const START: Duration = Duration::from_secs(60);
@@ -75,7 +57,7 @@ fn background(words: &[&str]) -> Result<Child> {
 }
 
 fn broker() -> Result<Child> {
-    let words = ["broker", "--socket", BROKER, "--state", STATE, "--docker", DOCKER, "--docker-socket", "/var/run/docker.sock"];
+    let words = ["broker", "--socket", BROKER, "--state", STATE, "--docker-socket", DOCKER];
     background(&[words.as_slice(), &["--registry", REGISTRY]].concat())
 }
 
@@ -159,8 +141,7 @@ impl Node {
     /// Starts broker and agent, and waits until the agent answers.
     pub fn start() -> Result<Self> {
         fs::create_dir_all(DATA)?;
-        fs::write(DOCKER, DOCKER_TEXT)?;
-        fs::set_permissions(DOCKER, fs::Permissions::from_mode(0o755))?;
+        socket::serve(Path::new(DOCKER))?;
         let node = Self { broker: broker()?, agent: agent()?, own_tried: false, backed_up: false };
         wait_until_up()?;
         must(&["found", "lab"])?;
@@ -193,6 +174,7 @@ impl Node {
         let begun = Instant::now();
         self.lose_a_blob(name, &install)?;
         say(begun, "with a blob lost from the node's disk it was undone and nothing stayed; added again, it is whole");
+        self.same_as_compose(trial, &install)?;
         let begun = Instant::now();
         must(&install)?;
         is(name, "running")?;
@@ -253,7 +235,7 @@ impl Node {
         must(install)?;
         must(&["app", "remove", name, "--with-data"])?;
         ensure!(has(name)? == (0, 0), "with its data nothing should stay: {:?}", has(name)?);
-        ensure!(!Path::new(STATE).join("projects").join(format!("cloudy-{name}")).exists(), "its project's file stays");
+        ensure!(!Path::new(STATE).join("projects").join(format!("cloudy-{name}")).exists(), "a file of its project stays");
         println!("  {:5.1} s  removed without what it keeps, installed, and removed with it", begun.elapsed().as_secs_f32());
         Ok(())
     }
@@ -270,7 +252,7 @@ impl Node {
         }
         std::thread::sleep(Duration::from_millis(killed.after));
         if killed.both {
-            // With its broker, whose compose goes on or not.
+            // With its broker; what it asked of Docker goes on or not.
             self.broker.kill()?;
             self.broker.wait()?;
         }

@@ -88,7 +88,8 @@ impl Trial {
         let choices = Choices { settings: raw.settings.clone(), ports: BTreeMap::new() };
         let project = if on_a_node { format!("{PROJECT_PREFIX}{}", app.name) } else { app.name.clone() };
         let image = ImageName::new(registry::ADDRESS, digest)?;
-        let compose = compose(app, &project, &image, &choices).with_context(|| format!("`{}` does not fit the app", file.display()))?;
+        let compose =
+            compose(app, &project, &image, &choices).with_context(|| format!("`{}` does not fit the app", file.display()))?.yaml();
         let step = |raw: RawStep| Step {
             what: raw.what,
             run: raw.run,

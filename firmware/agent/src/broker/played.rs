@@ -1,0 +1,202 @@
+//! A Docker that is played for tests: what its API says of containers, networks, volumes and images, kept in memory. It can be cut at any
+//! change, before or after it was done.
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tokio::net::UnixListener;
+
+/// Where it is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The how-manieth change.
+    pub at: usize,
+    /// Whether it is done all the same.
+    pub done: bool,
+}
+
+/// What there is.
+#[derive(Debug, Default)]
+pub struct Has {
+    /// Id → what it was made of, with `Name`, `Status`, and `Net`: the network's id since it was started.
+    pub containers: BTreeMap<String, Value>,
+    /// Name → what it was made of, with `Id`.
+    pub networks: BTreeMap<String, Value>,
+    pub volumes: BTreeMap<String, Value>,
+    /// Names of images.
+    pub images: Vec<String>,
+    /// All changes that were asked for: `POST /containers/create?name=x`.
+    pub changes: Vec<String>,
+    /// How health is once a container runs.
+    pub health: &'static str,
+    pub cut: Option<Cut>,
+    made: usize,
+}
+
+/// The played Docker.
+#[derive(Clone, Default)]
+pub struct Played(Arc<Mutex<Has>>);
+
+impl Played {
+    /// Answers at a socket, and has this image.
+    pub fn serve(socket: &Path, image: &str) -> Self {
+        let played = Self::default();
+        played.with(|has| (has.images, has.health) = (vec![image.to_owned()], "healthy"));
+        let (listener, answers) = (UnixListener::bind(socket).unwrap(), played.clone());
+        let router = Router::new().fallback(move |request: Request| answers.clone().answer(request));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        played
+    }
+
+    pub fn with<T>(&self, look: impl FnOnce(&mut Has) -> T) -> T {
+        look(&mut self.0.lock().unwrap())
+    }
+
+    async fn answer(self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let body: Value = serde_json::from_slice(&to_bytes(body, 1 << 20).await.unwrap()).unwrap_or_default();
+        let path = parts.uri.path().to_owned();
+        let path = if path.starts_with("/v1.") { path.splitn(3, '/').nth(2).unwrap_or_default() } else { path.trim_start_matches('/') };
+        let query: BTreeMap<String, String> = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default()).unwrap();
+        if path == "events" {
+            // Nothing happens, and the connection stays.
+            return std::future::pending().await;
+        }
+        self.with(|has| {
+            if parts.method == Method::GET {
+                return has.get(path);
+            }
+            has.changes.push(format!("{} /{path}{}", parts.method, parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default()));
+            let cut = has.cut.filter(|cut| cut.at == has.changes.len());
+            if cut.is_some_and(|cut| !cut.done) {
+                return failure(StatusCode::INTERNAL_SERVER_ERROR, "cut");
+            }
+            let answer = has.change(&parts.method, path, &query, body);
+            if cut.is_some() { failure(StatusCode::INTERNAL_SERVER_ERROR, "cut") } else { answer }
+        })
+    }
+}
+
+fn failure(status: StatusCode, message: &str) -> Response {
+    (status, json!({ "message": message }).to_string()).into_response()
+}
+
+fn said(value: &Value) -> Response {
+    value.to_string().into_response()
+}
+
+fn nothing() -> Response {
+    failure(StatusCode::NOT_FOUND, "no such thing")
+}
+
+fn done() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+impl Has {
+    fn get(&self, path: &str) -> Response {
+        let parts: Vec<&str> = path.split('/').collect();
+        match parts.as_slice() {
+            ["_ping"] => "OK".into_response(),
+            ["version"] => said(&json!({ "ApiVersion": "1.45", "Version": "26.1.5" })),
+            ["containers", "json"] => {
+                let listed = self.containers.iter().map(|(id, container)| {
+                    let network = container["HostConfig"]["NetworkMode"].as_str().unwrap_or_default();
+                    json!({ "Id": id, "Names": [format!("/{}", container["Name"].as_str().unwrap())], "Labels": container["Labels"],
+                        "State": container["Status"], "Status": "", "NetworkSettings": { "Networks": { network: { "NetworkID": container["Net"] } } } })
+                });
+                said(&listed.collect())
+            }
+            ["containers", id, "json"] => match self.containers.get(*id) {
+                Some(container) => {
+                    let health = json!({ "Status": self.health, "Log": [{ "Output": "no answer" }] });
+                    said(&json!({ "Id": id, "State": { "Status": container["Status"], "ExitCode": 1, "Health": health } }))
+                }
+                None => nothing(),
+            },
+            ["containers", _, "logs"] => said(&Value::Null),
+            ["networks"] => said(&self.networks.values().cloned().collect()),
+            ["networks", name] => self.networks.get(*name).map_or_else(nothing, said),
+            ["volumes"] => said(&json!({ "Volumes": self.volumes.values().collect::<Vec<_>>(), "Warnings": [] })),
+            ["images", "json"] => {
+                let image = |name: &String| {
+                    json!({ "Id": "x", "ParentId": "", "RepoTags": [], "RepoDigests": [name], "Created": 0, "Size": 0, "SharedSize": 0,
+                        "Labels": {}, "Containers": 0 })
+                };
+                said(&self.images.iter().map(image).collect())
+            }
+            ["images", ..] => {
+                let name = path.trim_start_matches("images/").trim_end_matches("/json").replace("%3A", ":").replace("%40", "@");
+                if self.images.iter().any(|image| *image == name.replace("%2F", "/")) {
+                    said(&json!({ "Id": "sha256:x" }))
+                } else {
+                    nothing()
+                }
+            }
+            _ => nothing(),
+        }
+    }
+
+    fn change(&mut self, method: &Method, path: &str, query: &BTreeMap<String, String>, mut body: Value) -> Response {
+        self.made += 1;
+        let id = format!("id{}", self.made);
+        let parts: Vec<&str> = path.split('/').collect();
+        match (method.as_str(), parts.as_slice()) {
+            ("POST", ["networks", "create"]) => {
+                let name = body["Name"].as_str().unwrap().to_owned();
+                if self.networks.contains_key(&name) {
+                    return failure(StatusCode::CONFLICT, "network exists");
+                }
+                body["Id"] = json!(id);
+                self.networks.insert(name, body);
+                said(&json!({ "Id": id, "Warning": "" }))
+            }
+            ("POST", ["volumes", "create"]) => {
+                let name = body["Name"].as_str().unwrap().to_owned();
+                let (driver, options) = (json!("local"), json!({}));
+                (body["Driver"], body["Options"], body["Mountpoint"], body["Scope"]) = (driver, options, json!("/x"), json!("local"));
+                let volume = self.volumes.entry(name).or_insert(body);
+                said(volume)
+            }
+            ("POST", ["containers", "create"]) => {
+                let name = &query["name"];
+                if self.containers.values().any(|other| other["Name"] == *name) {
+                    return failure(StatusCode::CONFLICT, "the name is in use");
+                }
+                (body["Name"], body["Status"], body["Net"]) = (json!(name), json!("created"), json!(""));
+                self.containers.insert(id.clone(), body);
+                said(&json!({ "Id": id, "Warnings": [] }))
+            }
+            ("POST", ["containers", id, what @ ("start" | "stop" | "restart")]) => {
+                let Some(container) = self.containers.get_mut(*id) else { return nothing() };
+                if *what == "stop" {
+                    container["Status"] = json!("exited");
+                    return done();
+                }
+                let Some(network) = container["HostConfig"]["NetworkMode"].as_str().and_then(|name| self.networks.get(name)) else {
+                    return failure(StatusCode::NOT_FOUND, "the network is not there");
+                };
+                (container["Status"], container["Net"]) = (json!("running"), network["Id"].clone());
+                done()
+            }
+            ("DELETE", ["containers", id]) => self.containers.remove(*id).map_or_else(nothing, |_| done()),
+            ("DELETE", ["networks", id]) => {
+                self.networks.retain(|_, network| network["Id"] != *id);
+                done()
+            }
+            ("DELETE", ["volumes", name]) => self.volumes.remove(*name).map_or_else(nothing, |_| done()),
+            ("DELETE", ["images", ..]) => {
+                let name = path.trim_start_matches("images/").replace("%3A", ":").replace("%40", "@").replace("%2F", "/");
+                self.images.retain(|image| *image != name);
+                said(&json!([]))
+            }
+            _ => nothing(),
+        }
+    }
+}
