@@ -121,12 +121,13 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut giving = JoinSet::new();
     giving.spawn(Arc::clone(app.apps()).keep_taking(Arc::clone(app.blobs())));
+    giving.spawn(Arc::clone(app.leases()).keep_going());
+    giving.spawn(Arc::clone(app.leases()).keep_time());
     if let Some(net) = &net {
         let (line, of) = (net.blobs.clone(), Arc::clone(&app));
         giving.spawn(blobs::serve(Arc::clone(app.blobs()), line.clone(), waiting));
         giving.spawn(Arc::clone(app.blobs()).keep_going(line, move || of.registry()));
         giving.spawn(Arc::clone(app.leases()).answer(questions));
-        giving.spawn(Arc::clone(app.leases()).keep_going());
     }
 
     for address in &at {

@@ -105,6 +105,10 @@ pub const JOBS_KEPT: usize = 50;
 pub const PUBLISHED_EVERY: Duration = Duration::from_secs(10);
 /// How often leases are looked at, news or not.
 pub const LEASE_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks at all of them at least.
+pub const LEASE_TURN_PAUSE: Duration = Duration::from_millis(300);
+/// How soon something is tried again of a lease.
+pub const LEASE_TRY_AGAIN: Duration = Duration::from_secs(30);
 /// How long a lender may take to answer.
 pub const LEASE_ASK_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long an offer, and what is said of one, waits for a node that is not there.

@@ -174,7 +174,9 @@ fn what_nobody_else_may_run_stands_still_until_its_lender_is_heard() {
     garden.json(&offer);
     let id = stands(&roof, "held", "asked")["id"].as_str().unwrap().to_owned();
     // Nobody else has it meanwhile, and it is not run here.
-    assert!(refused(&garden, &offer).contains("lent or offered already"));
+    for other in [offer.as_slice(), &OFFER] {
+        assert!(refused(&garden, other).contains("lent or offered already"));
+    }
     assert!(refused(&garden, &["app", "install", "broker", "--set", "password=x"]).contains("can't be started now"));
     roof.json(&["lease", "accept", &id]);
     stands(&garden, "given", "runs");
@@ -197,8 +199,17 @@ fn what_nobody_else_may_run_stands_still_until_its_lender_is_heard() {
     garden.json(&["lease", "end", &id]);
     stands(&garden, "given", "over");
     assert_eq!(words(&asked).last().unwrap(), "down");
-    // Nobody runs it: it may be installed here again.
-    assert!(!refused(&garden, &["app", "install", "broker"]).contains("can't be started now"));
+    // Nobody runs it: it may be installed here again. There is no broker here, so the job waits.
+    let mut installing = support::cloudy();
+    installing
+        .args(["app", "install", "broker", "--set", "password=x", "--data"])
+        .arg(garden.data.path())
+        .stdout(std::process::Stdio::null());
+    let mut installing = installing.spawn().unwrap();
+    wait("it is being installed", || garden.json(&["jobs"])["jobs"].get(0).filter(|job| job["app"] == "broker").cloned());
+    assert!(refused(&garden, &offer).contains("is installed on this node"));
+    installing.kill().unwrap();
+    installing.wait().unwrap();
     roof.stop();
     garden.stop();
 }

@@ -1,4 +1,7 @@
 //! Leases: clocks of any two machines, with any network in between, never let an exclusive app run twice; and hostile bytes.
+//!
+//! The simulation is of the two clocks: a holder that is started again runs nothing, a stop takes less than its lead, and what is said to
+//! have stopped has. That the agent keeps to this is decided in its `leases::plan`, and not seen here.
 
 #![expect(clippy::unwrap_used, reason = "a test may end so")]
 

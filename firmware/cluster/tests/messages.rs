@@ -9,6 +9,7 @@ use cluster::{
     messages::{
         Inbox, MAX_BODY_BYTES, MAX_WAITING_PER_PEER, Outbox, Outcome, Output, Refusal, SendError, Take,
         frame::{self, Answer, Deliver, Item, LineId, MessageId, Verdict},
+        mail,
     },
     store::{Store, Table},
 };
@@ -279,4 +280,46 @@ fn a_number_that_another_life_used_is_not_taken_for_the_same_message() {
     pair.exchange(&mut restored);
     assert_eq!(pair.settled.get(&after), Some(&Outcome::Delivered));
     assert_eq!(pair.taken, [b"one", b"two", b"new"]);
+}
+
+#[test]
+fn what_waits_here_keeps_its_order_and_has_an_end() {
+    let (mut store, mut inbox) = (Memory::default(), Inbox::default());
+    let mut take = |store: &mut Memory, from: u8, numbers: std::ops::Range<u64>, kind: u16| {
+        let item = |number: u64| Item {
+            number,
+            // Names are drawn, so they say nothing of the order.
+            id: MessageId([u8::try_from(255 - number).unwrap(); 16]),
+            kind,
+            body: number.to_be_bytes().to_vec(),
+        };
+        let deliver = Deliver { line: LineId { generation: 1, random: 1 }, items: numbers.map(item).collect() };
+        let mut room = mail::room(store, &node(from)).ok();
+        let answer = inbox
+            .take(store, node(from), &frame::frame(&deliver), &mut |delivery, effects| mail::keep(delivery, effects, &[7], room.as_mut()));
+        match frame::read_answer(&answer).unwrap() {
+            Answer::Verdicts(verdicts) => verdicts.len(),
+            _ => 0,
+        }
+    };
+    assert_eq!(take(&mut store, 2, 1..31, 7), 30);
+    assert_eq!(take(&mut store, 2, 1..61, 7), 60, "what came is not taken twice");
+    assert_eq!(take(&mut store, 3, 1..3, 7), 2);
+    let waits = |store: &Memory, from: u8| -> Vec<Vec<u8>> {
+        mail::all(store).unwrap().into_iter().filter(|mail| mail.from == node(from)).map(|mail| mail.body).collect()
+    };
+    assert_eq!(waits(&store, 2), (1..61_u64).map(|number| number.to_be_bytes().to_vec()).collect::<Vec<_>>());
+    // There is room for so many of one, and others are not kept out by it.
+    let most = u64::try_from(mail::MAX_MAIL_PER_PEER).unwrap();
+    assert_eq!(take(&mut store, 2, 61..81, 7), usize::try_from(most - 60).unwrap());
+    assert_eq!(take(&mut store, 2, most + 1..most + 9, 7), 0);
+    assert_eq!(take(&mut store, 3, 3..5, 7), 2);
+    let first: Vec<_> =
+        mail::all(&store).unwrap().into_iter().filter(|mail| mail.from == node(2)).map(|mail| (mail.from, mail.number)).collect();
+    mail::done(&mut store, &first).unwrap();
+    assert!(waits(&store, 2).is_empty() && waits(&store, 3).len() == 4);
+    assert_eq!(take(&mut store, 2, most + 1..most + 9, 7), 8);
+    // What nobody here knows is refused, and takes no room.
+    assert_eq!(take(&mut store, 4, 1..3, 8), 2);
+    assert!(waits(&store, 4).is_empty());
 }

@@ -3,7 +3,7 @@
 use super::own::Saved;
 use super::plan::{Course, Outcome, Seen, Step};
 use super::record::{Installed, Job, Kept, Own, What};
-use super::{Apps, Live};
+use super::{Apps, Live, NOT_NOW};
 use crate::broker::{self, OwnProject, Project, ProjectState, Projects, Request};
 use crate::limits::DOCKER_AGAIN;
 use contract::apps::compose::Choices;
@@ -105,7 +105,7 @@ impl Apps {
         let request = match step {
             Step::Stop => Request::Stop { app },
             Step::Restart => match self.barred(&app) {
-                Some(why) => return Err(failed(format!("`{app}` can't be started now: {why}"))),
+                Some(why) => return Err(failed(format!("`{app}` {NOT_NOW}: {why}"))),
                 None => Request::Restart { app },
             },
             Step::Down => Request::Down { app, data: false },
@@ -132,7 +132,7 @@ impl Apps {
     /// What makes an app as it is wanted, and starts it or not.
     fn up(&self, app: String, installed: Installed, start: bool) -> Result<Request, broker::Error> {
         if let Some(why) = self.barred(&app).filter(|_| start) {
-            return Err(failed(format!("`{app}` can't be started now: {why}")));
+            return Err(failed(format!("`{app}` {NOT_NOW}: {why}")));
         }
         let choices = installed.choices;
         match installed.what {

@@ -1,13 +1,26 @@
 //! What leases need of apps: how one of another node's is here, and which must not start now.
 
+use super::plan::Kind;
 use super::record::What;
 use super::{Apps, Refused};
-use crate::broker::Run;
+use crate::broker::{self, Request, Run};
 use contract::apps::compose::Choices;
 use contract::oci::Digest;
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What is said of an app that must not start now.
+pub const NOT_NOW: &str = "can't be started now";
+
+/// Why an app must not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// From when on; at once without.
+    pub from: Option<Instant>,
+    /// The reason.
+    pub why: String,
+}
 
 /// How an app is here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +33,8 @@ pub struct Hosted {
     pub busy: bool,
     /// Why the job that was asked about came to nothing.
     pub failed: Option<String>,
+    /// Whether the last that was done with it was to stop it.
+    pub stopped: bool,
 }
 
 impl Apps {
@@ -31,6 +46,7 @@ impl Apps {
             catalog: self.catalog.get(name).map(|entry| entry.index),
             installed: kept.apps.contains_key(name),
             busy: kept.busy(name).is_some(),
+            stopped: kept.jobs.iter().rev().find(|job| job.app == name).is_some_and(|job| job.course.kind == Kind::Stop),
             failed: failed.map(|job| job.reason.unwrap_or_else(|| job.state.clone())),
         }
     }
@@ -56,17 +72,41 @@ impl Apps {
         self.target(name, What::Entry(entry), Choices { settings, ..Choices::default() }).map(drop)
     }
 
-    /// Apps that must not start now, each with the reason. It replaces what was said before.
-    pub fn bar(&self, apps: BTreeMap<String, String>) {
+    /// Apps that must not start. It replaces what was said before.
+    pub fn bar(&self, apps: BTreeMap<String, Bar>) {
         *self.bars() = apps;
     }
 
-    fn bars(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    fn bars(&self) -> MutexGuard<'_, BTreeMap<String, Bar>> {
         self.barred.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why an app must not start now.
     pub(super) fn barred(&self, name: &str) -> Option<String> {
-        self.bars().get(name).cloned()
+        let bars = self.bars();
+        bars.get(name).filter(|bar| bar.from.is_none_or(|from| from <= Instant::now())).map(|bar| bar.why.clone())
+    }
+
+    /// Stops an app at once, whatever job is at work on it, and whether or not it is installed.
+    ///
+    /// # Errors
+    /// Docker can't be asked, or did not do it.
+    pub async fn halt(&self, name: &str) -> Result<(), Refused> {
+        self.tell_broker(Request::Stop { app: name.to_owned() }).await
+    }
+
+    /// Takes away what an installation left that could not be undone; what it kept stays.
+    ///
+    /// # Errors
+    /// Docker can't be asked, or did not do it.
+    pub async fn sweep(&self, name: &str) -> Result<(), Refused> {
+        self.tell_broker(Request::Down { app: name.to_owned(), data: false }).await
+    }
+
+    async fn tell_broker(&self, request: Request) -> Result<(), Refused> {
+        let told: Result<(), _> = broker::ask(&self.broker, &request, |_| ()).await;
+        self.seen.forget().await;
+        self.changed.notify_one();
+        told.map_err(|error| Refused::Docker(error.to_string()))
     }
 }

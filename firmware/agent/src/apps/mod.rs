@@ -26,6 +26,7 @@ mod wishes;
 
 pub use backup::{BackupKey, BackupView, BackupWish, Key, KeyView, NewKey, NotAKey, RestoreWish};
 pub use face::Face;
+pub use hosted::{Bar, NOT_NOW};
 pub use own::NotSaved;
 pub use plan::Kind as JobKind;
 pub use publish::NotPublished;
@@ -87,8 +88,8 @@ pub struct Apps {
     told: watch::Sender<()>,
     /// The agent ends: jobs are left as they are recorded.
     leaving: AtomicBool,
-    /// Apps that must not start now, with the reason.
-    barred: Mutex<BTreeMap<String, String>>,
+    /// Apps that must not start.
+    barred: Mutex<BTreeMap<String, Bar>>,
 }
 
 impl Apps {

@@ -5,7 +5,7 @@ use super::catalog;
 use super::own::{NotSaved, Saved};
 use super::plan::Kind;
 use super::record::{Aim, Installed, Job, Own, What};
-use super::{Apps, JobView, ports};
+use super::{Apps, JobView, NOT_NOW, ports};
 use crate::blobs::Refused as BlobRefused;
 use crate::revision::Expected;
 use crate::units::Action;
@@ -71,7 +71,7 @@ pub enum Refused {
     #[error("{0}")]
     NotGranted(String),
     /// It must not start now.
-    #[error("the app `{app}` can't be started now: {why}")]
+    #[error("the app `{app}` {NOT_NOW}: {why}")]
     Barred {
         /// The app.
         app: String,
@@ -110,8 +110,16 @@ impl Apps {
     /// # Errors
     /// See [`Refused`]; nothing was done.
     pub fn install(self: &Arc<Self>, name: &str, wish: Wish) -> Result<JobView, Refused> {
+        self.install_as(name, wish, false)
+    }
+
+    /// Likewise; one that is `attended` runs only while somebody says so.
+    ///
+    /// # Errors
+    /// See [`Refused`]; nothing was done.
+    pub fn install_as(self: &Arc<Self>, name: &str, wish: Wish, attended: bool) -> Result<JobView, Refused> {
         let what = self.found(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?;
-        let choices = Choices { ports: wish.ports, settings: wish.settings };
+        let choices = Choices { ports: wish.ports, settings: wish.settings, attended };
         let target = self.target(name, what, choices)?;
         self.begin(name, Kind::Install, &Expected::anything(), move |installed| match installed {
             Some(_) => Err(Refused::Installed(name.to_owned())),
@@ -205,7 +213,7 @@ impl Apps {
         let face = self.face(name, &what)?;
         let held = self.held();
         let ports = ports::choose(&face.ports, &choices.ports, |port, protocol| ports::holder(&held, name, port, protocol))?;
-        let choices = Choices { ports, settings: choices.settings };
+        let choices = Choices { ports, ..choices };
         // The broker composes it; what it would refuse is refused now.
         let instance = format!("{PROJECT_PREFIX}{name}");
         match &what {

@@ -326,10 +326,17 @@ impl Blobs {
     /// # Errors
     /// See [`Refused`].
     pub async fn fetch(self: &Arc<Self>, registry: Option<&Registry>, hash: &str) -> Result<BlobView, Refused> {
-        self.fetch_as(registry, hash, Taking::No).await
+        self.fetch_as(registry, hash, Taking::No, |_| Ok(())).await
     }
 
-    async fn fetch_as(self: &Arc<Self>, registry: Option<&Registry>, hash: &str, app: Taking) -> Result<BlobView, Refused> {
+    /// `fits` looks at what its holders say of it, before anything is done.
+    async fn fetch_as(
+        self: &Arc<Self>,
+        registry: Option<&Registry>,
+        hash: &str,
+        app: Taking,
+        fits: impl Fn(&BlobFacts) -> Result<(), Refused>,
+    ) -> Result<BlobView, Refused> {
         let id = hash_of(hash)?;
         let here = self.kept().touch(hash);
         if here && app == Taking::No {
@@ -340,6 +347,7 @@ impl Blobs {
             None => Vec::new(),
         };
         let said = most_say(holders.into_iter().map(|(_, facts)| facts));
+        said.as_ref().map_or(Ok(()), &fits)?;
         if here {
             self.want_app(hash, said.and_then(|facts| facts.app)).await?;
             return self.hope(hash);

@@ -2,7 +2,7 @@
 
 use super::held::Taking;
 use super::{BlobView, Blobs, Refused, Visibility};
-use crate::net::{AppImage, Registry};
+use crate::net::{AppImage, BlobFacts, Registry};
 use std::sync::Arc;
 
 impl Blobs {
@@ -11,7 +11,39 @@ impl Blobs {
     /// # Errors
     /// See [`Refused`].
     pub async fn fetch_app(self: &Arc<Self>, registry: Option<&Registry>, hash: &str) -> Result<BlobView, Refused> {
-        self.fetch_as(registry, hash, Taking::Wanted).await
+        self.fetch_as(registry, hash, Taking::Wanted, |_| Ok(())).await
+    }
+
+    /// Likewise, if it is told of by all as this app, and so large.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn fetch_this_app(
+        self: &Arc<Self>,
+        registry: Option<&Registry>,
+        hash: &str,
+        app: &AppImage,
+        size_bytes: u64,
+    ) -> Result<BlobView, Refused> {
+        let other = || Refused::Wrong(format!("what nodes tell of `{hash}` is not the app that was offered"));
+        let fits = |facts: &BlobFacts| match facts.app.as_ref() == Some(app) && facts.size_bytes == size_bytes {
+            true => Ok(()),
+            false => Err(other()),
+        };
+        // What is here already is taken as what it was told to be then.
+        if let Ok(here) = self.one(hash) {
+            fits(&here.facts)?;
+        }
+        self.fetch_as(registry, hash, Taking::Wanted, fits).await
+    }
+
+    /// The catalog does not wait for it any more, if it did.
+    pub async fn want_no_more(self: &Arc<Self>, hash: &str) {
+        if self.one(hash).is_ok_and(|blob| blob.here.is_some_and(|here| here.taking == Taking::Wanted))
+            && let Err(error) = self.app_is_taken(hash, Some("nobody wants it any more".to_owned())).await
+        {
+            log::error!(hash, error:%; "that an app is not wanted any more can't be noted");
+        }
     }
 
     /// Notes that the catalog waits for a blob that is held, and what its holders say of it now.

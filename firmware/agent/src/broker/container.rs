@@ -102,6 +102,7 @@ fn body(project: &Project, name: &str, network: &str) -> ContainerCreateBody {
         ("com.docker.compose.depends_on", ""),
     ]);
     all.extend(project.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let restart = if project.attended { RestartPolicyNameEnum::NO } else { RestartPolicyNameEnum::UNLESS_STOPPED };
     let host = HostConfig {
         memory: Some(i64::from(project.memory_mb) * MIB),
         nano_cpus: Some(i64::from(project.cpu_percent) * (NANOS / 100)),
@@ -109,7 +110,7 @@ fn body(project: &Project, name: &str, network: &str) -> ContainerCreateBody {
         shm_size: project.shared_memory_mb.map(|mb| i64::from(mb) * MIB),
         init: Some(true),
         readonly_rootfs: Some(true),
-        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }),
+        restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
         cap_drop: Some(vec![DROPPED.to_owned()]),
         cap_add: Some(project.capabilities.iter().map(|capability| capability.name().to_owned()).collect()),
         security_opt: Some(vec![SECURITY.to_owned()]),

@@ -4,11 +4,16 @@ use super::*;
 use crate::apps::catalog::tests::FACTS_TEXT;
 use crate::broker::project::checked;
 use bollard::models::ContainerSummaryNetworkSettings;
-use contract::apps::compose::{Choices, RESTART};
+use contract::apps::compose::{Choices, RESTART, RESTART_ATTENDED};
 use proptest::prelude::*;
 
 fn project(facts: &str, password: &str, port: u16) -> Option<Project> {
-    let choices = Choices { ports: [("mqtt".to_owned(), port)].into(), settings: [("password".to_owned(), password.to_owned())].into() };
+    chosen(facts, password, port, false)
+}
+
+fn chosen(facts: &str, password: &str, port: u16, attended: bool) -> Option<Project> {
+    let settings = [("password".to_owned(), password.to_owned())].into();
+    let choices = Choices { ports: [("mqtt".to_owned(), port)].into(), settings, attended };
     let asked = crate::broker::Project { app: "broker".to_owned(), facts: facts.to_owned(), digest: Digest::of(b"index"), choices };
     checked(&asked, "127.0.0.1:4748".parse().unwrap()).ok().map(|(project, _)| project)
 }
@@ -101,6 +106,9 @@ fn an_app_is_told_as_compose_would() {
     assert_eq!(it.network.labels.as_ref().unwrap()[NETWORK_LABEL], "default");
     let host = it.body.host_config.unwrap();
     assert_eq!(host.restart_policy.unwrap().name.unwrap().to_string(), RESTART);
+    // What runs only while somebody says so is never started by Docker.
+    let attended = wanted(&chosen(FACTS_TEXT, "x", 1883, true).unwrap()).body.host_config.unwrap();
+    assert_eq!(attended.restart_policy.unwrap().name.unwrap().to_string(), RESTART_ATTENDED);
     assert_eq!(host.port_bindings.unwrap()["1883/tcp"].as_ref().unwrap()[0].host_port.as_deref(), Some("1883"));
 }
 

@@ -54,7 +54,7 @@ mod tests {
     fn an_app_becomes_a_project_in_its_own_name_space() {
         let registry = "127.0.0.1:4748".parse().unwrap();
         let wanted = |app: &str, facts: &str| {
-            let choices = Choices { ports: [].into(), settings: [("password".to_owned(), "x".to_owned())].into() };
+            let choices = Choices { ports: [].into(), settings: [("password".to_owned(), "x".to_owned())].into(), attended: false };
             Project { app: app.to_owned(), facts: facts.to_owned(), digest: Digest::of(b"index"), choices }
         };
         let (project, wait) = checked(&wanted("broker", FACTS_TEXT), registry).unwrap();

@@ -26,7 +26,7 @@ fn played(script: &str) -> (tempfile::TempDir, Options) {
 }
 
 fn project(password: &str) -> Project {
-    let choices = Choices { ports: [].into(), settings: [("password".to_owned(), password.to_owned())].into() };
+    let choices = Choices { ports: [].into(), settings: [("password".to_owned(), password.to_owned())].into(), attended: false };
     Project { app: "broker".to_owned(), facts: FACTS_TEXT.to_owned(), digest: Digest::of(b"index"), choices }
 }
 

@@ -167,6 +167,11 @@ fn list(answer: &Value) -> Result<String> {
     };
     for lease in of("held") {
         line(&mut out, &lease, &lease.get("app").map(|app| text(app, "name")).unwrap_or_default(), "here for")?;
+        if text(&lease, "state") == "asked" {
+            let settings: Vec<&str> =
+                lease.get("settings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            writeln!(out, "    says: {}\n    sets: {}", text(&lease, "note"), settings.join(", "))?;
+        }
     }
     for lease in of("given") {
         line(&mut out, &lease, &text(&lease, "app"), "on")?;

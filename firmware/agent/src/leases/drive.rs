@@ -1,20 +1,21 @@
 //! Drives leases: takes what came, asks for time, does what `plan` decides, tells the other side.
 
 use super::about::About;
-use super::plan::{Act, Seen};
+use super::plan::{Act, Seen, must_stop};
 use super::policy::Verdict;
 use super::record::{Heard, Held, Kept, Lent};
-use super::{Leases, Refused, Stands, next, node};
+use super::{Leases, Refused, Stands, holding, next, node};
 use crate::apps::Wish;
+use crate::apps::{NOT_NOW, Refused as AppRefused};
 use crate::blobs::{Refused as BlobRefused, Taking};
 use crate::host;
-use crate::limits::{LEASE_ASK_TIMEOUT, LEASE_LOOK_EVERY, LEASE_MESSAGE_LIFE};
+use crate::limits::{LEASE_ASK_TIMEOUT, LEASE_LOOK_EVERY, LEASE_MESSAGE_LIFE, LEASE_TRY_AGAIN, LEASE_TURN_PAUSE};
 use crate::net::{Command, LeaseQuestion, NotSent, Registry, Standing, kind};
 use crate::revision::Expected;
 use crate::units::Action;
-use cluster::NodeId;
-use cluster::leases::{Answer, LeaseId, MAX_REASON_BYTES, Question, Said};
+use cluster::leases::{Answer, LeaseId, Lending, Question, Said};
 use cluster::messages::{MessageId, Outcome, SendError};
+use cluster::{Millis, NodeId};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -53,9 +54,10 @@ impl Leases {
             let registry = self.registry();
             let mut messages = registry.as_ref().map(Registry::messages);
             let mut jobs = self.apps.watch_jobs();
-            jobs.mark_unchanged();
             self.turn(registry.as_ref()).await;
-            let busy = self.kept().held.values().any(Held::holds) || !self.kept().given.is_empty() || !self.kept().tell.is_empty();
+            // Whoever makes news all the time makes no more turns than this.
+            tokio::time::sleep(LEASE_TURN_PAUSE).await;
+            let busy = self.kept().held.values().any(Held::holds);
             let came = async {
                 match &mut messages {
                     Some(messages) => drop(messages.changed().await),
@@ -71,7 +73,44 @@ impl Leases {
         }
     }
 
+    /// Stops exclusive apps whose time is over, for ever. It waits for nothing else that is done with leases or apps.
+    pub async fn keep_time(self: Arc<Self>) {
+        loop {
+            let mut next = LEASE_LOOK_EVERY;
+            for (id, name, ends) in self.timed() {
+                let now = self.now();
+                match ends.filter(|ends| *ends > now) {
+                    Some(ends) => next = next.min(ends.since(now)),
+                    None if self.apps.is_up(&name).await == Some(true) => {
+                        log::info!("`{name}` stops: its lender has not said that its time goes on");
+                        if let Err(error) = self.note(&id, |held| held.paused = true).await {
+                            log::error!("that `{name}` stands still can't be recorded: {error}");
+                        }
+                        if let Err(error) = self.apps.halt(&name).await {
+                            log::error!("`{name}` could not be stopped, though its time is over: {error}");
+                        }
+                        next = next.min(LEASE_TURN_PAUSE);
+                    }
+                    None => {}
+                }
+            }
+            tokio::select! {
+                () = self.timed.notified() => {}
+                () = tokio::time::sleep(next) => {}
+            }
+        }
+    }
+
+    /// Exclusive apps that this node runs for others, each with the moment when it is to be stopped; none where that is now.
+    fn timed(&self) -> Vec<(String, String, Option<Millis>)> {
+        let (now, kept, clocks) = (self.now(), self.kept(), self.clocks());
+        let strict = kept.held.iter().filter(|(_, held)| must_stop(held.stands, held.terms().exclusive, held.begun, false));
+        let ends = |id: &str| clocks.holding.get(id).filter(|holding| holding.may_run(now, clocks.lead(id)))?.ends(clocks.lead(id));
+        strict.map(|(id, held)| (id.clone(), held.about.app.name.clone(), ends(id))).collect()
+    }
+
     async fn turn(self: &Arc<Self>, registry: Option<&Registry>) {
+        self.wind_clocks();
         if let Some(registry) = registry
             && let Err(error) = self.take_mail(registry).await
         {
@@ -82,10 +121,14 @@ impl Leases {
         }
         self.part_with_strangers().await;
         self.free().await;
+        self.wind_clocks();
         self.ask_for_time();
         self.bar();
-        let held: Vec<(String, Held)> = self.kept().held.iter().map(|(id, held)| (id.clone(), held.clone())).collect();
-        for (id, held) in held.into_iter().filter(|(_, held)| held.holds()) {
+        let held: Vec<(String, Held)> = {
+            let kept = self.kept();
+            kept.held.iter().filter(|(_, held)| held.holds()).map(|(id, held)| (id.clone(), held.clone())).collect()
+        };
+        for (id, held) in held {
             if let Err(error) = self.act(registry, &id, held).await {
                 log::warn!("the lease {id} does not go on now: {error}");
             }
@@ -95,33 +138,51 @@ impl Leases {
         }
     }
 
-    /// What other nodes said: written down, judged, then taken away.
+    /// Each lease that this node holds has its clock.
+    fn wind_clocks(&self) {
+        let (now, kept) = (self.now(), self.kept());
+        let mut clocks = self.clocks();
+        for (id, held) in kept.held.iter().filter(|(_, held)| held.holds()) {
+            clocks.holding.entry(id.clone()).or_insert_with(|| holding(now, held.terms()));
+        }
+        let over = |id: &String| kept.given.get(id).is_some_and(|given| given.stands == Lent::Over);
+        clocks.lending.retain(|id, _| !over(id));
+    }
+
+    /// What other nodes said: written down as one change, judged, then taken away.
     async fn take_mail(self: &Arc<Self>, registry: &Registry) -> Result<(), NotSent> {
         let mail = registry.mail().await?;
         let Some((me, community)) = self.place() else { return Ok(()) };
-        let mut done = Vec::new();
-        for mail in mail.into_iter().filter(|mail| mail.kind == kind::LEASES) {
-            let named = (mail.from, mail.id);
-            // What can't be read says nothing to this version.
-            if let Ok(said) = Said::from_bytes(&mail.body) {
-                let now = host::now_secs();
-                match self.altered(move |kept| kept.hear(&mail.from, said, &me, &community, now)).await {
-                    Ok(Heard::New(id)) => self.judge(registry, &id).await,
-                    Ok(Heard::GivenBack(id)) => {
-                        self.clocks().lending.get_mut(&id).into_iter().for_each(cluster::leases::Lending::given_back);
-                        self.bar();
-                    }
-                    Ok(Heard::Nothing | Heard::Changed) => {}
-                    // It waits until it can be written down.
-                    Err(error) => {
-                        log::error!("what another node said about a lease can't be kept: {error}");
-                        break;
-                    }
-                }
-            }
-            done.push(named);
+        if mail.is_empty() {
+            return Ok(());
         }
-        if done.is_empty() { Ok(()) } else { registry.mail_done(done).await }
+        let done: Vec<(NodeId, u64)> = mail.iter().map(|mail| (mail.from, mail.number)).collect();
+        let now = host::now_secs();
+        let heard = self.altered(move |kept| {
+            // What can't be read says nothing to this version.
+            let said = mail.into_iter().filter(|mail| mail.kind == kind::LEASES);
+            let said = said.filter_map(|mail| Some((mail.from, Said::from_bytes(&mail.body).ok()?)));
+            said.map(|(from, said)| kept.hear(&from, said, &me, &community, now)).collect::<Vec<Heard>>()
+        });
+        let heard = match heard.await {
+            Ok(heard) => heard,
+            // It waits until it can be written down.
+            Err(error) => {
+                log::error!("what other nodes said about leases can't be kept: {error}");
+                return Ok(());
+            }
+        };
+        for heard in heard {
+            match heard {
+                Heard::New(id) => self.judge(registry, &id).await,
+                Heard::GivenBack(id) => {
+                    self.clocks().lending.get_mut(&id).into_iter().for_each(Lending::given_back);
+                    self.bar();
+                }
+                Heard::Nothing | Heard::Changed => {}
+            }
+        }
+        registry.mail_done(done).await
     }
 
     /// What the owner's policy says to a new offer.
@@ -190,18 +251,17 @@ impl Leases {
 
     /// Leases that end are over once nobody runs the app for certain.
     async fn free(self: &Arc<Self>) {
-        let (now, ending): (_, Vec<String>) = {
+        let ending: Vec<String> = {
             let (kept, clocks) = (self.kept(), self.clocks());
             let now = self.now();
             let is_free = |id: &str| clocks.lending.get(id).is_none_or(|lending| lending.is_free(now));
-            (now, kept.given.iter().filter(|(id, given)| given.stands == Lent::Ending && is_free(id)).map(|(id, _)| id.clone()).collect())
+            kept.given.iter().filter(|(id, given)| given.stands == Lent::Ending && is_free(id)).map(|(id, _)| id.clone()).collect()
         };
         if ending.is_empty() {
             return;
         }
-        log::info!(moment = now.0; "{} leases are over: nobody runs the apps any more", ending.len());
         let over = move |kept: &mut Kept| {
-            ending.iter().filter_map(|id| kept.given.get_mut(id).map(|given| given.stands = Lent::Over)).count();
+            ending.iter().filter_map(|id| kept.given.get_mut(id).map(super::record::Given::over)).count();
         };
         if let Err(error) = self.altered(over).await {
             log::error!("that leases are over can't be recorded: {error}");
@@ -232,6 +292,7 @@ impl Leases {
                         leases.clocks().holding.get_mut(&id).into_iter().for_each(|holding| holding.granted(number));
                         leases.bar();
                         leases.wake.notify_one();
+                        leases.timed.notify_one();
                     }
                     Ok(Answer::Over) => leases.end_given(&id, "its lender says that it is over".to_owned()).await,
                     Err(_) => {}
@@ -240,38 +301,55 @@ impl Leases {
         }
     }
 
-    fn seen(&self, id: &str, held: &Held, stop: Option<Duration>, up: Option<bool>) -> Seen {
+    fn seen(&self, id: &str, held: &Held, up: Option<bool>) -> Seen {
         let About { app, hash, .. } = &held.about;
         let hosted = self.apps.hosted(&app.name, held.job);
         let here = self.blobs.one(hash).ok().and_then(|blob| blob.here);
-        let lead = if held.terms().exclusive { lead(stop.unwrap_or_default()) } else { Duration::ZERO };
-        let may_run = self.clocks().holding.get(id).is_some_and(|holding| holding.may_run(self.now(), lead));
+        let clocks = self.clocks();
+        let lead = if held.terms().exclusive { clocks.lead(id) } else { Duration::ZERO };
+        let may_run = clocks.holding.get(id).is_some_and(|holding| holding.may_run(self.now(), lead));
         Seen {
             may_run,
             in_catalog: hosted.catalog.as_ref() == Some(&app.index),
+            fetched: held.fetched,
             coming: here.as_ref().is_some_and(|here| here.taking == Taking::Wanted),
             not_coming: here.and_then(|here| if let Taking::Refused { why } = here.taking { Some(why) } else { None }),
             begun: held.begun,
             installed: hosted.installed,
             busy: hosted.busy,
+            too_late: hosted.failed.as_ref().is_some_and(|why| why.contains(NOT_NOW)),
             failed: hosted.failed,
             up,
             paused: held.paused,
         }
     }
 
+    /// Whether something may be tried of a lease: what failed is not tried again without a pause.
+    fn may_try(&self, id: &str) -> bool {
+        let now = self.now();
+        let mut clocks = self.clocks();
+        let rested = clocks.tried.get(id).is_none_or(|last| now.since(*last) >= LEASE_TRY_AGAIN);
+        if rested {
+            clocks.tried.insert(id.to_owned(), now);
+        }
+        rested
+    }
+
     async fn act(self: &Arc<Self>, registry: Option<&Registry>, id: &str, mut held: Held) -> Result<(), Refused> {
         let name = held.about.app.name.clone();
         let of = name.clone();
-        let stop = self.apps.in_background(move |apps| apps.stop_time(&of)).await.map_err(super::ending)?;
-        let strict = held.terms().exclusive && held.stands == Stands::Runs;
-        let up = if strict { self.apps.is_up(&name).await } else { None };
-        let mut seen = self.seen(id, &held, stop, up);
-        if strict && !seen.busy {
-            // What stands still though it has time was stopped by its owner; what runs was not.
+        if let Some(stop) = self.apps.in_background(move |apps| apps.stop_time(&of)).await.map_err(super::ending)? {
+            self.clocks().leads.insert(id.to_owned(), lead(stop));
+        }
+        let looked = held.begun && (held.terms().exclusive || held.stands == Stands::Ending);
+        let up = if looked { self.apps.is_up(&name).await } else { None };
+        let mut seen = self.seen(id, &held, up);
+        if held.stands == Stands::Runs && held.terms().exclusive && !seen.busy {
+            // What stands still was stopped by its owner, or ended by itself or with the machine: then it may start again.
+            let by_hand = self.apps.hosted(&name, None).stopped;
             let (paused, stopped) = match up {
-                Some(true) => (false, false),
-                Some(false) if seen.may_run && !held.paused => (false, true),
+                Some(true) if seen.may_run => (false, false),
+                Some(false) if !held.paused && !held.stopped => (!by_hand, by_hand),
                 _ => (held.paused, held.stopped),
             };
             if (paused, stopped) != (held.paused, held.stopped) {
@@ -281,18 +359,28 @@ impl Leases {
         }
         match next(held.stands, held.terms().exclusive, &seen) {
             Act::Wait => {}
-            Act::Fetch => match self.blobs.fetch_app(registry, &held.about.hash).await {
+            Act::Fetch => match self.blobs.fetch_this_app(registry, &held.about.hash, &held.about.app, held.about.size_bytes).await {
+                Ok(_) if held.fetched => {}
+                Ok(_) => self.note(id, |held| held.fetched = true).await?,
                 // Its lender tells all nodes of it, which may come later than the offer.
-                Ok(_) | Err(BlobRefused::Unknown(_)) => {}
+                Err(BlobRefused::Unknown(_)) => {}
                 Err(error) => self.end_given(id, error.to_string()).await,
             },
+            Act::Again => self.note(id, |held| (held.begun, held.job) = (false, None)).await?,
             Act::Install => {
                 self.note(id, |held| held.begun = true).await?;
                 let wish = Wish { settings: held.about.settings.clone(), ..Wish::default() };
-                let begun = self.apps.in_background(move |apps| apps.install(&name, wish)).await.map_err(super::ending)?;
+                let attended = held.terms().exclusive;
+                let begun = self.apps.in_background(move |apps| apps.install_as(&name, wish, attended)).await.map_err(super::ending)?;
                 match begun {
                     Ok(job) => self.note(id, move |held| held.job = Some(job.id)).await?,
-                    Err(error) => self.end_given(id, error.to_string()).await,
+                    // What is here is not this lease's.
+                    Err(error) => {
+                        self.note(id, |held| held.begun = false).await?;
+                        if !matches!(error, AppRefused::Barred { .. }) {
+                            self.end_given(id, error.to_string()).await;
+                        }
+                    }
                 }
             }
             Act::Runs => {
@@ -306,15 +394,18 @@ impl Leases {
                 let (of, to) = (id.to_owned(), held.from());
                 self.altered(move |kept| runs(kept, &of, &to)).await?;
             }
-            Act::Stop => {
-                log::info!("`{name}` stops: its lender has not said that its time goes on");
-                self.note(id, |held| held.paused = true).await?;
-                self.apps.in_background(move |apps| apps.act(&name, Action::Stop)).await.map_err(super::ending)??;
-            }
+            Act::Start | Act::Remove | Act::Sweep if !self.may_try(id) => {}
             Act::Start => {
                 self.apps.in_background(move |apps| apps.act(&name, Action::Start)).await.map_err(super::ending)??;
             }
-            Act::End(why) => self.end_given(id, why).await,
+            Act::End(why) => {
+                if !seen.installed && !seen.busy && seen.up != Some(true) {
+                    // What is installed under that name later is not this lease's.
+                    self.note(id, |held| held.begun = false).await?;
+                }
+                self.end_given(id, why).await;
+            }
+            Act::Sweep => self.apps.sweep(&name).await?,
             Act::Remove => {
                 self.apps.in_background(move |apps| apps.remove(&name, false, &Expected::anything())).await.map_err(super::ending)??;
             }
@@ -322,12 +413,14 @@ impl Leases {
                 let (of, to, lease) = (id.to_owned(), held.from(), held.offer.id);
                 self.altered(move |kept| {
                     let Some(held) = kept.held.get_mut(&of).filter(|held| held.stands == Stands::Ending) else { return };
-                    held.stands = Stands::Over;
-                    let why = sentence(&held.why);
+                    let why = held.why.clone();
+                    held.over(&why);
                     kept.say(&to, Said::Ended { id: lease, why });
                 })
                 .await?;
-                self.clocks().holding.remove(id);
+                self.blobs.want_no_more(&held.about.hash).await;
+                let mut clocks = self.clocks();
+                (clocks.holding.remove(id), clocks.leads.remove(id), clocks.tried.remove(id));
             }
         }
         Ok(())
@@ -343,46 +436,43 @@ impl Leases {
         .await
     }
 
-    /// Hands over what is to be told, in its order. It is taken off the list once it lies with the messages.
+    /// Hands over what is to be told: to each node in its order, and nobody waits for what another does not take. It is taken off the list
+    /// once it lies with the messages.
     async fn tell(self: &Arc<Self>, registry: &Registry) {
-        loop {
-            let Some(first) = self.kept().tell.first().cloned() else { return };
-            let sent = match node(&first.to) {
-                Some(to) => registry.send(to, kind::LEASES, first.said.to_bytes(), LEASE_MESSAGE_LIFE).await,
-                None => return,
-            };
-            let message = match sent {
-                Ok(message) => Some(message.to_string()),
-                // Nobody is there any more who could be told.
-                Err(NotSent::Send(SendError::Stranger(_) | SendError::Body { .. })) => None,
+        let members: BTreeSet<String> =
+            self.view_of_net().map(|view| view.members.into_iter().map(|member| member.id).collect()).unwrap_or_default();
+        let (mut waits, mut done) = (BTreeSet::new(), Vec::new());
+        let all = self.kept().tell.clone();
+        for tell in all {
+            let Some(to) = node(&tell.to).filter(|_| !waits.contains(&tell.to)) else { continue };
+            match registry.send(to, kind::LEASES, tell.said.to_bytes(), LEASE_MESSAGE_LIFE).await {
+                Ok(message) => done.push((tell, Some(message.to_string()))),
+                // Nobody is there any more who could be told; who is suspended may come back.
+                Err(NotSent::Send(SendError::Stranger(_))) if !members.contains(&tell.to) => done.push((tell, None)),
+                Err(NotSent::Send(SendError::Body { .. })) => done.push((tell, None)),
                 Err(error) => {
-                    log::warn!("what is to be said about a lease waits: {error}");
-                    return;
+                    log::debug!(node = to.short(), error:% = error; "what is to be said about a lease waits");
+                    waits.insert(tell.to);
                 }
-            };
-            let taken_off = self.altered(move |kept| {
-                if let (Said::Offer(offer), Some(message)) = (&first.said, message)
+            }
+        }
+        if done.is_empty() {
+            return;
+        }
+        let taken_off = self.altered(move |kept| {
+            for (tell, message) in done {
+                if let (Said::Offer(offer), Some(message)) = (&tell.said, message)
                     && let Some(given) = kept.given.get_mut(&offer.id.to_string())
                 {
                     given.message = Some(message);
                 }
-                if kept.tell.first() == Some(&first) {
-                    kept.tell.remove(0);
+                if let Some(place) = kept.tell.iter().position(|other| *other == tell) {
+                    kept.tell.remove(place);
                 }
-            });
-            if let Err(error) = taken_off.await {
-                log::error!("that something was said about a lease can't be recorded, so it is said again: {error}");
-                return;
             }
+        });
+        if let Err(error) = taken_off.await {
+            log::error!("that something was said about leases can't be recorded, so it is said again: {error}");
         }
     }
-}
-
-/// A reason as it may be said to the other side.
-fn sentence(why: &str) -> String {
-    let mut said: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    while said.len() > MAX_REASON_BYTES {
-        said.pop();
-    }
-    said
 }

@@ -19,7 +19,7 @@ pub use policy::{Consent, Policy};
 pub use record::Lent;
 pub use shown::{GivenView, HeldView, LeasesView};
 
-use crate::apps::{Apps, NotShared, Refused as AppRefused};
+use crate::apps::{Apps, Bar, NotShared, Refused as AppRefused};
 use crate::blobs::{Blobs, Visibility};
 use crate::host;
 use crate::net::{ClusterView, NetHandle, Refused as RecordsRefused, Registry};
@@ -44,6 +44,8 @@ const FILE: &str = "leases/leases.json";
 const EXCLUSIVE_SECONDS: u32 = 300;
 /// Of another one.
 const SHARED_SECONDS: u32 = 7 * 24 * 3600;
+/// How long an app may take to stop, where that is not known yet.
+const LONG_STOP: Duration = Duration::from_secs(30);
 /// Copies of an app at most.
 const COPIES_MOST: u16 = 16;
 
@@ -101,7 +103,17 @@ pub enum Refused {
 #[derive(Debug, Default)]
 struct Clocks {
     holding: BTreeMap<String, Holding>,
+    /// How long before its time is over each app is stopped, where that is known.
+    leads: BTreeMap<String, Duration>,
+    /// When something was tried last, so that what fails is not tried without a pause.
+    tried: BTreeMap<String, Millis>,
     lending: BTreeMap<String, Lending>,
+}
+
+impl Clocks {
+    fn lead(&self, id: &str) -> Duration {
+        self.leads.get(id).copied().unwrap_or(drive::lead(LONG_STOP))
+    }
 }
 
 /// The leases of this node.
@@ -114,8 +126,10 @@ pub struct Leases {
     /// Held while something is written, which waits for the disk; `kept` itself never is.
     altering: Mutex<()>,
     clocks: Mutex<Clocks>,
-    started: Instant,
+    started: Millis,
     wake: Notify,
+    /// Its time of an exclusive app may have changed.
+    timed: Notify,
 }
 
 impl Leases {
@@ -124,8 +138,8 @@ impl Leases {
         let file = data.join(FILE);
         let mut kept = Kept::load(&file);
         let clocks = Self::clocks_after_a_start(&mut kept);
-        let (kept, altering, started, wake) = (Mutex::new(kept), Mutex::new(()), Instant::now(), Notify::new());
-        let leases = Self { file, apps, blobs, net, kept, altering, clocks: Mutex::new(clocks), started, wake };
+        let (kept, altering, started, wake) = (Mutex::new(kept), Mutex::new(()), running(), Notify::new());
+        let leases = Self { file, apps, blobs, net, kept, altering, clocks: Mutex::new(clocks), started, wake, timed: Notify::new() };
         leases.bar();
         leases
     }
@@ -137,6 +151,18 @@ impl Leases {
             held.paused = held.terms().exclusive && held.stands == Stands::Runs && !held.stopped;
             clocks.holding.insert(id.clone(), holding(Millis(0), held.terms()));
         }
+        let told: BTreeSet<String> = kept
+            .tell
+            .iter()
+            .filter_map(|tell| if let Said::Offer(offer) = &tell.said { Some(offer.id.to_string()) } else { None })
+            .collect();
+        for (id, given) in &mut kept.given {
+            // The agent ended before anybody was told of it.
+            if given.stands == Lent::Offered && given.message.is_none() && !told.contains(id) {
+                given.why = "it was not told to anybody".to_owned();
+                given.over();
+            }
+        }
         for (id, given) in kept.given.iter().filter(|(_, given)| given.stands != Lent::Over) {
             clocks.lending.insert(id.clone(), Lending::restored(Millis(0), given.offer.terms.term(), !given.may_be_granted()));
         }
@@ -144,7 +170,7 @@ impl Leases {
     }
 
     fn now(&self) -> Millis {
-        Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+        Millis(running().0.saturating_sub(self.started.0))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -176,26 +202,27 @@ impl Leases {
         let out = altered.map_err(|ending| Refused::NotKept(ending.to_string()))??;
         self.bar();
         self.wake.notify_one();
+        self.timed.notify_one();
         Ok(out)
     }
 
-    /// Has no app start that must not: one that is lent to one holder alone, and one whose time is over.
+    /// Has no app start that must not: one that is lent to one holder alone, and one whose time is over, or soon will be.
     fn bar(&self) {
         let (now, kept, clocks) = (self.now(), self.kept(), self.clocks());
-        let lent = kept.given.values().filter(|given| given.offer.terms.exclusive && given.stands != Lent::Over).map(|given| {
-            (
-                given.app.clone(),
-                format!("it is lent to the node {} alone: take it back first (`cloudy lease ls`)", given.offer.holder.short()),
-            )
-        });
-        let waiting = kept.held.iter().filter(|(id, held)| {
-            let may_run = clocks.holding.get(*id).is_some_and(|holding| holding.may_run(now, Duration::ZERO));
-            held.terms().exclusive && held.holds() && !may_run
-        });
-        let waiting = waiting.map(|(_, held)| {
-            (held.about.app.name.clone(), "its lender has not said that its time goes on, and nobody else may run it meanwhile".to_owned())
-        });
-        self.apps.bar(lent.chain(waiting).collect());
+        let mut bars = BTreeMap::new();
+        for given in kept.given.values().filter(|given| given.offer.terms.exclusive && given.stands != Lent::Over) {
+            let whom = given.offer.holder.short();
+            let why = format!("it is lent to the node {whom} alone: take it back first (`cloudy lease ls`)");
+            bars.insert(given.app.clone(), Bar { from: None, why });
+        }
+        for (id, held) in kept.held.iter().filter(|(_, held)| held.terms().exclusive && held.holds()) {
+            let ends = clocks.holding.get(id).and_then(|holding| holding.ends(clocks.lead(id))).filter(|ends| *ends > now);
+            // It holds by itself when that moment comes.
+            let from = ends.map(|ends| Instant::now() + ends.since(now));
+            let why = "its lender has not said that its time goes on, and nobody else may run it meanwhile".to_owned();
+            bars.insert(held.about.app.name.clone(), Bar { from, why });
+        }
+        self.apps.bar(bars);
     }
 
     fn view_of_net(&self) -> Option<ClusterView> {
@@ -251,6 +278,7 @@ impl Leases {
                 .and_then(|holding| holding.ends(Duration::ZERO))
                 .map(seconds),
             job: held.job,
+            replaces: held.stands == Stands::Asked && self.replaces(&held.about),
         });
         let (mut given, mut held): (Vec<GivenView>, Vec<HeldView>) = (given.collect(), held.collect());
         given.sort_by_key(|lease| (lease.state == Lent::Over, std::cmp::Reverse(lease.offered)));
@@ -277,7 +305,11 @@ impl Leases {
         if looked && stop.is_some_and(|stop| drive::lead(stop) * 2 > terms.term()) {
             return Err(Refused::Wrong("the term is too short for the app to stop in time: give a longer one".to_owned()));
         }
-        let shared = self.apps.share(&self.blobs, &wish.app, Visibility::Community).await?;
+        // What everybody may read stays so.
+        let given = self.blobs.apps_given().into_iter().find(|(_, app)| app.name == wish.app);
+        let now = given.and_then(|(hash, _)| self.blobs.one(&hash).ok()?.here).map(|here| here.visibility);
+        let visibility = now.unwrap_or_default().max(Visibility::Community);
+        let shared = self.apps.share(&self.blobs, &wish.app, visibility).await?;
         let app = shared.facts.app.ok_or_else(|| Refused::Wrong("the app could not be given to others".to_owned()))?;
         let about = About { app, hash: shared.hash, size_bytes: shared.facts.size_bytes, settings: wish.settings, note: wish.note };
         let about = about.to_bytes().map_err(Refused::Wrong)?;
@@ -292,24 +324,37 @@ impl Leases {
         // Before anybody can ask about them.
         self.clocks().lending.extend(ids.iter().map(|id| (id.clone(), Lending::new(terms.term()))));
         // Looked at again where nobody else writes: two people may offer at once.
-        let exclusive = terms.exclusive;
+        let (of, noted_of) = (app.clone(), ids.clone());
         let noted = self.altered(move |kept| {
-            if exclusive && kept.given.values().any(|given| given.app == app && given.stands != Lent::Over) {
+            if lent_elsewhere(kept, &of, terms) {
                 return false;
             }
             for offer in offers {
-                let (id, to) = (offer.id.to_string(), offer.holder.hex());
-                kept.say(&to, Said::Offer(offer.clone()));
-                let (why, message) = (String::new(), None);
-                kept.given.insert(id, Given { app: app.clone(), offer, lease: None, stands: Lent::Offered, why, message, at });
+                let (id, why, message) = (offer.id.to_string(), String::new(), None);
+                kept.given.insert(id, Given { app: of.clone(), offer, lease: None, stands: Lent::Offered, why, message, at });
             }
             true
         });
-        let noted = noted.await;
-        if !matches!(noted, Ok(true)) {
+        // From here on nothing of it starts here; what began before that is seen now. Only then is anybody told.
+        let there = match noted.await {
+            Ok(true) => self.not_here(&app, terms),
+            Ok(false) => Err(lent_already()),
+            Err(error) => Err(error),
+        };
+        let told = there.is_ok();
+        let said = self.altered(move |kept| {
+            for id in noted_of {
+                match kept.given.get(&id).filter(|_| told).map(|given| (given.to(), Said::Offer(given.offer.clone()))) {
+                    Some((to, said)) => kept.say(&to, said),
+                    None => drop(kept.given.remove(&id)),
+                }
+            }
+        });
+        let done = said.await.and(there);
+        if done.is_err() {
             self.clocks().lending.retain(|id, _| !ids.contains(id));
         }
-        if noted? { Ok(ids) } else { Err(lent_already()) }
+        done.map(|()| ids)
     }
 
     /// Which nodes are asked.
@@ -350,16 +395,19 @@ impl Leases {
         if kept.given.values().filter(|given| given.stands != Lent::Over).count() + more > GIVEN_MOST {
             return Err(Refused::Conflict(format!("{GIVEN_MOST} apps are lent or offered already: take some back first")));
         }
-        if terms.exclusive && kept.given.values().any(|given| given.app == wish.app && given.stands != Lent::Over) {
+        if lent_elsewhere(&kept, &wish.app, terms) {
             return Err(lent_already());
         }
         drop(kept);
-        if terms.exclusive && self.apps.hosted(&wish.app, None).installed {
+        self.not_here(&wish.app, terms)
+    }
+
+    /// Nobody else may run what is exclusive, this node neither.
+    fn not_here(&self, app: &str, terms: Terms) -> Result<(), Refused> {
+        let hosted = self.apps.hosted(app, None);
+        if terms.exclusive && (hosted.installed || hosted.busy) {
             let mend = "remove it here first (its data may stay)";
-            return Err(Refused::Conflict(format!(
-                "`{}` is installed on this node, and nobody else may run what is exclusive: {mend}",
-                wish.app
-            )));
+            return Err(Refused::Conflict(format!("`{app}` is installed on this node, and nobody else may run what is exclusive: {mend}")));
         }
         Ok(())
     }
@@ -388,18 +436,8 @@ impl Leases {
     }
 
     async fn decide(self: &Arc<Self>, id: &str, answer: Result<Lease, String>) -> Result<(), Refused> {
-        let (of, now) = (id.to_owned(), self.now());
-        let (decided, terms) = self
-            .altered(move |kept| {
-                let decided = kept.decide(&of, |_| answer);
-                (decided, kept.held.get(&of).filter(|held| held.holds()).map(record::Held::terms))
-            })
-            .await?;
-        if let Some(terms) = terms {
-            self.clocks().holding.entry(id.to_owned()).or_insert_with(|| holding(now, terms));
-            self.bar();
-            self.wake.notify_one();
-        }
+        let of = id.to_owned();
+        let decided = self.altered(move |kept| kept.decide(&of, |_| answer)).await?;
         if decided { Ok(()) } else { Err(Refused::Unknown(id.to_owned())) }
     }
 
@@ -428,6 +466,11 @@ impl Leases {
         self.altered(move |kept| kept.policy = policy).await
     }
 
+    /// Whether an app of that name is in the catalog in another version.
+    fn replaces(&self, about: &About) -> bool {
+        self.apps.catalog().get(&about.app.name).is_some_and(|entry| entry.index != about.app.index)
+    }
+
     /// What the policy is asked about an offer.
     fn asked<'a>(&self, about: &About, from: &'a str, id: &str) -> Asked<'a> {
         let hosted = self.apps.hosted(&about.app.name, None);
@@ -438,10 +481,16 @@ impl Leases {
             from,
             fits: this.as_ref() == Some(&about.app.architecture),
             here: hosted.installed || hosted.busy || others().any(|(_, held)| held.about.app.name == about.app.name),
-            replaces: hosted.catalog.is_some_and(|index| index != about.app.index),
+            replaces: self.replaces(about),
             running: others().count(),
         }
     }
+}
+
+/// How long this machine has been running, with the time that it slept: what sleeps has its time go on.
+fn running() -> Millis {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A lease that begins here, or began before this machine was started: one that is not exclusive runs on for its whole term.
@@ -453,6 +502,12 @@ fn holding(now: Millis, terms: Terms) -> Holding {
         holding.granted(number);
     }
     holding
+}
+
+/// Whether somebody has the app already whom this offer would not be alone with, or who is not to be alone with it.
+fn lent_elsewhere(kept: &Kept, app: &str, terms: Terms) -> bool {
+    let mut others = kept.given.values().filter(|given| given.app == app && given.stands != Lent::Over);
+    others.any(|given| terms.exclusive || given.offer.terms.exclusive)
 }
 
 fn lent_already() -> Refused {

@@ -6,7 +6,7 @@ use super::plan::Stands;
 use super::policy::Policy;
 use crate::settings::{read_or_put_aside, write_whole};
 use anyhow::{Context, Result};
-use cluster::leases::{Lease, LeaseId, Offer, Said, Terms};
+use cluster::leases::{Lease, LeaseId, MAX_REASON_BYTES, Offer, Said, Terms};
 use cluster::wire;
 use data_encoding::BASE64;
 use serde::de::{DeserializeOwned, Error};
@@ -16,6 +16,10 @@ use std::path::Path;
 
 /// Leases that are over and still shown, of each side.
 const OVER_KEPT: usize = 30;
+/// Offers of all nodes that wait for an owner at most.
+const ASKED_OF_ALL: usize = 64;
+/// What is to be told to one node at most; beyond it, nobody is answered who asked of its own accord.
+const TELL_OF_ONE: usize = 64;
 /// Offers of one node that wait for an owner at most.
 pub const ASKED_OF_ONE: usize = 8;
 /// Offers and leases that a node gives at most.
@@ -101,6 +105,9 @@ pub struct Held {
     /// The job that installs it.
     #[serde(default)]
     pub job: Option<u64>,
+    /// Its blob was asked for.
+    #[serde(default)]
+    pub fetched: bool,
     /// Its installation was begun.
     #[serde(default)]
     pub begun: bool,
@@ -157,6 +164,12 @@ impl Given {
         self.offer.holder.hex()
     }
 
+    /// It is over. Passwords are forgotten with it.
+    pub fn over(&mut self) {
+        self.stands = Lent::Over;
+        self.offer.about.clear();
+    }
+
     /// Whether the holder may be granted time.
     pub fn may_be_granted(&self) -> bool {
         matches!(self.stands, Lent::Offered | Lent::Agreed | Lent::Runs)
@@ -167,6 +180,13 @@ impl Held {
     /// The lender in hexadecimal.
     pub fn from(&self) -> String {
         self.offer.lender.hex()
+    }
+
+    /// It is over. Passwords are forgotten with it.
+    pub fn over(&mut self, why: &str) {
+        (self.stands, self.why) = (Stands::Over, why.to_owned());
+        self.offer.about.clear();
+        self.about.settings.clear();
     }
 
     /// The terms.
@@ -213,8 +233,11 @@ impl Kept {
                 _ => Heard::Nothing,
             },
             Said::Refused { id, why } => match self.given_to(from, &id) {
-                Some(given) if given.stands == Lent::Offered => {
-                    (given.stands, given.why) = (Lent::Over, why);
+                Some(given) if matches!(given.stands, Lent::Offered | Lent::Ending) => {
+                    if given.why.is_empty() {
+                        given.why = why;
+                    }
+                    given.over();
                     Heard::GivenBack(id.to_string())
                 }
                 _ => Heard::Nothing,
@@ -231,13 +254,17 @@ impl Kept {
                     if given.why.is_empty() {
                         given.why = why;
                     }
-                    given.stands = Lent::Over;
+                    given.over();
                     Heard::GivenBack(id.to_string())
                 }
                 _ => Heard::Nothing,
             },
             Said::End { id } => match self.held.get_mut(&id.to_string()) {
-                Some(held) if held.offer.lender == *from => end(held, "its lender took it back"),
+                Some(held) if held.offer.lender == *from => match end(held, "its lender took it back") {
+                    // Nothing of it runs: its lender need not wait.
+                    _ if held.stands == Stands::Over => self.answer(from, Said::Ended { id, why: String::new() }),
+                    heard => heard,
+                },
                 _ => Heard::Nothing,
             },
         }
@@ -246,25 +273,41 @@ impl Kept {
     fn offered(&mut self, from: &cluster::NodeId, offer: Offer, me: &cluster::NodeId, community: &cluster::CommunityId, now: u64) -> Heard {
         let id = offer.id.to_string();
         // An offer that somebody passes on, or changed, says nothing.
-        if !offer.is_good(community, from, me) || self.held.contains_key(&id) {
+        if !offer.is_good(community, from, me) {
             return Heard::Nothing;
+        }
+        match self.held.get(&id) {
+            // It was written down, and then the agent ended before it was judged.
+            Some(held) if held.stands == Stands::Asked && held.offer == offer => return Heard::New(id),
+            Some(_) => return Heard::Nothing,
+            None => {}
         }
         let about = match About::read(&offer.about) {
             Ok(about) => about,
             Err(why) => return self.refuse(from, offer.id, why),
         };
-        let of_one = self.held.values().filter(|held| held.offer.lender == *from && held.stands == Stands::Asked).count();
-        if of_one >= ASKED_OF_ONE {
-            return self.refuse(from, offer.id, format!("{ASKED_OF_ONE} offers of this node wait already"));
+        let asked = || self.held.values().filter(|held| held.stands == Stands::Asked);
+        if asked().count() >= ASKED_OF_ALL || asked().filter(|held| held.offer.lender == *from).count() >= ASKED_OF_ONE {
+            return self.refuse(from, offer.id, "too many offers wait for its owner already".to_owned());
         }
         let (why, at) = (String::new(), now);
-        let held = Held { offer, about, stands: Stands::Asked, why, job: None, begun: false, paused: false, stopped: false, at };
+        let (stands, job, fetched, begun, paused, stopped) = (Stands::Asked, None, false, false, false, false);
+        let held = Held { offer, about, stands, why, job, fetched, begun, paused, stopped, at };
         self.held.insert(id.clone(), held);
         Heard::New(id)
     }
 
     fn refuse(&mut self, to: &cluster::NodeId, id: LeaseId, why: String) -> Heard {
-        self.say(&to.hex(), Said::Refused { id, why });
+        let why = sentence(&why);
+        self.answer(to, Said::Refused { id, why })
+    }
+
+    /// Answers who said something of its own accord, if it takes what it is told.
+    fn answer(&mut self, to: &cluster::NodeId, said: Said) -> Heard {
+        let to = to.hex();
+        if self.tell.iter().filter(|tell| tell.to == to).count() < TELL_OF_ONE {
+            self.say(&to, said);
+        }
         Heard::Changed
     }
 
@@ -281,7 +324,8 @@ impl Kept {
                 (held.from(), Said::Lease(lease))
             }
             Err(why) => {
-                (held.stands, held.why) = (Stands::Over, why.clone());
+                let why = sentence(&why);
+                held.over(&why);
                 (held.from(), Said::Refused { id: held.offer.id, why })
             }
         };
@@ -295,8 +339,12 @@ impl Kept {
             return end(held, why) == Heard::Changed;
         }
         let Some(given) = self.given.get_mut(id).filter(|given| given.may_be_granted()) else { return false };
-        (given.stands, given.why) = (Lent::Ending, why.to_owned());
+        (given.stands, given.why) = (Lent::Ending, sentence(why));
         let (to, said) = (given.to(), Said::End { id: given.offer.id });
+        // Nobody waits for the end of what others may run too.
+        if !given.offer.terms.exclusive {
+            given.over();
+        }
         self.say(&to, said);
         true
     }
@@ -318,13 +366,21 @@ impl Kept {
 }
 
 fn end(held: &mut Held, why: &str) -> Heard {
-    held.stands = match held.stands {
-        Stands::Asked => Stands::Over,
-        Stands::Agreed | Stands::Runs => Stands::Ending,
+    match held.stands {
+        Stands::Asked => held.over(why),
+        Stands::Agreed | Stands::Runs => (held.stands, held.why) = (Stands::Ending, sentence(why)),
         Stands::Ending | Stands::Over => return Heard::Nothing,
-    };
-    why.clone_into(&mut held.why);
+    }
     Heard::Changed
+}
+
+/// A reason as it may be kept, and said to the other side.
+fn sentence(why: &str) -> String {
+    let mut said: String = why.chars().take(MAX_REASON_BYTES).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    while said.len() > MAX_REASON_BYTES {
+        said.pop();
+    }
+    said
 }
 
 #[cfg(test)]

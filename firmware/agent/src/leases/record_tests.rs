@@ -11,7 +11,11 @@ fn node(number: u8) -> NodeId {
 }
 
 fn offer(id: u8) -> Offer {
-    let terms = Terms { seconds: 600, exclusive: false };
+    strict(id, false)
+}
+
+fn strict(id: u8, exclusive: bool) -> Offer {
+    let terms = Terms { seconds: 600, exclusive };
     Offer::sign(&[1; 32], LeaseId([id; 16]), HOME, node(2), terms, about("wiki").to_bytes().unwrap())
 }
 
@@ -28,9 +32,10 @@ fn an_offer_becomes_a_lease_that_both_can_show() {
     let mut holder = Kept::default();
     let hear = |kept: &mut Kept, from: u8, said: Said, me: u8| kept.hear(&node(from), said, &node(me), &HOME, 5);
     assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::New(id.clone()));
-    assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::Nothing, "it comes twice");
+    assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::New(id.clone()), "it was not judged yet");
     assert!(holder.decide(&id, |offer| Ok(Lease::sign(&[2; 32], offer))));
     assert!(!holder.decide(&id, |_| Err(String::new())), "it is decided");
+    assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::Nothing, "it comes twice");
     let lease = holder.tell.pop().unwrap();
     assert_eq!(lease.to, node(1).hex());
     // Nobody else agrees for it, and nobody agrees to something else.
@@ -48,13 +53,14 @@ fn an_offer_becomes_a_lease_that_both_can_show() {
     // The lender takes it back; the holder hears that of nobody else.
     assert!(lender.end(&id, "enough"));
     assert!(!lender.end(&id, "enough") && !lender.given[&id].may_be_granted());
+    assert!(lender.given[&id].offer.about.is_empty(), "no password outlives its lease");
     let end = lender.tell.pop().unwrap().said;
     assert_eq!(hear(&mut holder, 3, end.clone(), 2), Heard::Nothing);
     assert_eq!(hear(&mut holder, 1, end, 2), Heard::Changed);
     assert_eq!(holder.held[&id].stands, Stands::Ending);
     let ended = Said::Ended { id: offer.id, why: "taken back".to_owned() };
     assert_eq!(hear(&mut lender, 3, ended.clone(), 1), Heard::Nothing);
-    assert_eq!(hear(&mut lender, 2, ended.clone(), 1), Heard::GivenBack(id.clone()));
+    assert_eq!(hear(&mut lender, 2, ended.clone(), 1), Heard::Nothing, "others may run it too, so nobody waited for it");
     assert_eq!((lender.given[&id].stands, lender.given[&id].why.as_str()), (Lent::Over, "enough"));
     assert_eq!(hear(&mut lender, 2, ended, 1), Heard::Nothing);
 }
@@ -92,4 +98,33 @@ fn an_offer_that_was_taken_back_is_over_and_old_ones_are_forgotten() {
     assert!(holder.held.values().all(|held| held.stands == Stands::Over && !held.holds()));
     holder.forget();
     assert!(holder.held.len() == OVER_KEPT && !holder.held.contains_key(&LeaseId([0; 16]).to_string()));
+    assert!(holder.held.values().all(|held| held.about.settings.is_empty() && held.offer.about.is_empty()));
+}
+
+#[test]
+fn the_lender_of_an_exclusive_app_waits_for_its_holders_word() {
+    let (mut lender, id) = lender(strict(7, true));
+    let lease = LeaseId([7; 16]);
+    assert!(lender.end(&id, "enough"));
+    assert_eq!(lender.given[&id].stands, Lent::Ending);
+    let refused = Said::Refused { id: lease, why: "no".to_owned() };
+    assert_eq!(lender.hear(&node(3), refused.clone(), &node(1), &HOME, 5), Heard::Nothing);
+    assert_eq!(lender.hear(&node(2), refused, &node(1), &HOME, 5), Heard::GivenBack(id.clone()));
+    assert_eq!(lender.given[&id].why, "enough");
+    // Whoever never agreed says at once that nothing runs.
+    let mut holder = Kept::default();
+    let _new = holder.hear(&node(1), Said::Offer(strict(7, true)), &node(2), &HOME, 5);
+    assert_eq!(holder.hear(&node(1), Said::End { id: lease }, &node(2), &HOME, 5), Heard::Changed);
+    assert!(matches!(holder.tell[0].said, Said::Ended { .. }));
+    // One that takes nothing is answered no more, and what is said of a name without an end is cut.
+    for n in 0..200 {
+        let about = format!(r#"{{"hash":"x","note":"{}"}}"#, "\u{7f}".repeat(20_000));
+        let bad = Offer::sign(&[1; 32], LeaseId([n; 16]), HOME, node(2), strict(7, true).terms, about.into_bytes());
+        let _refused = holder.hear(&node(1), Said::Offer(bad), &node(2), &HOME, 5);
+    }
+    assert_eq!(holder.tell.len(), TELL_OF_ONE);
+    let file = tempfile::tempdir().unwrap();
+    let file = file.path().join("leases.json");
+    holder.save(&file).unwrap();
+    assert_eq!(Kept::load(&file), holder);
 }

@@ -79,4 +79,6 @@ pub struct HeldView {
     pub time_left_seconds: Option<u64>,
     /// The job that installs it.
     pub job: Option<u64>,
+    /// Whether it would put another version of an app into the catalog.
+    pub replaces: bool,
 }

@@ -14,6 +14,7 @@ words! {
         on: "on", "en", "a";
         exclusive: "nobody else runs it meanwhile", "nadie más la ejecuta mientras tanto", "ningú més no l'executa mentrestant";
         it_is_set: "Set by its owner:", "Ajustado por su propietario:", "Ajustat pel seu propietari:";
+        replaces: "Your store has another version of this app: that version would be replaced.", "Su catálogo tiene otra versión de esta aplicación: sería sustituida.", "El vostre catàleg té una altra versió d'aquesta aplicació: se substituiria.";
         accept: "Run it here", "Ejecutarla aquí", "Executa-la aquí";
         refuse: "No", "No", "No";
         end_here: "End it", "Terminarlo", "Acaba-ho";

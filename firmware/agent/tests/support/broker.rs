@@ -37,9 +37,10 @@ pub fn play(data: &Path, app: &'static str) -> Asked {
                 "projects" if state != "absent" => json!({ app: { "run": state, "data": true } }),
                 "projects" => json!({}),
                 "logs" => json!(""),
+                "has-image" => json!(false),
                 _ => Value::Null,
             };
-            if !matches!(word.as_str(), "projects" | "status" | "logs") {
+            if !matches!(word.as_str(), "projects" | "status" | "logs" | "has-image") {
                 kept.lock().unwrap().push(word);
             }
             let _gone = stream.write_all(format!("{}\n", json!({ "done": done })).as_bytes());

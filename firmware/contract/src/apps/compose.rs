@@ -26,6 +26,8 @@ pub const DROPPED: &str = "ALL";
 pub const SECURITY: &str = "no-new-privileges:true";
 /// A container that a person did not stop is started again, also at the next boot.
 pub const RESTART: &str = "unless-stopped";
+/// Nor one that runs only while somebody says so.
+pub const RESTART_ATTENDED: &str = "no";
 /// The label that names the app.
 pub const APP_LABEL: &str = "cloudy.app";
 /// How often health is looked at.
@@ -62,6 +64,8 @@ pub struct Project {
     pub volumes: BTreeMap<String, String>,
     /// How it is known to be well.
     pub health: Option<Healthcheck>,
+    /// Whether Docker never starts it again by itself.
+    pub attended: bool,
     /// Memory, in MiB.
     pub memory_mb: u32,
     /// Processes and threads.
@@ -113,6 +117,9 @@ pub struct Choices {
     /// The setting's name → its value.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// Whether it runs only while somebody says so: Docker never starts it again by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attended: bool,
 }
 
 /// Why there is no project.
@@ -180,6 +187,7 @@ pub fn compose(app: &App, instance: &str, image: &ImageName, choices: &Choices) 
         ports: ports(app, choices)?,
         volumes: app.volumes.iter().map(|(name, volume)| (name.clone(), volume.path.clone())).collect(),
         health: health(app),
+        attended: choices.attended,
         memory_mb: app.limits.memory_mb,
         processes: app.limits.processes,
         cpu_percent: app.limits.cpu_percent,

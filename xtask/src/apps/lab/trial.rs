@@ -85,7 +85,7 @@ impl Trial {
         let full = apps.root(Some(app)).join(&file);
         let text = std::fs::read_to_string(&full).with_context(|| format!("failed to read `{}`", full.display()))?;
         let raw: RawTrial = parse(&file, &text)?;
-        let choices = Choices { settings: raw.settings.clone(), ports: BTreeMap::new() };
+        let choices = Choices { settings: raw.settings.clone(), ..Choices::default() };
         let project = if on_a_node { format!("{PROJECT_PREFIX}{}", app.name) } else { app.name.clone() };
         let image = ImageName::new(registry::ADDRESS, digest)?;
         let compose =

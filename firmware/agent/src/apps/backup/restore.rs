@@ -67,11 +67,12 @@ impl Apps {
         }
         let what = self.restored(&name, manifest.what)?;
         let face = self.face(&name, &what)?;
-        let mut choices = manifest.choices;
+        // Whoever lent it is not asked about what is restored.
+        let mut choices = Choices { attended: false, ..manifest.choices };
         // What this node's version of it has no more is left.
         choices.ports.retain(|port, _| face.ports.contains_key(port));
         choices.settings.retain(|setting, _| face.settings.contains_key(setting));
-        let anywhere = Choices { ports: Default::default(), settings: choices.settings.clone() };
+        let anywhere = Choices { ports: Default::default(), ..choices.clone() };
         let target = match self.target(&name, what.clone(), choices) {
             // Its ports belong to another here.
             Err(Refused::Port(_)) => self.target(&name, what, anywhere),

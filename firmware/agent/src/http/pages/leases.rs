@@ -73,6 +73,7 @@ fn here(view: &View<'_>, lease: &HeldView) -> Markup {
                 @if lease.state == Stands::Asked {
                     p { (title(&lease.app.description, "", view.lang)) }
                     @if !lease.note.is_empty() { blockquote { (lease.note) } }
+                    @if lease.replaces { p.mend { (words.replaces) } }
                     p.quiet {
                         (view.lang.category(&lease.app.category)) ", " (size(lease.size_bytes))
                         @if !lease.settings.is_empty() { " · " (words.it_is_set) " " (lease.settings.join(", ")) }
@@ -188,6 +189,7 @@ pub mod tests {
             offered: 0,
             time_left_seconds: None,
             job: None,
+            replaces: true,
         }
     }
 

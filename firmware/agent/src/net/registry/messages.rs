@@ -50,8 +50,8 @@ impl Copy {
     pub fn take_messages(&mut self, from: NodeId, frame: &[u8]) -> Vec<u8> {
         let store = self.replica.store_mut();
         // What can't be counted is not taken now.
-        let mut waiting = mail::count(store, &from).unwrap_or(usize::MAX);
-        self.inbox.take(store, from, frame, &mut |delivery, effects| mail::keep(delivery, effects, kind::KNOWN, &mut waiting))
+        let mut room = mail::room(store, &from).ok();
+        self.inbox.take(store, from, frame, &mut |delivery, effects| mail::keep(delivery, effects, kind::KNOWN, room.as_mut()))
     }
 
     /// What came of a frame of this node's.
@@ -96,7 +96,7 @@ impl Registry {
     ///
     /// # Errors
     /// See [`NotSent`].
-    pub async fn mail_done(&self, done: Vec<(NodeId, MessageId)>) -> Result<(), NotSent> {
+    pub async fn mail_done(&self, done: Vec<(NodeId, u64)>) -> Result<(), NotSent> {
         Ok(self.with(move |copy, _| mail::done(copy.replica.store_mut(), &done)).await??)
     }
 

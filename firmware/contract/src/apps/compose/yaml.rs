@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     DROPPED, HEALTH_INTERVAL_SECONDS, HEALTH_RETRIES, HEALTH_START_INTERVAL_SECONDS, HEALTH_TIMEOUT_SECONDS, Healthcheck, Project, RESTART,
-    SECURITY, SERVICE,
+    RESTART_ATTENDED, SECURITY, SERVICE,
 };
 
 impl Project {
@@ -19,7 +19,7 @@ impl Project {
         yaml.value(2, "user", &format!("{0}:{0}", self.user));
         yaml.plain(2, "init", "true");
         yaml.plain(2, "read_only", "true");
-        yaml.value(2, "restart", RESTART);
+        yaml.value(2, "restart", if self.attended { RESTART_ATTENDED } else { RESTART });
         yaml.list(2, "cap_drop", [DROPPED]);
         if !self.capabilities.is_empty() {
             yaml.list(2, "cap_add", self.capabilities.iter().map(|capability| capability.name()));
