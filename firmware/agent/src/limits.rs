@@ -44,6 +44,8 @@ pub const PULL_TIMEOUT: Duration = Duration::from_secs(3600);
 pub const UP_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often it is looked whether an app that was started is well, beside each time that Docker says that something has happened to it.
 pub const WELL_LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked whether Docker lists an app as stopped that it has stopped.
+pub const STOPPED_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often a pull's progress is told.
 pub const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Lines of an app's log that are given out at most, and how many bytes.

@@ -108,7 +108,8 @@ fn app_of(labels: Option<&HashMap<String, String>>) -> Option<String> {
     labels?.get(PROJECT_LABEL)?.strip_prefix(PROJECT_PREFIX).map(str::to_owned)
 }
 
-fn run(container: &ContainerSummary) -> Run {
+/// How a container is by what Docker lists.
+pub(super) fn run(container: &ContainerSummary) -> Run {
     // The list says whether it is well only in this text: "Up 2 minutes (unhealthy)".
     let said = container.status.as_deref().unwrap_or_default();
     match container.state {

@@ -2,14 +2,16 @@
 
 use super::Failure;
 use super::container::PROJECT_LABEL;
-use super::docker::{connect, failed, if_there, listed, remove_image};
+use super::docker::{self, connect, failed, if_there, listed, remove_image};
 use super::run::CHANGE;
 use super::up::{remove, stop};
+use crate::limits::{BROKER_TIMEOUT, STOPPED_LOOK_EVERY};
 use bollard::Docker;
 use bollard::models::ImageSummary;
 use bollard::query_parameters::{ListImagesOptions, ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptions, RestartContainerOptions};
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Instant;
 
 async fn asked(socket: &Path) -> Result<Docker, Failure> {
     connect(socket, CHANGE.as_secs()).await.map_err(failed("Docker does not answer"))
@@ -24,6 +26,15 @@ pub async fn stop_all(socket: &Path, project: &str) -> Result<(), Failure> {
     let docker = asked(socket).await?;
     for id in ids(&docker, project).await? {
         stop(&docker, &id).await?;
+    }
+    // What Docker lists comes a moment after what it does, and who asked for this looks there.
+    let begun = Instant::now();
+    while listed(&docker, project).await?.iter().any(|container| docker::run(container).is_up()) {
+        if begun.elapsed() > BROKER_TIMEOUT {
+            let error = format!("Docker has stopped the app, and still lists it as running after {} s", BROKER_TIMEOUT.as_secs());
+            return Err(Failure { error, output: String::new() });
+        }
+        tokio::time::sleep(STOPPED_LOOK_EVERY).await;
     }
     Ok(())
 }

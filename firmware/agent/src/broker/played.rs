@@ -36,6 +36,8 @@ pub struct Has {
     /// How health is once a container runs.
     pub health: &'static str,
     pub cut: Option<Cut>,
+    /// So many lists more say that what was stopped runs.
+    pub lag: usize,
     made: usize,
 }
 
@@ -100,16 +102,19 @@ fn done() -> Response {
 }
 
 impl Has {
-    fn get(&self, path: &str) -> Response {
+    fn get(&mut self, path: &str) -> Response {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
             ["_ping"] => "OK".into_response(),
             ["version"] => said(&json!({ "ApiVersion": "1.45", "Version": "26.1.5" })),
             ["containers", "json"] => {
+                let lags = self.lag > 0;
+                self.lag = self.lag.saturating_sub(1);
+                let running = json!("running");
                 let listed = self.containers.iter().map(|(id, container)| {
                     let network = container["HostConfig"]["NetworkMode"].as_str().unwrap_or_default();
                     json!({ "Id": id, "Names": [format!("/{}", container["Name"].as_str().unwrap())], "Labels": container["Labels"],
-                        "State": container["Status"], "Status": "", "NetworkSettings": { "Networks": { network: { "NetworkID": container["Net"] } } } })
+                        "State": if lags { &running } else { &container["Status"] }, "Status": "", "NetworkSettings": { "Networks": { network: { "NetworkID": container["Net"] } } } })
                 });
                 said(&listed.collect())
             }

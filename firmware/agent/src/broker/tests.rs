@@ -118,8 +118,12 @@ async fn an_app_of_the_catalog_is_made_started_and_taken_away_without_compose() 
         assert!(!has.containers.contains_key(&made) && has.containers.len() == 1 && has.volumes.len() == 1, "{has:?}");
         assert!(!has.changes.iter().any(|change| change.contains("v=true")), "{has:?}");
     });
-    // Docker's own cleaning took the network of an app that was stopped.
+    // What Docker lists comes a moment after what it does.
+    docker.with(|has| has.lag = 4);
     broker::ask::<()>(&socket, &Request::Stop { app: "broker".to_owned() }, |_| ()).await.unwrap();
+    let projects = broker::ask::<Projects>(&socket, &Request::Projects {}, |_| ()).await.unwrap();
+    assert_eq!(projects["broker"].run, broker::Run::Stopped);
+    // Docker's own cleaning took the network of an app that was stopped.
     docker.with(|has| has.networks.clear());
     up(&socket, "other").await.unwrap();
     broker::ask::<()>(&socket, &Request::Restart { app: "broker".to_owned() }, |_| ()).await.unwrap();

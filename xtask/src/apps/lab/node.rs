@@ -91,7 +91,8 @@ pub(super) fn refused(words: &[&str], because: &str) -> Result<()> {
 
 pub(super) fn json(words: &[&str]) -> Result<Value> {
     let output = cloudy(&[words, &["--json"]].concat())?;
-    ensure!(output.status.success(), "`cloudy {}`: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+    let said = || String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`cloudy {}`: {}\n{}", words.join(" "), said(), tail(LOG));
     serde_json::from_slice(&output.stdout).context("what cloudy says is no JSON")
 }
 
