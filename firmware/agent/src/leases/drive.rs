@@ -396,6 +396,8 @@ impl Leases {
             }
             Act::Start | Act::Remove | Act::Sweep if !self.may_try(id) => {}
             Act::Start => {
+                // From here on what stands still was stopped by its owner, or has failed.
+                self.note(id, |held| held.paused = false).await?;
                 self.apps.in_background(move |apps| apps.act(&name, Action::Start)).await.map_err(super::ending)??;
             }
             Act::End(why) => {
