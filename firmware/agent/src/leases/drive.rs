@@ -422,7 +422,9 @@ impl Leases {
                 .await?;
                 self.blobs.want_no_more(&held.about.hash).await;
                 let mut clocks = self.clocks();
-                (clocks.holding.remove(id), clocks.leads.remove(id), clocks.tried.remove(id));
+                clocks.holding.remove(id);
+                clocks.leads.remove(id);
+                clocks.tried.remove(id);
             }
         }
         Ok(())
