@@ -105,6 +105,8 @@ pub const DOCKER_AGAIN: Duration = Duration::from_secs(5);
 pub const JOBS_KEPT: usize = 50;
 /// How often it is looked whether apps that are published still run.
 pub const PUBLISHED_EVERY: Duration = Duration::from_secs(10);
+/// How often leases are looked at where there are none.
+pub const LEASE_REST: Duration = Duration::from_secs(60);
 /// How often leases are looked at, news or not.
 pub const LEASE_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks at all of them at least.

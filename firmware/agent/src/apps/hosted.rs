@@ -3,10 +3,10 @@
 use super::plan::Kind;
 use super::record::What;
 use super::{Apps, Refused};
-use crate::broker::{self, Request, Run};
+use crate::broker::{self, Request};
 use contract::apps::compose::Choices;
 use contract::oci::Digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,10 +51,10 @@ impl Apps {
         }
     }
 
-    /// Whether an app is meant to run, asked now; none where Docker can't be asked.
-    pub async fn is_up(&self, name: &str) -> Option<bool> {
+    /// The apps that are meant to run, asked now; none where Docker can't be asked.
+    pub async fn up_now(&self) -> Option<BTreeSet<String>> {
         let seen = self.look().await.ok()?;
-        Some(seen.get(name).map(|state| state.run).unwrap_or(Run::Absent).is_up())
+        Some(seen.into_iter().filter(|(_, state)| state.run.is_up()).map(|(name, _)| name).collect())
     }
 
     /// How long an app may take to stop. Facts that were never read wait for the disk.

@@ -330,9 +330,12 @@ impl Broker {
 
     async fn stop(&self, app: &str) -> Result<(), Failure> {
         let project = project::named(app)?;
-        let _one = self.changing.lock().await;
         match run::own(&self.options.state, app) {
-            Some(_) => run::compose(&self.options, app, &["stop"], run::CHANGE).await,
+            Some(_) => {
+                let _one = self.changing.lock().await;
+                run::compose(&self.options, app, &["stop"], run::CHANGE).await
+            }
+            // It waits for no other change: an app that waits to be well, or for its image, may have to stop, or another one.
             None => down::stop_all(&self.options.docker_socket, &project).await,
         }
     }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::apps::catalog::tests::FACTS_TEXT;
-use crate::broker::played::{Cut, Played};
+use crate::broker::played::{Cut, Has, Played};
 use crate::broker::{self, Error, Project};
 use contract::apps::compose::Choices;
 use std::os::unix::fs::PermissionsExt;
@@ -183,6 +183,26 @@ async fn what_is_refused_or_not_well_is_said() {
     docker.with(|has| has.networks.values_mut().for_each(|network| network["Labels"] = serde_json::json!({})));
     let error = up(&socket, "x").await.unwrap_err().to_string();
     assert!(error.contains("was not made for this app: `docker network rm cloudy-broker_default`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_other_change() {
+    let (_dir, _options, docker, socket) = with_docker();
+    docker.with(|has| has.health = "starting");
+    let waits = tokio::spawn({
+        let socket = socket.clone();
+        async move { up(&socket, "x").await }
+    });
+    let started = |has: &mut Has| has.changes.iter().any(|change| change.ends_with("/start"));
+    while !docker.with(started) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The one that starts is not well yet, and goes on waiting for that.
+    broker::ask::<()>(&socket, &Request::Stop { app: "other".to_owned() }, |_| ()).await.unwrap();
+    assert!(!waits.is_finished());
+    broker::ask::<()>(&socket, &Request::Stop { app: "broker".to_owned() }, |_| ()).await.unwrap();
+    let Err(Error::Failed(failure)) = waits.await.unwrap() else { panic!("it was stopped") };
+    assert!(failure.error.contains("exit code"), "{}", failure.error);
 }
 
 #[tokio::test]

@@ -1,112 +1,66 @@
-//! Drives leases: takes what came, asks for time, does what `plan` decides, tells the other side.
+//! Drives leases: takes what came, does what `plan` decides, tells the other side.
 
 use super::about::About;
-use super::plan::{Act, Seen, must_stop};
+use super::plan::{Act, Seen, Still};
 use super::policy::Verdict;
 use super::record::{Heard, Held, Kept, Lent};
-use super::{Leases, Refused, Stands, holding, next, node};
+use super::time::lead;
+use super::{Leases, Refused, Stands, next, node};
 use crate::apps::Wish;
 use crate::apps::{NOT_NOW, Refused as AppRefused};
 use crate::blobs::{Refused as BlobRefused, Taking};
 use crate::host;
-use crate::limits::{LEASE_ASK_TIMEOUT, LEASE_LOOK_EVERY, LEASE_MESSAGE_LIFE, LEASE_TRY_AGAIN, LEASE_TURN_PAUSE};
-use crate::net::{Command, LeaseQuestion, NotSent, Registry, Standing, kind};
+use crate::limits::{LEASE_LOOK_EVERY, LEASE_MESSAGE_LIFE, LEASE_REST, LEASE_TRY_AGAIN, LEASE_TURN_PAUSE};
+use crate::net::{NotSent, Registry, Standing, kind};
 use crate::revision::Expected;
 use crate::units::Action;
-use cluster::leases::{Answer, LeaseId, Lending, Question, Said};
+use cluster::NodeId;
+use cluster::leases::{Lending, Said};
 use cluster::messages::{MessageId, Outcome, SendError};
-use cluster::{Millis, NodeId};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
-
-/// What an exclusive app is stopped ahead of its time, beside what it may take to stop.
-const MARGIN: Duration = Duration::from_secs(15);
-
-/// How long before its time is over an app is stopped.
-pub fn lead(stop: Duration) -> Duration {
-    stop + MARGIN
-}
+use tokio::sync::watch;
 
 impl Leases {
-    /// Answers members that ask whether what this node lent may go on.
-    pub async fn answer(self: Arc<Self>, mut questions: mpsc::Receiver<LeaseQuestion>) {
-        while let Some(LeaseQuestion { from, frame, reply }) = questions.recv().await {
-            let Ok(question) = Question::from_bytes(&frame) else { continue };
-            let _gone = reply.send(self.grant(&from, &question.id).to_bytes());
-        }
-    }
-
-    fn grant(&self, from: &NodeId, id: &LeaseId) -> Answer {
-        let (id, now) = (id.to_string(), self.now());
-        let kept = self.kept();
-        let theirs = kept.given.get(&id).is_some_and(|given| given.offer.holder == *from && given.may_be_granted());
-        let granted = theirs && self.clocks().lending.get_mut(&id).is_some_and(|lending| lending.grant(now));
-        if granted { Answer::Granted } else { Answer::Over }
-    }
-
     /// Goes on with all leases, for ever.
     pub async fn keep_going(self: Arc<Self>) {
         loop {
             let registry = self.registry();
             let mut messages = registry.as_ref().map(Registry::messages);
             let mut jobs = self.apps.watch_jobs();
+            // Whoever comes into a community may have mail there.
+            let mut communities = self.net.as_ref().map(|net| net.registry.clone());
+            communities.iter_mut().for_each(watch::Receiver::mark_unchanged);
             self.turn(registry.as_ref()).await;
             // Whoever makes news all the time makes no more turns than this.
             tokio::time::sleep(LEASE_TURN_PAUSE).await;
-            let busy = self.kept().held.values().any(Held::holds);
+            let (busy, idle) = {
+                let kept = self.kept();
+                let busy = kept.held.values().any(Held::holds);
+                (busy, !busy && kept.tell.is_empty() && kept.given.values().all(|given| given.stands == Lent::Over))
+            };
             let came = async {
                 match &mut messages {
                     Some(messages) => drop(messages.changed().await),
                     None => std::future::pending().await,
                 }
             };
+            let moved = async {
+                match &mut communities {
+                    Some(communities) => drop(communities.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = came => {}
+                () = moved => {}
                 _ = jobs.changed(), if busy => {}
-                () = tokio::time::sleep(LEASE_LOOK_EVERY) => {}
+                () = tokio::time::sleep(if idle { LEASE_REST } else { LEASE_LOOK_EVERY }) => {}
             }
         }
-    }
-
-    /// Stops exclusive apps whose time is over, for ever. It waits for nothing else that is done with leases or apps.
-    pub async fn keep_time(self: Arc<Self>) {
-        loop {
-            let mut next = LEASE_LOOK_EVERY;
-            for (id, name, ends) in self.timed() {
-                let now = self.now();
-                match ends.filter(|ends| *ends > now) {
-                    Some(ends) => next = next.min(ends.since(now)),
-                    None if self.apps.is_up(&name).await == Some(true) => {
-                        log::info!("`{name}` stops: its lender has not said that its time goes on");
-                        if let Err(error) = self.note(&id, |held| held.paused = true).await {
-                            log::error!("that `{name}` stands still can't be recorded: {error}");
-                        }
-                        if let Err(error) = self.apps.halt(&name).await {
-                            log::error!("`{name}` could not be stopped, though its time is over: {error}");
-                        }
-                        next = next.min(LEASE_TURN_PAUSE);
-                    }
-                    None => {}
-                }
-            }
-            tokio::select! {
-                () = self.timed.notified() => {}
-                () = tokio::time::sleep(next) => {}
-            }
-        }
-    }
-
-    /// Exclusive apps that this node runs for others, each with the moment when it is to be stopped; none where that is now.
-    fn timed(&self) -> Vec<(String, String, Option<Millis>)> {
-        let (now, kept, clocks) = (self.now(), self.kept(), self.clocks());
-        let strict = kept.held.iter().filter(|(_, held)| must_stop(held.stands, held.terms().exclusive, held.begun, false));
-        let ends = |id: &str| clocks.holding.get(id).filter(|holding| holding.may_run(now, clocks.lead(id)))?.ends(clocks.lead(id));
-        strict.map(|(id, held)| (id.clone(), held.about.app.name.clone(), ends(id))).collect()
     }
 
     async fn turn(self: &Arc<Self>, registry: Option<&Registry>) {
@@ -128,25 +82,16 @@ impl Leases {
             let kept = self.kept();
             kept.held.iter().filter(|(_, held)| held.holds()).map(|(id, held)| (id.clone(), held.clone())).collect()
         };
+        let asks = |(_, held): &(String, Held)| held.begun && (held.terms().exclusive || held.stands == Stands::Ending);
+        let up = if held.iter().any(asks) { self.apps.up_now().await } else { None };
         for (id, held) in held {
-            if let Err(error) = self.act(registry, &id, held).await {
+            if let Err(error) = self.act(registry, &id, held, up.as_ref()).await {
                 log::warn!("the lease {id} does not go on now: {error}");
             }
         }
         if let Some(registry) = registry {
             self.tell(registry).await;
         }
-    }
-
-    /// Each lease that this node holds has its clock.
-    fn wind_clocks(&self) {
-        let (now, kept) = (self.now(), self.kept());
-        let mut clocks = self.clocks();
-        for (id, held) in kept.held.iter().filter(|(_, held)| held.holds()) {
-            clocks.holding.entry(id.clone()).or_insert_with(|| holding(now, held.terms()));
-        }
-        let over = |id: &String| kept.given.get(id).is_some_and(|given| given.stands == Lent::Over);
-        clocks.lending.retain(|id, _| !over(id));
     }
 
     /// What other nodes said: written down as one change, judged, then taken away.
@@ -221,7 +166,7 @@ impl Leases {
         }
     }
 
-    async fn end_given(self: &Arc<Self>, id: &str, why: String) {
+    pub(super) async fn end_given(self: &Arc<Self>, id: &str, why: String) {
         if let Some(lending) = self.clocks().lending.get_mut(id) {
             lending.end();
         }
@@ -268,39 +213,6 @@ impl Leases {
         }
     }
 
-    /// Asks lenders whether apps may go on, where that is due. Nobody waits for the answers.
-    fn ask_for_time(self: &Arc<Self>) {
-        let Some(net) = &self.net else { return };
-        let held: Vec<(String, NodeId, LeaseId)> = {
-            let kept = self.kept();
-            let holds = kept.held.iter().filter(|(_, held)| matches!(held.stands, Stands::Agreed | Stands::Runs));
-            holds.map(|(id, held)| (id.clone(), held.offer.lender, held.offer.id)).collect()
-        };
-        let now = self.now();
-        for (id, lender, lease) in held {
-            let Some(number) = self.clocks().holding.get_mut(&id).and_then(|holding| holding.ask(now)) else { continue };
-            let (leases, commands) = (Arc::clone(self), net.commands.clone());
-            tokio::spawn(async move {
-                let (reply, answer) = oneshot::channel();
-                let ask = Command::AskLender { node: lender, frame: Question { id: lease }.to_bytes(), reply };
-                if commands.send(ask).await.is_err() {
-                    return;
-                }
-                let Ok(Ok(frame)) = timeout(LEASE_ASK_TIMEOUT, answer).await else { return };
-                match Answer::from_bytes(&frame) {
-                    Ok(Answer::Granted) => {
-                        leases.clocks().holding.get_mut(&id).into_iter().for_each(|holding| holding.granted(number));
-                        leases.bar();
-                        leases.wake.notify_one();
-                        leases.timed.notify_one();
-                    }
-                    Ok(Answer::Over) => leases.end_given(&id, "its lender says that it is over".to_owned()).await,
-                    Err(_) => {}
-                }
-            });
-        }
-    }
-
     fn seen(&self, id: &str, held: &Held, up: Option<bool>) -> Seen {
         let About { app, hash, .. } = &held.about;
         let hosted = self.apps.hosted(&app.name, held.job);
@@ -321,6 +233,7 @@ impl Leases {
             failed: hosted.failed,
             up,
             paused: held.paused,
+            by_hand: hosted.stopped,
         }
     }
 
@@ -335,26 +248,26 @@ impl Leases {
         rested
     }
 
-    async fn act(self: &Arc<Self>, registry: Option<&Registry>, id: &str, mut held: Held) -> Result<(), Refused> {
+    async fn act(
+        self: &Arc<Self>,
+        registry: Option<&Registry>,
+        id: &str,
+        held: Held,
+        up: Option<&BTreeSet<String>>,
+    ) -> Result<(), Refused> {
         let name = held.about.app.name.clone();
-        let of = name.clone();
-        if let Some(stop) = self.apps.in_background(move |apps| apps.stop_time(&of)).await.map_err(super::ending)? {
-            self.clocks().leads.insert(id.to_owned(), lead(stop));
+        if !self.clocks().leads.contains_key(id) {
+            let of = name.clone();
+            let stop = self.apps.in_background(move |apps| apps.stop_time(&of)).await.map_err(super::ending)?;
+            self.clocks().leads.extend(stop.map(|stop| (id.to_owned(), lead(stop))));
         }
-        let looked = held.begun && (held.terms().exclusive || held.stands == Stands::Ending);
-        let up = if looked { self.apps.is_up(&name).await } else { None };
-        let mut seen = self.seen(id, &held, up);
+        let mut seen = self.seen(id, &held, up.map(|up| up.contains(&name)));
         if held.stands == Stands::Runs && held.terms().exclusive && !seen.busy {
-            // What stands still was stopped by its owner, or ended by itself or with the machine: then it may start again.
-            let by_hand = self.apps.hosted(&name, None).stopped;
-            let (paused, stopped) = match up {
-                Some(true) if seen.may_run => (false, false),
-                Some(false) if !held.paused && !held.stopped => (!by_hand, by_hand),
-                _ => (held.paused, held.stopped),
-            };
-            if (paused, stopped) != (held.paused, held.stopped) {
-                (held.paused, held.stopped, seen.paused) = (paused, stopped, paused);
-                self.note(id, move |held| (held.paused, held.stopped) = (paused, stopped)).await?;
+            let before = Still { paused: held.paused, stopped: held.stopped };
+            let now = before.seen(seen.up, seen.may_run, seen.by_hand);
+            seen.paused = now.paused;
+            if now != before {
+                self.note(id, move |held| (held.paused, held.stopped) = (now.paused, now.stopped)).await?;
             }
         }
         match next(held.stands, held.terms().exclusive, &seen) {
@@ -384,15 +297,14 @@ impl Leases {
                 }
             }
             Act::Runs => {
-                let lease = held.offer.id;
-                let runs = move |kept: &mut Kept, id: &str, to: &str| {
-                    if let Some(held) = kept.held.get_mut(id).filter(|held| held.stands == Stands::Agreed) {
+                let (of, to, lease) = (id.to_owned(), held.from(), held.offer.id);
+                self.altered(move |kept| {
+                    if let Some(held) = kept.held.get_mut(&of).filter(|held| held.stands == Stands::Agreed) {
                         held.stands = Stands::Runs;
-                        kept.say(to, Said::Runs { id: lease });
+                        kept.say(&to, Said::Runs { id: lease });
                     }
-                };
-                let (of, to) = (id.to_owned(), held.from());
-                self.altered(move |kept| runs(kept, &of, &to)).await?;
+                })
+                .await?;
             }
             Act::Start | Act::Remove | Act::Sweep if !self.may_try(id) => {}
             Act::Start => {
@@ -430,7 +342,7 @@ impl Leases {
         Ok(())
     }
 
-    async fn note(self: &Arc<Self>, id: &str, note: impl FnOnce(&mut Held) + Send + 'static) -> Result<(), Refused> {
+    pub(super) async fn note(self: &Arc<Self>, id: &str, note: impl FnOnce(&mut Held) + Send + 'static) -> Result<(), Refused> {
         let of = id.to_owned();
         self.altered(move |kept| {
             if let Some(held) = kept.held.get_mut(&of) {

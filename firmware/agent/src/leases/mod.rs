@@ -14,6 +14,7 @@ mod plan;
 mod policy;
 mod record;
 mod shown;
+mod time;
 
 pub use plan::Stands;
 pub use policy::{Consent, Policy};
@@ -112,7 +113,7 @@ struct Clocks {
 
 impl Clocks {
     fn lead(&self, id: &str) -> Duration {
-        self.leads.get(id).copied().unwrap_or(drive::lead(LONG_STOP))
+        self.leads.get(id).copied().unwrap_or(time::lead(LONG_STOP))
     }
 }
 
@@ -144,12 +145,11 @@ impl Leases {
         leases
     }
 
-    /// What can be known of leases after a start: nothing is granted, and all may have been granted a moment ago.
+    /// What can be known of leases after a start: nothing is granted to this node, and what it gave may have been granted a moment ago.
     fn clocks_after_a_start(kept: &mut Kept) -> Clocks {
         let mut clocks = Clocks::default();
-        for (id, held) in kept.held.iter_mut().filter(|(_, held)| held.holds()) {
+        for held in kept.held.values_mut().filter(|held| held.holds()) {
             held.paused = held.terms().exclusive && held.stands == Stands::Runs && !held.stopped;
-            clocks.holding.insert(id.clone(), holding(Millis(0), held.terms()));
         }
         let told: BTreeSet<String> = kept
             .tell
@@ -311,7 +311,7 @@ impl Leases {
 
     async fn decide(self: &Arc<Self>, id: &str, answer: Result<Lease, String>) -> Result<(), Refused> {
         let of = id.to_owned();
-        let decided = self.altered(move |kept| kept.decide(&of, |_| answer)).await?;
+        let decided = self.altered(move |kept| kept.decide(&of, answer)).await?;
         if decided { Ok(()) } else { Err(Refused::Unknown(id.to_owned())) }
     }
 

@@ -2,7 +2,7 @@
 
 use super::about::About;
 use super::record::{GIVEN_MOST, Given, Kept};
-use super::{COPIES_MOST, EXCLUSIVE_SECONDS, Leases, Lent, Refused, SHARED_SECONDS, Wish, drive, ending, node, place};
+use super::{COPIES_MOST, EXCLUSIVE_SECONDS, Leases, Lent, Refused, SHARED_SECONDS, Wish, ending, node, place, time};
 use crate::blobs::Visibility;
 use crate::host;
 use cluster::NodeId;
@@ -28,7 +28,7 @@ impl Leases {
         self.may_lend(&wish, terms, nodes.len())?;
         let (of, looked) = (wish.app.clone(), wish.exclusive);
         let stop = self.apps.in_background(move |apps| apps.stop_time(&of)).await.map_err(ending)?;
-        if looked && stop.is_some_and(|stop| drive::lead(stop) * 2 > terms.term()) {
+        if looked && stop.is_some_and(|stop| time::lead(stop) * 2 > terms.term()) {
             return Err(Refused::Wrong("the term is too short for the app to stop in time: give a longer one".to_owned()));
         }
         // What everybody may read stays so.

@@ -49,6 +49,8 @@ pub struct Seen {
     pub up: Option<bool>,
     /// Whether it stands still for want of time alone, and not by its owner's wish.
     pub paused: bool,
+    /// Whether the last that was done with it was to stop it.
+    pub by_hand: bool,
 }
 
 /// What to do.
@@ -81,6 +83,27 @@ pub fn must_stop(stands: Stands, exclusive: bool, begun: bool, may_run: bool) ->
     exclusive && begun && !may_run && matches!(stands, Stands::Agreed | Stands::Runs | Stands::Ending)
 }
 
+/// Why an exclusive app that is installed stands still, if it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Still {
+    /// For want of time, or since it ended by itself or with the machine: it may start again.
+    pub paused: bool,
+    /// By its owner's wish.
+    pub stopped: bool,
+}
+
+impl Still {
+    /// What is known of that now. `by_hand`: the last that was done with the app was to stop it.
+    #[must_use]
+    pub fn seen(self, up: Option<bool>, may_run: bool, by_hand: bool) -> Self {
+        match up {
+            Some(true) if may_run => Self::default(),
+            Some(false) if self == Self::default() => Self { paused: !by_hand, stopped: by_hand },
+            _ => self,
+        }
+    }
+}
+
 /// What is to be done about a lease.
 pub fn next(stands: Stands, exclusive: bool, seen: &Seen) -> Act {
     match stands {
@@ -88,7 +111,7 @@ pub fn next(stands: Stands, exclusive: bool, seen: &Seen) -> Act {
         Stands::Agreed if seen.begun => match &seen.failed {
             _ if seen.busy => Act::Wait,
             _ if seen.installed => Act::Runs,
-            Some(_) if exclusive && seen.too_late => Act::Again,
+            Some(_) if exclusive && (seen.too_late || !seen.may_run) => Act::Again,
             Some(why) => Act::End(why.clone()),
             None if exclusive && !seen.may_run => Act::Wait,
             // It was written down that it begins, and then the agent ended.
@@ -168,6 +191,15 @@ mod tests {
         let again = Seen { up: Some(false), may_run: true, paused: true, ..late.clone() };
         assert_eq!(at(Stands::Runs, &again), Act::Start);
         assert_eq!(at(Stands::Runs, &Seen { paused: false, ..again }), Act::Wait, "its owner stopped it, and nobody else starts it");
+        let (paused, stopped) = (Still { paused: true, stopped: false }, Still { paused: false, stopped: true });
+        assert_eq!(Still::default().seen(Some(false), true, true), stopped);
+        assert_eq!(Still::default().seen(Some(false), true, false), paused, "it ended by itself");
+        assert_eq!(
+            (stopped.seen(Some(false), true, false), paused.seen(None, true, true)),
+            (stopped, paused),
+            "a wish holds until it runs"
+        );
+        assert_eq!((stopped.seen(Some(true), true, true), paused.seen(Some(true), false, true)), (Still::default(), paused));
         let too_late = Seen { installed: false, failed: Some("too late".to_owned()), too_late: true, ..late.clone() };
         assert_eq!(at(Stands::Agreed, &too_late), Act::Again);
         assert_eq!(at(Stands::Agreed, &Seen { failed: None, ..too_late }), Act::Wait);

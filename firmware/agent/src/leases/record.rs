@@ -316,9 +316,9 @@ impl Kept {
     }
 
     /// What an owner or the policy says to an offer; false if it waits for nobody.
-    pub fn decide(&mut self, id: &str, sign: impl FnOnce(&Offer) -> Result<Lease, String>) -> bool {
+    pub fn decide(&mut self, id: &str, answer: Result<Lease, String>) -> bool {
         let Some(held) = self.held.get_mut(id).filter(|held| held.stands == Stands::Asked) else { return false };
-        let (to, said) = match sign(&held.offer) {
+        let (to, said) = match answer {
             Ok(lease) => {
                 held.stands = Stands::Agreed;
                 (held.from(), Said::Lease(lease))

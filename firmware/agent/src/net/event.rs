@@ -1,6 +1,6 @@
 //! What the parts of the network tell the driver, as plain data: nothing here does anything.
 
-use super::{JoinFailure, registry::About};
+use super::{JoinFailure, exchange::Kind};
 use cluster::{
     Certificate, CommunityId, Founding, NodeId, Seed,
     hello::Reply,
@@ -34,7 +34,7 @@ pub enum Event {
     /// Items came for it.
     Items { node: NodeId, items: Items },
     /// A member asks about records or a lease, or brings messages.
-    Question { node: NodeId, about: About, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
+    Question { node: NodeId, about: Kind, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
     /// How a confirming dial went.
     Confirmed { node: NodeId, reached: bool },
     /// Somebody on the local network.

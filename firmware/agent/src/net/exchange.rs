@@ -19,12 +19,18 @@ use tokio::{
 
 /// First byte of a stream: compare rosters. Further kinds follow with later versions.
 const KIND_COMPARE: u8 = 1;
-/// First byte of a stream: a question about records.
-const KIND_RECORDS: u8 = 2;
-/// First byte of a stream: directed messages.
-const KIND_MESSAGES: u8 = 3;
-/// First byte of a stream: may an app go on that was lent?
-const KIND_LEASES: u8 = 4;
+/// What one frame asks and one answers, each with the first byte of its streams.
+const QUESTIONS: [(u8, Kind); 3] = [(2, Kind::Registry(About::Records)), (3, Kind::Registry(About::Messages)), (4, Kind::Leases)];
+
+/// Who answers a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The registry.
+    Registry(About),
+    /// Who lent an app: may it go on?
+    Leases,
+}
+
 /// How long an exchange may take.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -59,21 +65,15 @@ pub async fn serve(mut send: SendStream, mut recv: RecvStream, node: NodeId, eve
     let exchange = async {
         let mut kind = [0];
         recv.read_exact(&mut kind).await?;
-        match kind[0] {
-            KIND_COMPARE => {}
-            kind @ (KIND_RECORDS | KIND_MESSAGES | KIND_LEASES) => {
-                let (reply, answer) = oneshot::channel();
-                let about = match kind {
-                    KIND_RECORDS => About::Records,
-                    KIND_MESSAGES => About::Messages,
-                    _ => About::Leases,
-                };
-                events.send(Event::Question { node, about, frame: read(&mut recv).await?, reply }).await?;
-                write(&mut send, &answer.await.context("nobody answers that here")?).await?;
-                send.finish()?;
-                return Ok(());
-            }
-            other => bail!("a stream of the unknown kind {other}"),
+        if let Some((_, about)) = QUESTIONS.into_iter().find(|(first, _)| *first == kind[0]) {
+            let (reply, answer) = oneshot::channel();
+            events.send(Event::Question { node, about, frame: read(&mut recv).await?, reply }).await?;
+            write(&mut send, &answer.await.context("nobody answers that here")?).await?;
+            send.finish()?;
+            return Ok(());
+        }
+        if kind[0] != KIND_COMPARE {
+            bail!("a stream of the unknown kind {}", kind[0]);
         }
         let open: Open = sync::read(&read(&mut recv).await?)?;
         let (reply, answer) = oneshot::channel();
@@ -96,14 +96,10 @@ pub async fn serve(mut send: SendStream, mut recv: RecvStream, node: NodeId, eve
 ///
 /// # Errors
 /// The stream ends early, takes too long, or carries something else.
-pub async fn ask(conn: &Connection, about: About, frame: &[u8]) -> Result<Vec<u8>> {
+pub async fn ask(conn: &Connection, about: Kind, frame: &[u8]) -> Result<Vec<u8>> {
     let exchange = async {
         let (mut send, mut recv) = conn.open_bi().await.context("failed to open a stream")?;
-        let kind = match about {
-            About::Records => KIND_RECORDS,
-            About::Messages => KIND_MESSAGES,
-            About::Leases => KIND_LEASES,
-        };
+        let kind = QUESTIONS.into_iter().find(|(_, of)| *of == about).map(|(first, _)| first).context("no stream is for that")?;
         send.write_all(&[kind]).await?;
         write(&mut send, frame).await?;
         send.finish()?;

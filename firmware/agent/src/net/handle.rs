@@ -3,10 +3,10 @@
 use super::{
     JoinFailure, LeaseQuestion, clock,
     event::{Attempt, End, Event, Sighting, Target},
+    exchange::Kind,
     files,
     gate::CLOSE_NOT_ADMITTED,
     greet, join,
-    registry::About,
     state::State,
 };
 use cluster::{
@@ -96,10 +96,12 @@ impl State {
                 }
             }
             // Where nobody waits for it, no answer comes.
-            Event::Question { node, about: About::Leases, frame, reply } => {
+            Event::Question { node, about: Kind::Leases, frame, reply } => {
                 let _unanswered = self.config.lessees.try_send(LeaseQuestion { from: node, frame, reply });
             }
-            Event::Question { node, about, frame, reply } => self.with_registry(|registry| registry.question(node, about, frame, reply)),
+            Event::Question { node, about: Kind::Registry(about), frame, reply } => {
+                self.with_registry(|registry| registry.question(node, about, frame, reply))
+            }
             Event::Hello { from, request, reply } => {
                 let answer = self.hello(from, &request);
                 let _gone = reply.send(answer);

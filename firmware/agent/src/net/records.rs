@@ -2,8 +2,8 @@
 //! what this node is.
 
 use super::{
-    exchange,
-    registry::{About, Config, Facts, Output, Refused, Registry},
+    exchange::{self, Kind},
+    registry::{Config, Facts, Output, Refused, Registry},
     state::State,
 };
 use anyhow::{Context, Result};
@@ -85,7 +85,7 @@ impl State {
                 let Some(registry) = self.registry.borrow().clone() else { return };
                 tokio::spawn(async move {
                     let answer = match conn.await {
-                        Ok(conn) => exchange::ask(&conn, about, &frame).await,
+                        Ok(conn) => exchange::ask(&conn, Kind::Registry(about), &frame).await,
                         Err(_) => Err(anyhow::anyhow!("it was not reached")),
                     };
                     if let Err(error) = &answer {
@@ -103,7 +103,7 @@ impl State {
         let conn = self.links.connection(node, || addresses);
         tokio::spawn(async move {
             let Ok(conn) = conn.await else { return };
-            match exchange::ask(&conn, About::Leases, &frame).await {
+            match exchange::ask(&conn, Kind::Leases, &frame).await {
                 Ok(answer) => drop(reply.send(answer)),
                 Err(error) => log::debug!(node = node.short(), error:% = error; "asking a lender failed"),
             }

@@ -13,4 +13,4 @@ mod clocks;
 mod statement;
 
 pub use clocks::{Holding, Lending};
-pub use statement::{Answer, Lease, LeaseId, MAX_ABOUT_BYTES, MAX_REASON_BYTES, Offer, Question, Said, Terms};
+pub use statement::{Answer, Lease, LeaseId, MAX_ABOUT_BYTES, MAX_QUESTION_BYTES, MAX_REASON_BYTES, Offer, Question, Said, Terms};

@@ -183,6 +183,9 @@ impl Said {
     }
 }
 
+/// Longest question or answer in bytes.
+pub const MAX_QUESTION_BYTES: usize = 64;
+
 /// The holder asks whether it may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
@@ -197,36 +200,4 @@ pub enum Answer {
     Granted,
     /// The lease is over, or there never was one.
     Over,
-}
-
-impl Question {
-    /// As a frame.
-    #[must_use]
-    pub fn to_bytes(self) -> Vec<u8> {
-        wire::encode(&self)
-    }
-
-    /// Reads one.
-    ///
-    /// # Errors
-    /// Malformed.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
-        wire::decode(bytes, 64)
-    }
-}
-
-impl Answer {
-    /// As a frame.
-    #[must_use]
-    pub fn to_bytes(self) -> Vec<u8> {
-        wire::encode(&self)
-    }
-
-    /// Reads one.
-    ///
-    /// # Errors
-    /// Malformed.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
-        wire::decode(bytes, 64)
-    }
 }

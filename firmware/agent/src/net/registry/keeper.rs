@@ -171,9 +171,6 @@ impl Keeper {
                 let _gone = reply.send(copy.take_messages(from, &frame));
                 self.told.messages.send_modify(|count| *count += 1);
             }
-            // Not for the records: the driver gives it to those who answer it.
-            Input::Question { about: About::Leases, reply, .. } => drop(reply),
-            Input::Answered { about: About::Leases, .. } => {}
             Input::Answered { about: About::Records, id, frame } => copy.answered(now, id, frame.as_deref()),
             Input::Answered { about: About::Messages, id, frame } => copy.messages_answered(now, id, frame.as_deref()),
             Input::With(work) => work(copy, now),

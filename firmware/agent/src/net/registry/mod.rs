@@ -67,8 +67,6 @@ pub(super) enum About {
     Records,
     /// Directed messages.
     Messages,
-    /// Whether an app may go on that somebody else lent.
-    Leases,
 }
 
 /// Where outputs go.
@@ -121,8 +119,6 @@ impl About {
         match self {
             Self::Records => records::exchange::frame(&records::exchange::Answer::Busy),
             Self::Messages => messages_frame(&cluster::messages::frame::Answer::Busy),
-            // Nothing can be read in it, so nothing is granted.
-            Self::Leases => Vec::new(),
         }
     }
 }
