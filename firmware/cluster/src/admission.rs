@@ -75,6 +75,15 @@ pub enum Refusal {
     /// An admin took the node, or all that its invite let in, out of the community.
     #[error("an admin removed it from the community")]
     Revoked,
+    /// It is about an admin, and not from one above it.
+    #[error("only who made it an admin, or an admin above those, decides that")]
+    Rank,
+    /// It is no admin.
+    #[error("it is no admin")]
+    Ordinary,
+    /// It was an admin once, and was dismissed for good.
+    #[error("it was dismissed as an admin, which is for good: it can be one again after it left and joined anew under another key")]
+    Dismissed,
     /// This node can't decide that.
     #[error("this node holds no key that decides who belongs to the community")]
     NoAdmin,
@@ -157,7 +166,7 @@ impl Founding {
     }
 }
 
-/// An admin makes another key an admin.
+/// An admin makes another key an admin (see [`crate::admins`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     admin: Key,
@@ -169,18 +178,28 @@ impl Grant {
         let signature = keys::sign(seed, Purpose::Grant, &wire::encode(&(community, admin)));
         Self { admin, signature }
     }
+
+    /// Who is made an admin.
+    #[must_use]
+    pub fn admin(&self) -> Key {
+        self.admin
+    }
 }
 
 /// The admin at the end of a chain of grants.
 ///
 /// # Errors
-/// It is too long, or a signature is wrong.
+/// It is too long, somebody stands in it twice, or a signature is wrong.
 pub(crate) fn admin_of(community: &Founding, grants: &[Grant]) -> Result<Key, Refusal> {
     if grants.len() > MAX_GRANTS {
         return Err(Refusal::TooMany("grants"));
     }
     let (id, mut admin) = (community.id(), community.founder());
-    for grant in grants {
+    for (at, grant) in grants.iter().enumerate() {
+        let before = grants.get(..at).unwrap_or_default();
+        if grant.admin == community.founder() || before.iter().any(|earlier| earlier.admin == grant.admin) {
+            return Err(Refusal::TooMany("grants to one admin"));
+        }
         if !admin.verifies(Purpose::Grant, &wire::encode(&(id, grant.admin)), &grant.signature) {
             return Err(Refusal::Signature("grant"));
         }
@@ -210,8 +229,13 @@ pub struct Invite {
 
 impl Invite {
     pub(crate) fn sign(seed: &[u8; 32], community: CommunityId, grants: Vec<Grant>, key: Key, terms: Terms) -> Self {
-        let signature = keys::sign(seed, Purpose::Invite, &wire::encode(&(community, key, &terms)));
+        let signature = keys::sign(seed, Purpose::Invite, &signed_invite(community, &grants, key, &terms));
         Self { community, grants, key, terms, signature }
+    }
+
+    /// The chain that made its signer an admin.
+    pub(crate) fn grants(&self) -> &[Grant] {
+        &self.grants
     }
 
     /// The invite's own public key, which names it.
@@ -239,7 +263,7 @@ impl Invite {
             return Err(Refusal::TooMany("uses"));
         }
         let admin = admin_of(community, &self.grants)?;
-        let good = admin.verifies(Purpose::Invite, &wire::encode(&(id, self.key, &self.terms)), &self.signature);
+        let good = admin.verifies(Purpose::Invite, &signed_invite(id, &self.grants, self.key, &self.terms), &self.signature);
         if good { Ok(()) } else { Err(Refusal::Signature("invite")) }
     }
 
@@ -255,6 +279,17 @@ impl Invite {
             _ => Ok(()),
         }
     }
+}
+
+/// The chain is signed too, so that nobody shows an invite under another one: which admin is dismissed decides whether it is good.
+fn signed_invite(community: CommunityId, grants: &[Grant], key: Key, terms: &Terms) -> Vec<u8> {
+    signed_under(grants, wire::encode(&(community, key, terms)))
+}
+
+/// What an admin signs, with the chain that it stands on; the founder stands on none.
+pub(crate) fn signed_under(grants: &[Grant], mut statement: Vec<u8>) -> Vec<u8> {
+    grants.iter().for_each(|grant| statement.extend(grant.admin.0));
+    statement
 }
 
 /// A member that a newcomer can ask.

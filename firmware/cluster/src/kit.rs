@@ -4,8 +4,9 @@
 //! nodes that its owner trusts with making invites.
 
 use crate::{
+    admins::Appointment,
     admission::{Founding, Grant, Invite, Seed, Terms, Token},
-    keys::Key,
+    keys::{Key, NodeId},
     revocation::{Revocation, Whom},
     text::{self, Kind, TextError},
     wire::{self, Name, WireError},
@@ -40,6 +41,12 @@ impl Kit {
     #[must_use]
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         Self { seed: rng.random(), community: None }
+    }
+
+    /// The key of a node that was made an admin: its own, from its secret seed.
+    #[must_use]
+    pub fn of_node(seed: [u8; 32]) -> Self {
+        Self { seed, community: None }
     }
 
     /// The same key, with the community that it founds or founded.
@@ -82,6 +89,13 @@ impl Kit {
     #[must_use]
     pub fn grant(&self, community: &Founding, admin: Key) -> Grant {
         Grant::sign(&self.seed, community.id(), admin)
+    }
+
+    /// Makes a node an admin of `community`. `grants` as in [`Kit::invite`].
+    #[must_use]
+    pub fn appoint(&self, community: &Founding, mut grants: Vec<Grant>, node: NodeId) -> Appointment {
+        grants.push(self.grant(community, node));
+        Appointment::new(grants)
     }
 
     /// Takes somebody out of `community`. `grants` as in [`Kit::invite`].

@@ -3,10 +3,11 @@
 //! Nothing here opens a socket or a file, reads a clock or draws randomness by itself: callers pass those in,
 //! so that a simulator runs exactly what is shipped.
 //!
-//! `keys → wire, text → admission (kit, invite, certificate) → card → roster → membership → node`: who is there;
+//! `keys → wire, text → admission (kit, invite, certificate) → card, revocation, admins → roster → membership → node`: who is there;
 //! `store → records (record, head, view, replica)`: what they say to all; `records → appstore`: what apps say;
 //! `store → messages`: what one says to one; `messages → leases`: apps on somebody else's node.
 
+pub mod admins;
 pub mod admission;
 pub mod appstore;
 pub mod card;

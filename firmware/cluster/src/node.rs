@@ -3,8 +3,10 @@
 //! Inputs are time, datagrams, links, hellos and what a roster comparison brought; outputs are what the caller
 //! has to do. The driver in the agent and the simulator in the tests both run exactly this.
 
+mod decide;
+
 use crate::{
-    admission::{Certificate, Founding, Grant, Refusal, Seed, Terms, Token},
+    admission::{Certificate, Founding, Grant, Refusal, Seed, Terms},
     card::{Card, Facts},
     clock::{Clock, Millis},
     farewell::{self, Farewell},
@@ -137,6 +139,7 @@ impl Node {
             compared: BTreeMap::new(),
             farewells: BTreeMap::new(),
         };
+        node.appoint_own();
         node.renew_epoch(now);
         node.sign_card();
         node.roster_changed(now);
@@ -177,12 +180,6 @@ impl Node {
     #[must_use]
     pub fn refused(&self) -> membership::Refused {
         self.membership.refused()
-    }
-
-    /// Whether this node can make invites.
-    #[must_use]
-    pub fn admin(&self) -> Option<&Admin> {
-        self.admin.as_ref()
     }
 
     /// The door as it is now.
@@ -340,33 +337,6 @@ impl Node {
         Ok(Reply::Admitted { certificate: own, seeds: self.seeds() })
     }
 
-    /// Makes an invite that names this node and some others; none if this node holds no key for it.
-    #[must_use]
-    pub fn invite(&self, terms: Terms, rng: &mut impl CryptoRng) -> Option<Token> {
-        let Admin { kit, grants } = self.admin.as_ref()?;
-        Some(kit.invite(self.founding(), grants.clone(), terms, self.seeds(), rng))
-    }
-
-    /// Takes a node out of the community for good, with the invites by which it came.
-    ///
-    /// # Errors
-    /// This node holds no key for it, or there is no such node, or it is this one.
-    pub fn revoke(&mut self, now: Millis, node: NodeId) -> Result<(), Refusal> {
-        let Some(Admin { kit, grants }) = self.admin.clone() else { return Err(Refusal::NoAdmin) };
-        if node == self.me {
-            return Err(Refusal::OtherNode(node));
-        }
-        if self.roster.standing(&node) == Standing::Stranger {
-            return Err(Refusal::Stranger(node));
-        }
-        for whom in self.roster.whom_to_revoke(node) {
-            let revocation = kit.revoke(self.roster.founding(), grants.clone(), whom);
-            self.roster.merge(Item::Revocation(revocation))?;
-        }
-        self.roster_changed(now);
-        Ok(())
-    }
-
     /// This node and some others that are alive, with their addresses.
     #[must_use]
     pub fn seeds(&self) -> Vec<Seed> {
@@ -424,6 +394,7 @@ impl Node {
     }
 
     fn roster_changed(&mut self, now: Millis) {
+        self.renew_admin();
         self.membership.set_admitted(now, self.roster.members());
         self.outputs.push_back(Output::SaveRoster);
         self.compare_some(now, COMPARE_NEWS_WITH);

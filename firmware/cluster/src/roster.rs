@@ -4,7 +4,8 @@
 //! whatever came first. An item's mark is a 16-byte hash; the digest hashes all marks.
 
 use crate::{
-    admission::{Certificate, Founding, Refusal},
+    admins::{self, Admins, Appointment, Cuts, MAX_APPOINTMENTS, MAX_FIRST_APPOINTMENTS},
+    admission::{Certificate, Founding, Grant, Invite, Refusal},
     card::Card,
     clock::Clock,
     keys::{Key, NodeId},
@@ -36,6 +37,8 @@ pub enum Item {
     Card(Card),
     /// Somebody was taken out.
     Revocation(Revocation),
+    /// A node was made an admin.
+    Appointment(Appointment),
 }
 
 /// How a node stands to the community.
@@ -60,34 +63,83 @@ pub struct Roster {
     uses: BTreeMap<Key, (u16, BTreeSet<NodeId>)>,
     cards: BTreeMap<NodeId, (Mark, Card)>,
     revocations: BTreeMap<Mark, Revocation>,
-    revoked: BTreeSet<NodeId>,
-    /// Revoked invites, each with the nodes that stay.
-    closed: BTreeMap<Key, BTreeSet<NodeId>>,
+    appointments: BTreeMap<Mark, Appointment>,
+    judged: Judged,
     marks: BTreeSet<Mark>,
 }
 
+/// What admins' decisions come to, made anew from all of them with each that comes.
+#[derive(Debug, Clone)]
+struct Judged {
+    cuts: Cuts,
+    admins: Admins,
+    /// Revoked nodes, each with the admins who did it.
+    revoked: BTreeMap<NodeId, BTreeSet<Key>>,
+    /// Revoked invites, each with the admins who did it and the nodes that stay.
+    closed: BTreeMap<Key, Vec<(Key, BTreeSet<NodeId>)>>,
+}
+
+impl Judged {
+    fn of(founder: Key, revocations: &BTreeMap<Mark, Revocation>, appointments: &BTreeMap<Mark, Appointment>) -> Self {
+        let cuts = Cuts::of(founder, revocations.iter());
+        let admins = Admins::of(&cuts, appointments.iter());
+        let mut revoked: BTreeMap<NodeId, BTreeSet<Key>> = BTreeMap::new();
+        let mut closed: BTreeMap<Key, Vec<(Key, BTreeSet<NodeId>)>> = BTreeMap::new();
+        for (mark, revocation) in revocations {
+            let chain = admins::chain(revocation.grants());
+            if !cuts.holds(&chain, mark) {
+                continue;
+            }
+            let by = chain.last().copied().unwrap_or(founder);
+            match revocation.whom() {
+                Whom::Node(node) => drop(revoked.entry(*node).or_default().insert(by)),
+                Whom::Invite { key, but } => closed.entry(*key).or_default().push((by, but.iter().copied().collect())),
+                Whom::Admin { .. } => {}
+            }
+        }
+        Self { cuts, admins, revoked, closed }
+    }
+}
+
 impl Item {
-    /// The item's mark. For a certificate it names node and invite only, for a revocation who is taken out, so that signing anew changes nothing.
+    /// The item's mark. For a certificate it names node and invite only, for a revocation who is taken out and by whom, so that signing anew
+    /// changes nothing.
     #[must_use]
     pub fn mark(&self) -> Mark {
         let named = match self {
             Self::Certificate(certificate) => wire::encode(&(0_u8, certificate.node(), certificate.invite().key())),
             Self::Card(card) => wire::encode(&(1_u8, card)),
-            Self::Revocation(revocation) => wire::encode(&(2_u8, revocation.whom())),
+            Self::Revocation(revocation) => wire::encode(&(2_u8, revocation.whom(), admins::chain(revocation.grants()))),
+            Self::Appointment(appointment) => return mark_of_appointment(&admins::chain(appointment.grants())),
         };
-        let mut mark = [0; 16];
-        mark.copy_from_slice(&Sha256::digest(named)[..16]);
-        mark
+        short(&named)
     }
+}
+
+/// The mark of an appointment by its chain.
+pub(crate) fn mark_of_appointment(chain: &[Key]) -> Mark {
+    short(&wire::encode(&(3_u8, chain)))
+}
+
+/// The mark of an invite as an admin's decision.
+fn mark_of_invite(key: &Key) -> Mark {
+    short(&wire::encode(&(4_u8, key)))
+}
+
+fn short(named: &[u8]) -> Mark {
+    let mut mark = [0; 16];
+    mark.copy_from_slice(&Sha256::digest(named)[..16]);
+    mark
 }
 
 impl Roster {
     /// An empty roster of a community.
     #[must_use]
     pub fn new(founding: Founding) -> Self {
-        let (certificates, uses, cards, revocations) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (revoked, closed, marks) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-        Self { founding, certificates, uses, cards, revocations, revoked, closed, marks }
+        let (certificates, uses, cards, marks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let (revocations, appointments) = (BTreeMap::new(), BTreeMap::new());
+        let judged = Judged::of(founding.founder(), &revocations, &appointments);
+        Self { founding, certificates, uses, cards, revocations, appointments, judged, marks }
     }
 
     /// The community.
@@ -103,7 +155,7 @@ impl Roster {
     /// See [`Refusal`].
     pub fn admit(&mut self, certificate: Certificate, clock: &Clock) -> Result<bool, Refusal> {
         let (node, invite) = (certificate.node(), certificate.invite().clone());
-        if self.is_revoked(&node, &invite.key()) {
+        if self.is_revoked(&node, &certificate) {
             return Err(Refusal::Revoked);
         }
         let known = self.certificates.get(&node).is_some_and(|all| all.contains_key(&invite.key()));
@@ -169,40 +221,55 @@ impl Roster {
                 if held + revocation.weight() > MAX_REVOCATIONS {
                     return Err(Refusal::TooMany("revocations"));
                 }
-                match revocation.whom() {
-                    Whom::Node(node) => drop(self.revoked.insert(*node)),
-                    // Of several of one invite, those stay whom all let stay.
-                    Whom::Invite { key, but } => {
-                        let but: BTreeSet<NodeId> = but.iter().copied().collect();
-                        self.closed.entry(*key).and_modify(|all| all.retain(|node| but.contains(node))).or_insert(but);
-                    }
-                }
                 self.revocations.insert(mark, revocation);
+                self.judge();
+            }
+            Item::Appointment(appointment) => {
+                appointment.verify(&self.founding)?;
+                let first = |appointment: &Appointment| appointment.grants().len() == 1;
+                let most = if first(&appointment) { MAX_FIRST_APPOINTMENTS } else { MAX_APPOINTMENTS };
+                if self.appointments.values().filter(|held| first(held) == first(&appointment)).count() >= most {
+                    return Err(Refusal::TooMany("appointments"));
+                }
+                self.appointments.insert(mark, appointment);
+                self.judge();
             }
         }
         self.marks.insert(mark);
         Ok(true)
     }
 
+    fn judge(&mut self) {
+        self.judged = Judged::of(self.founding.founder(), &self.revocations, &self.appointments);
+    }
+
     /// How a node stands.
     #[must_use]
     pub fn standing(&self, node: &NodeId) -> Standing {
         let Some(all) = self.certificates.get(node) else { return Standing::Stranger };
-        let mut good = all.keys().filter(|invite| !self.is_revoked(node, invite)).peekable();
+        let mut good = all.iter().filter(|(_, (_, certificate))| !self.is_revoked(node, certificate)).peekable();
         if good.peek().is_none() {
             return Standing::Revoked;
         }
-        if good.any(|invite| !self.overused(invite)) { Standing::Member } else { Standing::Suspended }
+        if good.any(|(invite, _)| !self.overused(invite)) { Standing::Member } else { Standing::Suspended }
     }
 
-    /// Whether an admin took that node out, or the invite by which it came.
-    fn is_revoked(&self, node: &NodeId, invite: &Key) -> bool {
-        self.revoked.contains(node) || self.closed.get(invite).is_some_and(|staying| !staying.contains(node))
+    /// Whether an admin who may took that node out, or the invite by which it came, or the admin was dismissed who let it in.
+    fn is_revoked(&self, node: &NodeId, certificate: &Certificate) -> bool {
+        let (judged, founder, invite) = (&self.judged, self.founding.founder(), certificate.invite());
+        let may = |by: &Key| judged.admins.may(&founder, by, node);
+        judged.revoked.get(node).is_some_and(|by| by.iter().any(may))
+            || judged.closed.get(&invite.key()).is_some_and(|all| all.iter().any(|(by, staying)| !staying.contains(node) && may(by)))
+            || !judged.cuts.holds(&admins::chain(invite.grants()), &mark_of_invite(&invite.key()))
     }
 
     /// Whether more nodes used an invite than may. Once an admin has taken enough of them out, the others are let in again.
     fn overused(&self, invite: &Key) -> bool {
-        let staying = |nodes: &BTreeSet<NodeId>| nodes.iter().filter(|node| !self.is_revoked(node, invite)).count();
+        let stays = |node: &&NodeId| {
+            let certificate = self.certificates.get(*node).and_then(|all| all.get(invite));
+            certificate.is_some_and(|(_, certificate)| !self.is_revoked(node, certificate))
+        };
+        let staying = |nodes: &BTreeSet<NodeId>| nodes.iter().filter(stays).count();
         // Who stays is counted only where there are too many at all: everybody's standing is asked for after each change.
         self.uses.get(invite).is_some_and(|(allowed, nodes)| nodes.len() > usize::from(*allowed) && staying(nodes) > usize::from(*allowed))
     }
@@ -216,13 +283,60 @@ impl Roster {
     /// up or not. Who came by those and is a member now stays.
     #[must_use]
     pub fn whom_to_revoke(&self, node: NodeId) -> Vec<Whom> {
-        let invites = self.certificates.get(&node).into_iter().flat_map(BTreeMap::keys).filter(|key| !self.closed.contains_key(key));
+        let invites = self.certificates.get(&node).into_iter().flat_map(BTreeMap::keys).filter(|key| !self.judged.closed.contains_key(key));
         let closing = invites.filter_map(|key| {
             let (_, users) = self.uses.get(key)?;
             let stays = |user: &&NodeId| **user != node && self.standing(user) == Standing::Member;
             Some(Whom::Invite { key: *key, but: users.iter().filter(stays).copied().take(MAX_STAYING).collect() })
         });
-        std::iter::once(Whom::Node(node)).chain(closing).collect()
+        let dismissed = if self.judged.admins.has(&node) { self.whom_to_dismiss(&node, true) } else { Vec::new() };
+        std::iter::once(Whom::Node(node)).chain(closing).chain(dismissed).collect()
+    }
+
+    /// What must be said to dismiss an admin. What it and others who stand on it decided stays: whom they let in and made admins, and with
+    /// `removals` whom they took out. Their invites let nobody else in.
+    #[must_use]
+    pub fn whom_to_dismiss(&self, admin: &NodeId, removals: bool) -> Vec<Whom> {
+        let theirs = |grants: &[Grant], mark: &Mark| {
+            let chain = admins::chain(grants);
+            chain.contains(admin) && self.judged.cuts.holds(&chain, mark)
+        };
+        let invites: BTreeSet<Key> = self
+            .certificates
+            .values()
+            .flat_map(BTreeMap::values)
+            .map(|(_, certificate)| certificate.invite())
+            .filter(|invite| theirs(invite.grants(), &mark_of_invite(&invite.key())))
+            .map(Invite::key)
+            .collect();
+        let mut but: BTreeSet<Mark> = invites.iter().map(mark_of_invite).collect();
+        // But not that by which it is one itself.
+        let others = self.appointments.iter().filter(|(_, appointment)| appointment.grants().last().map(Grant::admin) != Some(*admin));
+        but.extend(others.filter(|(mark, appointment)| theirs(appointment.grants(), mark)).map(|(mark, _)| *mark));
+        if removals {
+            but.extend(self.revocations.iter().filter(|(mark, said)| theirs(said.grants(), mark)).map(|(mark, _)| *mark));
+        }
+        let closing = invites.iter().filter(|key| !self.judged.closed.contains_key(key) || !removals).filter_map(|key| {
+            let (_, users) = self.uses.get(key)?;
+            Some(Whom::Invite { key: *key, but: users.iter().copied().take(MAX_STAYING).collect() })
+        });
+        let dismissed = Whom::Admin { key: *admin, but: but.into_iter().take(MAX_STAYING).collect() };
+        closing.chain(std::iter::once(dismissed)).collect()
+    }
+
+    /// Who decides.
+    #[must_use]
+    pub fn admins(&self) -> &Admins {
+        &self.judged.admins
+    }
+
+    /// The shortest chain by which a node is an admin, if it is one.
+    #[must_use]
+    pub fn grants_of(&self, node: &NodeId) -> Option<&[Grant]> {
+        let holds = |mark: &Mark, grants: &[Grant]| self.judged.cuts.holds(&admins::chain(grants), mark);
+        let all = self.appointments.iter().map(|(mark, appointment)| (mark, appointment.grants()));
+        let its = all.filter(|(mark, grants)| grants.last().map(Grant::admin) == Some(*node) && holds(mark, grants));
+        its.min_by_key(|(mark, grants)| (grants.len(), **mark)).map(|(_, grants)| grants)
     }
 
     /// The nodes that are admitted now.
@@ -235,8 +349,8 @@ impl Roster {
     #[must_use]
     pub fn certificate(&self, node: &NodeId) -> Option<&Certificate> {
         let all = self.certificates.get(node)?;
-        let good = |invite: &Key| !self.overused(invite) && !self.is_revoked(node, invite);
-        all.iter().find(|(invite, _)| good(invite)).or_else(|| all.iter().next()).map(|(_, (_, certificate))| certificate)
+        let good = |invite: &Key, certificate: &Certificate| !self.overused(invite) && !self.is_revoked(node, certificate);
+        all.iter().find(|(invite, (_, it))| good(invite, it)).or_else(|| all.iter().next()).map(|(_, (_, certificate))| certificate)
     }
 
     /// A node's newest card.
@@ -267,14 +381,15 @@ impl Roster {
         theirs.iter().filter(|mark| !self.marks.contains(*mark)).copied().collect()
     }
 
-    /// The items whose mark `wanted` says yes to; revocations come first, and certificates before cards.
+    /// The items whose mark `wanted` says yes to; what admins decided comes first, and certificates before cards.
     #[must_use]
     pub fn items(&self, wanted: impl Fn(&Mark) -> bool) -> Vec<Item> {
+        let appointed = self.appointments.iter().filter(|(mark, _)| wanted(mark)).map(|(_, item)| Item::Appointment(item.clone()));
         let revoked = self.revocations.iter().filter(|(mark, _)| wanted(mark)).map(|(_, item)| Item::Revocation(item.clone()));
         let certificates = self.certificates.values().flat_map(BTreeMap::values);
         let certificates = certificates.filter(|(mark, _)| wanted(mark)).map(|(_, certificate)| Item::Certificate(certificate.clone()));
         let cards = self.cards.values().filter(|(mark, _)| wanted(mark));
-        revoked.chain(certificates).chain(cards.map(|(_, card)| Item::Card(card.clone()))).collect()
+        appointed.chain(revoked).chain(certificates).chain(cards.map(|(_, card)| Item::Card(card.clone()))).collect()
     }
 
     /// The roster as bytes, for the disk.
