@@ -325,6 +325,8 @@ mod tests {
             version: String::new(),
             link: None,
             health: None,
+            admin: me,
+            below: !me,
             suspended: false,
         };
         let community =

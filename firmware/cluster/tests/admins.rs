@@ -186,8 +186,12 @@ fn what_a_dismissed_admin_decided_stays_and_what_it_says_later_is_void() {
         for (late, token) in [(21, &token), (22, &unused)] {
             assert_eq!(town.nodes[0].roster().clone().admit(token.redeem(id(late)), &NOW), Err(Refusal::Revoked), "{late}");
         }
-        let late = town.said(2, vec![town.kit.grant(&town.founding, id(2))], Whom::Node(id(5)));
-        town.nodes[0].take(T, vec![late]);
+        let grants = vec![town.kit.grant(&town.founding, id(2))];
+        for late in [Whom::Node(id(5)), Whom::Admin { key: id(3), but: Vec::new() }] {
+            let late = town.said(2, grants.clone(), late);
+            town.nodes[0].take(T, vec![late]);
+        }
+        town.meet();
         assert_eq!(town.standing(5), Standing::Member);
         assert_eq!(town.nodes[0].appoint(T, id(2)), Err(Refusal::Dismissed));
         // Whom it had made an admin is one still, with all that belongs to it.

@@ -4,6 +4,7 @@
 
 use cluster::{
     Card, Certificate, Clock, Founding, Kit, NodeId, Refusal, Seed, Terms, Token,
+    admins::Appointment,
     card::Facts,
     hello::{self, Reason, Reply, Request},
     revocation::{MAX_STAYING, Revocation, Whom},
@@ -336,6 +337,10 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
         ("revocation", wire::encode(&revocation), |bytes| {
             let read = wire::decode::<Revocation>(bytes, 4096);
             read.is_ok_and(|revocation| revocation.verify(&once().founding).is_ok())
+        }),
+        ("appointment", wire::encode(&kit.appoint(&founding, Vec::new(), node)), |bytes| {
+            let read = wire::decode::<Appointment>(bytes, 1024);
+            read.is_ok_and(|appointment| appointment.verify(&once().founding).is_ok())
         }),
         ("card", wire::encode(&card(1, 1)), |bytes| wire::decode::<Card>(bytes, 640).is_ok_and(|card| card.verify().is_ok())),
         ("request", hello::request_bytes(&Request::Join { certificate: certificate.to_bytes() }), |bytes| {

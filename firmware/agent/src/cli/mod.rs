@@ -14,7 +14,7 @@ mod store;
 mod user;
 
 use crate::client::Client;
-use crate::http::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, RevokeRequest, UnitRequest};
+use crate::http::{DismissRequest, InviteRequest, JoinRequest, MinutesRequest, NameRequest, NodeRequest, UnitRequest};
 use crate::limits::{BROKER_SOCKET, BROKER_STATE_DIR, DATA_DIR, DOCKER_PROGRAM, DOCKER_SOCKET, GATEWAY_ADDRESS, REGISTRY_ADDRESS};
 use crate::units::Action;
 use crate::{agent, broker, confirm, logging};
@@ -143,6 +143,24 @@ enum Verb {
     Revoke {
         /// Its name, or its id or the beginning of that.
         node: String,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Make a member an admin too, so that the microcloud does not hang on one node: it lets others in and takes them out, but for those
+    /// above it.
+    Appoint {
+        /// Its name, or its id or the beginning of that.
+        node: String,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Make an admin an ordinary member, for good. Whom it let in stays; its invites let in nobody else.
+    Dismiss {
+        /// Its name, or its id or the beginning of that.
+        node: String,
+        /// The nodes come back that it removed.
+        #[arg(long)]
+        undo: bool,
         #[command(flatten)]
         local: Local,
     },
@@ -334,8 +352,18 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         })?,
         Verb::Revoke { node, local } => {
             let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
-            let answer = local.client().post("/api/v1/revoke", &RevokeRequest { node }).await?;
+            let answer = local.client().post("/api/v1/revoke", &NodeRequest { node }).await?;
             local.show(&answer, |a| Ok(format!("`{}` is removed; all members hear of it.", text(a, "name"))))?;
+        }
+        Verb::Appoint { node, local } => {
+            let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
+            let answer = local.client().post("/api/v1/appoint", &NodeRequest { node }).await?;
+            local.show(&answer, |a| Ok(format!("`{}` is an admin too; all members hear of it.", text(a, "name"))))?;
+        }
+        Verb::Dismiss { node, undo, local } => {
+            let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
+            let answer = local.client().post("/api/v1/dismiss", &DismissRequest { node, undo }).await?;
+            local.show(&answer, |a| Ok(format!("`{}` is no admin any more; all members hear of it.", text(a, "name"))))?;
         }
         Verb::Kit(local) => local.show(&local.client().post("/api/v1/kit", &()).await?, |a| Ok(text(a, "kit")))?,
         Verb::Door { minutes, local } => {

@@ -71,7 +71,8 @@ pub fn nodes(answer: &Value) -> Result<String> {
         };
         let id = text(member, "id");
         let short = id.get(..8).unwrap_or(&id);
-        writeln!(out, "{:<24} {:<8} {short}  {heard}", text(member, "name"), text(member, "state"))?;
+        let admin = if member.get("admin") == Some(&Value::Bool(true)) { ", admin" } else { "" };
+        writeln!(out, "{:<24} {:<8} {short}  {heard}{admin}", text(member, "name"), text(member, "state"))?;
     }
     if let Some(records) = answer.get("records").filter(|r| !r.is_null()) {
         let count = |key: &str| records.get(key).and_then(Value::as_u64).unwrap_or(0);

@@ -44,11 +44,23 @@ pub struct NameRequest {
     pub name: String,
 }
 
-/// `POST /api/v1/revoke`
+/// `POST /api/v1/dismiss`
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct RevokeRequest {
+pub struct DismissRequest {
+    /// The node's id in hexadecimal, 64 digits.
+    pub node: String,
+    /// Whether the nodes come back that it took out.
+    #[serde(default)]
+    pub undo: bool,
+}
+
+/// `POST /api/v1/revoke` and `POST /api/v1/appoint`
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NodeRequest {
     /// The node's id in hexadecimal, 64 digits.
     pub node: String,
 }
@@ -115,13 +127,13 @@ pub struct Left {
     pub restarts: bool,
 }
 
-/// A node that was taken out of the community.
+/// A node of which something was decided.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NodeRevoked))]
-pub struct Revoked {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NodeDecided))]
+pub struct Decided {
     /// Its id.
     pub node: String,
-    /// What it was called.
+    /// What it is or was called.
     pub name: String,
 }
 
@@ -214,9 +226,19 @@ pub(super) async fn depart(app: &App) -> Result<bool, Refusal> {
     Ok(another)
 }
 
-pub(super) async fn revoke(State(app): State<Arc<App>>, Json(request): Json<RevokeRequest>) -> Answer<Revoked> {
+pub(super) async fn revoke(State(app): State<Arc<App>>, Json(request): Json<NodeRequest>) -> Answer<Decided> {
     let node = request.node.clone();
-    wish(&app, |reply| Command::Revoke { node: request.node, reply }).await.map(|name| Json(Revoked { node, name }))
+    wish(&app, |reply| Command::Revoke { node: request.node, reply }).await.map(|name| Json(Decided { node, name }))
+}
+
+pub(super) async fn appoint(State(app): State<Arc<App>>, Json(request): Json<NodeRequest>) -> Answer<Decided> {
+    let node = request.node.clone();
+    wish(&app, |reply| Command::Appoint { node: request.node, reply }).await.map(|name| Json(Decided { node, name }))
+}
+
+pub(super) async fn dismiss(State(app): State<Arc<App>>, Json(request): Json<DismissRequest>) -> Answer<Decided> {
+    let DismissRequest { node, undo } = request;
+    wish(&app, |reply| Command::Dismiss { node: node.clone(), undo, reply }).await.map(|name| Json(Decided { node, name }))
 }
 
 pub(super) async fn kit(State(app): State<Arc<App>>) -> Answer<Kit> {

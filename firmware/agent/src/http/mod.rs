@@ -38,7 +38,7 @@ mod users;
 mod versions;
 
 pub use blobs::{NewBlob, NewQuota};
-pub use changes::{InviteRequest, JoinRequest, MinutesRequest, NameRequest, RevokeRequest, UnitRequest, may_change};
+pub use changes::{DismissRequest, InviteRequest, JoinRequest, MinutesRequest, NameRequest, NodeRequest, UnitRequest, may_change};
 pub use guard::LOCAL_DOMAINS;
 pub use leases::{Decision as LeaseDecision, Word as LeaseWord};
 pub use serve::{Listener, serve};

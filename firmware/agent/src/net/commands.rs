@@ -6,7 +6,7 @@ use super::{
     join::{self, Goal, Joining},
     state::State,
 };
-use cluster::{Refusal, Terms, admission::MAX_USES, roster::Standing};
+use cluster::{Millis, NodeId, Refusal, Terms, admission::MAX_USES, node::Node, roster::Standing};
 use std::time::Duration;
 
 /// How long a goodbye may take to leave this machine.
@@ -27,6 +27,8 @@ impl State {
             Command::Kit { reply } => drop(reply.send(self.kit())),
             Command::Leave { reply } => drop(reply.send(self.leave().await)),
             Command::Revoke { node, reply } => drop(reply.send(self.revoke(&node))),
+            Command::Appoint { node, reply } => drop(reply.send(self.appoint(&node))),
+            Command::Dismiss { node, undo, reply } => drop(reply.send(self.dismiss(&node, undo))),
             Command::Health { figures } => self.say_health(figures),
             Command::AskLender { node, frame, reply } => self.ask_lender(node, frame, reply),
             Command::Rename { name, reply } => drop(reply.send(self.rename(name))),
@@ -79,33 +81,65 @@ impl State {
     fn kit(&self) -> CommandResult<String> {
         let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
         let admin = node.admin().ok_or("this node holds no recovery kit")?;
+        if !admin.grants.is_empty() {
+            return Err(
+                "this node decides by a key of its own, which dies with it: the recovery kit lies with those who founded the microcloud"
+                    .to_owned(),
+            );
+        }
         Ok(admin.kit.to_text())
     }
 
     /// Takes a node out. It is on the disk when this answers, and with its members a moment later.
     fn revoke(&mut self, id: &str) -> CommandResult<String> {
-        let now = self.now();
-        let node = self.node.as_mut().ok_or(NO_COMMUNITY)?;
-        let wanted = node.roster().nodes().find(|known| known.hex() == id);
-        let wanted =
-            wanted.ok_or_else(|| format!("no node of the community has the id `{}`: `cloudy nodes` lists them", id.escape_debug()))?;
-        if wanted == self.me {
+        let (node, name) = self.known(id)?;
+        if node == self.me {
             return Err("this node can't remove itself: `cloudy leave` takes it out".to_owned());
         }
-        let name = node.roster().card(&wanted).map_or_else(|| wanted.short(), |card| card.facts().name.to_string());
-        node.revoke(now, wanted).map_err(|refusal| match refusal {
-            Refusal::NoAdmin => "this node holds no key that decides who belongs to the community: do it on the node that founded it, or where the recovery kit is".to_owned(),
+        self.decide(|own, now| own.revoke(now, node), "that the node was removed")?;
+        log::warn!(node = node.short(), name; "a node was removed from the community");
+        Ok(name)
+    }
+
+    fn appoint(&mut self, id: &str) -> CommandResult<String> {
+        let (node, name) = self.known(id)?;
+        self.decide(|own, now| own.appoint(now, node), "that the node is an admin")?;
+        log::info!(node = node.short(), name; "a node was made an admin");
+        Ok(name)
+    }
+
+    fn dismiss(&mut self, id: &str, undo: bool) -> CommandResult<String> {
+        let (node, name) = self.known(id)?;
+        self.decide(|own, now| own.dismiss(now, node, undo), "that the node is no admin any more")?;
+        log::warn!(node = node.short(), name, undo; "a node is no admin any more");
+        Ok(name)
+    }
+
+    /// A node of the community by its id, and what it is called.
+    fn known(&self, id: &str) -> CommandResult<(NodeId, String)> {
+        let roster = self.node.as_ref().ok_or(NO_COMMUNITY)?.roster();
+        let wanted = roster.nodes().find(|known| known.hex() == id);
+        let wanted =
+            wanted.ok_or_else(|| format!("no node of the community has the id `{}`: `cloudy nodes` lists them", id.escape_debug()))?;
+        Ok((wanted, roster.card(&wanted).map_or_else(|| wanted.short(), |card| card.facts().name.to_string())))
+    }
+
+    /// Decides as an admin. It is on the disk when this answers; `what` would be forgotten otherwise.
+    fn decide(&mut self, decision: impl FnOnce(&mut Node, Millis) -> Result<(), Refusal>, what: &str) -> CommandResult<()> {
+        let now = self.now();
+        decision(self.node.as_mut().ok_or(NO_COMMUNITY)?, now).map_err(|refusal| match refusal {
+            Refusal::NoAdmin => "this node holds no key that decides who belongs to the community: do it on the node that founded it, on another admin's, or where the recovery kit is".to_owned(),
+            Refusal::Rank => "it is an admin, and this node is not above it: who made it an admin decides that, or the node that founded the community".to_owned(),
+            Refusal::TooMany("grants") => "so far below the node that founded the community no more admins are made: do it on a node that stands nearer to it".to_owned(),
             other => other.to_string(),
         })?;
         self.perform();
         if !self.save_roster() {
-            return Err(
-                "this node can't write its data, so after a restart it would not know that the node was removed: make room, and try again"
-                    .to_owned(),
-            );
+            return Err(format!("this node can't write its data, so after a restart it would not know {what}: make room, and try again"));
         }
-        log::warn!(node = wanted.short(), name; "a node was removed from the community");
-        Ok(name)
+        // Whether this node may let others in may have changed with it.
+        self.say();
+        Ok(())
     }
 
     async fn leave(&mut self) -> CommandResult<bool> {

@@ -116,12 +116,12 @@ pub fn save_reached(store: &Store, reached: &BTreeMap<NodeId, SocketAddr>) -> Re
     store.write(REACHED, &wire::encode(&reached.iter().collect::<Vec<_>>()))
 }
 
-/// Forgets the membership; the admin's key stays aside as `admin.left`.
+/// Forgets the membership; the founder's key stays aside as `admin.left`.
 ///
 /// # Errors
 /// A file can't be removed or written.
 pub fn forget(store: &Store, admin: Option<&Admin>) -> Result<()> {
-    if let Some(admin) = admin {
+    if let Some(admin) = admin.filter(|admin| admin.grants.is_empty()) {
         store.write(ADMIN_LEFT, &wire::encode(&(&admin.kit, &admin.grants)))?;
     }
     for name in [MEMBERSHIP, ROSTER, ADMIN, REACHED] {

@@ -173,6 +173,22 @@ pub enum Command {
         /// The answer: what the node was called.
         reply: oneshot::Sender<CommandResult<String>>,
     },
+    /// Make a member an admin too.
+    Appoint {
+        /// Its id in hexadecimal.
+        node: String,
+        /// The answer: what the node is called.
+        reply: oneshot::Sender<CommandResult<String>>,
+    },
+    /// Make an admin an ordinary member, for good.
+    Dismiss {
+        /// Its id in hexadecimal.
+        node: String,
+        /// Whether those come back whom it took out.
+        undo: bool,
+        /// The answer: what the node is called.
+        reply: oneshot::Sender<CommandResult<String>>,
+    },
     /// How this machine is, for all members; wanted when [`NetHandle::samples`] changes.
     Health {
         /// The figures, without links.

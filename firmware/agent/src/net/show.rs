@@ -27,6 +27,8 @@ impl State {
             version: me.version.clone(),
             link: None,
             health: self.health_of(&self.me),
+            admin: self.node.as_ref().is_some_and(|node| node.admin().is_some()),
+            below: self.node.as_ref().and_then(node::Node::admin).is_some_and(|admin| !admin.grants.is_empty()),
             suspended: self.node.as_ref().is_some_and(|node| node.roster().standing(&self.me) == Standing::Suspended),
         }];
         if let Some(node) = &self.node {
@@ -89,6 +91,8 @@ impl State {
             version: facts.map(|facts| facts.version.to_string()).unwrap_or_default(),
             link: self.links.view(&id),
             health: self.health_of(&id),
+            admin: node.roster().admins().has(&id),
+            below: node.is_above(&id),
             suspended: node.roster().standing(&id) == Standing::Suspended,
         }
     }

@@ -51,7 +51,7 @@ pub struct CommunityView {
     pub id: String,
     /// Name given by the founder.
     pub name: String,
-    /// Whether this node holds a key that can sign invites.
+    /// Whether this node is an admin: it can let others in and take them out.
     pub can_invite: bool,
     /// Nodes that were taken out of it, for good.
     pub removed: Vec<RemovedView>,
@@ -128,6 +128,10 @@ pub struct MemberView {
     pub link: Option<LinkView>,
     /// How it was when it last said so; none while that did not come here.
     pub health: Option<super::HealthView>,
+    /// Whether it is an admin: it decides who belongs to the community.
+    pub admin: bool,
+    /// Whether this node may take it out, and dismiss it where it is an admin. Of this node itself: whether it may give up being one.
+    pub below: bool,
     /// Suspended members are members by certificate, but their invite was used more often than allowed.
     pub suspended: bool,
 }

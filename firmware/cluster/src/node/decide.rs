@@ -101,7 +101,8 @@ impl Node {
         if !self.roster.admins().has(&node) {
             return Err(Refusal::Ordinary);
         }
-        if !self.roster.admins().may_dismiss(&self.founding().founder(), &admin.kit.public(), &node) {
+        let founders = node == self.me && admin.grants.is_empty();
+        if founders || !self.roster.admins().may_dismiss(&self.founding().founder(), &admin.kit.public(), &node) {
             return Err(Refusal::Rank);
         }
         self.decide(now, self.roster.whom_to_dismiss(&node, !undo))

@@ -51,6 +51,8 @@ pub struct Fields {
     uses: Option<u16>,
     days: Option<u64>,
     minutes: Option<u32>,
+    /// Of a box, which says something only where it is ticked.
+    undo: Option<String>,
 }
 
 /// `POST /microcloud/ACTION`
@@ -78,6 +80,11 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
         ("door", Fields { minutes: Some(minutes), .. }) => wish(app, |reply| Command::OpenDoor { minutes, reply }).await,
         ("leave", _) => depart(app).await.map(drop),
         ("revoke", Fields { node, .. }) => wish(app, |reply| Command::Revoke { node, reply }).await.map(drop),
+        ("appoint", Fields { node, .. }) => wish(app, |reply| Command::Appoint { node, reply }).await.map(drop),
+        ("dismiss", Fields { node, undo, .. }) => {
+            let undo = undo.is_some();
+            wish(app, |reply| Command::Dismiss { node, undo, reply }).await.map(drop)
+        }
         _ => return reader.nothing(),
     };
     match done {

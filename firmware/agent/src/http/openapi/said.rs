@@ -166,8 +166,18 @@ fn microcloud(id: &str) -> Option<Said> {
             .refuses(&no_net),
         "revoke" => of("microcloud", "Remove a node from the microcloud, for good")
             .more("Every member refuses it from then on, and what it published is gone. Invites by which it came let in nobody else.")
-            .takes::<changes::RevokeRequest>()
-            .gives::<changes::Revoked>("It is removed, and all members hear of it.")
+            .takes::<changes::NodeRequest>()
+            .gives::<changes::Decided>("It is removed, and all members hear of it.")
+            .refuses(&no_net),
+        "appoint" => of("microcloud", "Make a member an admin too")
+            .more("It then lets others in and takes them out as this node does, but for those who are above it.")
+            .takes::<changes::NodeRequest>()
+            .gives::<changes::Decided>("It is an admin, and all members hear of it.")
+            .refuses(&no_net),
+        "dismiss" => of("microcloud", "Make an admin an ordinary member, for good")
+            .more("Whom it let in and made an admin stays. Its invites let in nobody else.")
+            .takes::<changes::DismissRequest>()
+            .gives::<changes::Decided>("It decides nothing any more.")
             .refuses(&no_net),
         "leave" => of("microcloud", "Leave the microcloud").gives::<changes::Left>("This node has left.").refuses(&no_net),
         "door" => of("microcloud", "Let newcomers of the local network in for some minutes")

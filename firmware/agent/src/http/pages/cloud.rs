@@ -135,16 +135,44 @@ fn member(page: &View<'_>, community: &CommunityView, member: &MemberView) -> Ma
         li data-member=(called) {
             span.dot.(class) {}
             div.wide {
-                strong { (called) } " " span.quiet { @if member.me { (words.this_node) } @else { (state) " · " (member.id.get(..8).unwrap_or_default()) } }
-                @if community.can_invite && !member.me {
-                    details {
-                        summary { (words.revoke) }
-                        p { (words.revoke_why) }
-                        form method="post" action="/microcloud/revoke" {
-                            (page.csrf()) input type="hidden" name="node" value=(member.id); button.danger { (words.revoke_now) }
-                        }
-                    }
+                strong { (called) } " " span.quiet {
+                    @if member.me { (words.this_node) } @else { (state) " · " (member.id.get(..8).unwrap_or_default()) }
+                    @if member.admin { " · " (words.admin) }
                 }
+                @if community.can_invite { (decisions(page, member)) }
+            }
+        }
+    }
+}
+
+/// What this node, an admin's, may decide about a member.
+fn decisions(page: &View<'_>, member: &MemberView) -> Markup {
+    let words = page.lang.cloud();
+    let node = html! { (page.csrf()) input type="hidden" name="node" value=(member.id); };
+    html! {
+        @if !member.admin && !member.me && !member.suspended {
+            details {
+                summary { (words.appoint) }
+                p { (words.appoint_why) }
+                form method="post" action="/microcloud/appoint" { (node) button { (words.appoint_now) } }
+            }
+        }
+        @if member.admin && member.below {
+            details {
+                summary { (words.dismiss) }
+                p { (words.dismiss_why) }
+                form method="post" action="/microcloud/dismiss" {
+                    (node)
+                    label.tick { input type="checkbox" name="undo" value="yes"; " " (words.dismiss_undo) }
+                    button.danger { (words.dismiss_now) }
+                }
+            }
+        }
+        @if member.below && !member.me {
+            details {
+                summary { (words.revoke) }
+                p { (words.revoke_why) }
+                form method="post" action="/microcloud/revoke" { (node) button.danger { (words.revoke_now) } }
             }
         }
     }
@@ -213,13 +241,20 @@ mod tests {
     fn who_may_invite_may_remove_others_and_names_are_escaped() {
         let caller = caller(Some(Role::Owner));
         let page = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
-        let node = |name: &str, me| MemberView { id: "ab".repeat(32), name: name.to_owned(), me, ..MemberView::default() };
-        let members = [node("<u>roof", false), node("garden", true), node("", false)];
+        let node = |name: &str, me| MemberView { id: "ab".repeat(32), name: name.to_owned(), me, below: !me, ..MemberView::default() };
+        let chief = MemberView { admin: true, below: false, ..node("chief", false) };
+        let helper = MemberView { admin: true, ..node("helper", false) };
+        let members = [node("<u>roof", false), node("garden", true), node("", false), chief, helper];
         let shown = |may| inside(&page, &community(may, Door::Closed).unwrap(), &members).into_string();
         let admin = shown(true);
-        assert_eq!(admin.matches("action=\"/microcloud/revoke\"").count(), 2, "all but this node");
+        let count = |what: &str| admin.matches(&format!("action=\"/microcloud/{what}\"")).count();
+        assert_eq!((count("revoke"), count("appoint"), count("dismiss")), (3, 2, 1), "all but this node and who is above");
         assert!(admin.contains("&lt;u&gt;roof") && !admin.contains("<u>") && admin.contains("data-member=\"abababab\""));
-        assert!(!shown(false).contains("/microcloud/revoke"));
+        let other = shown(false);
+        assert!(["revoke", "appoint", "dismiss"].iter().all(|what| !other.contains(&format!("/microcloud/{what}"))));
+        let gives_up = MemberView { admin: true, below: true, ..node("garden", true) };
+        let own = inside(&page, &community(true, Door::Closed).unwrap(), &[gives_up]).into_string();
+        assert!(own.contains("/microcloud/dismiss") && !own.contains("/microcloud/revoke"), "{own}");
     }
 
     #[test]

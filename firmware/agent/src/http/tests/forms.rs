@@ -15,7 +15,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 59] = [
+const EQUALS: [(&str, &str, &str); 61] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -61,6 +61,8 @@ const EQUALS: [(&str, &str, &str); 59] = [
     ("post", "/microcloud/rename", "rename"),
     ("post", "/microcloud/leave", "leave"),
     ("post", "/microcloud/revoke", "revoke"),
+    ("post", "/microcloud/appoint", "appoint"),
+    ("post", "/microcloud/dismiss", "dismiss"),
     ("post", "/microcloud/door", "door"),
     ("post", "/encrypted", "https_set"),
     ("post", "/settings/time", "settings_set"),
@@ -144,7 +146,7 @@ fn cloud_pages(view: &View<'_>) -> Markup {
     let me = Me { id: String::new(), name: "one".to_owned(), version: String::new(), addresses: Vec::new(), epoch: 0 };
     let with = |community| {
         let (lan, me) = (Default::default(), me.clone());
-        ClusterView { me, community, members: vec![MemberView::default()], joining: None, lan, records: None, problems: Vec::new() }
+        ClusterView { me, community, members: members(), joining: None, lan, records: None, problems: Vec::new() }
     };
     let inside =
         |door| with(Some(CommunityView { id: String::new(), name: "Home".to_owned(), can_invite: true, removed: Vec::new(), door }));
@@ -236,6 +238,11 @@ fn forms(html: &str) -> Vec<(String, String)> {
         }
     }
     found
+}
+
+/// An ordinary member, and an admin below this node.
+fn members() -> Vec<MemberView> {
+    [false, true].map(|admin| MemberView { admin, below: true, ..MemberView::default() }).into()
 }
 
 fn route(method: &str, path: &str) -> Option<&'static Route> {
