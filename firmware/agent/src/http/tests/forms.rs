@@ -78,7 +78,7 @@ const EQUALS: [(&str, &str, &str); 59] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
@@ -89,6 +89,7 @@ const PAGES: [&str; 15] = [
     "help.rs",
     "home.rs",
     "leases.rs",
+    "map.rs",
     "mod.rs",
     "own.rs",
     "people.rs",
