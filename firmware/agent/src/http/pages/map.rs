@@ -12,14 +12,18 @@ use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::fmt::Write;
 
-/// The part of the plane that is drawn: x and y of its corner, width and height. On a phone a unit is a little less than a pixel.
-const VIEW: &str = "-160 -140 320 280";
+/// The picture's width. On a phone a unit is a little less than a pixel.
+const WIDTH: f64 = 320.0;
+/// From the highest node to the picture's edge.
+const MARGIN: f64 = 18.0;
 /// Nodes that have their names beside them; of more there is no room for that.
 const NAMED: usize = 24;
-/// How far from the middle those with names stand, to the side and up: the names stand outside.
-const NAMED_RADII: (f64, f64) = (82.0, 122.0);
-/// How far those without stand.
-const CROWD_RADII: (f64, f64) = (130.0, 130.0);
+/// How far to the side of the middle those with names stand: the names stand outside.
+const NAMED_RADIUS: f64 = 78.0;
+/// How far up at least and at most, and for each node of a side.
+const NAMED_UP: (f64, f64, f64) = (24.0, 122.0, 24.0);
+/// How far from the middle those without stand.
+const CROWD_RADIUS: f64 = 130.0;
 /// Between a dot's middle and its name.
 const NAME_GAP: f64 = 10.0;
 /// Columns of a name in the picture.
@@ -143,19 +147,26 @@ fn float(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+/// How far to the side of the middle, and how far up, so many nodes stand.
+fn radii(count: usize) -> (f64, f64) {
+    let (least, most, each) = NAMED_UP;
+    if count > NAMED { (CROWD_RADIUS, CROWD_RADIUS) } else { (NAMED_RADIUS, (each * float(count.div_ceil(2))).clamp(least, most)) }
+}
+
 /// Where so many nodes stand, clockwise from the top. With names, those of a side are as far from each other as can be, upright; without,
 /// all stand on a circle.
 fn places(count: usize) -> Vec<(f64, f64)> {
     // A zero has no sign here: it would be written.
     let whole = |(x, y): (f64, f64)| (x.round() + 0.0, y.round() + 0.0);
+    let radii = radii(count);
     if count > NAMED {
         let at = |number| TAU * (float(number) + 0.5) / float(count);
-        return (0..count).map(at).map(|at: f64| whole((CROWD_RADII.0 * at.sin(), -CROWD_RADII.1 * at.cos()))).collect();
+        return (0..count).map(at).map(|at: f64| whole((radii.0 * at.sin(), -radii.1 * at.cos()))).collect();
     }
     let right = count.div_ceil(2);
     let side = |number: usize, of: usize| {
         let up = 1.0 - (2.0 * float(number) + 1.0) / float(of);
-        (NAMED_RADII.0 * (1.0 - up * up).sqrt(), -NAMED_RADII.1 * up)
+        (radii.0 * (1.0 - up * up).sqrt(), -radii.1 * up)
     };
     let left = count - right;
     let rights = (0..right).map(|number| side(number, right));
@@ -179,8 +190,10 @@ fn picture(lang: Lang, members: &[&MemberView], lines: &[Line]) -> Markup {
     let count = |quality| lines.iter().filter(|line| line.quality() == quality).count();
     let counts: Vec<String> = Quality::ALL.map(|quality| format!("{}: {}", quality.shown(words).1, count(quality))).into();
     let label = format!("{}: {}; {}: {}. {}.", words.nodes, members.len(), words.links, lines.len(), counts.join("; "));
+    let up = radii(members.len()).1 + MARGIN;
+    let view = format!("{} {} {WIDTH} {}", -WIDTH / 2.0, -up, up * 2.0);
     html! {
-        svg.map viewBox=(VIEW) role="img" aria-label=(label) {
+        svg.map.crowd[members.len() > NAMED] viewBox=(view) role="img" aria-label=(label) {
             @for quality in Quality::ALL { @if count(quality) > 0 { path.(quality.shown(words).0) d=(path(lines, quality, &places)) {} } }
             @for (member, (x, y)) in members.iter().zip(&places) { (dot(lang, member, (*x, *y), members.len() <= NAMED)) }
         }
@@ -354,7 +367,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(places(4), [(71.0, -61.0), (71.0, 61.0), (-71.0, 61.0), (-71.0, -61.0)]);
+        assert_eq!(places(4), [(68.0, -24.0), (68.0, 24.0), (-68.0, 24.0), (-68.0, -24.0)]);
     }
 
     #[test]
