@@ -9,6 +9,7 @@ mod double;
 mod downloads;
 mod emulated;
 mod image;
+mod load;
 mod mutations;
 mod pages;
 mod whole;
@@ -36,6 +37,7 @@ enum What {
     Double(double::Double),
     Downloads(downloads::Downloads),
     Image(image::Image),
+    Load(load::LoadBench),
     Mutations(mutations::Mutations),
     Pages(pages::Pages),
     Whole(whole::Whole),
@@ -52,6 +54,7 @@ impl BenchVerb {
             What::Double(double) => double.run(),
             What::Downloads(downloads) => downloads.run(),
             What::Image(image) => image.run(),
+            What::Load(load) => load.run(),
             What::Mutations(mutations) => mutations.run(),
             What::Pages(pages) => pages.run(),
             What::Whole(whole) => whole.run(),
@@ -65,6 +68,7 @@ pub fn maybe_be_inside() {
     let measure: fn(&str) -> Result<()> = match args.next().as_deref() {
         Some(cluster::inner::VERB) => cluster::inner::run,
         Some(pages::VERB) => pages::inside,
+        Some(load::VERB) => load::inside,
         _ => return,
     };
     let result = args.next().context("no specification").and_then(|json| measure(&json));

@@ -5,14 +5,17 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::cluster::{INSIDE, cloudy, inner, net};
+use super::cluster::net::{self, Node};
+use super::cluster::{INSIDE, cloudy, inner};
 use super::median;
 use crate::board::Arch;
 use crate::cmd::rss_mb;
@@ -30,8 +33,8 @@ const AT_ONCE: usize = 6;
 const NEIGHBOURS: &str = "/proc/sys/net/ipv4/neigh/default/gc_thresh3";
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-const NAME: &str = "ana";
-const PASSWORD: &str = "a garden at night";
+pub(super) const NAME: &str = "ana";
+pub(super) const PASSWORD: &str = "a garden at night";
 /// What is looked at: the first is the static file.
 const PATHS: [&str; 14] = [
     "/style.css",
@@ -98,28 +101,8 @@ impl Pages {
         ensure!((2..=200).contains(&self.nodes), "--nodes must be 2 to 200");
         ensure!(self.requests > 0 && self.services > 0, "--requests and --services must be at least 1");
         enough_neighbours(self.nodes)?;
-        let shop = Workshop::open(crate::verbs::root()?, None)?;
-        let layered = shop.tools.with_layer(&shop.repo, tools::CLUSTER_LOCK, &shop.cache, None)?;
-        let program = match self.program {
-            Some(program) => program,
-            None => stages::programs_for(&shop, Arch::Amd64, Profile::Release)?.of("agent")?.to_owned(),
-        };
-        let folder = shop.repo.join("target/bench-pages");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("failed to empty `{}`", folder.display()))?;
-        }
-        fs::create_dir_all(&folder)?;
         let spec = Spec { nodes: self.nodes, services: self.services, requests: self.requests };
-        let told = layered
-            .sandbox()
-            .bind(&program, &format!("{INSIDE}/cloudy"))
-            .bind(&std::env::current_exe()?, &format!("{INSIDE}/xtask"))
-            .bind_writable(&folder, &format!("{INSIDE}/work"))
-            .command([format!("{INSIDE}/xtask"), VERB.to_owned(), serde_json::to_string(&spec)?])
-            .run_with(|_| Ok(()), ui::say)
-            .with_context(|| format!("the measurement did not end well; what the agents said lies in {}", folder.display()))?;
-        let found: Found = serde_json::from_slice(&told).context("the measurement's result can't be read")?;
-        fs::remove_dir_all(&folder)?;
+        let found: Found = measured(self.program, "bench-pages", VERB, &spec)?;
         let rows: Vec<Row> = rows(&found.pages);
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json!({ "pages": rows, "rss-mb": found.rss_mb }))?);
@@ -133,6 +116,32 @@ impl Pages {
         }
         Ok(())
     }
+}
+
+/// Has this program measure inside of the sandbox, beside the agent's (a release's where none is given), and reads what it saw.
+pub(super) fn measured<T: DeserializeOwned>(program: Option<PathBuf>, name: &str, verb: &str, spec: &impl Serialize) -> Result<T> {
+    let shop = Workshop::open(crate::verbs::root()?, None)?;
+    let layered = shop.tools.with_layer(&shop.repo, tools::CLUSTER_LOCK, &shop.cache, None)?;
+    let program = match program {
+        Some(program) => program,
+        None => stages::programs_for(&shop, Arch::Amd64, Profile::Release)?.of("agent")?.to_owned(),
+    };
+    let folder = shop.repo.join("target").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("failed to empty `{}`", folder.display()))?;
+    }
+    fs::create_dir_all(&folder)?;
+    let told = layered
+        .sandbox()
+        .bind(&program, &format!("{INSIDE}/cloudy"))
+        .bind(&std::env::current_exe()?, &format!("{INSIDE}/xtask"))
+        .bind_writable(&folder, &format!("{INSIDE}/work"))
+        .command([format!("{INSIDE}/xtask"), verb.to_owned(), serde_json::to_string(spec)?])
+        .run_with(|_| Ok(()), ui::say)
+        .with_context(|| format!("the measurement did not end well; what the agents said lies in {}", folder.display()))?;
+    let found = serde_json::from_slice(&told).context("the measurement's result can't be read")?;
+    fs::remove_dir_all(&folder)?;
+    Ok(found)
 }
 
 /// A page's figures.
@@ -167,7 +176,7 @@ fn enough_neighbours(nodes: usize) -> Result<()> {
 }
 
 /// The value that 99 of 100 are not above.
-fn most(values: &[f64]) -> f64 {
+pub(super) fn most(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = (sorted.len() * 99).div_ceil(100).saturating_sub(1);
@@ -183,32 +192,48 @@ fn rows(pages: &[Looked]) -> Vec<Row> {
     pages.iter().map(row).collect()
 }
 
-/// Measures as it is told, and prints what it saw.
-pub fn inside(json: &str) -> Result<()> {
-    let spec: Spec = serde_json::from_str(json)?;
-    let nodes = net::make(spec.nodes)?;
-    let folder = |number: usize| Path::new(INSIDE).join("work").join(format!("n{number}"));
+/// Where an agent keeps what it has, by its node's number.
+pub(super) fn folder_of(number: usize) -> PathBuf {
+    Path::new(INSIDE).join("work").join(format!("n{number}"))
+}
+
+/// Makes a microcloud of the nodes, whose agents `start` starts, and has them publish so many services together; ends when the first
+/// node knows all of it.
+pub(super) fn form(
+    nodes: &[Node],
+    services: usize,
+    start: impl Fn(&Node, usize, &Path, Option<&str>) -> Result<Child>,
+) -> Result<inner::Agents> {
     let first = nodes.first().context("no nodes")?;
     let alive = |count: usize| move || cloudy::alive(first).ok().filter(|alive| *alive == count);
-    let mut agents = inner::Agents(vec![cloudy::start(first, 0, &folder(0), None)?]);
+    let mut agents = inner::Agents(vec![start(first, 0, &folder_of(0), None)?]);
     inner::wait("the founder", FORM, alive(1))?;
-    let token = cloudy::invite(&folder(0), spec.nodes)?;
+    let token = cloudy::invite(&folder_of(0), nodes.len())?;
     for (number, node) in nodes.iter().enumerate().skip(1) {
-        agents.0.push(cloudy::start(node, number, &folder(number), Some(&token))?);
+        agents.0.push(start(node, number, &folder_of(number), Some(&token))?);
         if number % AT_ONCE == 0 {
             inner::wait("some more nodes", FORM, alive(number + 1))?;
         }
     }
-    inner::wait("all nodes", FORM, alive(spec.nodes))?;
-    eprintln!("  {} nodes know each other", spec.nodes);
-    for number in 0..spec.services {
-        let at = number % spec.nodes;
-        cloudy::publish(&folder(at), &format!("plaza-{number}.")).with_context(|| format!("publishing service {number}"))?;
+    inner::wait("all nodes", FORM, alive(nodes.len()))?;
+    eprintln!("  {} nodes know each other", nodes.len());
+    for number in 0..services {
+        let at = number % nodes.len();
+        cloudy::publish(&folder_of(at), &format!("plaza-{number}.")).with_context(|| format!("publishing service {number}"))?;
     }
-    let known = || cloudy::count(first).ok().filter(|count| *count == spec.services);
+    let known = || cloudy::count(first).ok().filter(|count| *count == services);
     inner::wait("all services", FORM, known)?;
-    eprintln!("  {} services are known to the node that is asked", spec.services);
-    let cookie = cloudy::owner(first, &folder(0), NAME, PASSWORD)?;
+    eprintln!("  {services} services are known to the node that is asked");
+    Ok(agents)
+}
+
+/// Measures as it is told, and prints what it saw.
+pub fn inside(json: &str) -> Result<()> {
+    let spec: Spec = serde_json::from_str(json)?;
+    let nodes = net::make(spec.nodes)?;
+    let first = nodes.first().context("no nodes")?;
+    let agents = form(&nodes, spec.services, cloudy::start)?;
+    let cookie = cloudy::owner(first, &folder_of(0), NAME, PASSWORD)?;
     let mut pages = Vec::new();
     for path in PATHS {
         let mut looked = Looked { path: path.to_owned(), first_ms: Vec::new(), bytes: 0 };

@@ -1,7 +1,7 @@
 //! The page of the microcloud: joining and founding; then letting others in, and leaving.
 
 use super::home::{called, liveness};
-use super::{View, not_done};
+use super::{View, map, not_done};
 use crate::net::{ClusterView, CommunityView, Door, JoinState, MemberView};
 use crate::text::Cloud;
 use maud::{Markup, html};
@@ -29,7 +29,7 @@ pub fn body(page: &View<'_>, view: &ClusterView, made: Option<Made<'_>>, wrong: 
         @if let Some(wrong) = wrong { (not_done(page.lang, wrong)) }
         @if let Some(made) = made { (once(made, words)) }
         @match &view.community {
-            Some(community) => (inside(page, community, &view.members)),
+            Some(community) => { (map::section(page.lang, view)) (inside(page, community, &view.members)) },
             None => {
                 @if let Some(joining) = &view.joining { (self::joining(joining, page)) }
                 (outside(page))

@@ -10,6 +10,7 @@ pub mod found;
 pub mod help;
 pub mod home;
 pub mod leases;
+pub mod map;
 pub mod own;
 pub mod people;
 pub mod search;

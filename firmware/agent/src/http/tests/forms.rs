@@ -80,7 +80,7 @@ const EQUALS: [(&str, &str, &str); 61] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
@@ -91,6 +91,7 @@ const PAGES: [&str; 15] = [
     "help.rs",
     "home.rs",
     "leases.rs",
+    "map.rs",
     "mod.rs",
     "own.rs",
     "people.rs",

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -16,6 +16,11 @@ const PORT: u16 = 4747;
 
 /// Starts an agent that founds a community, or joins by `token`.
 pub fn start(node: &Node, number: usize, folder: &Path, token: Option<&str>) -> Result<Child> {
+    agent(node, number, folder, token)?.spawn().context("failed to start cloudy")
+}
+
+/// The command that starts it.
+pub fn agent(node: &Node, number: usize, folder: &Path, token: Option<&str>) -> Result<Command> {
     fs::create_dir_all(folder)?;
     let how = token.map_or_else(|| "found = \"Bench\"".to_owned(), |token| format!("token = \"{token}\""));
     fs::write(folder.join("cloudy.toml"), format!("hostname = \"n{number}\"\n[join]\n{how}\nmdns = false\n"))?;
@@ -23,7 +28,8 @@ pub fn start(node: &Node, number: usize, folder: &Path, token: Option<&str>) -> 
     let mut command = node.command(&format!("{}/cloudy", super::INSIDE));
     command.args(["agent", "--broker", "/nonexistent/broker.sock", "--data", &folder.display().to_string()]);
     command.args(["--http", &format!("{}:{PAGE_PORT}", node.address), "--bind", &format!("{}:{PORT}", node.address)]);
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().context("failed to start cloudy")
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    Ok(command)
 }
 
 /// Where a node's page is.
@@ -69,6 +75,16 @@ pub fn owner(node: &Node, folder: &Path, name: &str, password: &str) -> Result<S
     let opened = ask::post_page(page(node)?, "/api/v1/session", &json!({ "name": name, "password": password }))?;
     let cookie = opened.header("set-cookie").and_then(|cookie| cookie.split(';').next());
     cookie.map(str::to_owned).context("no session was opened")
+}
+
+/// Makes somebody the owner of a node; a token by which a program reads what they may, and the root of the node's certificates in PEM.
+pub fn reader(node: &Node, folder: &Path, name: &str, password: &str) -> Result<(String, String)> {
+    let socket = folder.join("agent.sock");
+    ask::post(&socket, "/api/v1/users", &json!({ "name": name, "role": "owner", "password": password }))?;
+    let made = ask::post(&socket, &format!("/api/v1/users/{name}/tokens"), &json!({ "scope": "read", "label": "load" }))?;
+    let https = ask::get(page(node)?, "/api/v1/https")?;
+    let text = |value: &Value, key: &str| value[key].as_str().map(str::to_owned).with_context(|| format!("no {key}"));
+    Ok((text(&made, "token")?, text(&https, "root")?))
 }
 
 /// The titles of what is published, as a node says.
