@@ -127,8 +127,9 @@ pub const DBUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Threads that read and write files; more of them wait. The unit's TasksMax is above it, and above what blobs need beside.
 pub const BLOCKING_THREADS: usize = 16;
-/// Connections that the page and API serve at once, and the local socket likewise.
-pub const HTTP_CONNECTIONS: usize = 64;
+/// Connections that the page and API serve at once, and the local socket likewise; who comes beyond them waits. Each may hold a request's head and
+/// body and TLS's buffers, some 150 KB together, so all of them stay within a sixth of what the unit may use (`MemoryMax`).
+pub const HTTP_CONNECTIONS: usize = 256;
 /// Connections that may watch changes at once, of those; as many again for apps that watch their store.
 pub const WATCHERS: usize = 16;
 /// How long jobs are watched in one answer: who watches on asks again.
