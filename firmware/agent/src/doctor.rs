@@ -326,11 +326,17 @@ mod tests {
             link: None,
             health: None,
             admin: me,
-            below: !me,
+            removable: !me,
             suspended: false,
         };
-        let community =
-            CommunityView { id: String::new(), name: "c".to_owned(), can_invite: false, removed: Vec::new(), door: Door::Closed };
+        let community = CommunityView {
+            id: String::new(),
+            name: "c".to_owned(),
+            can_invite: false,
+            founder: false,
+            removed: Vec::new(),
+            door: Door::Closed,
+        };
         let lonely = ClusterView { community: Some(community), members: vec![member(true), member(false)], joining: None, ..view };
         let checks = examine(&status, Some(&lonely));
         assert!(checks.iter().any(|c| c.check == "community" && c.verdict == Verdict::Ill && !c.mend.is_empty()), "{checks:?}");

@@ -1,5 +1,5 @@
-//! Several admins, with real agents on loopback: a second one lets in and takes out while the first is off, can't be removed by those below it,
-//! and decides nothing once it is dismissed.
+//! Several admins, with real agents on loopback: a second one lets in and takes out while the first is off, removes no admin, and
+//! decides nothing once it is dismissed.
 
 #![expect(clippy::unwrap_used, reason = "a test may end so")]
 
@@ -55,7 +55,7 @@ fn a_second_admin_decides_while_the_first_is_off_and_no_more_once_it_is_dismisse
     assert!(decides(&roof) && !decides(&shed));
     assert!(refused(&roof, &["kit"]).contains("the recovery kit lies with those who founded"));
     for words in [["revoke", "garden"], ["dismiss", "garden"]] {
-        assert!(refused(&roof, &words).contains("not above it"), "{words:?}");
+        assert!(refused(&roof, &words).contains("only the key of those who founded"), "{words:?}");
     }
 
     // The first card is dead. The second lets somebody in and takes somebody out, after a loss of power too.

@@ -1,35 +1,33 @@
-//! Who decides for a community: the founder's kit, and the nodes that were made admins, each by an admin above it.
+//! Who decides for a community: the founder's key, and the nodes that it made admins.
 //!
 //! An admin's key is its node's own, so nothing is handed over: an appointment names the node, lies in the roster, and is found there by it.
-//! Below an admin are those whom it appointed, and whom those did. Only who is above an admin dismisses it or takes its node out; among
-//! equals nobody does, so of two who remove each other the one above stays, or both.
+//! Admins let others in and take them out. Only the founder's key makes admins, dismisses them, and takes their nodes out: so nobody can keep
+//! its say by those whom it appointed, and of two admins who would remove each other both stay until the founder says which.
 //!
 //! Architecture invariant: what was decided is judged by what is known, never by what came first or when. A dismissal names what stays of
-//! what the dismissed had decided; the rest is void as if it had never been said, and so are appointments on which others stand.
+//! what the dismissed had decided; the rest is void as if it had never been said.
 
 use crate::{
     admission::{Founding, Grant, Refusal, admin_of},
     keys::Key,
     revocation::{Revocation, Whom},
-    roster::{Mark, mark_of_appointment},
+    roster::Mark,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most appointments that a roster holds, of those that the founder did not make itself.
-pub const MAX_APPOINTMENTS: usize = 256;
-/// Most that the founder makes.
-pub const MAX_FIRST_APPOINTMENTS: usize = 64;
+/// Most appointments that a roster holds.
+pub const MAX_APPOINTMENTS: usize = 64;
 
-/// That a node is an admin: the chain of grants that ends at it.
+/// That a node is an admin: the founder's grant to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Appointment(Vec<Grant>);
 
 impl Appointment {
-    /// Of whom the last grant names.
+    /// Of whom the grant names.
     #[must_use]
-    pub fn new(grants: Vec<Grant>) -> Self {
-        Self(grants)
+    pub fn new(grant: Grant) -> Self {
+        Self(vec![grant])
     }
 
     /// The chain.
@@ -38,10 +36,16 @@ impl Appointment {
         &self.0
     }
 
-    /// Checks the chain from the founder to the node.
+    /// Who is made an admin.
+    #[must_use]
+    pub fn admin(&self) -> Option<Key> {
+        signer(&self.0)
+    }
+
+    /// Checks the founder's signature.
     ///
     /// # Errors
-    /// Empty, too long, or a signature is wrong.
+    /// Empty, too long, or the signature is wrong.
     pub fn verify(&self, community: &Founding) -> Result<Key, Refusal> {
         if self.0.is_empty() {
             return Err(Refusal::Signature("appointment"));
@@ -50,99 +54,39 @@ impl Appointment {
     }
 }
 
-/// The keys of a chain of grants, the founder's left out.
+/// Who signs by a chain of grants; none for the founder.
 #[must_use]
-pub fn chain(grants: &[Grant]) -> Vec<Key> {
-    grants.iter().map(Grant::admin).collect()
+pub fn signer(grants: &[Grant]) -> Option<Key> {
+    grants.last().map(Grant::admin)
 }
 
-/// A dismissal that holds.
-#[derive(Debug, Clone)]
-struct Cut {
-    by: Key,
-    but: BTreeSet<Mark>,
-}
-
-/// Which admins are dismissed.
-#[derive(Debug, Clone)]
-pub struct Cuts {
-    founder: Key,
-    of: BTreeMap<Key, Vec<Cut>>,
-}
-
-impl Cuts {
-    /// Of a founder's community, in which nobody is dismissed.
-    #[must_use]
-    pub fn none(founder: Key) -> Self {
-        Self { founder, of: BTreeMap::new() }
-    }
-
-    /// Those that hold of `revocations`. Who stands nearer to the founder is heard first: what it dismisses says nothing any more.
-    #[must_use]
-    pub fn of<'a>(founder: Key, revocations: impl Iterator<Item = (&'a Mark, &'a Revocation)>) -> Self {
-        let mut said: Vec<_> = revocations.filter(|(_, revocation)| matches!(revocation.whom(), Whom::Admin { .. })).collect();
-        said.sort_by_key(|(mark, revocation)| (revocation.grants().len(), **mark));
-        let mut cuts = Self::none(founder);
-        for (mark, revocation) in said {
-            let chain = chain(revocation.grants());
-            if let Whom::Admin { key, but } = revocation.whom()
-                && cuts.holds(&chain, mark)
-            {
-                let by = chain.last().copied().unwrap_or(founder);
-                cuts.of.entry(*key).or_default().push(Cut { by, but: but.iter().copied().collect() });
-            }
-        }
-        cuts
-    }
-
-    /// Whether what was decided under `chain` holds: nobody in it was dismissed by somebody above, or the dismissal lets it stay, or an
-    /// admin below the dismissed one, under whom it was decided.
-    #[must_use]
-    pub fn holds(&self, chain: &[Key], decision: &Mark) -> bool {
-        self.of.is_empty()
-            || chain.iter().enumerate().all(|(at, key)| {
-                let above = chain.get(..at).unwrap_or_default();
-                let ends = |cut: &&Cut| cut.by == self.founder || cut.by == *key || above.contains(&cut.by);
-                let below = || (at + 2..=chain.len()).filter_map(|end| chain.get(..end)).map(mark_of_appointment);
-                let stays = |cut: &Cut| cut.but.contains(decision) || below().any(|appointment| cut.but.contains(&appointment));
-                self.of.get(key).is_none_or(|cuts| cuts.iter().filter(ends).all(stays))
-            })
-    }
-}
-
-/// The admins there are, each with the chains by which it is one.
+/// The admins that were dismissed, each with what stays of what it decided.
 #[derive(Debug, Clone, Default)]
-pub struct Admins(BTreeMap<Key, Vec<Vec<Key>>>);
+pub struct Dismissed(BTreeMap<Key, BTreeSet<Mark>>);
 
-impl Admins {
-    /// Those whose appointments hold.
+impl Dismissed {
+    /// By these revocations. Of several of one admin, that stays which all let stay.
     #[must_use]
-    pub fn of<'a>(cuts: &Cuts, appointments: impl Iterator<Item = (&'a Mark, &'a Appointment)>) -> Self {
-        let mut admins: BTreeMap<Key, Vec<Vec<Key>>> = BTreeMap::new();
-        for (mark, appointment) in appointments {
-            let chain = chain(appointment.grants());
-            if let Some(node) = chain.last().filter(|_| cuts.holds(&chain, mark)) {
-                admins.entry(*node).or_default().push(chain);
+    pub fn by<'a>(revocations: impl Iterator<Item = &'a Revocation>) -> Self {
+        let mut dismissed: BTreeMap<Key, BTreeSet<Mark>> = BTreeMap::new();
+        for revocation in revocations {
+            if let Whom::Admin { key, but } = revocation.whom() {
+                let but: BTreeSet<Mark> = but.iter().copied().collect();
+                dismissed.entry(*key).and_modify(|stays| stays.retain(|mark| but.contains(mark))).or_insert(but);
             }
         }
-        Self(admins)
+        Self(dismissed)
     }
 
-    /// Whether a node is one.
+    /// Whether an admin decides nothing any more.
     #[must_use]
-    pub fn has(&self, node: &Key) -> bool {
-        self.0.contains_key(node)
+    pub fn has(&self, admin: &Key) -> bool {
+        self.0.contains_key(admin)
     }
 
-    /// Whether `by` may take `node` out: it is no admin, or `by` is above it however it became one.
+    /// Whether a decision by that signer holds; the founder's do.
     #[must_use]
-    pub fn may(&self, founder: &Key, by: &Key, node: &Key) -> bool {
-        by == founder || self.0.get(node).is_none_or(|chains| chains.iter().all(|chain| by != node && chain.contains(by)))
-    }
-
-    /// Whether `by` may dismiss `node`: it is one, and `by` is above it however it became one, or is itself.
-    #[must_use]
-    pub fn may_dismiss(&self, founder: &Key, by: &Key, node: &Key) -> bool {
-        self.has(node) && (by == node || self.may(founder, by, node))
+    pub fn holds(&self, signer: Option<Key>, decision: impl FnOnce() -> Mark) -> bool {
+        signer.and_then(|key| self.0.get(&key)).is_none_or(|stays| stays.contains(&decision()))
     }
 }

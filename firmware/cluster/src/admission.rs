@@ -24,8 +24,8 @@ pub const MAX_TOKEN_BYTES: usize = 2048;
 pub const MAX_CERTIFICATE_BYTES: usize = 1024;
 /// Longest founding in bytes.
 pub const MAX_FOUNDING_BYTES: usize = 256;
-/// Longest chain of grants behind an invite.
-pub const MAX_GRANTS: usize = 4;
+/// Longest chain of grants behind a decision: admins make no admins (see [`crate::admins`]).
+pub const MAX_GRANTS: usize = 1;
 /// Most members named in a token.
 pub const MAX_SEEDS: usize = 4;
 /// Most addresses of a member named in a token.
@@ -75,8 +75,8 @@ pub enum Refusal {
     /// An admin took the node, or all that its invite let in, out of the community.
     #[error("an admin removed it from the community")]
     Revoked,
-    /// It is about an admin, and not from one above it.
-    #[error("only who made it an admin, or an admin above those, decides that")]
+    /// It is about an admin, and not the founder's.
+    #[error("only the key of those who founded the community decides about admins")]
     Rank,
     /// It is no admin.
     #[error("it is no admin")]
@@ -189,17 +189,13 @@ impl Grant {
 /// The admin at the end of a chain of grants.
 ///
 /// # Errors
-/// It is too long, somebody stands in it twice, or a signature is wrong.
+/// It is too long, or a signature is wrong.
 pub(crate) fn admin_of(community: &Founding, grants: &[Grant]) -> Result<Key, Refusal> {
     if grants.len() > MAX_GRANTS {
         return Err(Refusal::TooMany("grants"));
     }
     let (id, mut admin) = (community.id(), community.founder());
-    for (at, grant) in grants.iter().enumerate() {
-        let before = grants.get(..at).unwrap_or_default();
-        if grant.admin == community.founder() || before.iter().any(|earlier| earlier.admin == grant.admin) {
-            return Err(Refusal::TooMany("grants to one admin"));
-        }
+    for grant in grants {
         if !admin.verifies(Purpose::Grant, &wire::encode(&(id, grant.admin)), &grant.signature) {
             return Err(Refusal::Signature("grant"));
         }
@@ -238,10 +234,21 @@ impl Invite {
         &self.grants
     }
 
-    /// The invite's own public key, which names it.
+    /// The invite's own public key.
     #[must_use]
     pub fn key(&self) -> Key {
         self.key
+    }
+
+    /// What names it: its own key where the founder signed it, and for another admin's a hash of all that was signed. So nobody else puts a
+    /// paper of its own around a key that it knows, and has it taken for the same invite.
+    #[must_use]
+    pub fn name(&self) -> Key {
+        if self.grants.is_empty() {
+            return self.key;
+        }
+        let signed = signed_invite(self.community, &self.grants, self.key, &self.terms);
+        Key(Sha256::new().chain_update(b"cloudy invite name v1\0").chain_update(signed).finalize().into())
     }
 
     /// The terms.
@@ -340,7 +347,7 @@ impl Token {
     /// Makes the certificate of `node`.
     #[must_use]
     pub fn redeem(&self, node: NodeId) -> Certificate {
-        let signature = keys::sign(&self.secret, Purpose::Redeem, &redeemed(self.invite.community, self.invite.key, node));
+        let signature = keys::sign(&self.secret, Purpose::Redeem, &redeemed(self.invite.community, self.invite.name(), node));
         Certificate { invite: self.invite.clone(), node, signature }
     }
 
@@ -425,7 +432,7 @@ impl Certificate {
     /// See [`Refusal`].
     pub fn verify(&self, community: &Founding) -> Result<(), Refusal> {
         self.invite.verify(community)?;
-        let message = redeemed(self.invite.community, self.invite.key, self.node);
+        let message = redeemed(self.invite.community, self.invite.name(), self.node);
         let good = self.invite.key.verifies(Purpose::Redeem, &message, &self.signature);
         if good { Ok(()) } else { Err(Refusal::Signature("certificate")) }
     }
@@ -448,3 +455,6 @@ impl Certificate {
 fn redeemed(community: CommunityId, invite: Key, node: NodeId) -> Vec<u8> {
     wire::encode(&(community, invite, node))
 }
+
+#[cfg(test)]
+mod tests;

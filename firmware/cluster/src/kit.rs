@@ -85,17 +85,16 @@ impl Kit {
         Token::new(community.clone(), invite, secret, seeds)
     }
 
-    /// Makes `admin` an admin of `community`; to be appended to the chain of this kit's own grants.
+    /// Makes `admin` an admin of `community`; for the founder's kit.
     #[must_use]
     pub fn grant(&self, community: &Founding, admin: Key) -> Grant {
         Grant::sign(&self.seed, community.id(), admin)
     }
 
-    /// Makes a node an admin of `community`. `grants` as in [`Kit::invite`].
+    /// Makes a node an admin of `community`; for the founder's kit.
     #[must_use]
-    pub fn appoint(&self, community: &Founding, mut grants: Vec<Grant>, node: NodeId) -> Appointment {
-        grants.push(self.grant(community, node));
-        Appointment::new(grants)
+    pub fn appoint(&self, community: &Founding, node: NodeId) -> Appointment {
+        Appointment::new(self.grant(community, node))
     }
 
     /// Takes somebody out of `community`. `grants` as in [`Kit::invite`].

@@ -14,8 +14,11 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Most nodes that stay when an invite is revoked: as many as may have come by it. And most decisions that stay when an admin is dismissed.
+/// Most nodes that stay when an invite is revoked: as many as may have come by it.
 pub const MAX_STAYING: usize = MAX_USES as usize;
+
+/// Most decisions that stay when an admin is dismissed.
+pub const MAX_DECISIONS: usize = 4096;
 
 /// Who is taken out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +32,7 @@ pub enum Whom {
         /// But for these, in ascending order.
         but: Vec<NodeId>,
     },
-    /// This admin decides nothing any more, and what it decided is void (see [`crate::admins`]).
+    /// This admin decides nothing any more, and what it decided is void (see [`crate::admins`]). Only the founder says that.
     Admin {
         /// The admin's key.
         key: Key,
@@ -88,10 +91,10 @@ impl Revocation {
             return Err(Refusal::TooMany("nodes that stay"));
         }
         if let Whom::Admin { key, but } = &self.whom {
-            if but.len() > MAX_STAYING || !but.is_sorted_by(|a, b| a < b) {
+            if but.len() > MAX_DECISIONS || !but.is_sorted_by(|a, b| a < b) {
                 return Err(Refusal::TooMany("decisions that stay"));
             }
-            if *key == community.founder() {
+            if *key == community.founder() || !self.grants.is_empty() {
                 return Err(Refusal::Rank);
             }
         }

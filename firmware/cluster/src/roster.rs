@@ -4,12 +4,12 @@
 //! whatever came first. An item's mark is a 16-byte hash; the digest hashes all marks.
 
 use crate::{
-    admins::{self, Admins, Appointment, Cuts, MAX_APPOINTMENTS, MAX_FIRST_APPOINTMENTS},
-    admission::{Certificate, Founding, Grant, Invite, Refusal},
+    admins::{Appointment, Dismissed, MAX_APPOINTMENTS, signer},
+    admission::{Certificate, Founding, Grant, Refusal},
     card::Card,
     clock::Clock,
     keys::{Key, NodeId},
-    revocation::{MAX_STAYING, Revocation, Whom},
+    revocation::{MAX_DECISIONS, MAX_STAYING, Revocation, Whom},
     wire::{self, WireError},
 };
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MAX_MEMBERS: usize = 4096;
 /// Most certificates kept of one node: it may have been invited again.
 pub const MAX_CERTIFICATES_PER_NODE: usize = 4;
-/// Most revocations that a roster holds; one that names many nodes counts more.
+/// Most revocations that a roster holds of the founder; one that names many nodes counts more.
 pub const MAX_REVOCATIONS: usize = 8192;
+/// Most of each other admin, so that none takes the room of another.
+pub const MAX_REVOCATIONS_OF_ADMIN: usize = 512;
 /// Longest roster in bytes, on disk.
-pub const MAX_ROSTER_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_ROSTER_BYTES: usize = 64 * 1024 * 1024;
 
 /// The hash that stands for an item when rosters are compared.
 pub type Mark = [u8; 16];
@@ -68,36 +70,43 @@ pub struct Roster {
     marks: BTreeSet<Mark>,
 }
 
+/// Who closed an invite, and the nodes that stay.
+type Closing = (Option<Key>, BTreeSet<NodeId>);
+
 /// What admins' decisions come to, made anew from all of them with each that comes.
 #[derive(Debug, Clone)]
 struct Judged {
-    cuts: Cuts,
-    admins: Admins,
-    /// Revoked nodes, each with the admins who did it.
-    revoked: BTreeMap<NodeId, BTreeSet<Key>>,
-    /// Revoked invites, each with the admins who did it and the nodes that stay.
-    closed: BTreeMap<Key, Vec<(Key, BTreeSet<NodeId>)>>,
+    dismissed: Dismissed,
+    admins: BTreeSet<NodeId>,
+    /// Revoked nodes, each with who did it; none is the founder.
+    revoked: BTreeMap<NodeId, BTreeSet<Option<Key>>>,
+    /// Revoked invites.
+    closed: BTreeMap<Key, Vec<Closing>>,
 }
 
 impl Judged {
-    fn of(founder: Key, revocations: &BTreeMap<Mark, Revocation>, appointments: &BTreeMap<Mark, Appointment>) -> Self {
-        let cuts = Cuts::of(founder, revocations.iter());
-        let admins = Admins::of(&cuts, appointments.iter());
-        let mut revoked: BTreeMap<NodeId, BTreeSet<Key>> = BTreeMap::new();
-        let mut closed: BTreeMap<Key, Vec<(Key, BTreeSet<NodeId>)>> = BTreeMap::new();
+    fn of(revocations: &BTreeMap<Mark, Revocation>, appointments: &BTreeMap<Mark, Appointment>) -> Self {
+        let dismissed = Dismissed::by(revocations.values());
+        let admins = appointments.values().filter_map(Appointment::admin).filter(|admin| !dismissed.has(admin)).collect();
+        let mut revoked: BTreeMap<NodeId, BTreeSet<Option<Key>>> = BTreeMap::new();
+        let mut closed: BTreeMap<Key, Vec<Closing>> = BTreeMap::new();
         for (mark, revocation) in revocations {
-            let chain = admins::chain(revocation.grants());
-            if !cuts.holds(&chain, mark) {
+            let by = signer(revocation.grants());
+            if !dismissed.holds(by, || *mark) {
                 continue;
             }
-            let by = chain.last().copied().unwrap_or(founder);
             match revocation.whom() {
                 Whom::Node(node) => drop(revoked.entry(*node).or_default().insert(by)),
                 Whom::Invite { key, but } => closed.entry(*key).or_default().push((by, but.iter().copied().collect())),
                 Whom::Admin { .. } => {}
             }
         }
-        Self { cuts, admins, revoked, closed }
+        Self { dismissed, admins, revoked, closed }
+    }
+
+    /// Whether that signer may take a node out: it is no admin's, or the founder says so.
+    fn may(&self, by: Option<Key>, node: &NodeId) -> bool {
+        by.is_none() || !self.admins.contains(node)
     }
 }
 
@@ -107,23 +116,21 @@ impl Item {
     #[must_use]
     pub fn mark(&self) -> Mark {
         let named = match self {
-            Self::Certificate(certificate) => wire::encode(&(0_u8, certificate.node(), certificate.invite().key())),
+            Self::Certificate(certificate) => wire::encode(&(0_u8, certificate.node(), certificate.invite().name())),
             Self::Card(card) => wire::encode(&(1_u8, card)),
-            Self::Revocation(revocation) => wire::encode(&(2_u8, revocation.whom(), admins::chain(revocation.grants()))),
-            Self::Appointment(appointment) => return mark_of_appointment(&admins::chain(appointment.grants())),
+            Self::Revocation(revocation) => match signer(revocation.grants()) {
+                None => wire::encode(&(2_u8, revocation.whom())),
+                Some(by) => wire::encode(&(2_u8, revocation.whom(), by)),
+            },
+            Self::Appointment(appointment) => wire::encode(&(3_u8, appointment.admin())),
         };
         short(&named)
     }
 }
 
-/// The mark of an appointment by its chain.
-pub(crate) fn mark_of_appointment(chain: &[Key]) -> Mark {
-    short(&wire::encode(&(3_u8, chain)))
-}
-
 /// The mark of an invite as an admin's decision.
-fn mark_of_invite(key: &Key) -> Mark {
-    short(&wire::encode(&(4_u8, key)))
+fn mark_of_invite(name: &Key) -> Mark {
+    short(&wire::encode(&(4_u8, name)))
 }
 
 fn short(named: &[u8]) -> Mark {
@@ -138,7 +145,7 @@ impl Roster {
     pub fn new(founding: Founding) -> Self {
         let (certificates, uses, cards, marks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let (revocations, appointments) = (BTreeMap::new(), BTreeMap::new());
-        let judged = Judged::of(founding.founder(), &revocations, &appointments);
+        let judged = Judged::of(&revocations, &appointments);
         Self { founding, certificates, uses, cards, revocations, appointments, judged, marks }
     }
 
@@ -158,11 +165,11 @@ impl Roster {
         if self.is_revoked(&node, &certificate) {
             return Err(Refusal::Revoked);
         }
-        let known = self.certificates.get(&node).is_some_and(|all| all.contains_key(&invite.key()));
+        let known = self.certificates.get(&node).is_some_and(|all| all.contains_key(&invite.name()));
         if !known {
             certificate.verify(&self.founding)?;
             invite.in_time(clock)?;
-            let used = self.uses.get(&invite.key()).map_or(0, |(_, nodes)| nodes.len());
+            let used = self.uses.get(&invite.name()).map_or(0, |(_, nodes)| nodes.len());
             if used >= usize::from(invite.terms().uses) {
                 return Err(Refusal::Used { uses: invite.terms().uses });
             }
@@ -181,10 +188,37 @@ impl Roster {
     /// # Errors
     /// It does not verify, or there is no room.
     pub fn merge(&mut self, item: Item) -> Result<bool, Refusal> {
-        if self.marks.contains(&item.mark()) {
+        let judged_anew = matches!(item, Item::Revocation(_) | Item::Appointment(_));
+        let mark = item.mark();
+        let new = self.insert(mark, item)?;
+        if new && judged_anew {
+            self.judge();
+        }
+        // What a dismissed admin says leaves no trace.
+        Ok(new && self.marks.contains(&mark))
+    }
+
+    /// Takes statements that came together, and judges what admins said once for all of them; tells whether something changed, and how many
+    /// were refused.
+    pub fn merge_all(&mut self, items: impl IntoIterator<Item = Item>) -> (bool, usize) {
+        let (mut new, mut refused) = (Vec::new(), 0);
+        for item in items {
+            let mark = item.mark();
+            match self.insert(mark, item) {
+                Ok(true) => new.push(mark),
+                Ok(false) => {}
+                Err(_) => refused += 1,
+            }
+        }
+        self.judge();
+        (new.iter().any(|mark| self.marks.contains(mark)), refused)
+    }
+
+    /// Keeps a statement that verifies; what it comes to is for [`Roster::judge`].
+    fn insert(&mut self, mark: Mark, item: Item) -> Result<bool, Refusal> {
+        if self.marks.contains(&mark) {
             return Ok(false);
         }
-        let mark = item.mark();
         match item {
             Item::Certificate(certificate) => {
                 certificate.verify(&self.founding)?;
@@ -196,11 +230,11 @@ impl Roster {
                 if of_node.len() >= MAX_CERTIFICATES_PER_NODE {
                     return Err(Refusal::TooMany("certificates of one node"));
                 }
-                let uses = self.uses.entry(certificate.invite().key()).or_insert((u16::MAX, BTreeSet::new()));
+                let uses = self.uses.entry(certificate.invite().name()).or_insert((u16::MAX, BTreeSet::new()));
                 // One invite key under two terms is an admin's foul play: the narrower holds, whatever came first.
                 uses.0 = uses.0.min(certificate.invite().terms().uses);
                 uses.1.insert(certificate.node());
-                of_node.insert(certificate.invite().key(), (mark, certificate));
+                of_node.insert(certificate.invite().name(), (mark, certificate));
             }
             Item::Card(card) => {
                 if !self.certificates.contains_key(&card.node()) {
@@ -217,22 +251,20 @@ impl Roster {
             }
             Item::Revocation(revocation) => {
                 revocation.verify(&self.founding)?;
-                let held: usize = self.revocations.values().map(Revocation::weight).sum();
-                if held + revocation.weight() > MAX_REVOCATIONS {
+                let by = signer(revocation.grants());
+                let held = self.revocations.values().filter(|held| signer(held.grants()) == by).map(Revocation::weight).sum::<usize>();
+                let most = if by.is_none() { MAX_REVOCATIONS } else { MAX_REVOCATIONS_OF_ADMIN };
+                if held + revocation.weight() > most {
                     return Err(Refusal::TooMany("revocations"));
                 }
                 self.revocations.insert(mark, revocation);
-                self.judge();
             }
             Item::Appointment(appointment) => {
                 appointment.verify(&self.founding)?;
-                let first = |appointment: &Appointment| appointment.grants().len() == 1;
-                let most = if first(&appointment) { MAX_FIRST_APPOINTMENTS } else { MAX_APPOINTMENTS };
-                if self.appointments.values().filter(|held| first(held) == first(&appointment)).count() >= most {
+                if self.appointments.len() >= MAX_APPOINTMENTS {
                     return Err(Refusal::TooMany("appointments"));
                 }
                 self.appointments.insert(mark, appointment);
-                self.judge();
             }
         }
         self.marks.insert(mark);
@@ -240,7 +272,15 @@ impl Roster {
     }
 
     fn judge(&mut self) {
-        self.judged = Judged::of(self.founding.founder(), &self.revocations, &self.appointments);
+        self.judged = Judged::of(&self.revocations, &self.appointments);
+        let (dismissed, marks) = (&self.judged.dismissed, &mut self.marks);
+        self.revocations.retain(|mark, revocation| {
+            let holds = dismissed.holds(signer(revocation.grants()), || *mark);
+            if !holds {
+                marks.remove(mark);
+            }
+            holds
+        });
     }
 
     /// How a node stands.
@@ -256,11 +296,11 @@ impl Roster {
 
     /// Whether an admin who may took that node out, or the invite by which it came, or the admin was dismissed who let it in.
     fn is_revoked(&self, node: &NodeId, certificate: &Certificate) -> bool {
-        let (judged, founder, invite) = (&self.judged, self.founding.founder(), certificate.invite());
-        let may = |by: &Key| judged.admins.may(&founder, by, node);
-        judged.revoked.get(node).is_some_and(|by| by.iter().any(may))
-            || judged.closed.get(&invite.key()).is_some_and(|all| all.iter().any(|(by, staying)| !staying.contains(node) && may(by)))
-            || !judged.cuts.holds(&admins::chain(invite.grants()), &mark_of_invite(&invite.key()))
+        let (judged, invite) = (&self.judged, certificate.invite());
+        let (name, by) = (invite.name(), signer(invite.grants()));
+        judged.revoked.get(node).is_some_and(|said| said.iter().any(|by| judged.may(*by, node)))
+            || judged.closed.get(&name).is_some_and(|all| all.iter().any(|(by, staying)| !staying.contains(node) && judged.may(*by, node)))
+            || !judged.dismissed.holds(by, || mark_of_invite(&name))
     }
 
     /// Whether more nodes used an invite than may. Once an admin has taken enough of them out, the others are let in again.
@@ -279,64 +319,65 @@ impl Roster {
         self.certificates.keys().copied()
     }
 
-    /// What must be said to take a node out: itself, and each invite by which it came, so that what lies on its card lets nobody in, used
-    /// up or not. Who came by those and is a member now stays.
+    /// What an admin (none is the founder) must say to take a node out: itself, and each invite by which it came, so that what lies on its card
+    /// lets nobody in, used up or not. Who came by those and is a member now stays.
     #[must_use]
-    pub fn whom_to_revoke(&self, node: NodeId) -> Vec<Whom> {
-        let invites = self.certificates.get(&node).into_iter().flat_map(BTreeMap::keys).filter(|key| !self.judged.closed.contains_key(key));
-        let closing = invites.filter_map(|key| {
-            let (_, users) = self.uses.get(key)?;
-            let stays = |user: &&NodeId| **user != node && self.standing(user) == Standing::Member;
-            Some(Whom::Invite { key: *key, but: users.iter().filter(stays).copied().take(MAX_STAYING).collect() })
-        });
-        let dismissed = if self.judged.admins.has(&node) { self.whom_to_dismiss(&node, true) } else { Vec::new() };
-        std::iter::once(Whom::Node(node)).chain(closing).chain(dismissed).collect()
+    pub fn whom_to_revoke(&self, by: Option<Key>, node: NodeId) -> Vec<Whom> {
+        let dismissal = if by.is_none() && self.is_admin(&node) { self.whom_to_dismiss(&node, true) } else { Vec::new() };
+        let names = self.certificates.get(&node).into_iter().flat_map(BTreeMap::keys);
+        let closing = names.filter_map(|name| self.closing(by, name, |user| *user != node && self.standing(user) == Standing::Member));
+        dismissal.into_iter().chain(std::iter::once(Whom::Node(node))).chain(closing).collect()
     }
 
-    /// What must be said to dismiss an admin. What it and others who stand on it decided stays: whom they let in and made admins, and with
-    /// `removals` whom they took out. Their invites let nobody else in.
+    /// That an invite lets nobody else in; none where the same admin said so already.
+    fn closing(&self, by: Option<Key>, name: &Key, stays: impl Fn(&NodeId) -> bool) -> Option<Whom> {
+        let closed = self.judged.closed.get(name).is_some_and(|all| all.iter().any(|(said, _)| *said == by));
+        let (_, users) = self.uses.get(name).filter(|_| !closed)?;
+        Some(Whom::Invite { key: *name, but: users.iter().filter(|user| stays(user)).copied().take(MAX_STAYING).collect() })
+    }
+
+    /// What the founder must say to dismiss an admin. Whom it let in stays, and with `removals` out stays whom it took out. Its invites let
+    /// nobody else in.
     #[must_use]
     pub fn whom_to_dismiss(&self, admin: &NodeId, removals: bool) -> Vec<Whom> {
-        let theirs = |grants: &[Grant], mark: &Mark| {
-            let chain = admins::chain(grants);
-            chain.contains(admin) && self.judged.cuts.holds(&chain, mark)
-        };
-        let invites: BTreeSet<Key> = self
-            .certificates
-            .values()
-            .flat_map(BTreeMap::values)
-            .map(|(_, certificate)| certificate.invite())
-            .filter(|invite| theirs(invite.grants(), &mark_of_invite(&invite.key())))
-            .map(Invite::key)
-            .collect();
-        let mut but: BTreeSet<Mark> = invites.iter().map(mark_of_invite).collect();
-        // But not that by which it is one itself.
-        let others = self.appointments.iter().filter(|(_, appointment)| appointment.grants().last().map(Grant::admin) != Some(*admin));
-        but.extend(others.filter(|(mark, appointment)| theirs(appointment.grants(), mark)).map(|(mark, _)| *mark));
-        if removals {
-            but.extend(self.revocations.iter().filter(|(mark, said)| theirs(said.grants(), mark)).map(|(mark, _)| *mark));
+        let mut invites: BTreeMap<Key, bool> = BTreeMap::new();
+        for (node, all) in &self.certificates {
+            for (name, (_, certificate)) in all.iter().filter(|(_, (_, certificate))| signer(certificate.invite().grants()) == Some(*admin))
+            {
+                *invites.entry(*name).or_default() |= !self.is_revoked(node, certificate);
+            }
         }
-        let closing = invites.iter().filter(|key| !self.judged.closed.contains_key(key) || !removals).filter_map(|key| {
-            let (_, users) = self.uses.get(key)?;
-            Some(Whom::Invite { key: *key, but: users.iter().copied().take(MAX_STAYING).collect() })
-        });
-        let dismissed = Whom::Admin { key: *admin, but: but.into_iter().take(MAX_STAYING).collect() };
-        closing.chain(std::iter::once(dismissed)).collect()
+        // Should there be more than a dismissal can name, members come first, then who was taken out of those that are known.
+        let names = |good: bool| invites.iter().filter(move |(_, lets)| **lets == good).map(|(name, _)| mark_of_invite(name));
+        let known = |revocation: &Revocation| match revocation.whom() {
+            Whom::Node(node) => self.certificates.contains_key(node),
+            Whom::Invite { key, .. } => self.uses.contains_key(key),
+            Whom::Admin { .. } => false,
+        };
+        let said = self.revocations.iter().filter(|(_, said)| removals && signer(said.grants()) == Some(*admin) && known(said));
+        let stays = names(true).chain(said.map(|(mark, _)| *mark)).chain(names(false)).take(MAX_DECISIONS);
+        let stays: BTreeSet<Mark> = stays.collect();
+        let dismissal = Whom::Admin { key: *admin, but: stays.into_iter().collect() };
+        std::iter::once(dismissal).chain(invites.keys().filter_map(|name| self.closing(None, name, |_| true))).collect()
     }
 
-    /// Who decides.
+    /// Whether a node is an admin.
     #[must_use]
-    pub fn admins(&self) -> &Admins {
-        &self.judged.admins
+    pub fn is_admin(&self, node: &NodeId) -> bool {
+        self.judged.admins.contains(node)
     }
 
-    /// The shortest chain by which a node is an admin, if it is one.
+    /// Whether that admin (none is the founder) may take a node out.
+    #[must_use]
+    pub fn may_remove(&self, by: Option<Key>, node: &NodeId) -> bool {
+        self.judged.may(by, node)
+    }
+
+    /// The chain by which a node is an admin, if it is one.
     #[must_use]
     pub fn grants_of(&self, node: &NodeId) -> Option<&[Grant]> {
-        let holds = |mark: &Mark, grants: &[Grant]| self.judged.cuts.holds(&admins::chain(grants), mark);
-        let all = self.appointments.iter().map(|(mark, appointment)| (mark, appointment.grants()));
-        let its = all.filter(|(mark, grants)| grants.last().map(Grant::admin) == Some(*node) && holds(mark, grants));
-        its.min_by_key(|(mark, grants)| (grants.len(), **mark)).map(|(_, grants)| grants)
+        let its = self.appointments.values().find(|appointment| appointment.admin() == Some(*node));
+        its.filter(|_| self.is_admin(node)).map(Appointment::grants)
     }
 
     /// The nodes that are admitted now.
@@ -381,15 +422,18 @@ impl Roster {
         theirs.iter().filter(|mark| !self.marks.contains(*mark)).copied().collect()
     }
 
-    /// The items whose mark `wanted` says yes to; what admins decided comes first, and certificates before cards.
+    /// The items whose mark `wanted` says yes to; what the founder decided comes first, and certificates before cards; what other admins took
+    /// out comes last, so that however much one of them says, nothing else waits.
     #[must_use]
     pub fn items(&self, wanted: impl Fn(&Mark) -> bool) -> Vec<Item> {
         let appointed = self.appointments.iter().filter(|(mark, _)| wanted(mark)).map(|(_, item)| Item::Appointment(item.clone()));
-        let revoked = self.revocations.iter().filter(|(mark, _)| wanted(mark)).map(|(_, item)| Item::Revocation(item.clone()));
+        let said = self.revocations.iter().filter(|(mark, _)| wanted(mark));
+        let (revoked, others): (Vec<_>, Vec<_>) = said.map(|(_, item)| item).partition(|item| item.grants().is_empty());
+        let [revoked, others] = [revoked, others].map(|all| all.into_iter().cloned().map(Item::Revocation));
         let certificates = self.certificates.values().flat_map(BTreeMap::values);
         let certificates = certificates.filter(|(mark, _)| wanted(mark)).map(|(_, certificate)| Item::Certificate(certificate.clone()));
         let cards = self.cards.values().filter(|(mark, _)| wanted(mark));
-        appointed.chain(revoked).chain(certificates).chain(cards.map(|(_, card)| Item::Card(card.clone()))).collect()
+        appointed.chain(revoked).chain(certificates).chain(cards.map(|(_, card)| Item::Card(card.clone()))).chain(others).collect()
     }
 
     /// The roster as bytes, for the disk.
@@ -408,8 +452,9 @@ impl Roster {
         founding.verify()?;
         let mut roster = Self::new(founding);
         for item in items {
-            roster.merge(item)?;
+            roster.insert(item.mark(), item)?;
         }
+        roster.judge();
         Ok(roster)
     }
 }

@@ -107,12 +107,5 @@ fn fitting(mut items: Vec<Item>) -> Vec<Item> {
 
 /// Takes items. True if something changed; statements that do not verify are counted and left out.
 pub fn take(roster: &mut Roster, items: Vec<Item>) -> (bool, usize) {
-    let (mut changed, mut refused) = (false, 0);
-    for item in items.into_iter().take(MAX_ITEMS) {
-        match roster.merge(item) {
-            Ok(new) => changed |= new,
-            Err(_) => refused += 1,
-        }
-    }
-    (changed, refused)
+    roster.merge_all(items.into_iter().take(MAX_ITEMS))
 }

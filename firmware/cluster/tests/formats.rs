@@ -176,7 +176,7 @@ fn who_was_taken_out_stays_out_with_whatever_it_knows() {
     for member in [node, others[0], others[1]] {
         roster.admit(token.redeem(member), &NOW).unwrap();
     }
-    for whom in roster.whom_to_revoke(node) {
+    for whom in roster.whom_to_revoke(None, node) {
         roster.merge(Item::Revocation(kit.revoke(&founding, Vec::new(), whom))).unwrap();
     }
     assert_eq!(roster.standing(&node), Standing::Revoked);
@@ -206,7 +206,7 @@ fn an_invite_that_is_used_up_lets_nobody_in_either_once_its_node_is_removed() {
         if planted_before {
             roster.merge(plant.clone()).unwrap();
         }
-        for whom in roster.whom_to_revoke(node) {
+        for whom in roster.whom_to_revoke(None, node) {
             roster.merge(Item::Revocation(kit.revoke(&founding, Vec::new(), whom))).unwrap();
         }
         roster.merge(plant).unwrap();
@@ -338,7 +338,7 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
             let read = wire::decode::<Revocation>(bytes, 4096);
             read.is_ok_and(|revocation| revocation.verify(&once().founding).is_ok())
         }),
-        ("appointment", wire::encode(&kit.appoint(&founding, Vec::new(), node)), |bytes| {
+        ("appointment", wire::encode(&kit.appoint(&founding, node)), |bytes| {
             let read = wire::decode::<Appointment>(bytes, 1024);
             read.is_ok_and(|appointment| appointment.verify(&once().founding).is_ok())
         }),

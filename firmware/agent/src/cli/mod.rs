@@ -146,8 +146,8 @@ enum Verb {
         #[command(flatten)]
         local: Local,
     },
-    /// Make a member an admin too, so that the microcloud does not hang on one node: it lets others in and takes them out, but for those
-    /// above it.
+    /// Make a member an admin too, so that the microcloud does not hang on one node: it lets others in and takes them out, but for
+    /// admins.
     Appoint {
         /// Its name, or its id or the beginning of that.
         node: String,

@@ -129,8 +129,7 @@ impl State {
         let now = self.now();
         decision(self.node.as_mut().ok_or(NO_COMMUNITY)?, now).map_err(|refusal| match refusal {
             Refusal::NoAdmin => "this node holds no key that decides who belongs to the community: do it on the node that founded it, on another admin's, or where the recovery kit is".to_owned(),
-            Refusal::Rank => "it is an admin, and this node is not above it: who made it an admin decides that, or the node that founded the community".to_owned(),
-            Refusal::TooMany("grants") => "so far below the node that founded the community no more admins are made: do it on a node that stands nearer to it".to_owned(),
+            Refusal::Rank => "only the key of those who founded the community decides about admins: do it on the node that founded it, or where the recovery kit is".to_owned(),
             other => other.to_string(),
         })?;
         self.perform();

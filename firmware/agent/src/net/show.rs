@@ -28,7 +28,7 @@ impl State {
             link: None,
             health: self.health_of(&self.me),
             admin: self.node.as_ref().is_some_and(|node| node.admin().is_some()),
-            below: self.node.as_ref().and_then(node::Node::admin).is_some_and(|admin| !admin.grants.is_empty()),
+            removable: false,
             suspended: self.node.as_ref().is_some_and(|node| node.roster().standing(&self.me) == Standing::Suspended),
         }];
         if let Some(node) = &self.node {
@@ -58,6 +58,7 @@ impl State {
             id: node.founding().id().hex(),
             name: node.founding().name().to_string(),
             can_invite: node.admin().is_some(),
+            founder: node.is_founder(),
             removed: self.removed_nodes(node),
             door: match node.door(now) {
                 node::Door::Closed => Door::Closed,
@@ -91,8 +92,8 @@ impl State {
             version: facts.map(|facts| facts.version.to_string()).unwrap_or_default(),
             link: self.links.view(&id),
             health: self.health_of(&id),
-            admin: node.roster().admins().has(&id),
-            below: node.is_above(&id),
+            admin: node.roster().is_admin(&id),
+            removable: node.may_remove(&id),
             suspended: node.roster().standing(&id) == Standing::Suspended,
         }
     }

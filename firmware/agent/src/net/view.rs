@@ -53,6 +53,8 @@ pub struct CommunityView {
     pub name: String,
     /// Whether this node is an admin: it can let others in and take them out.
     pub can_invite: bool,
+    /// Whether this node holds the founder's key: it makes admins and dismisses them.
+    pub founder: bool,
     /// Nodes that were taken out of it, for good.
     pub removed: Vec<RemovedView>,
     /// Whether this node lets newcomers of the local network in at present.
@@ -130,8 +132,8 @@ pub struct MemberView {
     pub health: Option<super::HealthView>,
     /// Whether it is an admin: it decides who belongs to the community.
     pub admin: bool,
-    /// Whether this node may take it out, and dismiss it where it is an admin. Of this node itself: whether it may give up being one.
-    pub below: bool,
+    /// Whether this node may take it out.
+    pub removable: bool,
     /// Suspended members are members by certificate, but their invite was used more often than allowed.
     pub suspended: bool,
 }

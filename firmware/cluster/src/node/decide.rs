@@ -2,6 +2,7 @@
 
 use super::{Admin, Node};
 use crate::{
+    admins::signer,
     admission::{Grant, Refusal, Terms, Token},
     clock::Millis,
     keys::NodeId,
@@ -19,18 +20,23 @@ impl Node {
         self.admin.as_ref()
     }
 
-    /// Whether this node may take `node` out, or dismiss it where it is an admin.
+    /// Whether this node may take `node` out.
     #[must_use]
-    pub fn is_above(&self, node: &NodeId) -> bool {
-        let may = |admin: &Admin| self.roster.admins().may(&self.founding().founder(), &admin.kit.public(), node);
-        self.admin.as_ref().is_some_and(may)
+    pub fn may_remove(&self, node: &NodeId) -> bool {
+        self.admin.as_ref().is_some_and(|admin| self.roster.may_remove(signer(&admin.grants), node))
+    }
+
+    /// Whether this node holds the founder's key, which makes admins and dismisses them.
+    #[must_use]
+    pub fn is_founder(&self) -> bool {
+        self.admin.as_ref().is_some_and(|admin| admin.grants.is_empty())
     }
 
     /// Where the founder's kit lies is an admin in its own right too, so that nobody whom it appoints takes it out.
     pub(super) fn appoint_own(&mut self) {
         let Some(Admin { kit, grants }) = &self.admin else { return };
         if grants.is_empty() && self.roster.grants_of(&self.me).is_none() {
-            let own = kit.appoint(self.roster.founding(), Vec::new(), self.me);
+            let own = kit.appoint(self.roster.founding(), self.me);
             let _full = self.roster.merge(Item::Appointment(own));
         }
     }
@@ -54,7 +60,7 @@ impl Node {
     /// Takes a node out of the community for good, with the invites by which it came.
     ///
     /// # Errors
-    /// This node holds no key for it, or there is no such node, or it is this one, or an admin that this one is not above.
+    /// This node holds no key for it, or there is no such node, or it is this one, or an admin and this one holds no founder's key.
     pub fn revoke(&mut self, now: Millis, node: NodeId) -> Result<(), Refusal> {
         if self.admin.is_none() {
             return Err(Refusal::NoAdmin);
@@ -65,56 +71,59 @@ impl Node {
         if self.roster.standing(&node) == Standing::Stranger {
             return Err(Refusal::Stranger(node));
         }
-        if !self.is_above(&node) {
+        if !self.may_remove(&node) {
             return Err(Refusal::Rank);
         }
-        self.decide(now, self.roster.whom_to_revoke(node))
+        let by = self.admin.as_ref().and_then(|admin| signer(&admin.grants));
+        self.decide(now, self.roster.whom_to_revoke(by, node))
     }
 
-    /// Makes a member an admin beside this node, below it.
+    /// Makes a member an admin.
     ///
     /// # Errors
-    /// This node holds no key for it, or it is no member, or was dismissed before, or the chain would be too long.
+    /// This node holds no founder's key, or it is no member, or was dismissed before, or there are too many.
     pub fn appoint(&mut self, now: Millis, node: NodeId) -> Result<(), Refusal> {
-        let Some(Admin { kit, grants }) = self.admin.clone() else { return Err(Refusal::NoAdmin) };
+        let Admin { kit, grants } = self.admin.as_ref().ok_or(Refusal::NoAdmin)?;
+        if !grants.is_empty() {
+            return Err(Refusal::Rank);
+        }
         if self.roster.standing(&node) != Standing::Member {
             return Err(Refusal::Stranger(node));
         }
-        if self.roster.admins().has(&node) {
-            return Ok(());
-        }
-        self.roster.merge(Item::Appointment(kit.appoint(self.roster.founding(), grants, node)))?;
-        if !self.roster.admins().has(&node) {
+        let appointment = Item::Appointment(kit.appoint(self.roster.founding(), node));
+        let mut roster = self.roster.clone();
+        roster.merge(appointment)?;
+        if !roster.is_admin(&node) {
             return Err(Refusal::Dismissed);
         }
+        self.roster = roster;
         self.roster_changed(now);
         Ok(())
     }
 
-    /// Makes an admin an ordinary member, for good. Whom it let in and made admins stay; so do those out whom it took out, unless
-    /// `undo`.
+    /// Makes an admin an ordinary member, for good. Whom it let in stays; so do those out whom it took out, unless `undo`.
     ///
     /// # Errors
-    /// This node holds no key for it, or it is no admin, or one that this one is not above.
+    /// This node holds no founder's key, or it is no admin, or this node.
     pub fn dismiss(&mut self, now: Millis, node: NodeId, undo: bool) -> Result<(), Refusal> {
-        let Some(admin) = &self.admin else { return Err(Refusal::NoAdmin) };
-        if !self.roster.admins().has(&node) {
+        let admin = self.admin.as_ref().ok_or(Refusal::NoAdmin)?;
+        if !self.roster.is_admin(&node) {
             return Err(Refusal::Ordinary);
         }
-        let founders = node == self.me && admin.grants.is_empty();
-        if founders || !self.roster.admins().may_dismiss(&self.founding().founder(), &admin.kit.public(), &node) {
+        if !admin.grants.is_empty() || node == self.me {
             return Err(Refusal::Rank);
         }
         self.decide(now, self.roster.whom_to_dismiss(&node, !undo))
     }
 
-    /// Says as an admin that these are out.
+    /// Says as an admin that these are out: all of it or nothing.
     fn decide(&mut self, now: Millis, whom: Vec<Whom>) -> Result<(), Refusal> {
-        let Some(Admin { kit, grants }) = self.admin.clone() else { return Err(Refusal::NoAdmin) };
+        let Admin { kit, grants } = self.admin.as_ref().ok_or(Refusal::NoAdmin)?;
+        let mut roster = self.roster.clone();
         for whom in whom {
-            let revocation = kit.revoke(self.roster.founding(), grants.clone(), whom);
-            self.roster.merge(Item::Revocation(revocation))?;
+            roster.merge(Item::Revocation(kit.revoke(roster.founding(), grants.clone(), whom)))?;
         }
+        self.roster = roster;
         self.roster_changed(now);
         Ok(())
     }

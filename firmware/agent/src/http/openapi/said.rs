@@ -170,12 +170,12 @@ fn microcloud(id: &str) -> Option<Said> {
             .gives::<changes::Decided>("It is removed, and all members hear of it.")
             .refuses(&no_net),
         "appoint" => of("microcloud", "Make a member an admin too")
-            .more("It then lets others in and takes them out as this node does, but for those who are above it.")
+            .more("It then lets others in and takes them out, but for admins. This node must hold the founder's key.")
             .takes::<changes::NodeRequest>()
             .gives::<changes::Decided>("It is an admin, and all members hear of it.")
             .refuses(&no_net),
         "dismiss" => of("microcloud", "Make an admin an ordinary member, for good")
-            .more("Whom it let in and made an admin stays. Its invites let in nobody else.")
+            .more("Whom it let in stays. Its invites let in nobody else. This node must hold the founder's key.")
             .takes::<changes::DismissRequest>()
             .gives::<changes::Decided>("It decides nothing any more.")
             .refuses(&no_net),

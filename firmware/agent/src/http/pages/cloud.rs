@@ -139,25 +139,25 @@ fn member(page: &View<'_>, community: &CommunityView, member: &MemberView) -> Ma
                     @if member.me { (words.this_node) } @else { (state) " · " (member.id.get(..8).unwrap_or_default()) }
                     @if member.admin { " · " (words.admin) }
                 }
-                @if community.can_invite { (decisions(page, member)) }
+                @if community.can_invite { (decisions(page, community, member)) }
             }
         }
     }
 }
 
 /// What this node, an admin's, may decide about a member.
-fn decisions(page: &View<'_>, member: &MemberView) -> Markup {
+fn decisions(page: &View<'_>, community: &CommunityView, member: &MemberView) -> Markup {
     let words = page.lang.cloud();
     let node = html! { (page.csrf()) input type="hidden" name="node" value=(member.id); };
     html! {
-        @if !member.admin && !member.me && !member.suspended {
+        @if community.founder && !member.admin && !member.me && !member.suspended {
             details {
                 summary { (words.appoint) }
                 p { (words.appoint_why) }
                 form method="post" action="/microcloud/appoint" { (node) button { (words.appoint_now) } }
             }
         }
-        @if member.admin && member.below {
+        @if community.founder && member.admin && !member.me {
             details {
                 summary { (words.dismiss) }
                 p { (words.dismiss_why) }
@@ -168,7 +168,7 @@ fn decisions(page: &View<'_>, member: &MemberView) -> Markup {
                 }
             }
         }
-        @if member.below && !member.me {
+        @if member.removable && !member.me {
             details {
                 summary { (words.revoke) }
                 p { (words.revoke_why) }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     fn community(can_invite: bool, door: Door) -> Option<CommunityView> {
-        Some(CommunityView { id: String::new(), name: "<i>Home".to_owned(), can_invite, removed: Vec::new(), door })
+        Some(CommunityView { id: String::new(), name: "<i>Home".to_owned(), can_invite, founder: can_invite, removed: Vec::new(), door })
     }
 
     #[test]
@@ -241,20 +241,22 @@ mod tests {
     fn who_may_invite_may_remove_others_and_names_are_escaped() {
         let caller = caller(Some(Role::Owner));
         let page = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
-        let node = |name: &str, me| MemberView { id: "ab".repeat(32), name: name.to_owned(), me, below: !me, ..MemberView::default() };
-        let chief = MemberView { admin: true, below: false, ..node("chief", false) };
+        let node = |name: &str, me| MemberView { id: "ab".repeat(32), name: name.to_owned(), me, removable: !me, ..MemberView::default() };
+        let chief = MemberView { admin: true, removable: false, ..node("chief", false) };
         let helper = MemberView { admin: true, ..node("helper", false) };
         let members = [node("<u>roof", false), node("garden", true), node("", false), chief, helper];
         let shown = |may| inside(&page, &community(may, Door::Closed).unwrap(), &members).into_string();
         let admin = shown(true);
         let count = |what: &str| admin.matches(&format!("action=\"/microcloud/{what}\"")).count();
-        assert_eq!((count("revoke"), count("appoint"), count("dismiss")), (3, 2, 1), "all but this node and who is above");
+        assert_eq!((count("revoke"), count("appoint"), count("dismiss")), (3, 2, 2), "all but this node, and admins");
         assert!(admin.contains("&lt;u&gt;roof") && !admin.contains("<u>") && admin.contains("data-member=\"abababab\""));
         let other = shown(false);
         assert!(["revoke", "appoint", "dismiss"].iter().all(|what| !other.contains(&format!("/microcloud/{what}"))));
-        let gives_up = MemberView { admin: true, below: true, ..node("garden", true) };
-        let own = inside(&page, &community(true, Door::Closed).unwrap(), &[gives_up]).into_string();
-        assert!(own.contains("/microcloud/dismiss") && !own.contains("/microcloud/revoke"), "{own}");
+        let beside = CommunityView { founder: false, ..community(true, Door::Closed).unwrap() };
+        let beside = inside(&page, &beside, &members).into_string();
+        assert!(
+            beside.contains("/microcloud/revoke") && !beside.contains("/microcloud/appoint") && !beside.contains("/microcloud/dismiss")
+        );
     }
 
     #[test]

@@ -149,8 +149,9 @@ fn cloud_pages(view: &View<'_>) -> Markup {
         let (lan, me) = (Default::default(), me.clone());
         ClusterView { me, community, members: members(), joining: None, lan, records: None, problems: Vec::new() }
     };
-    let inside =
-        |door| with(Some(CommunityView { id: String::new(), name: "Home".to_owned(), can_invite: true, removed: Vec::new(), door }));
+    let inside = |door| {
+        with(Some(CommunityView { id: String::new(), name: "Home".to_owned(), can_invite: true, founder: true, removed: Vec::new(), door }))
+    };
     html! {
         (cloud::body(view, &with(None), None, Some("x")))
         (cloud::body(view, &inside(Door::Closed), Some(cloud::Made::Kit("x")), None))
@@ -241,9 +242,9 @@ fn forms(html: &str) -> Vec<(String, String)> {
     found
 }
 
-/// An ordinary member, and an admin below this node.
+/// An ordinary member, and an admin.
 fn members() -> Vec<MemberView> {
-    [false, true].map(|admin| MemberView { admin, below: true, ..MemberView::default() }).into()
+    [false, true].map(|admin| MemberView { admin, removable: true, ..MemberView::default() }).into()
 }
 
 fn route(method: &str, path: &str) -> Option<&'static Route> {
