@@ -5,7 +5,7 @@ use crate::https::Https;
 use crate::limits::{self, AGENT_SOCKET, DATA_DIR};
 use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, Machine, NetConfig, NetHandle};
 use crate::state::App;
-use crate::{apps, blobs, host, kept, notify, settings};
+use crate::{apps, blobs, host, kept, notify, settings, stores};
 use anyhow::{Context, Result};
 use contract::report::Report;
 use contract::settings::{Door, Settings};
@@ -39,6 +39,8 @@ pub struct Options {
     pub gateway: SocketAddr,
     /// The node's name; none for the machine's.
     pub name: Option<String>,
+    /// Where apps that use the store have a folder each.
+    pub stores: PathBuf,
     /// Where init's report lies.
     pub boot_report: PathBuf,
 }
@@ -123,6 +125,7 @@ pub async fn run(options: Options) -> Result<()> {
     giving.spawn(Arc::clone(app.apps()).keep_taking(Arc::clone(app.blobs())));
     giving.spawn(Arc::clone(app.leases()).keep_going());
     giving.spawn(Arc::clone(app.leases()).keep_time());
+    giving.spawn(stores::keep(Arc::clone(&app), options.stores));
     if let Some(net) = &net {
         let (line, of) = (net.blobs.clone(), Arc::clone(&app));
         giving.spawn(blobs::serve(Arc::clone(app.blobs()), line.clone(), waiting));

@@ -132,6 +132,16 @@ pub const BLOCKING_THREADS: usize = 16;
 pub const HTTP_CONNECTIONS: usize = 256;
 /// Connections that may watch changes at once, of those; as many again for apps that watch their store.
 pub const WATCHERS: usize = 16;
+/// Connections that the socket of one app's store serves at once.
+pub const APP_STORE_CONNECTIONS: usize = 8;
+/// Of those, so many may watch changes.
+pub const APP_STORE_WATCHES: usize = 2;
+/// Reads of its store that an app may make at once, after which one is free again in this time.
+pub const APP_STORE_READS: (u32, Duration) = (40, Duration::from_millis(100));
+/// Likewise of writes: each waits for the disk, and all members are told of it.
+pub const APP_STORE_WRITES: (u32, Duration) = (30, Duration::from_secs(1));
+/// How often it is looked whether an app's store has a place to be served at.
+pub const APP_STORES_LOOK: Duration = Duration::from_secs(3);
 /// How long jobs are watched in one answer: who watches on asks again.
 pub const JOBS_WATCH_LIFE: Duration = Duration::from_secs(600);
 /// Requests with an `Idempotency-Key` that are remembered, of all who ask; of one more, the oldest is forgotten.

@@ -194,6 +194,20 @@ impl Apps {
         self.kept().entries()
     }
 
+    /// Apps of the catalog that are installed and use the store, with their users' numbers. Facts that were never read wait for the disk.
+    pub async fn that_use_the_store(self: &Arc<Self>) -> BTreeMap<String, u32> {
+        let its = |apps: &Arc<Self>| {
+            let installed: Vec<(String, Entry)> =
+                apps.kept().apps.iter().filter_map(|(name, its)| Some((name.clone(), its.entry()?.clone()))).collect();
+            let uses = |(name, entry): (String, Entry)| {
+                let facts = apps.catalog.facts(&entry).ok().filter(|facts| facts.store && facts.name == name)?;
+                Some((name, facts.run.uid))
+            };
+            installed.into_iter().filter_map(uses).collect()
+        };
+        self.in_background(its).await.unwrap_or_default()
+    }
+
     /// What people meet of an app. Facts that were never read wait for the disk.
     fn face(&self, name: &str, what: &What) -> Result<Arc<Face>, Refused> {
         match what {

@@ -7,11 +7,12 @@ use bollard::models::{
 };
 use contract::apps::compose::{
     DROPPED, HEALTH_INTERVAL_SECONDS, HEALTH_RETRIES, HEALTH_START_INTERVAL_SECONDS, HEALTH_TIMEOUT_SECONDS, Healthcheck, Project,
-    SECURITY, SERVICE,
+    SECURITY, SERVICE, STORE_INSIDE,
 };
 use contract::oci::Digest;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// The label by which compose says what belongs to which project.
 pub const PROJECT_LABEL: &str = "com.docker.compose.project";
@@ -51,8 +52,8 @@ fn labels(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// What is made of a project.
-pub fn wanted(project: &Project) -> Wanted {
+/// What is made of a project. `stores` is the folder in which each app that uses the store has one.
+pub fn wanted(project: &Project, stores: &Path) -> Wanted {
     let (its, name) = (project.name.as_str(), format!("{}-{SERVICE}-1", project.name));
     let network = format!("{its}_{NETWORK}");
     let volumes = project.volumes.keys().map(|volume| VolumeCreateRequest {
@@ -60,7 +61,7 @@ pub fn wanted(project: &Project) -> Wanted {
         labels: Some(labels(&[(PROJECT_LABEL, its), ("com.docker.compose.volume", volume)])),
         ..VolumeCreateRequest::default()
     });
-    let mut body = body(project, &name, &network);
+    let mut body = body(project, &name, &network, stores);
     let hash = hash(&body);
     body.labels.get_or_insert_default().insert(HASH_LABEL.to_owned(), hash.clone());
     Wanted {
@@ -79,7 +80,7 @@ pub fn wanted(project: &Project) -> Wanted {
     }
 }
 
-fn body(project: &Project, name: &str, network: &str) -> ContainerCreateBody {
+fn body(project: &Project, name: &str, network: &str, stores: &Path) -> ContainerCreateBody {
     let ports = || project.ports.iter().map(|port| (format!("{}/{}", port.container, port.protocol), port.node));
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for (port, node) in ports() {
@@ -92,6 +93,14 @@ fn body(project: &Project, name: &str, network: &str) -> ContainerCreateBody {
         typ: Some(MountType::VOLUME),
         source: Some(format!("{}_{volume}", project.name)),
         target: Some(path.clone()),
+        ..Mount::default()
+    };
+    // The one folder of the host: its path is the broker's, and the app's name.
+    let store = |app: &String| Mount {
+        typ: Some(MountType::BIND),
+        source: Some(stores.join(app).to_string_lossy().into_owned()),
+        target: Some(STORE_INSIDE.to_owned()),
+        read_only: Some(true),
         ..Mount::default()
     };
     let mut all = labels(&[
@@ -115,7 +124,7 @@ fn body(project: &Project, name: &str, network: &str) -> ContainerCreateBody {
         cap_add: Some(project.capabilities.iter().map(|capability| capability.name().to_owned()).collect()),
         security_opt: Some(vec![SECURITY.to_owned()]),
         tmpfs: Some(project.scratch.iter().cloned().collect()),
-        mounts: Some(project.volumes.iter().map(mount).collect()),
+        mounts: Some(project.volumes.iter().map(mount).chain(project.store.iter().map(store)).collect()),
         network_mode: Some(network.to_owned()),
         port_bindings: Some(bindings),
         ..HostConfig::default()

@@ -4,8 +4,9 @@ use super::*;
 use crate::apps::catalog::tests::FACTS_TEXT;
 use crate::broker::project::checked;
 use bollard::models::ContainerSummaryNetworkSettings;
-use contract::apps::compose::{Choices, RESTART, RESTART_ATTENDED};
+use contract::apps::compose::{Choices, RESTART, RESTART_ATTENDED, STORES_DIR};
 use proptest::prelude::*;
+use serde_json::json;
 
 fn project(facts: &str, password: &str, port: u16) -> Option<Project> {
     chosen(facts, password, port, false)
@@ -19,7 +20,12 @@ fn chosen(facts: &str, password: &str, port: u16, attended: bool) -> Option<Proj
 }
 
 fn good() -> Wanted {
-    wanted(&project(FACTS_TEXT, "se$cret", 1883).unwrap())
+    made(&project(FACTS_TEXT, "se$cret", 1883).unwrap())
+}
+
+/// As on a node.
+fn made(project: &Project) -> Wanted {
+    wanted(project, Path::new(STORES_DIR))
 }
 
 /// What a container may be told: nothing here gives a privilege or a place of the host.
@@ -74,6 +80,11 @@ fn harmless(wanted: &Wanted) {
         assert!(host[limit].as_i64().unwrap() > 0, "{limit}");
     }
     for mount in host["Mounts"].as_array().unwrap() {
+        if mount["Type"] == "bind" {
+            let store = json!({ "Type": "bind", "Source": "/var/lib/cloudy-stores/broker", "Target": "/run/cloudy", "ReadOnly": true });
+            assert_eq!(*mount, store);
+            continue;
+        }
         assert_eq!(mount.as_object().unwrap().keys().collect::<Vec<_>>(), ["Source", "Target", "Type"]);
         let source = mount["Source"].as_str().unwrap();
         assert_eq!(mount["Type"], "volume");
@@ -107,9 +118,21 @@ fn an_app_is_told_as_compose_would() {
     let host = it.body.host_config.unwrap();
     assert_eq!(host.restart_policy.unwrap().name.unwrap().to_string(), RESTART);
     // What runs only while somebody says so is never started by Docker.
-    let attended = wanted(&chosen(FACTS_TEXT, "x", 1883, true).unwrap()).body.host_config.unwrap();
+    let attended = made(&chosen(FACTS_TEXT, "x", 1883, true).unwrap()).body.host_config.unwrap();
     assert_eq!(attended.restart_policy.unwrap().name.unwrap().to_string(), RESTART_ATTENDED);
     assert_eq!(host.port_bindings.unwrap()["1883/tcp"].as_ref().unwrap()[0].host_port.as_deref(), Some("1883"));
+}
+
+#[test]
+fn an_app_that_uses_the_store_gets_its_own_folder_to_read_and_another_hash() {
+    let facts = format!("store = true\n{}", FACTS_TEXT.trim_start());
+    let it = made(&project(&facts, "x", 1883).unwrap());
+    harmless(&it);
+    let mounts = it.body.host_config.clone().unwrap().mounts.unwrap();
+    assert_eq!(mounts.iter().filter(|mount| mount.typ == Some(MountType::BIND)).count(), 1);
+    let without = made(&project(FACTS_TEXT, "x", 1883).unwrap());
+    assert_ne!(it.hash, without.hash);
+    assert!(without.body.host_config.unwrap().mounts.unwrap().iter().all(|mount| mount.typ == Some(MountType::VOLUME)));
 }
 
 #[test]
@@ -122,7 +145,7 @@ fn the_hash_is_the_same_for_the_same_and_another_for_each_change() {
         (FACTS_TEXT.replace("memory-mb = 64", "memory-mb = 65"), "se$cret", 1883),
         (FACTS_TEXT.replace("/var/lib/x", "/var/lib/y"), "se$cret", 1883),
     ] {
-        assert_ne!(wanted(&project(&facts, password, port).unwrap()).hash, good().hash);
+        assert_ne!(made(&project(&facts, password, port).unwrap()).hash, good().hash);
     }
 }
 
@@ -188,7 +211,7 @@ proptest! {
             .replace("[\"/usr/bin/x\"]", &format!("[\"/usr/bin/x\", {}]", quote(&command)));
         let facts = format!("{}\n{facts}", more.unwrap_or_default());
         if let Some(project) = project(&facts, &password, port) {
-            let wanted = wanted(&project);
+            let wanted = made(&project);
             harmless(&wanted);
             let env = wanted.body.env.clone().unwrap_or_default();
             prop_assert_eq!(env, vec![format!("{variable}={password}")]);

@@ -17,6 +17,7 @@ mod played;
 mod project;
 mod run;
 mod serve;
+mod stores;
 mod stream;
 mod up;
 mod volumes;

@@ -6,7 +6,7 @@ use contract::apps::compose::{self, ImageName, PROJECT_PREFIX, compose};
 use contract::apps::is_name;
 use contract::oci::Digest;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 fn refuse(error: impl std::fmt::Display) -> Failure {
@@ -31,6 +31,12 @@ pub fn images(app: &str, registry: SocketAddr) -> String {
 pub fn image(app: &str, digest: &Digest, registry: SocketAddr) -> Result<String, Failure> {
     named(app)?;
     Ok(format!("{}{digest}", images(app, registry)))
+}
+
+/// Where the app's folder lies that its store's socket stands in.
+pub fn store_folder(stores: &Path, app: &str) -> Result<PathBuf, Failure> {
+    named(app)?;
+    Ok(stores.join(app))
 }
 
 /// The checked project, and how long the app may take until it is well.

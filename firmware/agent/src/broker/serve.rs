@@ -1,7 +1,7 @@
 //! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
 
 use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
-use super::{container, docker, down, own, project, run, stream, up, volumes};
+use super::{container, docker, down, own, project, run, stores, stream, up, volumes};
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
 use anyhow::{Context, Result, bail};
 use contract::oci::Digest;
@@ -32,6 +32,8 @@ pub struct Options {
     pub docker: PathBuf,
     /// The only registry that is pulled from.
     pub registry: SocketAddr,
+    /// Where each app that uses the store has a folder.
+    pub stores: PathBuf,
 }
 
 /// What all requests share.
@@ -208,10 +210,13 @@ impl Broker {
     /// An app of the catalog. An image that somebody cleaned up is got again.
     async fn up(&self, wanted: &super::Project, start: bool, teller: &mut Teller<'_>) -> Result<(), Failure> {
         let (project, wait) = project::checked(wanted, self.options.registry)?;
-        let shall_be = container::wanted(&project);
+        let shall_be = container::wanted(&project, &self.options.stores);
         let _one = self.changing.lock().await;
         // Earlier releases ran compose on a file of theirs, in which passwords stand.
         run::forget(&self.options.state, &wanted.app)?;
+        if let Some(app) = &project.store {
+            stores::make(&project::store_folder(&self.options.stores, app)?)?;
+        }
         self.have(&shall_be.image, teller).await?;
         let start = if start { up::Start::Within(wait) } else { up::Start::Never };
         let done = up::up(&self.options.docker_socket, &shall_be, start).await;
@@ -369,6 +374,7 @@ impl Broker {
             let error = format!("Docker took `{app}` away, and something of it is still there");
             return Err(Failure { error, output: String::new() });
         }
+        stores::clear(&project::store_folder(&self.options.stores, app)?);
         run::forget(&self.options.state, app)
     }
 }

@@ -21,6 +21,7 @@ fn played(script: &str) -> (tempfile::TempDir, Options) {
         docker_socket: dir.path().join("docker.sock"),
         docker,
         registry: ([127, 0, 0, 1], 4748).into(),
+        stores: dir.path().join("stores"),
     };
     (dir, options)
 }
@@ -96,6 +97,18 @@ fn with_docker() -> (tempfile::TempDir, Options, Played, PathBuf) {
 
 async fn up(socket: &Path, password: &str) -> Result<(), Error> {
     broker::ask::<()>(socket, &Request::Up { project: project(password) }, |_| ()).await
+}
+
+#[tokio::test]
+async fn the_folder_of_an_app_s_store_comes_and_goes_with_it() {
+    let (_dir, options, _docker, socket) = with_docker();
+    std::fs::create_dir(&options.stores).unwrap();
+    let its = project("x");
+    let project = Project { facts: format!("store = true\n{}", its.facts.trim_start()), ..its };
+    broker::ask::<()>(&socket, &Request::Up { project }, |_| ()).await.unwrap();
+    assert!(options.stores.join("broker").is_dir());
+    broker::ask::<()>(&socket, &Request::Down { app: "broker".to_owned(), data: false }, |_| ()).await.unwrap();
+    assert!(!options.stores.join("broker").exists());
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use crate::units::Action;
 use crate::{agent, broker, confirm, logging};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use contract::apps::compose::STORES_DIR;
 use contract::paths::BOOT_REPORT;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -62,6 +63,9 @@ enum Verb {
         /// Where public blobs are given to everybody by their hash.
         #[arg(long, default_value = GATEWAY_ADDRESS)]
         gateway: SocketAddr,
+        /// Where apps that use the store have a folder each.
+        #[arg(long, default_value = STORES_DIR)]
+        stores: PathBuf,
         /// The node's name [default: hostname of cloudy.toml, or the machine's].
         #[arg(long)]
         name: Option<String>,
@@ -86,6 +90,9 @@ enum Verb {
         /// The only registry that is pulled from: the agent's.
         #[arg(long, default_value = REGISTRY_ADDRESS)]
         registry: SocketAddr,
+        /// Where apps that use the store get a folder each.
+        #[arg(long, default_value = STORES_DIR)]
+        stores: PathBuf,
     },
     /// Take cloudy.toml from the config partition and set this machine up by it (root, early at boot).
     ApplySettings,
@@ -280,13 +287,13 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
 /// Whatever went wrong, with what was being done.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
-        Verb::Agent { data, http, https, bind, socket, broker, registry, gateway, name, boot_report } => {
+        Verb::Agent { data, http, https, bind, socket, broker, registry, gateway, stores, name, boot_report } => {
             logging::start();
-            agent::run(agent::Options { data, http, https, bind, socket, broker, registry, gateway, name, boot_report }).await?;
+            agent::run(agent::Options { data, http, https, bind, socket, broker, registry, gateway, stores, name, boot_report }).await?;
         }
-        Verb::Broker { socket, state, docker_socket, docker, registry } => {
+        Verb::Broker { socket, state, docker_socket, docker, registry, stores } => {
             logging::start();
-            broker::serve(broker::Options { socket, state, docker_socket, docker, registry }).await?;
+            broker::serve(broker::Options { socket, state, docker_socket, docker, registry, stores }).await?;
         }
         Verb::ApplySettings => {
             logging::start();

@@ -73,6 +73,8 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
 fn identify(app: &App, headers: &HeaderMap, peer: Peer, encrypted: bool) -> Result<Caller, Refusal> {
     let ip = match peer {
         Peer::Local(_) => return Ok(Caller { who: Who::Local, peer, encrypted }),
+        // Nobody, who is served a router of its own: that is all it may.
+        Peer::App(_) => return Ok(Caller { who: Who::Nobody, peer, encrypted }),
         Peer::Network(ip) => ip,
     };
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
@@ -154,6 +156,7 @@ fn record(caller: &Caller, method: &Method, path: &str, response: &Response) {
     let from = match caller.peer {
         Peer::Network(ip) => ip.to_string(),
         Peer::Local(uid) => format!("user id {uid} of this machine"),
+        Peer::App(uid) => format!("an app, user id {uid}"),
     };
     let path: String = path.chars().filter(char::is_ascii_graphic).take(PATH_CHARS).collect();
     let status = response.status();

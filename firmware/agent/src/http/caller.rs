@@ -97,7 +97,7 @@ impl Caller {
     pub fn ip(&self) -> IpAddr {
         match self.peer {
             Peer::Network(ip) => ip,
-            Peer::Local(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            Peer::Local(_) | Peer::App(_) => std::net::Ipv4Addr::LOCALHOST.into(),
         }
     }
 

@@ -12,6 +12,7 @@ mod blobs;
 mod browse;
 mod caller;
 mod changes;
+mod contained;
 mod encrypted;
 mod forms;
 mod guard;
@@ -39,6 +40,7 @@ mod versions;
 
 pub use blobs::{NewBlob, NewQuota};
 pub use changes::{DismissRequest, InviteRequest, JoinRequest, MinutesRequest, NameRequest, NodeRequest, UnitRequest, may_change};
+pub use contained::contained;
 pub use guard::LOCAL_DOMAINS;
 pub use leases::{Decision as LeaseDecision, Word as LeaseWord};
 pub use serve::{Listener, serve};

@@ -2,7 +2,7 @@
 //!
 //! axum's own loop has no such limits; one slow client after another would fill a small machine.
 
-use crate::limits::{HTTP_CONNECTIONS, HTTP_GOODBYE, HTTP_HEAD_TIMEOUT};
+use crate::limits::{APP_STORE_CONNECTIONS, HTTP_CONNECTIONS, HTTP_GOODBYE, HTTP_HEAD_TIMEOUT};
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -27,6 +27,8 @@ pub enum Peer {
     Network(IpAddr),
     /// A user of this machine, by number, whom the local socket let in.
     Local(u32),
+    /// An app in its container, by its user's number, at the socket of its store.
+    App(u32),
 }
 
 /// Whether nobody on the way can read what is asked and answered: it came over TLS, or from this machine.
@@ -41,6 +43,8 @@ pub enum Listener {
     Tls(TcpListener, TlsAcceptor),
     /// The local socket for changes, with the rule who may use it.
     Unix(UnixListener, fn(&UnixStream) -> bool),
+    /// The socket of an app's store, for the user of that number.
+    App(UnixListener, u32),
 }
 
 /// A connection of either kind.
@@ -77,6 +81,11 @@ impl Listener {
         Encrypted(!matches!(self, Self::Tcp(_)))
     }
 
+    /// How many connections are served at once; who comes beside them waits.
+    fn slots(&self) -> usize {
+        if matches!(self, Self::App(..)) { APP_STORE_CONNECTIONS } else { HTTP_CONNECTIONS }
+    }
+
     async fn accept(&self) -> std::io::Result<Option<(Coming, Peer)>> {
         Ok(match self {
             Self::Tcp(listener) => {
@@ -92,8 +101,18 @@ impl Listener {
                 let uid = stream.peer_cred()?.uid();
                 may(&stream).then(|| (Coming::Ready(Box::new(stream)), Peer::Local(uid)))
             }
+            Self::App(listener, its) => {
+                let stream = listener.accept().await?.0;
+                let uid = stream.peer_cred()?.uid();
+                may_as_app(uid, *its, nix::unistd::geteuid().as_raw()).then(|| (Coming::Ready(Box::new(stream)), Peer::App(uid)))
+            }
         })
     }
+}
+
+/// Whether the user `uid` may speak at the socket of an app whose user is `its`. Root and the agent's own user `me` may do more elsewhere.
+fn may_as_app(uid: u32, its: u32, me: u32) -> bool {
+    uid == its || uid == 0 || uid == me
 }
 
 /// Returns when the agent stops, or nobody is left who could say so.
@@ -103,7 +122,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 /// Serves `router` until `stop` turns true; open connections then get a short time to end their answer.
 pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver<bool>) {
-    let slots = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(listener.slots()));
     let mut open = JoinSet::new();
     let encrypted = listener.encrypted();
     loop {
@@ -160,4 +179,16 @@ pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver
         });
     }
     let _ = timeout(HTTP_GOODBYE, async { while open.join_next().await.is_some() {} }).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_an_app_s_socket_its_own_user_is_let_in_and_no_other_app() {
+        assert!(may_as_app(20_013, 20_013, 990));
+        assert!(may_as_app(0, 20_013, 990) && may_as_app(990, 20_013, 990));
+        assert!(!may_as_app(20_001, 20_013, 990) && !may_as_app(1000, 20_013, 990));
+    }
 }

@@ -12,12 +12,12 @@ use super::services::{NO_COMMUNITY, refused};
 use crate::net::{AppChanged, Registry};
 use crate::state::App as Agent;
 use crate::tokens::AppTokens;
-use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 
 use cluster::appstore::{App, AppError, Change, Condition, ETag, Value, Wish, Writers};
 use cluster::records::WriteError;
@@ -26,7 +26,12 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
+
+/// Room for one app's watches, where it is served at a socket of its own: no app takes that of others.
+#[derive(Clone, Debug)]
+pub struct OwnWatches(pub Arc<Semaphore>);
 
 /// Most keys of one page.
 pub const MAX_PAGE: usize = 100;
@@ -238,12 +243,13 @@ pub(super) async fn list(
     Path(app): Path<String>,
     uri: Uri,
     Query(paging): Query<Paging>,
+    own: Option<Extension<OwnWatches>>,
     headers: HeaderMap,
 ) -> Answer {
     let (app, registry) = (named(&app)?, registry(&agent)?);
     let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
-        return Ok(watch(&agent, &registry, &app)?);
+        return Ok(watch(&agent, &registry, &app, own.map(|Extension(own)| own))?);
     }
     let limit = paging.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let found = registry
@@ -258,10 +264,10 @@ pub(super) async fn list(
 
 /// Changes of an app as they come: `changed` with its keys (or `all`), `missed` when the watcher was too slow: then, too,
 /// any key may have changed.
-fn watch(agent: &Agent, registry: &Registry, app: &App) -> Result<Response, No> {
-    let Ok(permit) = agent.app_watchers().try_acquire_owned() else {
-        return Err(No(StatusCode::SERVICE_UNAVAILABLE, "too many watch already: try again later".to_owned()));
-    };
+fn watch(agent: &Agent, registry: &Registry, app: &App, own: Option<OwnWatches>) -> Result<Response, No> {
+    let full = |_| No(StatusCode::SERVICE_UNAVAILABLE, "too many watch already: try again later".to_owned());
+    let own = own.map(|OwnWatches(own)| own.try_acquire_owned()).transpose().map_err(full)?;
+    let permit = (agent.app_watchers().try_acquire_owned().map_err(full)?, own);
     let (changes, app) = (registry.watch_apps(), app.to_string());
     let events = futures_util::stream::unfold((changes, app, permit), |(mut changes, app, permit)| async move {
         loop {

@@ -18,6 +18,15 @@ settings.password = { kind = "password", environment = "PASSWORD", title = { en 
 
 /// What `cargo xtask app` would write, for every machine that a test may run on; `version` makes its layer another.
 pub fn layout(folder: &Path, version: u8) {
+    layout_of(folder, version, FACTS_TEXT);
+}
+
+/// The same app, that uses the store.
+pub fn layout_with_store(folder: &Path) {
+    layout_of(folder, 7, &format!("store = true{FACTS_TEXT}"));
+}
+
+fn layout_of(folder: &Path, version: u8, facts: &str) {
     std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
     let put = |media_type: &str, bytes: &[u8]| {
         let digest = Digest::of(bytes);
@@ -35,7 +44,7 @@ pub fn layout(folder: &Path, version: u8) {
     let manifests = Arch::ALL.map(|arch| Descriptor { platform: Some(Platform::of(arch)), ..manifest.clone() });
     let index = Index { schema_version: 2, media_type: Some(INDEX.to_owned()), manifests: manifests.to_vec() };
     let index = put(INDEX, &serde_json::to_vec(&index).unwrap());
-    let annotations = [(REF_NAME, "broker".to_owned()), (FACTS, put("", FACTS_TEXT.as_bytes()).digest)];
+    let annotations = [(REF_NAME, "broker".to_owned()), (FACTS, put("", facts.as_bytes()).digest)];
     let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
     let list = Index { schema_version: 2, media_type: None, manifests: vec![Descriptor { annotations, ..index }] };
     std::fs::write(folder.join("index.json"), serde_json::to_vec(&list).unwrap()).unwrap();

@@ -33,6 +33,9 @@ const WORDS: [&str; 11] = [
     "127.0.0.1:0",
 ];
 
+/// Where apps that use the store have a folder each, in an agent's data folder.
+pub const STORES: &str = "stores";
+
 /// What init reports of a boot.
 const REPORT: &str = r#"{"build":"00112233445566778899aabbccddeeff","slot":"a","disk":"/dev/sda","partitions":[],"trial":null,"entries":[],
 "first_boot":false,"data":"STATE","fsck":null,"clock":"hardware","watchdog_seconds":null,"last_failure":null,"warnings":[],"steps":[]}"#;
@@ -88,7 +91,8 @@ impl Agent {
         // Where somebody plays a broker, it is asked.
         let played = data.join(broker::SOCKET);
         let words = WORDS.map(|word| if word.ends_with("/broker.sock") && played.exists() { played.to_str().unwrap() } else { word });
-        cloudy().args(words).arg("--data").arg(data).stderr(Stdio::inherit()).spawn().unwrap()
+        let stores = data.join(STORES);
+        cloudy().args(words).arg("--data").arg(data).arg("--stores").arg(stores).stderr(Stdio::inherit()).spawn().unwrap()
     }
 
     pub fn wait_until_up(&self) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::raw::{Pairs, RawApp, RawHealth, RawKind, RawSetting, RawWords, Strings};
-use super::{App, Health, HealthTest, Image, Limits, Port, Run, Setting, SettingKind, UIDS, Volume, Words};
+use super::{App, Health, HealthTest, Image, Limits, Port, Run, STORE_NAME_CHARS, Setting, SettingKind, UIDS, Volume, Words};
 use crate::arch::Arch;
 use crate::facts::{ParseError, distinct, parse, suggestion};
 
@@ -72,12 +72,22 @@ impl Source<'_> {
                 processes: self.within_or(raw.limits.processes.as_ref(), PROCESSES, DEFAULT_PROCESSES)?,
                 cpu_percent: self.within_or(raw.limits.cpu_percent.as_ref(), CPU_PERCENT, DEFAULT_CPU_PERCENT)?,
             },
+            store: self.store(raw.store.as_ref(), &name)?,
             ports,
             settings,
             name,
         };
         self.environments(&raw, &app)?;
         Ok(app)
+    }
+
+    fn store(&self, raw: Option<&Spanned<bool>>, name: &str) -> Checked<bool> {
+        let Some(raw) = raw.filter(|raw| *raw.get_ref()) else { return Ok(false) };
+        if name.len() > STORE_NAME_CHARS {
+            let message = format!("`{name}` is too long: an app that uses the store has a name of {STORE_NAME_CHARS} characters at most");
+            return Err(self.error(raw, message));
+        }
+        Ok(true)
     }
 
     fn words(&self, raw: &Spanned<RawWords>, most: usize) -> Checked<Words> {

@@ -1,7 +1,8 @@
 //! The project of an app, checked: a pure function of its facts, its image and what a person chose. A node's broker makes of it what
 //! Docker is told; [`Project::yaml`] says the same to compose, by which the builder's lab holds it.
 //!
-//! Architecture invariant: a [`Project`] has no place for a privilege, a path or device of the host, or another network. The policy's
+//! Architecture invariant: a [`Project`] has no place for a privilege, a path or device of the host, or another network. An app that uses
+//! the store gets one folder of the host, whose path is made of its name and of nothing that anybody says. The policy's
 //! defaults hold for every app: a user of its own without privileges, all capabilities dropped, a root that is only read, scratch that
 //! runs nothing, limits on memory, processes and processor, and an image that is named by its digest.
 
@@ -38,6 +39,13 @@ pub const HEALTH_TIMEOUT_SECONDS: u32 = 10;
 pub const HEALTH_RETRIES: u32 = 3;
 /// How often it is looked at while it starts.
 pub const HEALTH_START_INTERVAL_SECONDS: u32 = 1;
+/// The folder of a node in which apps that use the store have a folder each, called as they are. Only the broker makes those, so none of
+/// them is a link.
+pub const STORES_DIR: &str = "/var/lib/cloudy-stores";
+/// Where its own lies in an app's container, only to be read: a socket in it can be spoken to all the same.
+pub const STORE_INSIDE: &str = "/run/cloudy";
+/// The socket in it, at which the agent serves that app's store.
+pub const STORE_SOCKET: &str = "store.sock";
 /// Bytes that a scratch folder holds at most.
 const SCRATCH: &str = "64m";
 
@@ -76,6 +84,8 @@ pub struct Project {
     pub stop_seconds: u32,
     /// Memory shared between its processes, in MiB.
     pub shared_memory_mb: Option<u32>,
+    /// The app whose store it is given: this one, where it uses the store.
+    pub store: Option<String>,
     /// What it is called by others than compose.
     pub labels: BTreeMap<String, String>,
 }
@@ -193,6 +203,7 @@ pub fn compose(app: &App, instance: &str, image: &ImageName, choices: &Choices) 
         cpu_percent: app.limits.cpu_percent,
         stop_seconds: app.run.stop_seconds,
         shared_memory_mb: app.run.shared_memory_mb,
+        store: app.store.then(|| app.name.clone()),
         labels: BTreeMap::from([(APP_LABEL.to_owned(), app.name.clone())]),
     })
 }

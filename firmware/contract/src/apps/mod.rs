@@ -20,6 +20,9 @@ use crate::arch::Arch;
 /// Numbers of the users that apps run as: none of them is a user of the node's own.
 pub const UIDS: std::ops::Range<u32> = 20_000..30_000;
 
+/// Characters of the name of an app that uses the store: its store has that name, among those of all nodes.
+pub const STORE_NAME_CHARS: usize = 20;
+
 /// Where the program lies that says whether an app answers, in every image.
 pub const ANSWERS: &str = "/usr/lib/cloudy/answers";
 
@@ -112,6 +115,8 @@ pub struct App {
     pub health: Option<Health>,
     /// What it may use at most.
     pub limits: Limits,
+    /// Whether it is given its part of the microcloud's store, by a socket in its container.
+    pub store: bool,
 }
 
 /// A text in the languages of the page.

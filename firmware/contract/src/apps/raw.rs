@@ -30,6 +30,7 @@ pub struct RawApp {
     pub(super) settings: BTreeMap<Spanned<String>, RawSetting>,
     pub(super) health: Option<Spanned<RawHealth>>,
     pub(super) limits: RawLimits,
+    pub(super) store: Option<Spanned<bool>>,
 }
 
 #[derive(Clone, Deserialize)]

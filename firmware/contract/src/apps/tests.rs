@@ -108,6 +108,23 @@ fn the_project_of_an_app_is_this() {
 }
 
 #[test]
+fn an_app_that_uses_the_store_is_given_its_own_folder_and_no_other() {
+    let with = GOOD.replacen("[image]", "store = true\n[image]", 1);
+    let project = |text: &str| compose(&app(text).unwrap(), "broker-2", &image(), &with_password("x")).unwrap();
+    let (its, none) = (project(&with), project(&with.replacen("= true", "= false", 1)));
+    assert_eq!((its.store.as_deref(), none.store), (Some("broker"), None));
+    let yaml = its.yaml();
+    let bind =
+        "      - type: bind\n        source: \"/var/lib/cloudy-stores/broker\"\n        target: \"/run/cloudy\"\n        read_only: true\n";
+    assert!(yaml.contains(bind) && yaml.matches("type: bind").count() == 1, "{yaml}");
+    assert!(!project(GOOD).yaml().contains("bind"));
+    // The store's names are shorter than those of apps; no other key says a path.
+    let long = read(Path::new("images/apps/a-name-of-21-characters/app.toml"), &with).unwrap_err().to_string();
+    assert!(long.contains("has a name of 20 characters at most"), "{long}");
+    assert!(app(&with.replacen("= true", "= \"/etc\"", 1)).is_err());
+}
+
+#[test]
 fn what_the_app_does_not_have_or_take_is_refused() {
     let app = app(GOOD).unwrap();
     let with = |choices: Choices| compose(&app, "b", &image(), &choices).unwrap_err();

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use contract::apps::compose::STORES_DIR;
 
 use super::node::Node;
 use super::trial::{Step, Trial};
@@ -116,6 +117,7 @@ fn start() -> Result<Child> {
     fs::set_permissions(RUNTIME, fs::Permissions::from_mode(0o755))?;
     fs::create_dir_all("/var/log")?;
     fs::create_dir_all("/run/projects")?;
+    fs::create_dir_all(STORES_DIR)?;
     fs::write(LAB_FILE, LAB_PROJECT)?;
     let log = File::create(DOCKERD_LOG)?;
     let data = format!("--data-root={DATA}");
@@ -148,6 +150,7 @@ fn run(trial: &Trial) -> Result<()> {
     let file = file(&trial.project);
     fs::create_dir_all(Path::new(&file).parent().unwrap_or(Path::new("/")))?;
     fs::write(&file, &trial.compose)?;
+    give_a_folder(trial)?;
     let wait = (u64::from(trial.start_seconds) + PULL_SECONDS).to_string();
     let begun = Instant::now();
     compose(&trial.project, &["up", "--detach", "--wait", "--wait-timeout", &wait])?;
@@ -156,6 +159,14 @@ fn run(trial: &Trial) -> Result<()> {
         let begun = Instant::now();
         self::step(trial, step).with_context(|| step.what.clone())?;
         println!("  {:5.1} s  {}", begun.elapsed().as_secs_f32(), step.what);
+    }
+    Ok(())
+}
+
+/// Makes what a broker would for the app's store, before compose looks for it. Nobody serves it there.
+pub(super) fn give_a_folder(trial: &Trial) -> Result<()> {
+    if trial.store {
+        fs::create_dir_all(Path::new(STORES_DIR).join(&trial.name))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::docker::{LAB_FILE, must as run};
+use super::docker::{LAB_FILE, give_a_folder, must as run};
 use super::node::{Node, REGISTRY, has, is, must};
 use super::registry;
 use super::trial::Trial;
@@ -87,6 +87,7 @@ impl Node {
         let container = format!("{project}-app-1");
         let file = Path::new("/run/projects/older.yaml");
         fs::write(file, trial.compose.replace(registry::ADDRESS, REGISTRY))?;
+        give_a_folder(trial)?;
         let file = file.to_string_lossy();
         let older = ["compose", "--progress", "quiet", "--file", &file, "--file", LAB_FILE];
         run("docker", &[older.as_slice(), &["up", "--detach", "--wait"]].concat())?;

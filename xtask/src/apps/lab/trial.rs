@@ -42,6 +42,9 @@ struct RawStep {
     /// Whether it holds too once the app was removed with its data and restored from a backup.
     #[serde(default)]
     kept: bool,
+    /// Whether it is done only through a node: compose alone gives no app its store.
+    #[serde(default)]
+    node: bool,
 }
 
 /// An app as the lab tries it.
@@ -55,6 +58,8 @@ pub struct Trial {
     pub settings: BTreeMap<String, String>,
     /// Its compose file.
     pub compose: String,
+    /// Whether it uses the store.
+    pub store: bool,
     /// How long its first start may take.
     pub start_seconds: u32,
     /// What is done, in order.
@@ -99,8 +104,8 @@ impl Trial {
             kept: raw.kept,
         };
         let start_seconds = app.health.as_ref().map_or(60, |health| health.start_seconds);
-        let steps = raw.steps.into_iter().map(step).collect();
-        Ok(Self { name: app.name.clone(), project, settings: raw.settings, compose, start_seconds, steps })
+        let steps = raw.steps.into_iter().filter(|step| on_a_node || !step.node).map(step).collect();
+        Ok(Self { name: app.name.clone(), project, settings: raw.settings, compose, store: app.store, start_seconds, steps })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     DROPPED, HEALTH_INTERVAL_SECONDS, HEALTH_RETRIES, HEALTH_START_INTERVAL_SECONDS, HEALTH_TIMEOUT_SECONDS, Healthcheck, Project, RESTART,
-    RESTART_ATTENDED, SECURITY, SERVICE,
+    RESTART_ATTENDED, SECURITY, SERVICE, STORE_INSIDE, STORES_DIR,
 };
 
 impl Project {
@@ -41,12 +41,20 @@ impl Project {
                 yaml.value(4, "protocol", port.protocol);
             }
         }
-        if !self.volumes.is_empty() {
+        if !self.volumes.is_empty() || self.store.is_some() {
             yaml.table(2, "volumes");
             for (name, path) in &self.volumes {
                 yaml.line(3, "- type: volume");
                 yaml.value(4, "source", name);
                 yaml.value(4, "target", path);
+            }
+            if let Some(app) = &self.store {
+                yaml.line(3, "- type: bind");
+                yaml.value(4, "source", &format!("{STORES_DIR}/{app}"));
+                yaml.value(4, "target", STORE_INSIDE);
+                yaml.plain(4, "read_only", "true");
+                yaml.table(4, "bind");
+                yaml.plain(5, "create_host_path", "false");
             }
         }
         if let Some(health) = &self.health {
