@@ -87,13 +87,15 @@ const PARTS: &[Part] = &[
     Part::new("vm", "scenarios on virtual machines that boot it", &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"])
         .on(Lane::Image),
     // Each architecture's programs are compiled once and its root made once, for all of its boards. Four kinds of machines come to
-    // two pairs of neighbours.
+    // two pairs of neighbours. Tests of the code, which mostly wait, run meanwhile and go first.
     Part::new("image-pi", "a Pi's image, with nothing that could run its programs", &["xtask", "image", PI, "--without-emulation"])
-        .on(Lane::Code),
-    Part::new("image-rpi4", "the image of a Pi 4", &["xtask", "image", "rpi4", "--without-emulation"]).on(Lane::Code),
+        .on(Lane::Image)
+        .yielding(),
+    Part::new("image-rpi4", "the image of a Pi 4", &["xtask", "image", "rpi4", "--without-emulation"]).on(Lane::Image).yielding(),
     Part::new("image-arm64", "the image of 64-bit ARM machines with UEFI", &["xtask", "image", "arm64-uefi", "--without-emulation"])
-        .on(Lane::Code),
-    Part::new("image-rpi2", "the image of a 32-bit Pi", &["xtask", "image", "rpi2", "--without-emulation"]).on(Lane::Code),
+        .on(Lane::Image)
+        .yielding(),
+    Part::new("image-rpi2", "the image of a 32-bit Pi", &["xtask", "image", "rpi2", "--without-emulation"]).on(Lane::Image).yielding(),
     Part::new("u-boot", "a Pi's boot script on the real U-Boot, in many cases", &["xtask", "vm", PI, "--boot-cases"]),
     Part::new("u-boot-32", "the same on the 32-bit U-Boot, which counts otherwise", &["xtask", "vm", "rpi2", "--boot-cases"]),
     Part::new(
@@ -356,9 +358,9 @@ mod tests {
         };
         let quick: Vec<&Part> = PARTS.iter().filter(|part| !part.slow).collect();
         let groups: Vec<_> = groups(&quick).iter().map(names).collect();
-        let code = "clippy then unit then image-pi then image-rpi4 then image-arm64 then image-rpi2";
+        let images = "image then vm then image-pi then image-rpi4 then image-arm64 then image-rpi2";
         let expected: [&[&str]; 6] =
-            [&["tidy"], &["format"], &[code, "image then vm"], &["u-boot"], &["u-boot-32"], &["vm-arm", "disturbed"]];
+            [&["tidy"], &["format"], &["clippy then unit", images], &["u-boot"], &["u-boot-32"], &["vm-arm", "disturbed"]];
         assert_eq!(groups, expected);
     }
 
