@@ -401,6 +401,7 @@ proptest! {
         let forward = merged(&mut (0..items.len()));
         prop_assert_eq!(&merged(&mut order.iter().copied()), &forward);
         prop_assert_eq!(forward.1[0], Standing::Revoked);
+        prop_assert_eq!(forward.1[3], Standing::Revoked, "one that says who stays does not say it for the other");
     }
 }
 
