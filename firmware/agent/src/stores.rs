@@ -69,7 +69,9 @@ pub async fn keep(app: Arc<App>, stores: PathBuf) {
     let mut stops: BTreeMap<String, watch::Sender<bool>> = BTreeMap::new();
     let mut servers = JoinSet::new();
     let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut news = app.apps().watch_jobs();
     loop {
+        news.borrow_and_update();
         while servers.try_join_next().is_some() {}
         let wanted = app.apps().that_use_the_store().await;
         let changes = changes(&wanted, &served, |app| inode(&stores.join(app)));
@@ -102,7 +104,14 @@ pub async fn keep(app: Arc<App>, stores: PathBuf) {
                 }
             }
         }
-        tokio::time::sleep(APP_STORES_LOOK).await;
+        // Where no app uses it, nothing is looked for until one is installed.
+        if wanted.is_empty() {
+            if news.changed().await.is_err() {
+                return;
+            }
+        } else {
+            tokio::time::sleep(APP_STORES_LOOK).await;
+        }
     }
 }
 

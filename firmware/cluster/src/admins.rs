@@ -21,36 +21,33 @@ pub const MAX_APPOINTMENTS: usize = 64;
 
 /// That a node is an admin: the founder's grant to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Appointment(Vec<Grant>);
+pub struct Appointment(Grant);
 
 impl Appointment {
     /// Of whom the grant names.
     #[must_use]
     pub fn new(grant: Grant) -> Self {
-        Self(vec![grant])
+        Self(grant)
     }
 
-    /// The chain.
+    /// The chain that makes the node an admin.
     #[must_use]
     pub fn grants(&self) -> &[Grant] {
-        &self.0
+        std::slice::from_ref(&self.0)
     }
 
     /// Who is made an admin.
     #[must_use]
-    pub fn admin(&self) -> Option<Key> {
-        signer(&self.0)
+    pub fn admin(&self) -> Key {
+        self.0.admin()
     }
 
     /// Checks the founder's signature.
     ///
     /// # Errors
-    /// Empty, too long, or the signature is wrong.
-    pub fn verify(&self, community: &Founding) -> Result<Key, Refusal> {
-        if self.0.is_empty() {
-            return Err(Refusal::Signature("appointment"));
-        }
-        admin_of(community, &self.0)
+    /// It is wrong.
+    pub fn verify(&self, community: &Founding) -> Result<(), Refusal> {
+        admin_of(community, self.grants()).map(drop)
     }
 }
 

@@ -9,6 +9,7 @@
 //! (see `roster`): a member refuses one use too many, and overuse on two sides of a partition shows when they meet.
 
 use crate::{
+    admins::signer,
     clock::{Clock, Due},
     keys::{self, CommunityId, Key, NodeId, Purpose, Signature},
     text::{self, Kind, TextError},
@@ -225,7 +226,7 @@ pub struct Invite {
 
 impl Invite {
     pub(crate) fn sign(seed: &[u8; 32], community: CommunityId, grants: Vec<Grant>, key: Key, terms: Terms) -> Self {
-        let signature = keys::sign(seed, Purpose::Invite, &signed_invite(community, &grants, key, &terms));
+        let signature = keys::sign(seed, Purpose::Invite, &wire::encode(&(community, key, &terms)));
         Self { community, grants, key, terms, signature }
     }
 
@@ -240,15 +241,13 @@ impl Invite {
         self.key
     }
 
-    /// What names it: its own key where the founder signed it, and for another admin's a hash of all that was signed. So nobody else puts a
-    /// paper of its own around a key that it knows, and has it taken for the same invite.
+    /// What names it: its own key where the founder signed it, and for another admin's a hash of that, its terms and the admin. So nobody else
+    /// puts a paper of its own around a key that it knows, and has it taken for the same invite.
     #[must_use]
     pub fn name(&self) -> Key {
-        if self.grants.is_empty() {
-            return self.key;
-        }
-        let signed = signed_invite(self.community, &self.grants, self.key, &self.terms);
-        Key(Sha256::new().chain_update(b"cloudy invite name v1\0").chain_update(signed).finalize().into())
+        let Some(admin) = signer(&self.grants) else { return self.key };
+        let said = wire::encode(&(self.key, &self.terms, admin));
+        Key(Sha256::new().chain_update(b"cloudy invite name v1\0").chain_update(said).finalize().into())
     }
 
     /// The terms.
@@ -270,7 +269,7 @@ impl Invite {
             return Err(Refusal::TooMany("uses"));
         }
         let admin = admin_of(community, &self.grants)?;
-        let good = admin.verifies(Purpose::Invite, &signed_invite(id, &self.grants, self.key, &self.terms), &self.signature);
+        let good = admin.verifies(Purpose::Invite, &wire::encode(&(id, self.key, &self.terms)), &self.signature);
         if good { Ok(()) } else { Err(Refusal::Signature("invite")) }
     }
 
@@ -286,17 +285,6 @@ impl Invite {
             _ => Ok(()),
         }
     }
-}
-
-/// The chain is signed too, so that nobody shows an invite under another one: which admin is dismissed decides whether it is good.
-fn signed_invite(community: CommunityId, grants: &[Grant], key: Key, terms: &Terms) -> Vec<u8> {
-    signed_under(grants, wire::encode(&(community, key, terms)))
-}
-
-/// What an admin signs, with the chain that it stands on; the founder stands on none.
-pub(crate) fn signed_under(grants: &[Grant], mut statement: Vec<u8>) -> Vec<u8> {
-    grants.iter().for_each(|grant| statement.extend(grant.admin.0));
-    statement
 }
 
 /// A member that a newcomer can ask.

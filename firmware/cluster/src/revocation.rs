@@ -7,7 +7,7 @@
 //! Whoever is revoked may be invited again as another node, with a key of its own.
 
 use crate::{
-    admission::{Founding, Grant, MAX_USES, Refusal, admin_of, signed_under},
+    admission::{Founding, Grant, MAX_USES, Refusal, admin_of},
     keys::{self, CommunityId, Key, NodeId, Purpose, Signature},
     roster::Mark,
     wire,
@@ -52,7 +52,7 @@ pub struct Revocation {
 
 impl Revocation {
     pub(crate) fn sign(seed: &[u8; 32], community: CommunityId, grants: Vec<Grant>, whom: Whom) -> Self {
-        let signature = keys::sign(seed, Purpose::Revocation, &signed(community, &grants, &whom));
+        let signature = keys::sign(seed, Purpose::Revocation, &signed(community, &whom));
         Self { community, grants, whom, signature }
     }
 
@@ -99,11 +99,11 @@ impl Revocation {
             }
         }
         let admin = admin_of(community, &self.grants)?;
-        let good = admin.verifies(Purpose::Revocation, &signed(id, &self.grants, &self.whom), &self.signature);
+        let good = admin.verifies(Purpose::Revocation, &signed(id, &self.whom), &self.signature);
         if good { Ok(()) } else { Err(Refusal::Signature("revocation")) }
     }
 }
 
-fn signed(community: CommunityId, grants: &[Grant], whom: &Whom) -> Vec<u8> {
-    signed_under(grants, wire::encode(&(community, whom)))
+fn signed(community: CommunityId, whom: &Whom) -> Vec<u8> {
+    wire::encode(&(community, whom))
 }

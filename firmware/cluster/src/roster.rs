@@ -74,7 +74,7 @@ pub struct Roster {
 type Closing = (Option<Key>, BTreeSet<NodeId>);
 
 /// What admins' decisions come to, made anew from all of them with each that comes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Judged {
     dismissed: Dismissed,
     admins: BTreeSet<NodeId>,
@@ -85,16 +85,17 @@ struct Judged {
 }
 
 impl Judged {
-    fn of(revocations: &BTreeMap<Mark, Revocation>, appointments: &BTreeMap<Mark, Appointment>) -> Self {
-        let dismissed = Dismissed::by(revocations.values());
-        let admins = appointments.values().filter_map(Appointment::admin).filter(|admin| !dismissed.has(admin)).collect();
+    /// By revocations that hold.
+    fn of<'a>(
+        dismissed: Dismissed,
+        revocations: impl Iterator<Item = &'a Revocation>,
+        appointments: impl Iterator<Item = &'a Appointment>,
+    ) -> Self {
+        let admins = appointments.map(Appointment::admin).filter(|admin| !dismissed.has(admin)).collect();
         let mut revoked: BTreeMap<NodeId, BTreeSet<Option<Key>>> = BTreeMap::new();
         let mut closed: BTreeMap<Key, Vec<Closing>> = BTreeMap::new();
-        for (mark, revocation) in revocations {
+        for revocation in revocations {
             let by = signer(revocation.grants());
-            if !dismissed.holds(by, || *mark) {
-                continue;
-            }
             match revocation.whom() {
                 Whom::Node(node) => drop(revoked.entry(*node).or_default().insert(by)),
                 Whom::Invite { key, but } => closed.entry(*key).or_default().push((by, but.iter().copied().collect())),
@@ -126,6 +127,11 @@ impl Item {
         };
         short(&named)
     }
+
+    /// Whether it is a decision of an admin, by which others are judged.
+    fn decides(&self) -> bool {
+        matches!(self, Self::Revocation(_) | Self::Appointment(_))
+    }
 }
 
 /// The mark of an invite as an admin's decision.
@@ -145,7 +151,7 @@ impl Roster {
     pub fn new(founding: Founding) -> Self {
         let (certificates, uses, cards, marks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let (revocations, appointments) = (BTreeMap::new(), BTreeMap::new());
-        let judged = Judged::of(&revocations, &appointments);
+        let judged = Judged::default();
         Self { founding, certificates, uses, cards, revocations, appointments, judged, marks }
     }
 
@@ -188,10 +194,9 @@ impl Roster {
     /// # Errors
     /// It does not verify, or there is no room.
     pub fn merge(&mut self, item: Item) -> Result<bool, Refusal> {
-        let judged_anew = matches!(item, Item::Revocation(_) | Item::Appointment(_));
-        let mark = item.mark();
+        let (mark, decides) = (item.mark(), item.decides());
         let new = self.insert(mark, item)?;
-        if new && judged_anew {
+        if new && decides {
             self.judge();
         }
         // What a dismissed admin says leaves no trace.
@@ -201,16 +206,21 @@ impl Roster {
     /// Takes statements that came together, and judges what admins said once for all of them; tells whether something changed, and how many
     /// were refused.
     pub fn merge_all(&mut self, items: impl IntoIterator<Item = Item>) -> (bool, usize) {
-        let (mut new, mut refused) = (Vec::new(), 0);
+        let (mut new, mut decided, mut refused) = (Vec::new(), false, 0);
         for item in items {
-            let mark = item.mark();
+            let (mark, decides) = (item.mark(), item.decides());
             match self.insert(mark, item) {
-                Ok(true) => new.push(mark),
+                Ok(true) => {
+                    new.push(mark);
+                    decided |= decides;
+                }
                 Ok(false) => {}
                 Err(_) => refused += 1,
             }
         }
-        self.judge();
+        if decided {
+            self.judge();
+        }
         (new.iter().any(|mark| self.marks.contains(mark)), refused)
     }
 
@@ -272,8 +282,7 @@ impl Roster {
     }
 
     fn judge(&mut self) {
-        self.judged = Judged::of(&self.revocations, &self.appointments);
-        let (dismissed, marks) = (&self.judged.dismissed, &mut self.marks);
+        let (dismissed, marks) = (Dismissed::by(self.revocations.values()), &mut self.marks);
         self.revocations.retain(|mark, revocation| {
             let holds = dismissed.holds(signer(revocation.grants()), || *mark);
             if !holds {
@@ -281,6 +290,7 @@ impl Roster {
             }
             holds
         });
+        self.judged = Judged::of(dismissed, self.revocations.values(), self.appointments.values());
     }
 
     /// How a node stands.
@@ -376,7 +386,7 @@ impl Roster {
     /// The chain by which a node is an admin, if it is one.
     #[must_use]
     pub fn grants_of(&self, node: &NodeId) -> Option<&[Grant]> {
-        let its = self.appointments.values().find(|appointment| appointment.admin() == Some(*node));
+        let its = self.appointments.values().find(|appointment| appointment.admin() == *node);
         its.filter(|_| self.is_admin(node)).map(Appointment::grants)
     }
 
