@@ -64,6 +64,8 @@ fn a_second_admin_decides_while_the_first_is_off_and_no_more_once_it_is_dismisse
     roof.child.wait().unwrap();
     roof.child = Agent::spawn(roof.data.path());
     roof.wait_until_up();
+    // What others told it is written a little later: it may have to ask the one that is left.
+    wait("it decides again", || decides(&roof).then_some(()));
     let unused = invite(&roof);
     let hut = join("hut", &invite(&roof));
     wait("it is let in", || (roof.alive() == ["hut", "roof", "shed"]).then_some(()));

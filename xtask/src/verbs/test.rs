@@ -86,8 +86,8 @@ const PARTS: &[Part] = &[
     Part::new("image", "an image from nothing", &["xtask", "image", BOARD]).on(Lane::Image),
     Part::new("vm", "scenarios on virtual machines that boot it", &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"])
         .on(Lane::Image),
-    // Each architecture's programs are compiled once and its root made once, for all of its boards. Four kinds of machines come to
-    // two pairs of neighbours. Tests of the code, which mostly wait, run meanwhile and go first.
+    // Each architecture's programs are compiled once and its root made once, for all of its boards. Tests of the code, which mostly
+    // wait, run meanwhile and go first.
     Part::new("image-pi", "a Pi's image, with nothing that could run its programs", &["xtask", "image", PI, "--without-emulation"])
         .on(Lane::Image)
         .yielding(),
@@ -95,22 +95,18 @@ const PARTS: &[Part] = &[
     Part::new("image-arm64", "the image of 64-bit ARM machines with UEFI", &["xtask", "image", "arm64-uefi", "--without-emulation"])
         .on(Lane::Image)
         .yielding(),
-    Part::new("image-rpi2", "the image of a 32-bit Pi", &["xtask", "image", "rpi2", "--without-emulation"]).on(Lane::Image).yielding(),
-    Part::new("u-boot", "a Pi's boot script on the real U-Boot, in many cases", &["xtask", "vm", PI, "--boot-cases"]),
-    Part::new("u-boot-32", "the same on the 32-bit U-Boot, which counts otherwise", &["xtask", "vm", "rpi2", "--boot-cases"]),
-    Part::new(
-        "vm-arm",
-        "scenarios on virtual ARM machines: U-Boot's boot chain, USB Ethernet",
-        &["xtask", "vm", PI, "rpi2", "--all-scenarios"],
-    )
-    .on(Lane::Image),
+    Part::new("u-boot", "a Pi's boot script on the real U-Boot, in many cases", &["xtask", "vm", PI, "--boot-cases"]).on(Lane::Image),
+    Part::new("vm-arm", "scenarios on virtual Pis: U-Boot's boot chain, USB Ethernet", &["xtask", "vm", PI, "--all-scenarios"])
+        .on(Lane::Image),
     // It puts the image aside that machines boot from, and two cargos would wait for each other.
     Part::new(
         "disturbed",
         "a build that is killed while it writes, and two at once",
         &["cargo", "test", "--workspace", "--locked", "--test", "builds", "--", "--ignored", DISTURBED],
-    )
-    .on(Lane::Code),
+    ),
+    // A third architecture costs a third compilation, as long as all tests of the code take.
+    Part::new("image-rpi2", "the image of a 32-bit Pi", &["xtask", "image", "rpi2", "--without-emulation"]).slow(),
+    Part::new("u-boot-32", "its boot script on the 32-bit U-Boot, which counts otherwise", &["xtask", "vm", "rpi2", "--boot-cases"]).slow(),
     Part::new(
         "app",
         "an app's image, built twice, and messages through it on a real Docker",
@@ -358,9 +354,8 @@ mod tests {
         };
         let quick: Vec<&Part> = PARTS.iter().filter(|part| !part.slow).collect();
         let groups: Vec<_> = groups(&quick).iter().map(names).collect();
-        let images = "image then vm then image-pi then image-rpi4 then image-arm64 then image-rpi2";
-        let expected: [&[&str]; 6] =
-            [&["tidy"], &["format"], &["clippy then unit", images], &["u-boot"], &["u-boot-32"], &["vm-arm", "disturbed"]];
+        let images = "image then vm then image-pi then image-rpi4 then image-arm64 then u-boot then vm-arm";
+        let expected: [&[&str]; 4] = [&["tidy"], &["format"], &["clippy then unit", images], &["disturbed"]];
         assert_eq!(groups, expected);
     }
 
