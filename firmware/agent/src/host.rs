@@ -1,7 +1,6 @@
-//! Processor, memory, storage, temperature and addresses of this machine, read when somebody asks.
+//! Processor, memory, storage, temperature and name of this machine, read when somebody asks.
 
 use crate::status::Host;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use sysinfo::{Components, CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
@@ -70,82 +69,9 @@ fn hottest() -> Option<f32> {
     components.iter().filter_map(|c| c.temperature()).filter(|t| (1.0..150.0).contains(t)).reduce(f32::max)
 }
 
-/// Addresses that others can reach: no loopback, no link-local, nothing of Docker's bridges.
-pub fn addresses() -> Vec<IpAddr> {
-    addresses_of(None)
-}
-
-/// The same of one interface, or of all.
-pub fn addresses_of(interface: Option<&str>) -> Vec<IpAddr> {
-    let Ok(list) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
-    let mut found = Vec::new();
-    for entry in list {
-        let Some(address) = entry.address.filter(|_| interface.is_none_or(|name| name == entry.interface_name)) else { continue };
-        let ip = if let Some(v4) = address.as_sockaddr_in() {
-            IpAddr::V4(v4.ip())
-        } else if let Some(v6) = address.as_sockaddr_in6() {
-            IpAddr::V6(v6.ip())
-        } else {
-            continue;
-        };
-        if shown(&entry.interface_name, ip) && !found.contains(&ip) {
-            found.push(ip);
-        }
-    }
-    found
-}
-
-/// Whether an address of an interface is one that a person could type.
-fn shown(interface: &str, ip: IpAddr) -> bool {
-    let containers = ["docker", "br-", "veth"].iter().any(|prefix| interface.starts_with(prefix));
-    let local = match ip {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
-    };
-    !containers && !local
-}
-
 /// How long the machine is on; where it does not say, very long.
 pub fn uptime() -> Duration {
     System::uptime().map_or(Duration::MAX, Duration::from_secs)
-}
-
-/// An interface's address with how much of it is its network's, and whether the interface is a device of its own.
-struct Link {
-    ip: IpAddr,
-    mask: IpAddr,
-    device: bool,
-}
-
-/// Whether an address is on a link of this machine: no container of it, not the machine itself, and no router between.
-pub fn is_near(ip: IpAddr) -> bool {
-    let Ok(list) = nix::ifaddrs::getifaddrs() else { return false };
-    let address = |storage: Option<nix::sys::socket::SockaddrStorage>| {
-        let storage = storage?;
-        let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    // Bridges, tunnels and containers' ends have no device.
-    let device = |name: &str| Path::new("/sys/class/net").join(name).join("device").exists();
-    let links: Vec<Link> = list
-        .filter_map(|entry| {
-            Some(Link { ip: address(entry.address)?, mask: address(entry.netmask)?, device: device(&entry.interface_name) })
-        })
-        .collect();
-    near(ip, &links)
-}
-
-fn near(ip: IpAddr, links: &[Link]) -> bool {
-    let ip = ip.to_canonical();
-    let own = ip.is_loopback() || links.iter().any(|link| link.ip == ip);
-    let shares = |link: &Link| match (ip, link.ip, link.mask) {
-        (IpAddr::V4(ip), IpAddr::V4(own), IpAddr::V4(mask)) => !mask.is_unspecified() && (ip & mask) == (own & mask),
-        (IpAddr::V6(ip), IpAddr::V6(own), IpAddr::V6(mask)) => !mask.is_unspecified() && (ip & mask) == (own & mask),
-        _ => false,
-    };
-    // A link-local address is one of any link, so it counts only where no container has one.
-    let (devices, others): (Vec<&Link>, Vec<&Link>) = links.iter().partition(|link| link.device);
-    !own && devices.into_iter().any(shares) && !others.into_iter().any(shares)
 }
 
 /// The machine's model, as its device tree or its firmware says; empty where neither does.
@@ -185,35 +111,5 @@ mod tests {
         assert!(host.memory_total_bytes > host.memory_available_bytes);
         assert!(host.storage_total_bytes >= host.storage_available_bytes);
         assert!(host.storage_total_bytes > 0);
-    }
-
-    #[test]
-    fn near_is_who_shares_a_link_and_is_no_container() {
-        let link = |ip: &str, mask: &str, device| Link { ip: ip.parse().unwrap(), mask: mask.parse().unwrap(), device };
-        let links = [
-            link("127.0.0.1", "255.0.0.0", false),
-            link("192.168.1.20", "255.255.255.0", true),
-            link("172.18.0.1", "255.255.0.0", false),
-            link("fe80::1", "ffff:ffff:ffff:ffff::", true),
-            link("fd00::1", "ffff:ffff:ffff:ffff::", true),
-        ];
-        let is = |ip: &str| near(ip.parse().unwrap(), &links);
-        for ip in ["192.168.1.7", "::ffff:192.168.1.7", "fd00::2", "fe80::2"] {
-            assert!(is(ip), "{ip}");
-        }
-        for ip in ["192.168.1.20", "127.0.0.1", "127.0.0.2", "::1", "172.18.0.2", "192.168.2.7", "10.0.0.1", "fd01::2", "fd00::1"] {
-            assert!(!is(ip), "{ip}");
-        }
-        let bridged = [link("fe80::1", "ffff:ffff:ffff:ffff::", true), link("fe80::2", "ffff:ffff:ffff:ffff::", false)];
-        assert!(!near("fe80::3".parse().unwrap(), &bridged));
-    }
-
-    #[test]
-    fn loopback_and_docker_are_not_shown() {
-        let ip: IpAddr = "192.168.1.2".parse().unwrap();
-        assert!(shown("enp1s0", ip));
-        assert!(!shown("docker0", ip));
-        assert!(!shown("lo", "127.0.0.1".parse().unwrap()));
-        assert!(!shown("enp1s0", "fe80::1".parse().unwrap()));
     }
 }

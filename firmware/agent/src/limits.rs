@@ -130,6 +130,10 @@ pub const BLOCKING_THREADS: usize = 16;
 /// Connections that the page and API serve at once, and the local socket likewise; who comes beyond them waits. Each may hold a request's head and
 /// body and TLS's buffers, some 150 KB together, so all of them stay within a sixth of what the unit may use (`MemoryMax`).
 pub const HTTP_CONNECTIONS: usize = 256;
+/// Of those, so many are for addresses that hold few: whoever holds more is let go unserved when no others are free.
+pub const HTTP_CONNECTIONS_RESERVED: usize = 48;
+/// What few is.
+pub const HTTP_CONNECTIONS_OF_ONE: usize = 16;
 /// Connections that may watch changes at once, of those; as many again for apps that watch their store.
 pub const WATCHERS: usize = 16;
 /// Connections that the socket of one app's store serves at once.

@@ -15,6 +15,7 @@ mod install;
 mod kept;
 mod leases;
 mod limits;
+mod links;
 mod logging;
 mod mounts;
 mod net;

@@ -7,6 +7,7 @@ use crate::host::{self, Sampler};
 use crate::https::Https;
 use crate::leases::Leases;
 use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE, WATCHERS};
+use crate::links;
 use crate::net::{ClusterView, NetHandle, Registry};
 use crate::once::Onces;
 use crate::problems;
@@ -234,7 +235,7 @@ impl App {
             name: self.name.clone(),
             node: view.as_ref().map(|v| v.me.id.clone()),
             pages: self.pages.iter().map(ToString::to_string).collect(),
-            addresses: host::addresses().iter().map(ToString::to_string).collect(),
+            addresses: links::addresses().iter().map(ToString::to_string).collect(),
             clock: Clock { unix_seconds: host::now_secs(), synchronised: synchronised() },
             host,
             boot: self.boot.as_ref().map(boot),

@@ -1,6 +1,6 @@
 //! How this node is with the Wi-Fi of its settings, as the kernel shows its radios.
 
-use crate::host;
+use crate::links;
 use crate::status::{Wifi, WifiState};
 use std::path::Path;
 
@@ -17,7 +17,9 @@ struct Radio {
 
 /// The Wi-Fi of that name.
 pub fn look(network: &str) -> Wifi {
-    judge(network, radios(Path::new(INTERFACES)), |interface| host::addresses_of(Some(interface)).iter().map(ToString::to_string).collect())
+    judge(network, radios(Path::new(INTERFACES)), |interface| {
+        links::addresses_of(Some(interface)).iter().map(ToString::to_string).collect()
+    })
 }
 
 fn radios(folder: &Path) -> Vec<Radio> {

@@ -40,6 +40,11 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let changing = method != Method::GET && method != Method::HEAD;
     let (caller, refused, request) = match identify(&app, request.headers(), peer, encrypted) {
         Err(refusal) => (Caller { who: Who::Nobody, peer, encrypted }, Some(refusal), request),
+        Ok(caller) if alone_in_a_container(&caller) && operation != Operation::Store => {
+            let how =
+                "an app in a container on this node reaches this with a token: `Authorization: Bearer`, made by `cloudy user token NAME`";
+            (caller, Some(Refusal::new(StatusCode::FORBIDDEN, how)), request)
+        }
         Ok(caller) if !caller.may(operation) => {
             let refusal = forbidden(&caller, operation, lang.people());
             (caller, Some(refusal), request)
@@ -75,7 +80,7 @@ fn identify(app: &App, headers: &HeaderMap, peer: Peer, encrypted: bool) -> Resu
         Peer::Local(_) => return Ok(Caller { who: Who::Local, peer, encrypted }),
         // Nobody, who is served a router of its own: that is all it may.
         Peer::App(_) => return Ok(Caller { who: Who::Nobody, peer, encrypted }),
-        Peer::Network(ip) => ip,
+        Peer::Network(ip) | Peer::Container(ip) => ip,
     };
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     let bad = || Refusal::new(StatusCode::UNAUTHORIZED, "this token opens nothing: `cloudy user token NAME` on the node makes one");
@@ -91,6 +96,12 @@ fn identify(app: &App, headers: &HeaderMap, peer: Peer, encrypted: bool) -> Resu
         Some(Who::Session { user, role, id })
     });
     Ok(Caller { who: who.unwrap_or(Who::Nobody), peer, encrypted })
+}
+
+/// An app does what a token lets it that somebody gave it, and nothing by itself: it is no guest, and guesses no passwords. Where apps
+/// keep data, a token of their own is asked for anyway.
+fn alone_in_a_container(caller: &Caller) -> bool {
+    matches!(caller.peer, Peer::Container(_)) && !matches!(caller.who, Who::Token { .. })
 }
 
 fn forbidden(caller: &Caller, operation: Operation, people: &People) -> Refusal {
@@ -155,6 +166,7 @@ fn record(caller: &Caller, method: &Method, path: &str, response: &Response) {
     let who = response.extensions().get::<Acted>().map_or_else(|| caller.words(), |acted| acted.0.clone());
     let from = match caller.peer {
         Peer::Network(ip) => ip.to_string(),
+        Peer::Container(ip) => format!("a container, {ip}"),
         Peer::Local(uid) => format!("user id {uid} of this machine"),
         Peer::App(uid) => format!("an app, user id {uid}"),
     };

@@ -96,7 +96,7 @@ impl Caller {
     /// The address; loopback for the local socket.
     pub fn ip(&self) -> IpAddr {
         match self.peer {
-            Peer::Network(ip) => ip,
+            Peer::Network(ip) | Peer::Container(ip) => ip,
             Peer::Local(_) | Peer::App(_) => std::net::Ipv4Addr::LOCALHOST.into(),
         }
     }

@@ -26,6 +26,7 @@ mod openapi;
 mod own;
 mod pages;
 mod paging;
+mod places;
 mod problem;
 mod routes;
 mod serve;

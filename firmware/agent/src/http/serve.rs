@@ -2,7 +2,9 @@
 //!
 //! axum's own loop has no such limits; one slow client after another would fill a small machine.
 
+use super::places::Places;
 use crate::limits::{APP_STORE_CONNECTIONS, HTTP_CONNECTIONS, HTTP_GOODBYE, HTTP_HEAD_TIMEOUT};
+use crate::links;
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -10,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,10 +27,19 @@ use tokio_rustls::TlsAcceptor;
 pub enum Peer {
     /// Somebody on the network.
     Network(IpAddr),
+    /// A container of this machine, at the page's and the API's port.
+    Container(IpAddr),
     /// A user of this machine, by number, whom the local socket let in.
     Local(u32),
     /// An app in its container, by its user's number, at the socket of its store.
     App(u32),
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(from: SocketAddr) -> Self {
+        let ip = from.ip().to_canonical();
+        if links::is_container(from) { Self::Container(ip) } else { Self::Network(ip) }
+    }
 }
 
 /// Whether nobody on the way can read what is asked and answered: it came over TLS, or from this machine.
@@ -90,11 +101,11 @@ impl Listener {
         Ok(match self {
             Self::Tcp(listener) => {
                 let (stream, from) = listener.accept().await?;
-                Some((Coming::Ready(Box::new(stream)), Peer::Network(from.ip().to_canonical())))
+                Some((Coming::Ready(Box::new(stream)), Peer::from(from)))
             }
             Self::Tls(listener, acceptor) => {
                 let (stream, from) = listener.accept().await?;
-                Some((Coming::Greeting(stream, acceptor.clone()), Peer::Network(from.ip().to_canonical())))
+                Some((Coming::Greeting(stream, acceptor.clone()), Peer::from(from)))
             }
             Self::Unix(listener, may) => {
                 let stream = listener.accept().await?.0;
@@ -123,6 +134,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// Serves `router` until `stop` turns true; open connections then get a short time to end their answer.
 pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(listener.slots()));
+    let places = Arc::new(Places::default());
     let mut open = JoinSet::new();
     let encrypted = listener.encrypted();
     loop {
@@ -145,6 +157,16 @@ pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver
                 continue;
             }
         };
+        let place = match peer {
+            Peer::Network(from) | Peer::Container(from) => {
+                let Some(place) = Places::take(&places, from) else {
+                    log::debug!("{from} holds so many connections that one more is not served");
+                    continue;
+                };
+                Some(place)
+            }
+            Peer::Local(_) | Peer::App(_) => None,
+        };
         let router = TowerToHyperService::new(router.clone());
         // Whoever asks: told by the connection, never by what is sent over it.
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -154,7 +176,7 @@ pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver
         });
         let mut stop = stop.clone();
         open.spawn(async move {
-            let _slot = slot;
+            let _held = (slot, place);
             let greeted = tokio::select! {
                 () = stopped(&mut stop) => return,
                 greeted = coming.ready() => greeted,

@@ -1,6 +1,8 @@
 //! Who may do what, through the real accept loop: each route of the table with each kind of caller.
 
 mod api;
+mod containers;
+mod crowd;
 mod encrypted;
 mod forms;
 mod jobs;

@@ -14,6 +14,7 @@ mod cert;
 
 use crate::host;
 use crate::limits::HTTPS_LOOK_EVERY;
+use crate::links;
 use crate::settings::{put_aside, read_whole, write_whole};
 use anyhow::{Context, Result};
 use cert::Root;
@@ -128,7 +129,7 @@ impl Https {
         };
         let only = read_whole(&folder.join("only.json")).ok().flatten().unwrap_or_default();
         let fingerprint = root.fingerprint()?;
-        let now = signed(&root, name, host::addresses(), clock())?;
+        let now = signed(&root, name, links::addresses(), clock())?;
         let (name, only, now) = (name.to_owned(), Mutex::new(only), Mutex::new(now));
         Ok(Self { folder, name, root, fingerprint, only, now, port: OnceLock::new() })
     }
@@ -155,7 +156,7 @@ impl Https {
         loop {
             tokio::time::sleep(HTTPS_LOOK_EVERY).await;
             let https = Arc::clone(&self);
-            let refreshed = tokio::task::spawn_blocking(move || https.refresh(host::addresses(), clock())).await;
+            let refreshed = tokio::task::spawn_blocking(move || https.refresh(links::addresses(), clock())).await;
             if let Ok(Err(error)) = refreshed {
                 log::error!("the certificate of the page stays as it is: {error:#}");
             }

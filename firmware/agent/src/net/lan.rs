@@ -7,6 +7,7 @@ use super::{
     event::{Event, Says, Sighting},
     ids::{self, node_id},
 };
+use crate::links::leads_to_containers;
 use anyhow::{Context, Result};
 use cluster::NodeId;
 use iroh::Endpoint;
@@ -40,8 +41,6 @@ const DEAF: Duration = CADENCE.saturating_mul(6);
 const MAX_SEEN: usize = 256;
 /// Words waiting; more are lost, and said again.
 const HEARD_QUEUE: usize = 64;
-/// Interfaces whose names begin so lead to containers of this machine.
-const CONTAINERS: [&str; 3] = ["docker", "br-", "veth"];
 
 /// Starts looking and showing this node, and goes on doing so on whichever networks there are. What this node says of itself is
 /// what was sent last to what this returns.
@@ -224,7 +223,7 @@ fn networks() -> BTreeSet<Network> {
 fn may_have_neighbours(name: &str, flags: InterfaceFlags) -> bool {
     flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_MULTICAST)
         && !flags.intersects(InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_POINTOPOINT)
-        && !CONTAINERS.iter().any(|begin| name.starts_with(begin))
+        && !leads_to_containers(name)
 }
 
 /// Why the local network can't be asked; mDNS itself stays silent then.

@@ -24,6 +24,7 @@ pub use sessions::{At, Place};
 
 use crate::host;
 use crate::limits::{FREE_TRIES_OF_ADDRESS, FREE_TRIES_OF_NAME, LONGEST_WAIT_OF_ADDRESS, LONGEST_WAIT_OF_NAME};
+use crate::links;
 use crate::revision::Expected;
 use crate::settings::{put_aside, read_whole, write_whole};
 use password::Passwords;
@@ -171,7 +172,7 @@ impl Users {
             sure: self.keeps.load(Ordering::Relaxed) && self.readable.load(Ordering::Relaxed),
             up: host::uptime(),
             // The kernel is asked only while it matters.
-            near: !owned && host::is_near(ip),
+            near: !owned && links::is_near(ip),
         })
     }
 
