@@ -153,6 +153,13 @@ enum Verb {
         #[command(flatten)]
         local: Local,
     },
+    /// Give the place of a node that is gone, its card dead, to a new one: the old one is removed, and an invite for the new one is printed.
+    Replace {
+        /// Its name, or its id or the beginning of that.
+        node: String,
+        #[command(flatten)]
+        local: Local,
+    },
     /// Make a member an admin too, so that the microcloud does not hang on one node: it lets others in and takes them out, but for
     /// admins.
     Appoint {
@@ -361,6 +368,16 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
             let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
             let answer = local.client().post("/api/v1/revoke", &NodeRequest { node }).await?;
             local.show(&answer, |a| Ok(format!("`{}` is removed; all members hear of it.", text(a, "name"))))?;
+        }
+        Verb::Replace { node, local } => {
+            let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
+            let answer = local.client().post("/api/v1/replace", &NodeRequest { node }).await?;
+            local.show(&answer, |a| {
+                let (name, card) = (text(a, "name"), text(a, "card"));
+                Ok(format!(
+                    "`{name}` is removed; all members hear of it. In cloudy.toml of the new card, which lets one node in:\n\n{card}"
+                ))
+            })?;
         }
         Verb::Appoint { node, local } => {
             let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;

@@ -3,7 +3,7 @@
 use super::problem::Refusal;
 use crate::doctor::Check;
 use crate::install;
-use crate::net::{Command, CommandResult};
+use crate::net::{Command, CommandResult, Successor};
 use crate::state::App;
 use crate::text::Lang;
 use crate::units::{self, Action};
@@ -56,7 +56,7 @@ pub struct DismissRequest {
     pub undo: bool,
 }
 
-/// `POST /api/v1/revoke` and `POST /api/v1/appoint`
+/// `POST /api/v1/revoke`, `POST /api/v1/replace` and `POST /api/v1/appoint`
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -135,6 +135,35 @@ pub struct Decided {
     pub node: String,
     /// What it is or was called.
     pub name: String,
+}
+
+/// What takes the place of a node that is gone.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NodeReplaced))]
+pub struct Replaced {
+    /// The id of the node that is gone.
+    pub node: String,
+    /// What it was called.
+    pub name: String,
+    /// An invite for one node.
+    pub token: String,
+    /// The same, with the name, as the new node's `cloudy.toml` says it.
+    pub card: String,
+}
+
+impl Replaced {
+    pub(super) fn new(node: String, Successor { name, token }: Successor) -> Self {
+        let card = card(&name, &token);
+        Self { node, name, token, card }
+    }
+}
+
+/// What a new node's `cloudy.toml` says so that it comes in under a name, where that can be a hostname.
+fn card(name: &str, token: &str) -> String {
+    let join = format!("[join]\ntoken = \"{token}\"\n");
+    let named = format!("hostname = \"{name}\"\n{join}");
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !name.is_empty() && name.len() <= 63;
+    if plain && !name.starts_with('-') && !name.ends_with('-') { named } else { join }
 }
 
 /// How long the door is open.
@@ -231,6 +260,11 @@ pub(super) async fn revoke(State(app): State<Arc<App>>, Json(request): Json<Node
     wish(&app, |reply| Command::Revoke { node: request.node, reply }).await.map(|name| Json(Decided { node, name }))
 }
 
+pub(super) async fn replace(State(app): State<Arc<App>>, Json(request): Json<NodeRequest>) -> Answer<Replaced> {
+    let node = request.node.clone();
+    wish(&app, |reply| Command::Replace { node: request.node, reply }).await.map(|successor| Json(Replaced::new(node, successor)))
+}
+
 pub(super) async fn appoint(State(app): State<Arc<App>>, Json(request): Json<NodeRequest>) -> Answer<Decided> {
     let node = request.node.clone();
     wish(&app, |reply| Command::Appoint { node: request.node, reply }).await.map(|name| Json(Decided { node, name }))
@@ -277,6 +311,19 @@ pub(super) async fn unit(State(app): State<Arc<App>>, Json(request): Json<UnitRe
                 _ => StatusCode::CONFLICT,
             };
             Err(refuse(status, format!("{:#}", anyhow::Error::from(error))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_card_says_the_old_name_where_it_can_be_a_hostname() {
+        assert_eq!(card("roof-2", "abc"), "hostname = \"roof-2\"\n[join]\ntoken = \"abc\"\n");
+        for odd in ["", "-a", "a-", "a\"\n[wifi]", "té", &"a".repeat(64)] {
+            assert_eq!(card(odd, "abc"), "[join]\ntoken = \"abc\"\n", "{odd}");
         }
     }
 }

@@ -216,6 +216,7 @@ routes! {
     rename               POST   "/api/v1/rename"                      Own     Kept changes::rename;
     leave                POST   "/api/v1/leave"                       Own     Kept changes::leave;
     revoke               POST   "/api/v1/revoke"                      Own     Kept changes::revoke;
+    replace              POST   "/api/v1/replace"                     Own     Secret changes::replace;
     appoint              POST   "/api/v1/appoint"                     Own     Kept changes::appoint;
     dismiss              POST   "/api/v1/dismiss"                     Own     Kept changes::dismiss;
     door                 POST   "/api/v1/door"                        Own     Kept changes::door;

@@ -1,18 +1,20 @@
 //! What people wish: each command is checked, done and answered here.
 
 use super::{
-    Command, CommandResult, DoorConfig, clock, files,
+    Command, CommandResult, DoorConfig, Successor, clock, files,
     identity::Identity,
     join::{self, Goal, Joining},
     state::State,
 };
-use cluster::{Millis, NodeId, Refusal, Terms, admission::MAX_USES, node::Node, roster::Standing};
+use cluster::{Millis, NodeId, Refusal, Terms, admission::MAX_USES, membership::Liveness, node::Node, roster::Standing};
 use std::time::Duration;
 
 /// How long a goodbye may take to leave this machine.
 const GOODBYE_DELAY: Duration = Duration::from_millis(400);
 /// How long closing the endpoint may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long what comes in a lost node's place may take to come.
+const SUCCESSOR_VALID: Duration = Duration::from_secs(7 * 86_400);
 
 const NO_COMMUNITY: &str = "this node belongs to no community: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
 
@@ -27,6 +29,7 @@ impl State {
             Command::Kit { reply } => drop(reply.send(self.kit())),
             Command::Leave { reply } => drop(reply.send(self.leave().await)),
             Command::Revoke { node, reply } => drop(reply.send(self.revoke(&node))),
+            Command::Replace { node, reply } => drop(reply.send(self.replace(&node))),
             Command::Appoint { node, reply } => drop(reply.send(self.appoint(&node))),
             Command::Dismiss { node, undo, reply } => drop(reply.send(self.dismiss(&node, undo))),
             Command::Health { figures } => self.say_health(figures),
@@ -99,6 +102,21 @@ impl State {
         self.decide(|own, now| own.revoke(now, node), "that the node was removed")?;
         log::warn!(node = node.short(), name; "a node was removed from the community");
         Ok(name)
+    }
+
+    /// Takes a node out that is gone, and makes an invite for what comes in its place. Refused, it has done nothing.
+    fn replace(&mut self, id: &str) -> CommandResult<Successor> {
+        let (node, name) = self.known(id)?;
+        let beliefs = self.node.as_ref().map(Node::beliefs).unwrap_or_default();
+        if node == self.me || beliefs.get(&node).is_some_and(|belief| belief.state != Liveness::Down) {
+            return Err(format!(
+                "`{name}` is here, so nothing takes its place: switch it off first. What harms the microcloud is removed (`cloudy revoke`)"
+            ));
+        }
+        let valid = clock::now().sure.map(|_| SUCCESSOR_VALID.as_secs());
+        let token = self.invite(1, valid)?;
+        self.revoke(id)?;
+        Ok(Successor { name, token })
     }
 
     fn appoint(&mut self, id: &str) -> CommandResult<String> {

@@ -173,6 +173,13 @@ pub enum Command {
         /// The answer: what the node was called.
         reply: oneshot::Sender<CommandResult<String>>,
     },
+    /// Give the place of a node that is gone to another: it is taken out, and an invite for one node is made.
+    Replace {
+        /// Its id in hexadecimal.
+        node: String,
+        /// The answer.
+        reply: oneshot::Sender<CommandResult<Successor>>,
+    },
     /// Make a member an admin too.
     Appoint {
         /// Its id in hexadecimal.
@@ -215,6 +222,15 @@ pub enum Command {
         /// The answer.
         reply: oneshot::Sender<CommandResult<()>>,
     },
+}
+
+/// What the node needs that takes the place of one that is gone.
+#[derive(Debug, Clone)]
+pub struct Successor {
+    /// What the node was called.
+    pub name: String,
+    /// The invite's text.
+    pub token: String,
 }
 
 /// The running network part. It ends when a [`Command::Shutdown`] was answered or all command senders are gone.

@@ -1,7 +1,7 @@
 //! Forms about the microcloud.
 
 use super::{Reader, html as answer_html, to};
-use crate::http::changes::{NO_NETWORK, depart, wish};
+use crate::http::changes::{NO_NETWORK, Replaced, depart, wish};
 use crate::http::pages::cloud::{self as page, Made};
 use crate::http::pages::{not_done, settings};
 use crate::net::{ClusterView, Command};
@@ -59,7 +59,7 @@ pub struct Fields {
 pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<Fields>) -> Response {
     let app = &reader.app;
     let done = match (action.as_str(), fields) {
-        // Both are shown in this one answer, which no browser keeps (`Cache-Control: no-store`).
+        // These are shown in this one answer, which no browser keeps (`Cache-Control: no-store`).
         ("found", Fields { name, .. }) => match wish(app, |reply| Command::Found { name, reply }).await {
             Ok(kit) => return answer(&reader, Some(Made::Kit(&kit))),
             Err(refusal) => Err(refusal),
@@ -80,6 +80,13 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
         ("door", Fields { minutes: Some(minutes), .. }) => wish(app, |reply| Command::OpenDoor { minutes, reply }).await,
         ("leave", _) => depart(app).await.map(drop),
         ("revoke", Fields { node, .. }) => wish(app, |reply| Command::Revoke { node, reply }).await.map(drop),
+        ("replace", Fields { node, .. }) => {
+            let wished = node.clone();
+            match wish(app, |reply| Command::Replace { node: wished, reply }).await {
+                Ok(successor) => return answer(&reader, Some(Made::Successor(&Replaced::new(node, successor)))),
+                Err(refusal) => Err(refusal),
+            }
+        }
         ("appoint", Fields { node, .. }) => wish(app, |reply| Command::Appoint { node, reply }).await.map(drop),
         ("dismiss", Fields { node, undo, .. }) => {
             let undo = undo.is_some();

@@ -169,6 +169,11 @@ fn microcloud(id: &str) -> Option<Said> {
             .takes::<changes::NodeRequest>()
             .gives::<changes::Decided>("It is removed, and all members hear of it.")
             .refuses(&no_net),
+        "replace" => of("microcloud", "Give the place of a node that is gone to another")
+            .more("It is removed as by `revoke`, and an invite for one node is made. Refused while the node is there.")
+            .takes::<changes::NodeRequest>()
+            .gives::<changes::Replaced>("It is removed. What the new node needs is said once.")
+            .refuses(&no_net),
         "appoint" => of("microcloud", "Make a member an admin too")
             .more("It then lets others in and takes them out, but for admins. This node must hold the founder's key.")
             .takes::<changes::NodeRequest>()

@@ -2,7 +2,8 @@
 
 use super::home::{called, liveness};
 use super::{View, map, not_done};
-use crate::net::{ClusterView, CommunityView, Door, JoinState, MemberView};
+use crate::http::changes::Replaced;
+use crate::net::{ClusterView, CommunityView, Door, JoinState, Liveness, MemberView};
 use crate::text::Cloud;
 use maud::{Markup, html};
 
@@ -20,6 +21,8 @@ pub enum Made<'a> {
     Kit(&'a str),
     /// An invite.
     Invite(&'a str),
+    /// What takes the place of a node that is gone.
+    Successor(&'a Replaced),
 }
 
 /// All of it.
@@ -50,6 +53,16 @@ fn once(made: Made<'_>, words: &Cloud) -> Markup {
     let (title, why, text) = match made {
         Made::Kit(kit) => (words.kit, words.kit_why, kit),
         Made::Invite(token) => (words.invite_made, words.invite_how, token),
+        Made::Successor(replaced) => {
+            return html! {
+                section.well {
+                    h2 { (words.replaced) ": " (replaced.name) }
+                    p { (words.replaced_how) }
+                    pre #made { (replaced.card) }
+                    p { (words.replaced_then) }
+                }
+            };
+        }
     };
     html! { section.well { h2 { (title) } p { (why) } p { code #made { (text) } } } }
 }
@@ -168,6 +181,13 @@ fn decisions(page: &View<'_>, community: &CommunityView, member: &MemberView) ->
                 }
             }
         }
+        @if member.removable && !member.me && member.state == Liveness::Down {
+            details {
+                summary { (words.replace) }
+                p { (words.replace_why) }
+                form method="post" action="/microcloud/replace" { (node) button { (words.replace_now) } }
+            }
+        }
         @if member.removable && !member.me {
             details {
                 summary { (words.revoke) }
@@ -244,14 +264,16 @@ mod tests {
         let node = |name: &str, me| MemberView { id: "ab".repeat(32), name: name.to_owned(), me, removable: !me, ..MemberView::default() };
         let chief = MemberView { admin: true, removable: false, ..node("chief", false) };
         let helper = MemberView { admin: true, ..node("helper", false) };
-        let members = [node("<u>roof", false), node("garden", true), node("", false), chief, helper];
+        let gone = MemberView { state: Liveness::Down, ..node("<u>roof", false) };
+        let members = [gone, node("garden", true), node("", false), chief, helper];
         let shown = |may| inside(&page, &community(may, Door::Closed).unwrap(), &members).into_string();
         let admin = shown(true);
         let count = |what: &str| admin.matches(&format!("action=\"/microcloud/{what}\"")).count();
         assert_eq!((count("revoke"), count("appoint"), count("dismiss")), (3, 2, 2), "all but this node, and admins");
+        assert_eq!(count("replace"), 1, "only what is not here");
         assert!(admin.contains("&lt;u&gt;roof") && !admin.contains("<u>") && admin.contains("data-member=\"abababab\""));
         let other = shown(false);
-        assert!(["revoke", "appoint", "dismiss"].iter().all(|what| !other.contains(&format!("/microcloud/{what}"))));
+        assert!(["revoke", "replace", "appoint", "dismiss"].iter().all(|what| !other.contains(&format!("/microcloud/{what}"))));
         let beside = CommunityView { founder: false, ..community(true, Door::Closed).unwrap() };
         let beside = inside(&page, &beside, &members).into_string();
         assert!(

@@ -7,7 +7,7 @@ use super::super::pages::{
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
-use crate::net::{ClusterView, CommunityView, Door, Listed, Me, MemberView, Page, Search, Service};
+use crate::net::{ClusterView, CommunityView, Door, Listed, Liveness, Me, MemberView, Page, Search, Service};
 use crate::problems::tests::well;
 use crate::text::Lang;
 use crate::users::{Role, Scope, Token, UserView, Way};
@@ -15,7 +15,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 61] = [
+const EQUALS: [(&str, &str, &str); 62] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -61,6 +61,7 @@ const EQUALS: [(&str, &str, &str); 61] = [
     ("post", "/microcloud/rename", "rename"),
     ("post", "/microcloud/leave", "leave"),
     ("post", "/microcloud/revoke", "revoke"),
+    ("post", "/microcloud/replace", "replace"),
     ("post", "/microcloud/appoint", "appoint"),
     ("post", "/microcloud/dismiss", "dismiss"),
     ("post", "/microcloud/door", "door"),
@@ -244,7 +245,7 @@ fn forms(html: &str) -> Vec<(String, String)> {
 
 /// An ordinary member, and an admin.
 fn members() -> Vec<MemberView> {
-    [false, true].map(|admin| MemberView { admin, removable: true, ..MemberView::default() }).into()
+    [false, true].map(|admin| MemberView { admin, removable: true, state: Liveness::Down, ..MemberView::default() }).into()
 }
 
 fn route(method: &str, path: &str) -> Option<&'static Route> {
