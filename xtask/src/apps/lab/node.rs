@@ -62,7 +62,8 @@ fn broker() -> Result<Child> {
 }
 
 fn agent() -> Result<Child> {
-    let at = ["--http", "127.0.0.1:8088", "--bind", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--name", "lab"];
+    // On all addresses, as on a node: containers try to reach it.
+    let at = ["--http", "[::]:8088", "--bind", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--name", "lab"];
     background(&[&["agent", "--data", DATA, "--broker", BROKER, "--registry", REGISTRY], at.as_slice()].concat())
 }
 
