@@ -27,6 +27,10 @@ fn state(name: &str) -> Result<String> {
     Ok(inspect(name, "{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}")?.trim().to_owned())
 }
 
+fn is_volume(name: &str) -> Result<bool> {
+    Ok(docker(&["volume", "ls", "--quiet"])?.lines().any(|volume| volume == name))
+}
+
 /// The app has what the old one kept, and the old one has it too, and stands still.
 fn adopted() -> Result<()> {
     is(APP, "running")?;
@@ -35,7 +39,7 @@ fn adopted() -> Result<()> {
     ensure!(said == "says a $secret\nkept\n1234:1234 640\nonly\n", "what it kept should be there as it was: {said}");
     ensure!(inspect(&container, "{{json .HostConfig.PortBindings}}")?.contains(PORT), "its port should be the old one's");
     ensure!(state(OLD)? == "false no", "the old one should stand still: {}", state(OLD)?);
-    ensure!(docker(&["volume", "ls", "--quiet"])?.lines().any(|volume| volume == "hand-data"), "its volume should be there");
+    ensure!(is_volume("hand-data")?, "its volume should be there");
     Ok(())
 }
 
@@ -63,7 +67,7 @@ impl Node {
         refused(&["app", "clear", "volume", "hand-data"], "used by hand-site")?;
         must(&["app", "clear", "container", OLD])?;
         must(&["app", "clear", "volume", "hand-data"])?;
-        ensure!(!docker(&["volume", "ls", "--quiet"])?.contains("hand-data"), "its old volume should be gone");
+        ensure!(!is_volume("hand-data")?, "its old volume should be gone");
         is(APP, "running")?;
         must(&["app", "remove", APP, "--with-data"])?;
         must(&["app", "own", APP, "--forget"])?;
