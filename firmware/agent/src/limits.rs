@@ -44,6 +44,10 @@ pub const PULL_TIMEOUT: Duration = Duration::from_secs(3600);
 pub const UP_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often it is looked whether an app that was started is well, beside each time that Docker says that something has happened to it.
 pub const WELL_LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long an app must have run before it counts as having taken a container's place.
+pub const STEADY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+/// How often it is looked at meanwhile.
+pub const STEADY_LOOK_EVERY: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1000 });
 /// How often it is looked whether Docker lists an app as stopped that it has stopped.
 pub const STOPPED_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often a pull's progress is told.

@@ -22,6 +22,7 @@ macro_rules! words {
 
 mod api;
 mod backups;
+mod by_hand;
 mod cloud;
 mod encrypted;
 mod files;

@@ -2,13 +2,14 @@
 
 use super::own::Saved;
 use super::plan::{Course, Outcome, Seen, Step};
-use super::record::{Installed, Job, Kept, Own, What};
+use super::record::{Adopting, Installed, Job, Kept, Own, What};
 use super::{Apps, Live, NOT_NOW};
-use crate::broker::{self, OwnProject, Project, ProjectState, Projects, Request};
-use crate::limits::DOCKER_AGAIN;
+use crate::broker::{self, OwnProject, Project, ProjectState, Projects, Request, Run};
+use crate::limits::{DOCKER_AGAIN, STEADY, STEADY_LOOK_EVERY};
 use contract::apps::compose::Choices;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 impl Apps {
     /// Takes up what an agent before this one left.
@@ -122,11 +123,33 @@ impl Apps {
             Step::Save => return self.save(job).await,
             Step::Check => return self.check(job).await,
             Step::Fill => return self.fill(job).await,
+            Step::Hold => Request::Hold { container: adopting(job)?.container },
+            Step::MoveIn => Request::MoveIn { container: adopting(job)?.container, app },
+            Step::Steady => return self.steady(&app).await,
+            Step::Release => {
+                let Adopting { container, was } = adopting(job)?;
+                Request::Release { container, was }
+            }
         };
         let id = job.id;
         let told = broker::ask(&self.broker, &request, |progress| self.say(id, |live| live.progress = Some(progress))).await;
         self.say(id, |live| live.progress = None);
         told
+    }
+
+    /// Looks for a while whether an app goes on running: one without a health check is well as soon as it has started.
+    async fn steady(&self, app: &str) -> Result<(), broker::Error> {
+        let begun = Instant::now();
+        loop {
+            let run = self.look().await.map_err(failed)?.get(app).copied().unwrap_or_default().run;
+            if !matches!(run, Run::Running | Run::Starting) {
+                return Err(failed(format!("`{app}` was started, and did not go on running")));
+            }
+            if begun.elapsed() >= STEADY {
+                return Ok(());
+            }
+            tokio::time::sleep(STEADY_LOOK_EVERY).await;
+        }
     }
 
     /// What makes an app as it is wanted, and starts it or not.
@@ -179,6 +202,11 @@ impl Apps {
 /// A step that came to nothing for that reason.
 pub(super) fn failed(error: impl std::fmt::Display) -> broker::Error {
     broker::Error::Failed(broker::Failure { error: error.to_string(), output: String::new() })
+}
+
+/// The container whose place a job's app takes.
+fn adopting(job: &Job) -> Result<Adopting, broker::Error> {
+    job.adopting.clone().ok_or_else(|| failed("nothing is known of the container that it takes the place of"))
 }
 
 fn known(app: Option<Installed>) -> Result<Installed, broker::Error> {

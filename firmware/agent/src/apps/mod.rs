@@ -7,6 +7,7 @@
 //! Architecture invariant: what a job does is decided by `plan` from what is recorded and seen; it is recorded before the next step.
 
 mod backup;
+mod by_hand;
 pub mod catalog;
 mod drive;
 mod face;
@@ -25,6 +26,7 @@ pub mod typed;
 mod wishes;
 
 pub use backup::{BackupKey, BackupView, BackupWish, Key, KeyView, NewKey, NotAKey, RestoreWish};
+pub use by_hand::{AdoptWish, HandView};
 pub use face::Face;
 pub use hosted::{Bar, NOT_NOW};
 pub use own::NotSaved;
@@ -90,6 +92,8 @@ pub struct Apps {
     leaving: AtomicBool,
     /// Apps that must not start.
     barred: Mutex<BTreeMap<String, Bar>>,
+    /// Held while somebody says what becomes of what was made by hand.
+    by_hand: tokio::sync::Mutex<()>,
 }
 
 impl Apps {
@@ -127,6 +131,7 @@ impl Apps {
             told: watch::Sender::new(()),
             leaving: AtomicBool::new(false),
             barred: Mutex::default(),
+            by_hand: tokio::sync::Mutex::default(),
         }
     }
 

@@ -30,6 +30,9 @@ pub struct Saved {
     /// Who granted it last.
     #[serde(default)]
     pub granted_by: Option<String>,
+    /// The container that was made by hand and that it was read from, by Docker's number for it.
+    #[serde(default)]
+    pub by_hand: Option<String>,
 }
 
 /// Why nothing was saved.
@@ -153,6 +156,34 @@ impl OwnApps {
             let same = saved.get(name).is_some_and(|saved| saved.definition == definition);
             if !same {
                 saved.insert(name.to_owned(), Saved { definition, ..Saved::default() });
+            }
+            Ok(())
+        })
+    }
+
+    /// Saves what a container that was made by hand would be. Something else of that name is not written over; the same keeps its grants.
+    pub fn save_by_hand(&self, name: &str, definition: Definition, container: &str) -> Result<Saved, NotSaved> {
+        let definition = match self.get(name) {
+            // What people call it may be another.
+            Some(saved) if saved.definition.form == definition.form => saved.definition,
+            Some(_) => return Err(NotSaved::There(name.to_owned())),
+            None => definition,
+        };
+        self.save(name, definition.clone())?;
+        self.alter(|saved| match saved.get_mut(name) {
+            Some(saved) if saved.definition == definition => {
+                saved.by_hand = Some(container.to_owned());
+                Ok(saved.clone())
+            }
+            _ => Err(NotSaved::There(name.to_owned())),
+        })
+    }
+
+    /// A container that was made by hand is no more.
+    pub fn not_by_hand(&self, container: &str) -> Result<(), NotSaved> {
+        self.alter(|saved| {
+            for its in saved.values_mut().filter(|its| its.by_hand.as_deref() == Some(container)) {
+                its.by_hand = None;
             }
             Ok(())
         })

@@ -42,6 +42,8 @@ pub enum Kind {
     },
     /// Make it run with what a backup holds.
     Restore,
+    /// Make it run in place of a container that was made by hand, with what that one keeps.
+    Adopt,
     /// Take it away.
     #[serde(rename_all = "kebab-case")]
     Remove {
@@ -87,6 +89,14 @@ pub enum Step {
     Create,
     /// Fill its volumes from the backup.
     Fill,
+    /// Stop the container that it takes the place of.
+    Hold,
+    /// Copy what that one keeps.
+    MoveIn,
+    /// See that it goes on running.
+    Steady,
+    /// Have that one be as it was.
+    Release,
 }
 
 /// How far a job is.
@@ -202,6 +212,8 @@ impl Course {
             Kind::Backup { .. } if self.before.is_some_and(|before| before.up) => &[Step::Stop, Step::Save, Step::UpAsBefore],
             Kind::Backup { .. } => &[Step::Save],
             Kind::Restore => &[Step::Check, Step::Pull, Step::Create, Step::Fill, Step::Up],
+            // Both have the same ports, and what is written meanwhile would be torn.
+            Kind::Adopt => &[Step::Hold, Step::MoveIn, Step::Up, Step::Steady],
             Kind::Remove { with_data: false } => &[Step::Down],
             Kind::Remove { with_data: true } => &[Step::DownWithData],
         }
@@ -216,6 +228,8 @@ impl Course {
             Kind::Install => Some(&[Step::DownWithData]),
             // It begins only where nothing was kept.
             Kind::Restore => Some(&[Step::DownWithData]),
+            // The old one is started when nothing of the new one is left.
+            Kind::Adopt => Some(&[Step::DownWithData, Step::Release]),
             Kind::Change | Kind::Backup { .. } if before.up => Some(&[Step::UpAsBefore]),
             Kind::Change | Kind::Backup { .. } => Some(&[]),
             Kind::Start if before.up => Some(&[]),
@@ -250,9 +264,9 @@ impl Course {
         match &self.phase {
             Phase::Queued => {
                 let before = Before { up: app.run.is_up(), data: app.data };
-                if self.kind == Kind::Restore && (app.data || app.run != Run::Absent) {
-                    let reason = "the app keeps something here already, which a backup does not replace: install it and remove it \
-                                  with its data first"
+                if matches!(self.kind, Kind::Restore | Kind::Adopt) && (app.data || app.run != Run::Absent) {
+                    let reason = "the app keeps something here already, which is not replaced: install it and remove it with its data \
+                                  first"
                         .to_owned();
                     return Next::Course(self.with(Phase::Undone { reason }));
                 }
@@ -317,7 +331,7 @@ fn is_so(step: Step, seen: Seen) -> bool {
         // There may be an image, a network, or the broker's file with a password in it, which nobody sees from here.
         Step::Down | Step::DownWithData => false,
         Step::Up | Step::UpAsBefore | Step::Restart => false,
-        Step::Save | Step::Check | Step::Create | Step::Fill => false,
+        Step::Save | Step::Check | Step::Create | Step::Fill | Step::Hold | Step::MoveIn | Step::Steady | Step::Release => false,
     }
 }
 

@@ -16,6 +16,8 @@ struct World {
     filled: bool,
     /// Whether its image is here.
     image: bool,
+    /// Whether the container that it takes the place of runs.
+    old_up: bool,
 }
 
 /// What happens to a step.
@@ -31,9 +33,19 @@ enum Fate {
 }
 
 impl World {
-    fn apply(&mut self, step: Step) {
+    fn apply(&mut self, kind: Kind, step: Step) {
         match step {
             Step::Check => {}
+            Step::Hold => self.old_up = false,
+            Step::MoveIn => {
+                assert!(!self.old_up && !self.state.run.is_up(), "it would be torn, or written over");
+                (self.filled, self.state.data) = (true, true);
+            }
+            Step::Steady => assert!(self.state.run.is_up() && !self.old_up, "there is nothing to look at"),
+            Step::Release => {
+                assert!(!self.state.run.is_up(), "both have the same ports");
+                self.old_up = true;
+            }
             Step::Pull => {
                 assert!(!self.image, "it is here");
                 self.image = true;
@@ -45,6 +57,7 @@ impl World {
                 self.filled = true;
             }
             Step::Up | Step::UpAsBefore => {
+                assert!(kind != Kind::Adopt || (self.filled && !self.old_up), "the new one has what the old one kept, and its ports");
                 (self.new, self.state) = (step == Step::Up, ProjectState { run: Run::Running, data: true });
             }
             Step::Restart => self.state.run = Run::Running,
@@ -59,7 +72,7 @@ impl World {
 
 /// Runs a job to its end; how many steps it took.
 fn run(kind: Kind, start: ProjectState, fates: &[Fate], rest: Fate) -> (Course, World, usize) {
-    run_in(World { state: start, new: false, old_data: start.data, filled: false, image: false }, kind, fates, rest)
+    run_in(World { state: start, new: false, old_data: start.data, filled: false, image: false, old_up: true }, kind, fates, rest)
 }
 
 fn run_in(mut world: World, kind: Kind, fates: &[Fate], rest: Fate) -> (Course, World, usize) {
@@ -75,7 +88,7 @@ fn run_in(mut world: World, kind: Kind, fates: &[Fate], rest: Fate) -> (Course, 
         steps += 1;
         let fate = fates.next().unwrap_or(rest);
         if matches!(fate, Fate::Well | Fate::Fails(true) | Fate::Lost(true) | Fate::Killed(true)) {
-            world.apply(step);
+            world.apply(kind, step);
         }
         let course = match fate {
             Fate::Well => course.after(Outcome::Done),
@@ -87,7 +100,7 @@ fn run_in(mut world: World, kind: Kind, fates: &[Fate], rest: Fate) -> (Course, 
     }
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::Install,
     Kind::Change,
     Kind::Start,
@@ -97,6 +110,7 @@ const KINDS: [Kind; 9] = [
     Kind::Remove { with_data: true },
     Kind::Backup { shared: false },
     Kind::Restore,
+    Kind::Adopt,
 ];
 const STARTS: [ProjectState; 4] = [
     ProjectState { run: Run::Absent, data: false },
@@ -107,7 +121,7 @@ const STARTS: [ProjectState; 4] = [
 
 /// Whether that can be brought about: a backup is not put where something is kept, or runs.
 fn can_be(kind: Kind, start: ProjectState) -> bool {
-    kind != Kind::Restore || start == STARTS[0]
+    !matches!(kind, Kind::Restore | Kind::Adopt) || start == STARTS[0]
 }
 
 /// What must hold when a job is over.
@@ -130,6 +144,8 @@ fn holds(kind: Kind, start: ProjectState, (course, world, _): &(Course, World, u
         (Phase::Done | Phase::Undone { .. }, Kind::Backup { .. }) => {
             assert!(up == start.run.is_up() && !world.new && world.state.data == start.data);
         }
+        (Phase::Done, Kind::Adopt) => assert!(can_be(kind, start) && up && world.new && world.filled && !world.old_up),
+        (Phase::Undone { .. }, Kind::Adopt) => assert!(world.state == start && world.old_up, "{start:?} {world:?}"),
         (Phase::Done, Kind::Restore) => assert!(can_be(kind, start) && up && world.new && world.filled),
         (Phase::Undone { .. }, Kind::Restore) => assert!(world.state == start, "{start:?} {world:?}"),
         (Phase::Undone { .. }, Kind::Change) => assert!(up == start.run.is_up() && !world.new),
@@ -155,7 +171,7 @@ fn a_job_that_goes_well_is_done() {
 fn an_image_that_is_here_is_not_got_and_nothing_is_recorded_between_two_steps_that_need_no_doing() {
     for start in STARTS {
         for kind in [Kind::Install, Kind::Change] {
-            let world = World { state: start, new: false, old_data: start.data, filled: false, image: true };
+            let world = World { state: start, new: false, old_data: start.data, filled: false, image: true, old_up: true };
             let end = run_in(world, kind, &[], Fate::Well);
             holds(kind, start, &end);
             assert_eq!(end.2, usize::from(kind == Kind::Install || start.run.is_up()), "{kind:?} {start:?}");

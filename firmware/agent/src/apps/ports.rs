@@ -79,11 +79,20 @@ pub enum By {
 
 /// Who has a port of the node, beside the app `of`, whose own container may listen there.
 pub fn holder(held: &[Held], of: &str, port: u16, protocol: Protocol) -> Option<String> {
-    match held.iter().find(|held| held.port == port && meet(held.protocol, protocol)).map(|held| &held.by) {
-        Some(By::Node(what)) => Some(what.clone()),
-        Some(By::App(name)) if name == of => None,
-        Some(By::App(name)) => Some(format!("the app `{name}`")),
+    let its_own = |held: &Held| matches!(&held.by, By::App(name) if name == of);
+    match held.iter().find(|held| held.port == port && meet(held.protocol, protocol)) {
+        Some(held) if its_own(held) => None,
+        Some(_) => keeper(held, of, port, protocol),
         None => is_listening(port, protocol).then(|| "another program of this node".to_owned()),
+    }
+}
+
+/// Who has a port of the node for good, beside the app `of`: the node itself or another app.
+pub fn keeper(held: &[Held], of: &str, port: u16, protocol: Protocol) -> Option<String> {
+    match held.iter().find(|held| held.port == port && meet(held.protocol, protocol)).map(|held| &held.by)? {
+        By::Node(what) => Some(what.clone()),
+        By::App(name) if name == of => None,
+        By::App(name) => Some(format!("the app `{name}`")),
     }
 }
 

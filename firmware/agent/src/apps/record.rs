@@ -5,6 +5,7 @@ use super::backup::Source;
 use super::catalog::Entry;
 use super::own::Saved;
 use super::plan::{Course, Kind, Phase};
+use crate::broker::Was;
 use crate::limits::JOBS_KEPT;
 use crate::revision::Expected;
 use crate::settings::{read_or_put_aside, write_whole};
@@ -86,11 +87,23 @@ pub struct Aim {
     pub target: Option<Installed>,
     /// The backup that it is made from.
     pub source: Option<Source>,
+    /// The container whose place it takes.
+    pub adopting: Option<Adopting>,
+}
+
+/// A container that was made by hand and becomes an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Adopting {
+    /// Docker's number for it.
+    pub container: String,
+    /// How it was before anything was done.
+    pub was: Was,
 }
 
 impl From<Option<Installed>> for Aim {
     fn from(target: Option<Installed>) -> Self {
-        Self { target, source: None }
+        Self { target, source: None, adopting: None }
     }
 }
 
@@ -110,6 +123,9 @@ pub struct Job {
     /// The backup that it is made from, likewise.
     #[serde(default)]
     pub source: Option<Source>,
+    /// The container whose place it takes.
+    #[serde(default)]
+    pub adopting: Option<Adopting>,
     /// The backup that it has made, as a blob.
     #[serde(default)]
     pub backup: Option<String>,
@@ -132,6 +148,9 @@ pub struct Kept {
     /// Services that were published for apps, and are not known to be withdrawn.
     #[serde(default)]
     pub told: BTreeSet<String>,
+    /// Containers that became apps and are kept, by Docker's number for them.
+    #[serde(default)]
+    pub adopted: BTreeMap<String, String>,
 }
 
 impl Kept {
@@ -155,12 +174,18 @@ impl Kept {
         self.jobs.iter().find(|job| job.app == app && !job.course.phase.is_over())
     }
 
+    /// The job that is at work on a container that was made by hand.
+    pub fn adopting(&self, container: &str) -> Option<&Job> {
+        let its = |job: &&Job| job.adopting.as_ref().is_some_and(|adopting| adopting.container == container);
+        self.jobs.iter().filter(|job| !job.course.phase.is_over()).find(its)
+    }
+
     /// A new job. What ended long ago is forgotten.
     pub fn begin(&mut self, app: &str, kind: Kind, aim: impl Into<Aim>) -> Job {
         self.last_job += 1;
-        let Aim { target, source } = aim.into();
+        let Aim { target, source, adopting } = aim.into();
         let (app, course) = (app.to_owned(), Course::new(kind));
-        let job = Job { id: self.last_job, app, course, target, source, backup: None, output: String::new() };
+        let job = Job { id: self.last_job, app, course, target, source, adopting, backup: None, output: String::new() };
         self.jobs.push(job.clone());
         let over = self.jobs.iter().filter(|job| job.course.phase.is_over()).count();
         let mut spare = over.saturating_sub(JOBS_KEPT);
@@ -184,8 +209,12 @@ impl Kept {
         }
         let target = job.target.take();
         job.source = None;
+        let adopting = job.adopting.take();
+        if let (Phase::Done, Some(adopting)) = (&job.course.phase, adopting) {
+            self.adopted.insert(adopting.container, job.app.clone());
+        }
         match (&job.course.phase, job.course.kind, target) {
-            (Phase::Done, Kind::Install | Kind::Change | Kind::Restore, Some(target)) => {
+            (Phase::Done, Kind::Install | Kind::Change | Kind::Restore | Kind::Adopt, Some(target)) => {
                 self.last_revision += 1;
                 self.apps.insert(job.app.clone(), Installed { revision: self.last_revision, ..target });
             }

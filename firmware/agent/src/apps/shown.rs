@@ -94,6 +94,9 @@ pub struct OwnView {
     pub granted_by: Option<String>,
     /// Whether it is installed.
     pub installed: bool,
+    /// The container that was made by hand and that it was read from: it is adopted, and not installed.
+    #[serde(default)]
+    pub by_hand: Option<String>,
     /// What this version does not take of it.
     pub wrong: Option<String>,
 }
@@ -347,6 +350,11 @@ impl Apps {
             description: saved.definition.description.clone(),
             kind: kind.to_owned(),
             granted_by: saved.granted_by.clone(),
+            // One that took its container's place once is installed like any other.
+            by_hand: saved
+                .by_hand
+                .clone()
+                .filter(|container| !installed && self.kept().adopted.get(container).is_none_or(|app| app != name)),
             installed,
             ..OwnView::default()
         };

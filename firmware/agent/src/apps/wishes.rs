@@ -7,6 +7,7 @@ use super::plan::Kind;
 use super::record::{Aim, Installed, Job, Own, What};
 use super::{Apps, JobView, NOT_NOW, ports};
 use crate::blobs::Refused as BlobRefused;
+use crate::broker::NotTaken;
 use crate::revision::Expected;
 use crate::units::Action;
 use contract::apps::Protocol;
@@ -99,6 +100,31 @@ pub enum Refused {
     /// An app of one's own in it.
     #[error(transparent)]
     NotSaved(#[from] NotSaved),
+    /// What can't be taken over of a container.
+    #[error("`{container}` can't be adopted, and is left as it is: {}", .not.iter().map(|not| format!("`{}`: {}", not.what, not.why)).collect::<Vec<_>>().join("; "))]
+    NotTaken {
+        /// The container.
+        container: String,
+        /// What, and why.
+        not: Vec<NotTaken>,
+    },
+    /// Nobody made it.
+    #[error("there is no container `{0}` that was made by hand: `cloudy app by-hand` lists them")]
+    NoContainer(String),
+    /// It is an app already.
+    #[error("`{container}` was adopted as `{app}` already, which is installed")]
+    Adopted {
+        /// The container.
+        container: String,
+        /// The app.
+        app: String,
+    },
+    /// Only what an app has taken the place of is removed from here.
+    #[error("`{0}` is no container that an app has taken the place of: adopt it first, or remove it with `docker rm`")]
+    NotAdopted(String),
+    /// What the broker did not do, and why.
+    #[error("{0}")]
+    ByHand(String),
     /// The job could not be recorded, so it is not begun.
     #[error("the job can't be recorded, so nothing was done: {0}")]
     NotKept(String),
@@ -186,7 +212,7 @@ impl Apps {
         expected: &Expected,
         aim: impl FnOnce(Option<&Installed>) -> Result<Aim, Refused>,
     ) -> Result<JobView, Refused> {
-        let starts = matches!(kind, Kind::Install | Kind::Start | Kind::Restart | Kind::Restore);
+        let starts = matches!(kind, Kind::Install | Kind::Start | Kind::Restart | Kind::Restore | Kind::Adopt);
         if let Some(why) = starts.then(|| self.barred(name)).flatten() {
             return Err(Refused::Barred { app: name.to_owned(), why });
         }
@@ -195,13 +221,16 @@ impl Apps {
                 return Err(Refused::Busy { id: busy.id, app: name.to_owned() });
             }
             let installed = kept.apps.get(name);
-            if installed.is_none() && !matches!(kind, Kind::Install | Kind::Restore) {
+            if installed.is_none() && !matches!(kind, Kind::Install | Kind::Restore | Kind::Adopt) {
                 return Err(Refused::NotInstalled(name.to_owned()));
             }
             if installed.is_some_and(|now| !expected.holds(now.revision)) {
                 return Err(Refused::Changed(name.to_owned()));
             }
             let aim = aim(installed)?;
+            if let Some(busy) = aim.adopting.as_ref().and_then(|adopting| kept.adopting(&adopting.container)) {
+                return Err(Refused::Busy { id: busy.id, app: busy.app.clone() });
+            }
             Ok(kept.begin(name, kind, aim))
         })?;
         self.drive(job.id);
@@ -210,9 +239,18 @@ impl Apps {
 
     /// An app as it shall be: all its ports chosen, its settings held against what it takes.
     pub(super) fn target(&self, name: &str, what: What, choices: Choices) -> Result<Installed, Refused> {
+        self.target_after(name, what, choices, &[])
+    }
+
+    /// Likewise, once some ports are free on which a program of this node listens now.
+    pub(super) fn target_after(&self, name: &str, what: What, choices: Choices, freed: &[u16]) -> Result<Installed, Refused> {
         let face = self.face(name, &what)?;
         let held = self.held();
-        let ports = ports::choose(&face.ports, &choices.ports, |port, protocol| ports::holder(&held, name, port, protocol))?;
+        let holder = |port, protocol| match freed.contains(&port) {
+            true => ports::keeper(&held, name, port, protocol),
+            false => ports::holder(&held, name, port, protocol),
+        };
+        let ports = ports::choose(&face.ports, &choices.ports, holder)?;
         let choices = Choices { ports, ..choices };
         // The broker composes it; what it would refuse is refused now.
         let instance = format!("{PROJECT_PREFIX}{name}");

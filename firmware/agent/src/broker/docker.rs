@@ -104,7 +104,7 @@ pub async fn projects(socket: &Path) -> Result<Projects, Failure> {
 }
 
 /// The app that something belongs to by its labels.
-fn app_of(labels: Option<&HashMap<String, String>>) -> Option<String> {
+pub(super) fn app_of(labels: Option<&HashMap<String, String>>) -> Option<String> {
     labels?.get(PROJECT_LABEL)?.strip_prefix(PROJECT_PREFIX).map(str::to_owned)
 }
 

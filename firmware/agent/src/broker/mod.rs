@@ -6,8 +6,11 @@
 //! Architecture invariant: what runs is decided here, from an app's checked facts, by `contract::apps::compose`. No request about an app
 //! of the catalog has a field for a privilege, a path of the host, a device, a network, a registry or a command. Docker's API is told of
 //! it directly (`container`, `up`, `down`). An app of a person's own (`OwnProject`) is read anew here by `contract::apps::own`, and run by
-//! the real `docker compose`; what it asks of the node must be among its grants, and some of it never can.
+//! the real `docker compose`; what it asks of the node must be among its grants, and some of it never can. What somebody made by hand is
+//! listed, and becomes an app where that can be (`by_hand`, `taken`, `adopt`).
 
+mod adopt;
+mod by_hand;
 mod container;
 mod docker;
 mod down;
@@ -19,14 +22,17 @@ mod run;
 mod serve;
 mod stores;
 mod stream;
+mod taken;
 mod up;
 mod volumes;
 mod well;
 
+pub use by_hand::{ByHand, HandContainer, HandImage, HandVolume, Thing};
 pub use serve::{Options, serve};
 pub use stream::{read, write};
+pub use taken::{NotTaken, Taken, Was};
 
-use crate::limits::{BROKER_TIMEOUT, PULL_TIMEOUT};
+use crate::limits::{BROKER_TIMEOUT, PULL_TIMEOUT, VOLUME_TIMEOUT};
 use crate::status::Docker;
 use anyhow::Context;
 use contract::apps::compose::Choices;
@@ -138,6 +144,37 @@ pub enum Request {
         app: String,
         /// So many lines.
         lines: u32,
+    },
+    /// What was made by hand; answered by [`ByHand`].
+    ByHand {},
+    /// What a container that was made by hand would be as an app; answered by [`Taken`].
+    LookByHand {
+        /// Its number or name.
+        container: String,
+    },
+    /// Stop one that is taken over, and have Docker not start it again.
+    Hold {
+        /// Its number.
+        container: String,
+    },
+    /// Have it be as it was.
+    Release {
+        /// Its number.
+        container: String,
+        /// How it was.
+        was: Was,
+    },
+    /// Copy what it keeps into volumes of the app that it becomes.
+    MoveIn {
+        /// Its number.
+        container: String,
+        /// The app.
+        app: String,
+    },
+    /// Take away something that was made by hand and that nothing uses.
+    ClearByHand {
+        /// What.
+        thing: Thing,
     },
 }
 
@@ -305,6 +342,8 @@ fn patience(request: &Request) -> Duration {
         Request::Status {} | Request::Projects {} | Request::HasImage { .. } | Request::Logs { .. } | Request::Volumes { .. } => {
             BROKER_TIMEOUT
         }
+        Request::ByHand {} | Request::LookByHand { .. } => BROKER_TIMEOUT,
+        Request::MoveIn { .. } => VOLUME_TIMEOUT.saturating_mul(2),
         _ => PULL_TIMEOUT.saturating_mul(2),
     }
 }

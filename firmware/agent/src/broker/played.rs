@@ -24,11 +24,14 @@ pub struct Cut {
 /// What there is.
 #[derive(Debug, Default)]
 pub struct Has {
-    /// Id → what it was made of, with `Name`, `Status`, and `Net`: the network's id since it was started.
+    /// Id → what it was made of, with `Name`, `Status`, and `Net`: the network's id since it was started. One that was made by hand has
+    /// `Inspect` too: what Docker tells of it.
     pub containers: BTreeMap<String, Value>,
     /// Name → what it was made of, with `Id`.
     pub networks: BTreeMap<String, Value>,
     pub volumes: BTreeMap<String, Value>,
+    /// What volumes hold, by name.
+    pub held: BTreeMap<String, Vec<u8>>,
     /// Names of images.
     pub images: Vec<String>,
     /// All changes that were asked for: `POST /containers/create?name=x`.
@@ -62,7 +65,8 @@ impl Played {
 
     async fn answer(self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let body: Value = serde_json::from_slice(&to_bytes(body, 1 << 20).await.unwrap()).unwrap_or_default();
+        let bytes = to_bytes(body, 1 << 20).await.unwrap_or_default();
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let path = parts.uri.path().to_owned();
         let path = if path.starts_with("/v1.") { path.splitn(3, '/').nth(2).unwrap_or_default() } else { path.trim_start_matches('/') };
         let query: BTreeMap<String, String> = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default()).unwrap();
@@ -72,17 +76,34 @@ impl Played {
         }
         self.with(|has| {
             if parts.method == Method::GET {
-                return has.get(path);
+                return has.get(path, &query);
             }
             has.changes.push(format!("{} /{path}{}", parts.method, parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default()));
             let cut = has.cut.filter(|cut| cut.at == has.changes.len());
             if cut.is_some_and(|cut| !cut.done) {
                 return failure(StatusCode::INTERNAL_SERVER_ERROR, "cut");
             }
-            let answer = has.change(&parts.method, path, &query, body);
+            let answer = match path.strip_suffix("/archive") {
+                Some(container) => has.fill(container, &query, &bytes),
+                None => has.change(&parts.method, path, &query, body),
+            };
             if cut.is_some() { failure(StatusCode::INTERNAL_SERVER_ERROR, "cut") } else { answer }
         })
     }
+}
+
+/// Whether something carries the labels that are asked for.
+fn labelled(thing: &Value, query: &BTreeMap<String, String>) -> bool {
+    let filters: Value = query.get("filters").and_then(|filters| serde_json::from_str(filters).ok()).unwrap_or_default();
+    filters["label"].as_array().into_iter().flatten().filter_map(Value::as_str).all(|wanted| match wanted.split_once('=') {
+        Some((label, value)) => thing["Labels"][label] == value,
+        None => thing["Labels"][wanted].is_string(),
+    })
+}
+
+/// What Docker numbers an image by its name.
+pub fn image_id(name: &str) -> String {
+    contract::oci::Digest::of(name.as_bytes()).to_string()
 }
 
 fn failure(status: StatusCode, message: &str) -> Response {
@@ -102,7 +123,21 @@ fn done() -> Response {
 }
 
 impl Has {
-    fn get(&mut self, path: &str) -> Response {
+    /// The volume that a container has at a path.
+    fn volume(&self, container: &str, query: &BTreeMap<String, String>) -> Option<String> {
+        let container = self.containers.get(container.trim_start_matches("containers/"))?;
+        let path = query.get("path")?.trim_end_matches("/.");
+        let mounts = container["HostConfig"]["Mounts"].as_array()?;
+        mounts.iter().find(|mount| mount["Target"] == path)?["Source"].as_str().map(str::to_owned)
+    }
+
+    fn fill(&mut self, container: &str, query: &BTreeMap<String, String>, bytes: &[u8]) -> Response {
+        let Some(volume) = self.volume(container, query) else { return nothing() };
+        self.held.insert(volume, bytes.to_vec());
+        StatusCode::OK.into_response()
+    }
+
+    fn get(&mut self, path: &str, query: &BTreeMap<String, String>) -> Response {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
             ["_ping"] => "OK".into_response(),
@@ -111,14 +146,24 @@ impl Has {
                 let lags = self.lag > 0;
                 self.lag = self.lag.saturating_sub(1);
                 let running = json!("running");
-                let listed = self.containers.iter().map(|(id, container)| {
+                let listed = self.containers.iter().filter(|(_, container)| labelled(container, query)).map(|(id, container)| {
                     let network = container["HostConfig"]["NetworkMode"].as_str().unwrap_or_default();
                     json!({ "Id": id, "Names": [format!("/{}", container["Name"].as_str().unwrap())], "Labels": container["Labels"],
+                        "Image": container["Image"], "ImageID": container["Inspect"]["Image"], "Mounts": container["Inspect"]["Mounts"],
                         "State": if lags { &running } else { &container["Status"] }, "Status": "", "NetworkSettings": { "Networks": { network: { "NetworkID": container["Net"] } } } })
                 });
                 said(&listed.collect())
             }
+            ["containers", _, "archive"] => {
+                let volume = self.volume(path.trim_end_matches("/archive"), query);
+                volume.map_or_else(nothing, |volume| self.held.get(&volume).cloned().unwrap_or_default().into_response())
+            }
             ["containers", id, "json"] => match self.containers.get(*id) {
+                Some(container) if container["Inspect"].is_object() => {
+                    let mut inspect = container["Inspect"].clone();
+                    inspect["State"] = json!({ "Status": container["Status"], "Running": container["Status"] == "running" });
+                    said(&inspect)
+                }
                 Some(container) => {
                     let health = json!({ "Status": self.health, "Log": [{ "Output": "no answer" }] });
                     said(&json!({ "Id": id, "State": { "Status": container["Status"], "ExitCode": 1, "Health": health } }))
@@ -131,18 +176,17 @@ impl Has {
             ["volumes"] => said(&json!({ "Volumes": self.volumes.values().collect::<Vec<_>>(), "Warnings": [] })),
             ["images", "json"] => {
                 let image = |name: &String| {
-                    json!({ "Id": "x", "ParentId": "", "RepoTags": [], "RepoDigests": [name], "Created": 0, "Size": 0, "SharedSize": 0,
+                    let (tags, digests) = if name.contains('@') { (vec![], vec![name]) } else { (vec![name], vec![]) };
+                    json!({ "Id": image_id(name), "ParentId": "", "RepoTags": tags, "RepoDigests": digests, "Created": 0, "Size": 0, "SharedSize": 0,
                         "Labels": {}, "Containers": 0 })
                 };
                 said(&self.images.iter().map(image).collect())
             }
             ["images", ..] => {
                 let name = path.trim_start_matches("images/").trim_end_matches("/json").replace("%3A", ":").replace("%40", "@");
-                if self.images.iter().any(|image| *image == name.replace("%2F", "/")) {
-                    said(&json!({ "Id": "sha256:x" }))
-                } else {
-                    nothing()
-                }
+                let is = |image: &&String| **image == name.replace("%2F", "/") || image_id(image) == name;
+                let found = self.images.iter().find(is);
+                found.map_or_else(nothing, |name| said(&json!({ "Id": image_id(name), "RepoTags": [name], "Config": {} })))
             }
             _ => nothing(),
         }
@@ -184,11 +228,20 @@ impl Has {
                     container["Status"] = json!("exited");
                     return done();
                 }
+                if container["Inspect"].is_object() {
+                    container["Status"] = json!("running");
+                    return done();
+                }
                 let Some(network) = container["HostConfig"]["NetworkMode"].as_str().and_then(|name| self.networks.get(name)) else {
                     return failure(StatusCode::NOT_FOUND, "the network is not there");
                 };
                 (container["Status"], container["Net"]) = (json!("running"), network["Id"].clone());
                 done()
+            }
+            ("POST", ["containers", id, "update"]) => {
+                let Some(container) = self.containers.get_mut(*id) else { return nothing() };
+                container["Inspect"]["HostConfig"]["RestartPolicy"] = body["RestartPolicy"].clone();
+                said(&json!({ "Warnings": [] }))
             }
             ("DELETE", ["containers", id]) => self.containers.remove(*id).map_or_else(nothing, |_| done()),
             ("DELETE", ["networks", id]) => {

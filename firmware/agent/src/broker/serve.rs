@@ -1,7 +1,7 @@
 //! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
 
 use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
-use super::{container, docker, down, own, project, run, stores, stream, up, volumes};
+use super::{adopt, container, docker, down, own, project, run, stores, stream, up, volumes};
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
 use anyhow::{Context, Result, bail};
 use contract::oci::Digest;
@@ -40,7 +40,7 @@ pub struct Options {
 pub(super) struct Broker {
     pub options: Options,
     /// One project is changed at a time: a small machine does no two well.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
     /// One image is pulled at a time.
     pulling: Mutex<()>,
 }
@@ -147,6 +147,12 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
         Request::Stop { app } => end(&mut write, broker.stop(&app).await).await,
         Request::Restart { app } => end(&mut write, broker.restart(&app).await).await,
         Request::Down { app, data } => end(&mut write, broker.down(&app, data).await).await,
+        Request::ByHand {} => end(&mut write, broker.by_hand().await).await,
+        Request::LookByHand { container } => end(&mut write, adopt::look(&broker.options.docker_socket, &container).await).await,
+        Request::Hold { container } => end(&mut write, broker.hold(&container).await).await,
+        Request::Release { container, was } => end(&mut write, broker.release(&container, &was).await).await,
+        Request::MoveIn { container, app } => end(&mut write, broker.move_in(&container, &app).await).await,
+        Request::ClearByHand { thing } => end(&mut write, broker.clear_by_hand(&thing).await).await,
         Request::Logs { app, lines } => end(&mut write, broker.logs(&app, lines.min(LOG_MAX_LINES)).await).await,
     }
 }
@@ -382,3 +388,7 @@ impl Broker {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "adopt_tests.rs"]
+mod adopt_tests;

@@ -88,14 +88,14 @@ async fn what_a_failure_said_is_kept() {
 }
 
 /// A broker whose Docker is played, and has the image of the app.
-fn with_docker() -> (tempfile::TempDir, Options, Played, PathBuf) {
+pub(super) fn with_docker() -> (tempfile::TempDir, Options, Played, PathBuf) {
     let (dir, options) = played("touch $D/ran");
     let docker = Played::serve(&options.docker_socket, &project::image("broker", &Digest::of(b"index"), options.registry).unwrap());
     let socket = serve_in_background(&options);
     (dir, options, docker, socket)
 }
 
-async fn up(socket: &Path, password: &str) -> Result<(), Error> {
+pub(super) async fn up(socket: &Path, password: &str) -> Result<(), Error> {
     broker::ask::<()>(socket, &Request::Up { project: project(password) }, |_| ()).await
 }
 

@@ -3,6 +3,7 @@
 mod found;
 mod layout;
 
+use super::by_hand::HandVerb;
 use super::own::OwnVerb;
 use super::{Local, say, text};
 use crate::apps::{AppView, JobView, Publication, Wish};
@@ -114,6 +115,8 @@ enum AppVerb {
     Found(found::FoundVerb),
     #[command(flatten)]
     Own(OwnVerb),
+    #[command(flatten)]
+    ByHand(HandVerb),
 }
 
 #[derive(clap::Args)]
@@ -150,7 +153,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "write it as NAME=VALUE".to_owned())
 }
 
-fn port(text: &str) -> Result<(String, u16), String> {
+pub(super) fn port(text: &str) -> Result<(String, u16), String> {
     let (name, number) = pair(text)?;
     let number = number.parse().map_err(|_| format!("`{number}` is no port: a number from 1 to 65535"))?;
     Ok((name, number))
@@ -179,6 +182,7 @@ impl AppArgs {
     pub async fn run(self) -> Result<ExitCode> {
         match self.verb {
             AppVerb::Own(verb) => verb.run().await?,
+            AppVerb::ByHand(verb) => return verb.run().await,
             AppVerb::Found(verb) => verb.run().await?,
             AppVerb::Catalog(local) => local.show(&local.client().list("/api/v1/catalog", "apps").await?, catalog)?,
             AppVerb::List(local) => local.show(&local.client().list("/api/v1/apps", "apps").await?, list)?,

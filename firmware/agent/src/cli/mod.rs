@@ -3,6 +3,7 @@
 mod apps;
 mod backup;
 mod blob;
+mod by_hand;
 mod https;
 mod install;
 mod lease;

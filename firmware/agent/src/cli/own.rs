@@ -101,6 +101,9 @@ pub struct FormArgs {
     /// Hundredths of a processor at most.
     #[arg(long)]
     cpu_percent: Option<u32>,
+    /// A word of the program that takes the command; may be given several times [default: as the image says].
+    #[arg(long, allow_hyphen_values = true)]
+    entrypoint: Vec<String>,
     /// What it is started with [default: as the image says].
     #[arg(last = true)]
     command: Vec<String>,
@@ -123,6 +126,7 @@ impl FormArgs {
         let ports: Result<Vec<Vec<_>>, String> = self.ports.iter().map(|line| typed::port(line)).collect();
         Ok(Form {
             image: self.image.clone(),
+            entrypoint: self.entrypoint.clone(),
             command: self.command.clone(),
             ports: ports?.into_iter().flatten().collect(),
             environment: self.environment.iter().map(|line| typed::variable(line)).collect(),
@@ -204,6 +208,9 @@ fn asked(view: &OwnView) -> String {
 
 fn next(view: &OwnView) -> String {
     if view.asked.iter().all(|asked| asked.granted) {
+        if let Some(container) = &view.by_hand {
+            return format!("Next: `cloudy app adopt {container} {}`", view.name);
+        }
         let must: String = view.must.iter().map(|name| format!(" --set {name}=…")).collect();
         return format!("Next: `cloudy app install {}{must}`", view.name);
     }

@@ -106,14 +106,19 @@ pub(super) fn not_taken(error: catalog::Refused) -> Refusal {
 
 pub(super) fn refused(error: Refused) -> Refusal {
     let status = match error {
-        Refused::Unknown(_) | Refused::NotInstalled(_) => StatusCode::NOT_FOUND,
+        Refused::Unknown(_) | Refused::NotInstalled(_) | Refused::NoContainer(_) => StatusCode::NOT_FOUND,
         Refused::Installed(_)
         | Refused::Busy { .. }
         | Refused::Port(_)
         | Refused::InTheWay(_)
         | Refused::NoBackupKey
+        | Refused::Adopted { .. }
+        | Refused::NotAdopted(_)
+        | Refused::ByHand(_)
         | Refused::Barred { .. } => StatusCode::CONFLICT,
-        Refused::Choice(_) | Refused::Faults(_) | Refused::NoSecretKey | Refused::Backup(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::Choice(_) | Refused::Faults(_) | Refused::NotTaken { .. } | Refused::NoSecretKey | Refused::Backup(_) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         Refused::Blob(error) => return super::blobs::refused(error),
         Refused::NotSaved(error) => return super::own::refused(error),
         Refused::NotGranted(_) => StatusCode::FORBIDDEN,

@@ -10,6 +10,7 @@ mod apps;
 mod backups;
 mod blobs;
 mod browse;
+mod by_hand;
 mod caller;
 mod changes;
 mod contained;

@@ -1,7 +1,9 @@
 //! Everything that is served: one table. The routers are made of it, `allow` looks up in it who may, and the API's document
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
-use super::{apps, backups, blobs, browse, changes, encrypted, forms, jobs, leases, own, services, settings, shared_apps, store, users};
+use super::{
+    apps, backups, blobs, browse, by_hand, changes, encrypted, forms, jobs, leases, own, services, settings, shared_apps, store, users,
+};
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
 use crate::users::Operation;
@@ -135,6 +137,12 @@ routes! {
     page_own             GET    "/own/{name}"                         Operate No forms::own::show_one;
     page_own_remove_send POST   "/own/{name}/remove"                  Operate No forms::own::forget;
     page_own_grant_send  POST   "/own/{name}/grant"                   Own     No forms::own::grant;
+    page_by_hand         GET    "/by-hand"                            Operate No forms::by_hand::show;
+    page_by_hand_one     GET    "/by-hand/{id}"                       Operate No forms::by_hand::show_one;
+    page_by_hand_adopt   POST   "/by-hand/{id}/adopt"                 Own     No forms::by_hand::adopt;
+    page_by_hand_remove  POST   "/by-hand/containers/{id}/remove"     Own     No forms::by_hand::remove;
+    page_by_hand_image   POST   "/by-hand/images/{id}/remove"         Own     No forms::by_hand::remove_image;
+    page_by_hand_volume  POST   "/by-hand/volumes/{name}/remove"      Own     No forms::by_hand::remove_volume;
     // Reading.
     metrics              GET    "/metrics"                            Look    No super::show_metrics;
     openapi              GET    "/api/v1/openapi.json"                Look    No browse::document;
@@ -179,6 +187,12 @@ routes! {
     own_app_save         PUT    "/api/v1/own-apps/{name}"             Operate No own::save;
     own_app_forget       DELETE "/api/v1/own-apps/{name}"             Operate No own::forget;
     own_app_grant        PUT    "/api/v1/own-apps/{name}/grants"      Own     No own::grant;
+    by_hand              GET    "/api/v1/by-hand"                     Inspect No by_hand::list;
+    by_hand_container    GET    "/api/v1/by-hand/containers/{id}"     Inspect No by_hand::one;
+    by_hand_adopt        POST   "/api/v1/by-hand/containers/{id}"     Own     Kept by_hand::adopt;
+    by_hand_remove       DELETE "/api/v1/by-hand/containers/{id}"     Own     No by_hand::remove;
+    by_hand_image_remove DELETE "/api/v1/by-hand/images/{id}"         Own     No by_hand::remove_image;
+    by_hand_volume_remove DELETE "/api/v1/by-hand/volumes/{name}"     Own     No by_hand::remove_volume;
     // Blobs.
     blobs                GET    "/api/v1/blobs"                       Look    No blobs::list;
     blob_add             POST   "/api/v1/blobs"                       Operate No blobs::add;

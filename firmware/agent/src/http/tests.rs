@@ -358,5 +358,7 @@ async fn what_is_no_question_is_refused_on_the_page_as_in_the_api() {
     assert_eq!(far(&app, "GET", "/api/v1/services?limit=many", "", "").await.status, 400);
 }
 
+#[path = "by_hand_tests.rs"]
+mod by_hand;
 #[path = "own_tests.rs"]
 mod own;

@@ -12,6 +12,7 @@ words! {
         title: "What people call it", "Cómo la llama la gente", "Com l'anomena la gent";
         description: "What it is for", "Para qué sirve", "Per a què serveix";
         image: "Image, as Docker calls it", "Imagen, como la llama Docker", "Imatge, com l'anomena Docker";
+        entrypoint: "Program that takes the command (entrypoint), one word a line; empty: as the image says", "Programa que toma la orden (entrypoint), una palabra por línea; vacío: lo que diga la imagen", "Programa que pren l'ordre (entrypoint), una paraula per línia; buit: el que digui la imatge";
         command: "Command, one word a line; empty: as the image says", "Orden, una palabra por línea; vacío: lo que diga la imagen", "Ordre, una paraula per línia; buit: el que digui la imatge";
         ports: "Ports, one a line: node:container", "Puertos, uno por línea: nodo:contenedor", "Ports, un per línia: node:contenidor";
         environment: "Environment, one a line: NAME=value; a name alone is asked for when it is installed", "Entorno, una por línea: NOMBRE=valor; un nombre solo se pregunta al instalar", "Entorn, una per línia: NOM=valor; un nom sol es demana en instal·lar";

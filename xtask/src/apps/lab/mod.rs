@@ -5,6 +5,7 @@
 
 mod backups;
 mod bench;
+mod by_hand;
 mod docker;
 mod node;
 mod own;

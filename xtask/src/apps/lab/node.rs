@@ -117,7 +117,7 @@ fn is_found(app: &str) -> Result<bool> {
     Ok(found["services"].as_array().into_iter().flatten().any(|service| service["key"] == app))
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !holds()? {
         ensure!(begun.elapsed() < START, "waited {} s until {what}\n{}", START.as_secs(), tail(LOG));

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use super::node::{Node, docker, has, is, json, must, refused};
 
 /// What the image is called for them; no registry has it.
-const IMAGE: &str = "tried/own:1";
+pub(super) const IMAGE: &str = "tried/own:1";
 /// A folder of the node that an owner may allow.
 const MUSIC: &str = "/mnt/music";
 const FORM: &str = "own-form";
@@ -47,11 +47,11 @@ fn write(name: &str, text: &str) -> Result<String> {
     Ok(path)
 }
 
-fn inspect(container: &str, what: &str) -> Result<String> {
+pub(super) fn inspect(container: &str, what: &str) -> Result<String> {
     docker(&["inspect", "--format", what, container])
 }
 
-fn exec(container: &str, line: &str) -> Result<String> {
+pub(super) fn exec(container: &str, line: &str) -> Result<String> {
     docker(&["exec", container, "/bin/sh", "-c", line])
 }
 
@@ -66,6 +66,7 @@ impl Node {
         self.form()?;
         self.compose_file()?;
         privileges()?;
+        self.by_hand()?;
         ensure!(!docker(&["images", "--quiet", IMAGE])?.is_empty(), "the image that nobody could bring back should still be there");
         println!("  {:5.1} s  apps of one's own: a form and a compose file", begun.elapsed().as_secs_f32());
         Ok(())

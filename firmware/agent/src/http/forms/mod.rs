@@ -3,6 +3,7 @@
 
 pub mod apps;
 pub mod backups;
+pub mod by_hand;
 pub mod cloud;
 pub mod encrypted;
 pub mod files;

@@ -120,6 +120,7 @@ fn form(said: &Said) -> Result<Form, String> {
     let ports: Result<Vec<Vec<_>>, String> = lines(said, "ports").map(typed::port).collect();
     Ok(Form {
         image: field(said, "image").trim().to_owned(),
+        entrypoint: lines(said, "entrypoint").map(str::to_owned).collect(),
         command: lines(said, "command").map(str::to_owned).collect(),
         ports: ports?.into_iter().flatten().collect(),
         environment: lines(said, "environment").map(typed::variable).collect(),
@@ -148,6 +149,7 @@ fn typed_again(said: &Said) -> Filled {
         description: text("description"),
         compose: text("compose"),
         image: text("image"),
+        entrypoint: text("entrypoint"),
         command: text("command"),
         ports: text("ports"),
         environment: text("environment"),

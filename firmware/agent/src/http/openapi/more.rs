@@ -1,9 +1,10 @@
 //! What is said of the operations on files and on the node's settings.
 
-use super::super::{backups, blobs, leases, paging, settings};
+use super::super::{backups, blobs, by_hand, leases, paging, settings};
 use super::{Said, of};
-use crate::apps::{BackupWish, JobView, Key, KeyView, NewKey, RestoreWish};
+use crate::apps::{AdoptWish, BackupWish, HandView, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
+use crate::broker::ByHand;
 use crate::https::{Choice, HttpsView};
 use crate::leases::{LeasesView, Policy, Wish as LeaseWish};
 use crate::settings::{SettingsView, Wish};
@@ -114,6 +115,30 @@ pub fn backups(id: &str) -> Option<Said> {
             .takes::<Key>()
             .gives::<KeyView>("They are.")
             .refuses(&[409, 503, 507]),
+        _ => return None,
+    })
+}
+
+/// Of what was made with Docker by hand.
+pub fn by_hand(id: &str) -> Option<Said> {
+    let cleared = |said: Said| said.gives::<by_hand::HandCleared>("It is gone.").refuses(&[409, 503, 507]);
+    Some(match id {
+        "by_hand" => of("apps", "What was made with Docker by hand: containers, images and volumes of no app")
+            .more("No value of an environment stands in it.")
+            .gives::<ByHand>("All of it, 200 of each at most.")
+            .refuses(&[409, 503]),
+        "by_hand_container" => of("apps", "What a container that was made by hand would be as an app")
+            .more("It is named by its number or its name. Names of variables are said, and no values.")
+            .gives::<HandView>("What would be taken over, what would differ, and what stands against it.")
+            .refuses(&[404, 409, 503]),
+        "by_hand_adopt" => of("apps", "Make an app of a container that was made by hand, with what it keeps")
+            .more("It is saved as an own app; what that asks of the node, an owner allows first (403 until then). The old container stays, stopped.")
+            .takes::<AdoptWish>()
+            .gives_as::<JobView>(202, "A job has begun: `job` and `job_events` tell how far it is.")
+            .refuses(&[403, 404, 409, 422, 503, 507]),
+        "by_hand_remove" => cleared(of("apps", "Remove a container whose place an app has taken; its volumes stay")),
+        "by_hand_image_remove" => cleared(of("apps", "Remove an image that nothing uses")),
+        "by_hand_volume_remove" => cleared(of("apps", "Remove a volume that nothing uses, with what it holds")),
         _ => return None,
     })
 }

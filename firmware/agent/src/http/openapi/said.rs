@@ -95,6 +95,7 @@ pub fn of_route(id: &str) -> Option<Said> {
         .or_else(|| on_node(id))
         .or_else(|| more::blobs(id))
         .or_else(|| more::backups(id))
+        .or_else(|| more::by_hand(id))
         .or_else(|| more::leases(id))
         .or_else(|| more::settings(id))
         .or_else(|| people(id))
@@ -243,6 +244,7 @@ fn own_app() -> Value {
         &["image"],
         json!({
             "image": text("The image, as Docker calls it."),
+            "entrypoint": list("The program that takes the command; what the image says without. With one of its own, the image's command counts no more."),
             "command": list("What it is started with; what the image says without."),
             "ports": { "type": "array", "description": "Ports that it listens on.", "items": port },
             "environment": { "type": "object", "description": "Its environment; what is null is said when it is installed.", "additionalProperties": { "type": ["string", "null"] } },

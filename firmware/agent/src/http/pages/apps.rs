@@ -46,7 +46,7 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             h2 { (words.installed) }
             @if shown.apps.is_empty() { p { (if operator { words.none_installed } else { words.none_guest }) } }
             ul.nodes { @for app in &shown.apps { (installed(view, app, &shown.host)) } }
-            @if operator { p { a href="/backups" { (view.lang.backups().backups) } } }
+            @if operator { p { a href="/backups" { (view.lang.backups().backups) } } p { a href="/by-hand" { (view.lang.by_hand().by_hand) } } }
             @if view.caller.may(Operation::Own) { p { a href="/leases" { (view.lang.leases().leases) } } }
         }
         @if operator { (own::list(view, &shown.own)) (store(view, &shown.catalog, &shown.given)) (found::section(view, &shown.found)) } @else { section { p { (words.guest) } } }
@@ -144,6 +144,7 @@ fn job(job: &JobView, lang: Lang) -> Markup {
         Kind::Remove { .. } => words.job_remove,
         Kind::Backup { .. } => lang.backups().job_backup,
         Kind::Restore => lang.backups().job_restore,
+        Kind::Adopt => lang.by_hand().job_adopt,
     };
     let (class, state) = match job.state.as_str() {
         "queued" => ("none", words.queued),

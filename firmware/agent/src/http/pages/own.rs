@@ -23,6 +23,8 @@ pub struct Filled {
     /// The image.
     pub image: String,
     /// Words, one a line.
+    pub entrypoint: String,
+    /// Words, one a line.
     pub command: String,
     /// Ports, one a line.
     pub ports: String,
@@ -67,6 +69,7 @@ impl Filled {
             description: definition.description.clone(),
             compose: definition.compose.clone().unwrap_or_default(),
             image: form.image,
+            entrypoint: lines(form.entrypoint),
             command: lines(form.command),
             ports: lines(form.ports.iter().map(typed::show_port).collect()),
             environment: lines(form.environment.iter().map(variable).collect()),
@@ -96,7 +99,8 @@ pub fn list(view: &View<'_>, apps: &[OwnView]) -> Markup {
                     @if !app.description.is_empty() { p { (app.description) } }
                     @if open { p.quiet { (words.asks) ": " (words.not_allowed) ". " (words.owner_may) } }
                     div.buttons {
-                        @if !app.installed && !open { a.button href=(format!("/apps/{}/install", app.name)) { (store.choose) } }
+                        @if let Some(container) = &app.by_hand { (adopt(view, container)) }
+                        @else if !app.installed && !open { a.button href=(format!("/apps/{}/install", app.name)) { (store.choose) } }
                         a.button href=(format!("/own/{}", app.name)) { (words.edit) }
                     }
                 } }
@@ -116,7 +120,8 @@ pub fn one(view: &View<'_>, details: &OwnDetails, wrong: Option<&str>) -> Markup
             h2 { (app.title) }
             h3 { (words.asks) }
             (asks(view, app))
-            @if !app.installed { p { a.button href=(format!("/apps/{}/install", app.name)) { (store.choose) } } }
+            @if let Some(container) = &app.by_hand { p { (view.lang.by_hand().adopt_saved) } p { (adopt(view, container)) } }
+            @else if !app.installed { p { a.button href=(format!("/apps/{}/install", app.name)) { (store.choose) } } }
         }
         @if details.definition.form.is_some() { (form(view, &filled, None)) } @else { (compose(view, &filled, None)) }
         section {
@@ -124,6 +129,11 @@ pub fn one(view: &View<'_>, details: &OwnDetails, wrong: Option<&str>) -> Markup
             (view.button(&format!("/own/{}/remove", app.name), words.forget))
         }
     }
+}
+
+/// Where it becomes an app with what its container keeps.
+fn adopt(view: &View<'_>, container: &str) -> Markup {
+    html! { a.button href=(format!("/by-hand/{}", crate::http::encode(container))) { (view.lang.by_hand().look) } }
 }
 
 fn asks(view: &View<'_>, app: &OwnView) -> Markup {
@@ -182,7 +192,8 @@ fn lines(label: &str, name: &str, value: &str, rows: usize, example: &str) -> Ma
 /// The form.
 pub fn form(view: &View<'_>, filled: &Filled, wrong: Option<&str>) -> Markup {
     let (words, store) = (view.lang.own(), view.lang.store());
-    let more = [&filled.command, &filled.devices, &filled.capabilities, &filled.user].iter().any(|said| !said.is_empty());
+    let more =
+        [&filled.entrypoint, &filled.command, &filled.devices, &filled.capabilities, &filled.user].iter().any(|said| !said.is_empty());
     let network = |value: &str, label: &str| html! { option value=(value) selected[filled.network == value] { (label) } };
     html! {
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
@@ -198,6 +209,7 @@ pub fn form(view: &View<'_>, filled: &Filled, wrong: Option<&str>) -> Markup {
                 label { (words.processor) input name="cpu-percent" type="number" min="1" max="100000" value=(filled.cpu_percent); }
                 details open[more || filled.privileged || !["", "own"].contains(&filled.network.as_str())] {
                     summary { (words.more) }
+                    (lines(words.entrypoint, "entrypoint", &filled.entrypoint, 2, ""))
                     (lines(words.command, "command", &filled.command, 2, ""))
                     label { (words.user) input name="user" maxlength="65" value=(filled.user); }
                     (lines(words.devices, "devices", &filled.devices, 2, "/dev/ttyUSB0"))

@@ -2,7 +2,7 @@
 
 use super::super::pages::tests::caller;
 use super::super::pages::{
-    View, api, apps, backups, cloud, encrypted, files, found, help, home, leases, not_done, own, page, people, search, settings,
+    View, api, apps, backups, by_hand, cloud, encrypted, files, found, help, home, leases, not_done, own, page, people, search, settings,
 };
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
@@ -15,7 +15,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 62] = [
+const EQUALS: [(&str, &str, &str); 66] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -51,6 +51,10 @@ const EQUALS: [(&str, &str, &str); 62] = [
     ("post", "/own-compose", "own_app_save"),
     ("post", "/own/{name}/remove", "own_app_forget"),
     ("post", "/own/{name}/grant", "own_app_grant"),
+    ("post", "/by-hand/{name}/adopt", "by_hand_adopt"),
+    ("post", "/by-hand/containers/{name}/remove", "by_hand_remove"),
+    ("post", "/by-hand/images/{name}/remove", "by_hand_image_remove"),
+    ("post", "/by-hand/volumes/{name}/remove", "by_hand_volume_remove"),
     ("post", "/account/password", "own_password"),
     ("post", "/account/everywhere", "end_sessions"),
     ("post", "/account/token", "own_token_make"),
@@ -81,10 +85,11 @@ const EQUALS: [(&str, &str, &str); 62] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
+    "by_hand.rs",
     "cloud.rs",
     "encrypted.rs",
     "files.rs",
@@ -105,12 +110,17 @@ fn mosquitto() -> Face {
     Face::of(&contract::apps::read(std::path::Path::new(file), &std::fs::read_to_string(file).unwrap()).unwrap(), String::new())
 }
 
-/// One with something that an owner must allow, one without, one that is installed.
-fn own_views() -> [OwnView; 3] {
+/// One with something that an owner must allow, one of a container, one that is installed, one without.
+fn own_views() -> [OwnView; 4] {
     let privilege = "device=/dev/ttyUSB0".parse().unwrap();
     let asked = AskedView { privilege, key: "devices".to_owned(), line: 4, column: 5, granted: false };
     let view = OwnView { name: "wiki".to_owned(), ..OwnView::default() };
-    [OwnView { asked: vec![asked], ..view.clone() }, OwnView { installed: true, ..view.clone() }, view]
+    [
+        OwnView { asked: vec![asked], ..view.clone() },
+        OwnView { by_hand: Some("wiki".to_owned()), ..view.clone() },
+        OwnView { installed: true, ..view.clone() },
+        view,
+    ]
 }
 
 fn own_pages(view: &View<'_>) -> Markup {
@@ -179,7 +189,7 @@ fn all_pages(view: &View<'_>) -> String {
     let body = html! {
         (home::body(&well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }], view.lang))
         (search::body(view, &Search::default(), Ok(&found))) (search::body(view, &Search::default(), Err("x")))
-        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }

@@ -21,6 +21,9 @@ use crate::apps::{Protocol, Scheme};
 pub struct Form {
     /// The image, as Docker calls it.
     pub image: String,
+    /// The program that takes the command; what the image says where nothing stands here. With one of its own, the image's command counts no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
     /// What it is started with; what the image says where nothing stands here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
@@ -108,11 +111,11 @@ pub fn read(form: &Form) -> Result<Project, Faults> {
         let why = format!("`{}` is no name of an image (`name:tag`, `host/name@sha256:…`)", shown(&form.image));
         r.refuse(at, "image", why);
     }
-    if !form.command.is_empty() {
-        if form.command.iter().any(|word| word.len() > 4096 || word.contains('\0')) || form.command.len() > 100 {
-            r.refuse(at, "command", "100 words of 4096 bytes at most, without NUL, are allowed");
+    for (key, said, its) in [("entrypoint", &form.entrypoint, &mut service.entrypoint), ("command", &form.command, &mut service.command)] {
+        if said.iter().any(|word| word.len() > 4096 || word.contains('\0')) || said.len() > 100 {
+            r.refuse(at, key, "100 words of 4096 bytes at most, without NUL, are allowed");
         }
-        service.command = Some(form.command.iter().map(Text::plain).collect());
+        *its = (!said.is_empty()).then(|| said.iter().map(Text::plain).collect());
     }
     for port in &form.ports {
         let proposed = port.proposed.unwrap_or(port.container);

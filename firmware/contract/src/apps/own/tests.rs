@@ -86,6 +86,7 @@ fn a_compose_file_becomes_a_project_of_ours() {
 fn a_form_becomes_a_project_of_ours() {
     let form = Form {
         image: "example.org:5000/garden/broker:2".to_owned(),
+        entrypoint: vec!["/start".to_owned(), "-x".to_owned()],
         command: vec!["run".to_owned(), "$HOME".to_owned()],
         ports: vec![FormPort { container: 1883, proposed: None, protocol: crate::apps::Protocol::Both, scheme: None }],
         environment: [("A".to_owned(), Some("a$b".to_owned())), ("B".to_owned(), None)].into(),
@@ -98,7 +99,14 @@ fn a_form_becomes_a_project_of_ours() {
     assert_eq!(serde_json::from_str::<Definition>(&json).unwrap(), definition);
     let project = read(&definition).unwrap();
     let text = write(&project, "broker", "cloudy-broker", &said(&[("B", "b")]), &BTreeSet::new()).unwrap();
-    for line in ["image: \"example.org:5000/garden/broker:2\"", "- \"$$HOME\"", "\"A\": \"a$$b\"", "\"B\": \"b\"", "read_only: true"] {
+    for line in [
+        "image: \"example.org:5000/garden/broker:2\"",
+        "- \"$$HOME\"",
+        "- \"/start\"",
+        "\"A\": \"a$$b\"",
+        "\"B\": \"b\"",
+        "read_only: true",
+    ] {
         assert!(text.contains(line), "{line}: {text}");
     }
     assert!(text.contains("mem_limit: \"67108864b\"") && text.contains("no-new-privileges:true"), "{text}");
