@@ -209,6 +209,19 @@ fn a_job_that_is_killed_anywhere_ends_as_if_it_had_not_been() {
 }
 
 #[test]
+fn the_old_container_comes_back_wherever_adopting_fails_and_only_when_the_new_one_is_gone() {
+    for failing in 0..4 {
+        for done in [false, true] {
+            let mut fates = vec![Fate::Well; failing];
+            fates.push(Fate::Fails(done));
+            let end = run(Kind::Adopt, STARTS[0], &fates, Fate::Well);
+            assert!(matches!(end.0.phase, Phase::Undone { .. }), "{failing} {done}: {end:?}");
+            holds(Kind::Adopt, STARTS[0], &end);
+        }
+    }
+}
+
+#[test]
 fn what_can_t_be_put_back_is_said_with_both_reasons() {
     let (course, ..) = run(Kind::Install, STARTS[0], &[Fate::Well, Fate::Fails(true)], Fate::Fails(false));
     assert_eq!(course.phase, Phase::Failed { reason: "no; and it could not be put back as it was: no".to_owned() });
