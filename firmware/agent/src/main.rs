@@ -28,6 +28,7 @@ mod sampled;
 mod settings;
 mod state;
 mod status;
+mod storage;
 mod stores;
 mod text;
 mod tokens;

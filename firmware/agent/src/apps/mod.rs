@@ -12,6 +12,7 @@ mod drive;
 mod face;
 mod hosted;
 mod own;
+mod places;
 mod plan;
 mod ports;
 mod publish;
@@ -28,6 +29,7 @@ pub use backup::{BackupKey, BackupView, BackupWish, Key, KeyView, NewKey, NotAKe
 pub use face::Face;
 pub use hosted::{Bar, NOT_NOW};
 pub use own::NotSaved;
+pub use places::JobPlace;
 pub use plan::Kind as JobKind;
 pub use publish::NotPublished;
 pub use record::Publication;
@@ -43,9 +45,10 @@ use crate::limits::APPS_MAX_AGE;
 use crate::sampled::Sampled;
 use crate::units::Systemd;
 use catalog::{Catalog, Entry};
+use contract::storage::DiskId;
 use own::OwnApps;
 use record::{Kept, What};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,6 +93,10 @@ pub struct Apps {
     leaving: AtomicBool,
     /// Apps that must not start.
     barred: Mutex<BTreeMap<String, Bar>>,
+    /// Apps that wait for their disk, with what is said of it.
+    waiting: Mutex<BTreeMap<String, String>>,
+    /// Disks on which something was put aside.
+    untidy: Mutex<BTreeSet<DiskId>>,
 }
 
 impl Apps {
@@ -127,6 +134,8 @@ impl Apps {
             told: watch::Sender::new(()),
             leaving: AtomicBool::new(false),
             barred: Mutex::default(),
+            waiting: Mutex::default(),
+            untidy: Mutex::default(),
         }
     }
 

@@ -42,6 +42,8 @@ pub enum Kind {
     },
     /// Make it run with what a backup holds.
     Restore,
+    /// Have its data on another disk.
+    Move,
     /// Take it away.
     #[serde(rename_all = "kebab-case")]
     Remove {
@@ -87,6 +89,14 @@ pub enum Step {
     Create,
     /// Fill its volumes from the backup.
     Fill,
+    /// Copy what it keeps to the other disk, and read the copy.
+    Copy,
+    /// Make its containers as they were, and start nothing.
+    CreateAsBefore,
+    /// Take away what lies where its data were.
+    ClearOld,
+    /// Take away what was copied.
+    ClearNew,
 }
 
 /// How far a job is.
@@ -202,6 +212,9 @@ impl Course {
             Kind::Backup { .. } if self.before.is_some_and(|before| before.up) => &[Step::Stop, Step::Save, Step::UpAsBefore],
             Kind::Backup { .. } => &[Step::Save],
             Kind::Restore => &[Step::Check, Step::Pull, Step::Create, Step::Fill, Step::Up],
+            // The old place is cleared last: until then it is as it was.
+            Kind::Move if self.before.is_some_and(|before| before.up) => &[Step::Stop, Step::Copy, Step::Up, Step::ClearOld],
+            Kind::Move => &[Step::Copy, Step::Create, Step::ClearOld],
             Kind::Remove { with_data: false } => &[Step::Down],
             Kind::Remove { with_data: true } => &[Step::DownWithData],
         }
@@ -216,6 +229,8 @@ impl Course {
             Kind::Install => Some(&[Step::DownWithData]),
             // It begins only where nothing was kept.
             Kind::Restore => Some(&[Step::DownWithData]),
+            Kind::Move if before.up => Some(&[Step::UpAsBefore, Step::ClearNew]),
+            Kind::Move => Some(&[Step::CreateAsBefore, Step::ClearNew]),
             Kind::Change | Kind::Backup { .. } if before.up => Some(&[Step::UpAsBefore]),
             Kind::Change | Kind::Backup { .. } => Some(&[]),
             Kind::Start if before.up => Some(&[]),
@@ -281,11 +296,16 @@ impl Course {
             (Phase::Forward { done, .. }, Outcome::Done) if done + 1 >= self.forward().len() => self.with(Phase::Done),
             (Phase::Forward { done, .. }, Outcome::Done) => self.with(Phase::Forward { done: done + 1, lost: 0 }),
             (Phase::Forward { done, lost }, Outcome::Lost) if *lost < TRIES => self.with(Phase::Forward { done: *done, lost: lost + 1 }),
+            (Phase::Forward { done, .. }, Outcome::Lost) if self.forward().get(*done) == Some(&Step::ClearOld) => self.with(Phase::Done),
             (Phase::Forward { .. }, Outcome::Lost) => self.failed("the broker ended each time before it was done".to_owned()),
             // What a job has brought about stays, though its app needs another try to run as before.
             (Phase::Forward { done, lost }, Outcome::Failed(reason)) if self.forward().get(*done) == Some(&Step::UpAsBefore) => {
                 let lost = lost + 1;
                 self.with(if lost < TRIES { Phase::Forward { done: *done, lost } } else { Phase::Failed { reason } })
+            }
+            // Its data are where they shall be, and may have changed there: there is no way back. What is left behind makes room later.
+            (Phase::Forward { done, .. }, Outcome::Failed(_)) if self.forward().get(*done) == Some(&Step::ClearOld) => {
+                self.with(Phase::Done)
             }
             (Phase::Forward { .. }, Outcome::Failed(reason)) => self.failed(reason),
             (Phase::Back { done, reason, .. }, Outcome::Done) => {
@@ -318,6 +338,7 @@ fn is_so(step: Step, seen: Seen) -> bool {
         Step::Down | Step::DownWithData => false,
         Step::Up | Step::UpAsBefore | Step::Restart => false,
         Step::Save | Step::Check | Step::Create | Step::Fill => false,
+        Step::Copy | Step::CreateAsBefore | Step::ClearOld | Step::ClearNew => false,
     }
 }
 

@@ -36,6 +36,10 @@ pub struct Has {
     /// How health is once a container runs.
     pub health: &'static str,
     pub cut: Option<Cut>,
+    /// Volume → the tar that it holds, without its first header.
+    pub contents: BTreeMap<String, Vec<u8>>,
+    /// Whether what is written to a volume is not what is read there.
+    pub corrupts: bool,
     /// So many lists more say that what was stopped runs.
     pub lag: usize,
     made: usize,
@@ -62,7 +66,8 @@ impl Played {
 
     async fn answer(self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let body: Value = serde_json::from_slice(&to_bytes(body, 1 << 20).await.unwrap()).unwrap_or_default();
+        let raw = to_bytes(body, 1 << 20).await.unwrap_or_default();
+        let body: Value = serde_json::from_slice(&raw).unwrap_or_default();
         let path = parts.uri.path().to_owned();
         let path = if path.starts_with("/v1.") { path.splitn(3, '/').nth(2).unwrap_or_default() } else { path.trim_start_matches('/') };
         let query: BTreeMap<String, String> = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default()).unwrap();
@@ -71,6 +76,9 @@ impl Played {
             return std::future::pending().await;
         }
         self.with(|has| {
+            if parts.method == Method::GET && path.ends_with("/archive") {
+                return has.archive(path, &query["path"]);
+            }
             if parts.method == Method::GET {
                 return has.get(path);
             }
@@ -79,7 +87,10 @@ impl Played {
             if cut.is_some_and(|cut| !cut.done) {
                 return failure(StatusCode::INTERNAL_SERVER_ERROR, "cut");
             }
-            let answer = has.change(&parts.method, path, &query, body);
+            let answer = match path.ends_with("/archive") {
+                true => has.fill(path, &query["path"], &raw),
+                false => has.change(&parts.method, path, &query, body),
+            };
             if cut.is_some() { failure(StatusCode::INTERNAL_SERVER_ERROR, "cut") } else { answer }
         })
     }
@@ -102,6 +113,31 @@ fn done() -> Response {
 }
 
 impl Has {
+    /// The volume that a container has there.
+    fn volume_at(&self, path: &str, target: &str) -> Option<String> {
+        let id = path.split('/').nth(1)?;
+        let mounts = self.containers.get(id)?["HostConfig"]["Mounts"].as_array()?;
+        let its = mounts.iter().find(|mount| mount["Target"] == target.trim_end_matches("/."))?;
+        self.volumes.contains_key(its["Source"].as_str()?).then(|| its["Source"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// A tar, whose first header is never the same.
+    fn archive(&mut self, path: &str, target: &str) -> Response {
+        let Some(volume) = self.volume_at(path, target) else { return nothing() };
+        self.made += 1;
+        let mut tar = format!("{:0512}", self.made).into_bytes();
+        tar.extend(self.contents.get(&volume).cloned().unwrap_or_else(|| vec![0; 1024]));
+        tar.into_response()
+    }
+
+    fn fill(&mut self, path: &str, target: &str, tar: &[u8]) -> Response {
+        let Some(volume) = self.volume_at(path, target) else { return nothing() };
+        let mut content = tar[512..].to_vec();
+        content[0] ^= u8::from(self.corrupts);
+        self.contents.insert(volume, content);
+        StatusCode::OK.into_response()
+    }
+
     fn get(&mut self, path: &str) -> Response {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
@@ -113,7 +149,9 @@ impl Has {
                 let running = json!("running");
                 let listed = self.containers.iter().map(|(id, container)| {
                     let network = container["HostConfig"]["NetworkMode"].as_str().unwrap_or_default();
-                    json!({ "Id": id, "Names": [format!("/{}", container["Name"].as_str().unwrap())], "Labels": container["Labels"],
+                    let mounts = container["HostConfig"]["Mounts"].as_array().cloned().unwrap_or_default();
+                    let mounts: Vec<Value> = mounts.iter().map(|mount| json!({ "Type": mount["Type"], "Name": mount["Source"], "Destination": mount["Target"], "RW": true })).collect();
+                    json!({ "Mounts": mounts, "Id": id, "Names": [format!("/{}", container["Name"].as_str().unwrap())], "Labels": container["Labels"],
                         "State": if lags { &running } else { &container["Status"] }, "Status": "", "NetworkSettings": { "Networks": { network: { "NetworkID": container["Net"] } } } })
                 });
                 said(&listed.collect())
@@ -164,7 +202,8 @@ impl Has {
             }
             ("POST", ["volumes", "create"]) => {
                 let name = body["Name"].as_str().unwrap().to_owned();
-                let (driver, options) = (json!("local"), json!({}));
+                let options = body.get("DriverOpts").filter(|options| options.is_object()).cloned().unwrap_or_else(|| json!({}));
+                let driver = json!("local");
                 (body["Driver"], body["Options"], body["Mountpoint"], body["Scope"]) = (driver, options, json!("/x"), json!("local"));
                 let volume = self.volumes.entry(name).or_insert(body);
                 said(volume)
@@ -195,7 +234,10 @@ impl Has {
                 self.networks.retain(|_, network| network["Id"] != *id);
                 done()
             }
-            ("DELETE", ["volumes", name]) => self.volumes.remove(*name).map_or_else(nothing, |_| done()),
+            ("DELETE", ["volumes", name]) => {
+                self.contents.remove(*name);
+                self.volumes.remove(*name).map_or_else(nothing, |_| done())
+            }
             ("DELETE", ["images", ..]) => {
                 let name = path.trim_start_matches("images/").replace("%3A", ":").replace("%40", "@").replace("%2F", "/");
                 self.images.retain(|image| *image != name);

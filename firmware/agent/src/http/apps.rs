@@ -112,8 +112,12 @@ pub(super) fn refused(error: Refused) -> Refusal {
         | Refused::Port(_)
         | Refused::InTheWay(_)
         | Refused::NoBackupKey
+        | Refused::ThereAlready(_)
+        | Refused::DiskNotReady
         | Refused::Barred { .. } => StatusCode::CONFLICT,
-        Refused::Choice(_) | Refused::Faults(_) | Refused::NoSecretKey | Refused::Backup(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::Choice(_) | Refused::Faults(_) | Refused::NoSecretKey | Refused::Backup(_) | Refused::NotMoved => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         Refused::Blob(error) => return super::blobs::refused(error),
         Refused::NotSaved(error) => return super::own::refused(error),
         Refused::NotGranted(_) => StatusCode::FORBIDDEN,

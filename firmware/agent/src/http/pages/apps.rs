@@ -144,6 +144,7 @@ fn job(job: &JobView, lang: Lang) -> Markup {
         Kind::Remove { .. } => words.job_remove,
         Kind::Backup { .. } => lang.backups().job_backup,
         Kind::Restore => lang.backups().job_restore,
+        Kind::Move => lang.storage().job_move,
     };
     let (class, state) = match job.state.as_str() {
         "queued" => ("none", words.queued),
