@@ -241,3 +241,5 @@ pub const DISK_BUSY: Duration = Duration::from_secs(20);
 pub const DISK_BUSY_LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The longest wait for the root unit: a large disk is made and checked meanwhile.
 pub const DISK_UNIT_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long a job waits for the disk with its app's data.
+pub const DISK_WAIT: Duration = Duration::from_secs(60);

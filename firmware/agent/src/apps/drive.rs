@@ -48,6 +48,7 @@ impl Apps {
                 return;
             }
             let Some(step) = step else { return };
+            self.wait_for_its_disk(id, &job, step).await;
             let (course, output) = match self.step(&job, step).await {
                 Err(_) if self.leaving.load(Ordering::Relaxed) => return,
                 // Docker went away meanwhile: that is waited for, and says nothing of the step.

@@ -43,6 +43,7 @@ use crate::blobs::Blobs;
 use crate::broker::{self, Projects, Request};
 use crate::limits::APPS_MAX_AGE;
 use crate::sampled::Sampled;
+use crate::storage::Places;
 use crate::units::Systemd;
 use catalog::{Catalog, Entry};
 use contract::storage::DiskId;
@@ -97,6 +98,8 @@ pub struct Apps {
     waiting: Mutex<BTreeMap<String, String>>,
     /// Disks on which something was put aside.
     untidy: Mutex<BTreeSet<DiskId>>,
+    /// Where disks are mounted.
+    disks: Places,
 }
 
 impl Apps {
@@ -136,6 +139,7 @@ impl Apps {
             barred: Mutex::default(),
             waiting: Mutex::default(),
             untidy: Mutex::default(),
+            disks: Places::default(),
         }
     }
 

@@ -1,13 +1,15 @@
 //! On which disk an app keeps its data: what is recorded of that, what waits for a disk, and moving.
 
-use super::plan::Kind;
-use super::record::{Aim, What};
+use super::plan::{Kind, Step};
+use super::record::{Aim, Job, What};
 use super::{Apps, JobView, Refused};
+use crate::limits::{DISK_WAIT, DISKS_LOOK_EVERY};
 use crate::revision::Expected;
 use crate::storage::Placed;
 use contract::storage::DiskId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 /// A job that needs a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +58,22 @@ impl Apps {
         let mut open = kept.jobs.iter().filter(|job| !job.course.phase.is_over());
         let job = open.find(|job| job.to == Some(disk) || kept.places.get(&job.app) == Some(&disk))?;
         Some(JobPlace { job: job.id, app: job.app.clone() })
+    }
+
+    /// After a start of the node disks are mounted a moment later than jobs are taken up again. One that does not come is not waited for.
+    pub(super) async fn wait_for_its_disk(&self, id: u64, job: &Job, step: Step) {
+        if matches!(step, Step::Pull | Step::Stop | Step::Down | Step::Check) {
+            return;
+        }
+        let needed: Vec<DiskId> = job.to.into_iter().chain(self.kept().places.get(&job.app).copied()).collect();
+        let begun = Instant::now();
+        while needed.iter().any(|disk| self.disks.usable(*disk).is_none()) && begun.elapsed() < DISK_WAIT {
+            self.say(id, |live| live.waits = Some("the disk with the app's data is not there yet".to_owned()));
+            tokio::time::sleep(DISKS_LOOK_EVERY / 4).await;
+        }
+        if !needed.is_empty() {
+            self.say(id, |live| live.waits = None);
+        }
     }
 
     /// Notes that something was put aside on a disk.

@@ -85,6 +85,15 @@ async fn what_an_app_keeps_goes_to_a_disk_and_back_and_is_never_at_no_place() {
         assert!(clear(&socket, from, keep).await.unwrap_err().to_string().contains("not all at the other place"));
     }
     stop(&socket).await;
+    // What a backup is made of is there as ever.
+    let volumes: Vec<Volume> = broker::ask(&socket, &Request::Volumes { app: "broker".to_owned() }, |_| ()).await.unwrap();
+    let [volume] = volumes.as_slice() else { panic!("{volumes:?}") };
+    let read = Request::ReadVolume { app: "broker".to_owned(), volume: volume.clone() };
+    let (mut pieces, mut tar) = (broker::read(&socket, &read).await.unwrap(), Vec::new());
+    while let Some(piece) = pieces.recv().await {
+        tar.extend_from_slice(&piece.unwrap());
+    }
+    assert_eq!(&tar[512..], content());
     shift(&socket, Some(id()), None).await.unwrap();
     run_at(&socket, None).await.unwrap();
     clear(&socket, Some(id()), None).await.unwrap();
