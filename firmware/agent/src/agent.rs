@@ -5,7 +5,7 @@ use crate::https::Https;
 use crate::limits::{self, AGENT_SOCKET, DATA_DIR};
 use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, Machine, NetConfig, NetHandle};
 use crate::state::App;
-use crate::{apps, blobs, host, kept, notify, settings, stores};
+use crate::{apps, blobs, host, kept, notify, settings, storage, stores};
 use anyhow::{Context, Result};
 use contract::report::Report;
 use contract::settings::{Door, Settings};
@@ -125,6 +125,7 @@ pub async fn run(options: Options) -> Result<()> {
     giving.spawn(Arc::clone(app.apps()).keep_taking(Arc::clone(app.blobs())));
     giving.spawn(Arc::clone(app.leases()).keep_going());
     giving.spawn(Arc::clone(app.leases()).keep_time());
+    giving.spawn(storage::keep(Arc::clone(&app)));
     giving.spawn(stores::keep(Arc::clone(&app), options.stores));
     if let Some(net) = &net {
         let (line, of) = (net.blobs.clone(), Arc::clone(&app));

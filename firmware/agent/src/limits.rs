@@ -239,3 +239,15 @@ pub const TRIES_COUNTED: usize = 256;
 pub const CLAIM_WINDOW: Duration = Duration::from_secs(30 * 60);
 /// How long a change of network or Wi-Fi is on trial, before it is taken back.
 pub const SETTINGS_TRIAL: Duration = Duration::from_secs(300);
+/// How often it is looked which disks are plugged in.
+pub const DISKS_LOOK_EVERY: Duration = Duration::from_secs(4);
+/// How long the root unit waits until a new disk is seen with what is on it.
+pub const DISK_SETTLE: Duration = Duration::from_secs(15);
+/// How long it waits until nobody uses a disk that is taken away.
+pub const DISK_BUSY: Duration = Duration::from_secs(20);
+/// How often that is looked at.
+pub const DISK_BUSY_LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The longest wait for the root unit: a large disk is made and checked meanwhile.
+pub const DISK_UNIT_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long a job waits for the disk with its app's data.
+pub const DISK_WAIT: Duration = Duration::from_secs(60);

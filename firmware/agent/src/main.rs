@@ -29,6 +29,7 @@ mod sampled;
 mod settings;
 mod state;
 mod status;
+mod storage;
 mod stores;
 mod text;
 mod tokens;

@@ -14,6 +14,7 @@ use crate::problems;
 use crate::sampled::Sampled;
 use crate::settings::Desk;
 use crate::status::{Boot, Clock, Docker, Host, Services, Status};
+use crate::storage::{Places, Storage};
 use crate::text::Lang;
 use crate::tokens::AppTokens;
 use crate::units::Systemd;
@@ -46,6 +47,7 @@ pub struct App {
     once: Arc<Onces>,
     ending: Notify,
     settings: Arc<Desk>,
+    storage: Arc<Storage>,
     https: OnceLock<Arc<Https>>,
     leases: Arc<Leases>,
 }
@@ -79,6 +81,12 @@ impl App {
             once: Arc::new(Onces::load(&data, keeps)),
             ending: Notify::new(),
             settings: Arc::new(Desk::new(&data, Arc::clone(&systemd))),
+            storage: Arc::new(Storage::open(
+                &data,
+                boot.as_ref().map(|report| report.disk.as_str()),
+                Arc::clone(&systemd),
+                Places::default(),
+            )),
             https: OnceLock::new(),
             data,
             broker,
@@ -133,6 +141,11 @@ impl App {
     /// The settings of this node.
     pub fn settings(&self) -> &Arc<Desk> {
         &self.settings
+    }
+
+    /// The disks of this node.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
     }
 
     /// Restarts the machine, or switches it off.

@@ -33,6 +33,7 @@ mod map;
 mod own;
 mod people;
 mod settings;
+mod storage;
 mod store;
 
 pub use cloud::Cloud;
@@ -42,6 +43,7 @@ pub use map::Map;
 pub use own::Own;
 pub use people::People;
 pub use settings::Settings;
+pub use storage::Storage;
 pub use store::Store;
 
 /// A language that the page speaks.

@@ -1,6 +1,6 @@
 //! systemd over D-Bus: the state of the units that matter, and jobs that are followed to their result.
 
-use crate::limits::{DBUS_TIMEOUT, JOB_TIMEOUT};
+use crate::limits::{DBUS_TIMEOUT, DISK_UNIT_TIMEOUT, JOB_TIMEOUT};
 use crate::status::{Services, Unit};
 use futures_util::StreamExt;
 use std::time::Duration;
@@ -188,6 +188,14 @@ impl Systemd {
         self.job(Action::Start, name).await
     }
 
+    /// Starts the unit that does something with a disk, as `storage` names it, and waits until it is done, which may take long.
+    ///
+    /// # Errors
+    /// When systemd refuses, the job fails, or no result comes in time.
+    pub async fn start_disk(&self, name: &str) -> Result<(), Error> {
+        self.job_within(Action::Start, name, DISK_UNIT_TIMEOUT).await
+    }
+
     /// Asks init to make the node's data anew at the next start.
     ///
     /// # Errors
@@ -215,6 +223,10 @@ impl Systemd {
     }
 
     async fn job(&self, action: Action, name: &str) -> Result<(), Error> {
+        self.job_within(action, name, JOB_TIMEOUT).await
+    }
+
+    async fn job_within(&self, action: Action, name: &str, wait: Duration) -> Result<(), Error> {
         let manager = self.manager().await.map_err(Error::NoBus)?;
         manager.subscribe().await.or_else(already).map_err(Error::NoBus)?;
         // Listen first: a quick job's result would be missed otherwise.
@@ -236,10 +248,10 @@ impl Systemd {
             }
             "lost".to_owned()
         };
-        match timeout(JOB_TIMEOUT, result).await {
+        match timeout(wait, result).await {
             Ok(result) if result == "done" => Ok(()),
             Ok(result) => Err(Error::Job { action: word, unit: name.to_owned(), result }),
-            Err(_) => Err(Error::Waited { action: word, unit: name.to_owned(), wait: JOB_TIMEOUT }),
+            Err(_) => Err(Error::Waited { action: word, unit: name.to_owned(), wait }),
         }
     }
 }

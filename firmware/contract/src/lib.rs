@@ -14,3 +14,4 @@ pub mod paths;
 pub mod report;
 pub mod settings;
 pub mod state;
+pub mod storage;

@@ -156,6 +156,20 @@ impl Lab {
         Ok(())
     }
 
+    /// Plugs a USB disk into a node. One that was never plugged in is blank.
+    pub fn plug_disk(&mut self, name: &str, disk: &str, disk_gb: u32) -> Result<()> {
+        let folder = self.folder.clone();
+        let (_, node) = self.node(name)?;
+        if node.plan.disk_bus != DiskBus::Usb {
+            bail!("node {name} has nowhere to plug it in: give it `disk-bus = \"usb\"`");
+        }
+        let path = folder.join(super::node::plugged_file(disk));
+        if !path.exists() {
+            disk::make_blank(&path, u64::from(disk_gb) * GB)?;
+        }
+        node.plug(disk)
+    }
+
     /// Takes the first disk out of a node that is off; the next one takes its place.
     pub fn remove_disk(&mut self, name: &str) -> Result<()> {
         let folder = self.folder.clone();
@@ -176,7 +190,7 @@ impl Lab {
     /// Removes the disks; the logs stay.
     pub fn remove_disks(&self) {
         for node in &self.nodes {
-            for file in node.plan.disks.iter().flat_map(|disk| super::node::files_of(disk)) {
+            for file in node.plan.disks.iter().flat_map(|disk| super::node::files_of(disk)).chain(node.ever_plugged()) {
                 let _ = fs::remove_file(self.folder.join(file));
             }
         }

@@ -1,5 +1,6 @@
 //! One virtual node: started, watched by its serial line, switched off gently or by pulling the plug.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,6 +22,9 @@ use crate::sandbox::Running;
 /// How often something that is waited for is looked at.
 pub const POLL: Duration = Duration::from_millis(200);
 
+/// How long QEMU may take to let go of a disk that is pulled out.
+const UNPLUG: Duration = Duration::from_secs(30);
+
 /// What a disk held when its node was switched on, in the lab's folder.
 fn start_of(disk: &str) -> String {
     format!("{disk}.start")
@@ -29,6 +33,11 @@ fn start_of(disk: &str) -> String {
 /// All files of a disk, in the lab's folder.
 pub fn files_of(disk: &str) -> [String; 3] {
     [disk.to_owned(), log_of(disk), start_of(disk)]
+}
+
+/// The file of a USB disk, in the lab's folder.
+pub fn plugged_file(disk: &str) -> String {
+    format!("usb-{disk}.img")
 }
 
 /// A node and, while it is on, its QEMU.
@@ -41,12 +50,14 @@ pub struct Node {
     log_start: u64,
     /// Chooses what power cuts lose.
     random: Random,
+    /// USB disks that were plugged in, and whether they are.
+    plugged: BTreeMap<String, bool>,
 }
 
 impl Node {
     /// A node that is off; its disks and variables lie in `folder`.
     pub fn new(plan: MachinePlan, folder: &Path) -> Self {
-        Self { plan, folder: folder.to_owned(), running: None, log_start: 0, random: Random::new(1) }
+        Self { plan, folder: folder.to_owned(), running: None, log_start: 0, random: Random::new(1), plugged: BTreeMap::new() }
     }
 
     /// Where its serial console is written.
@@ -84,7 +95,8 @@ impl Node {
         match Qmp::start(to, from) {
             Ok(qmp) => {
                 self.running = Some((running, qmp));
-                Ok(())
+                let there: Vec<String> = self.plugged.iter().filter(|(_, there)| **there).map(|(disk, _)| disk.clone()).collect();
+                there.iter().try_for_each(|disk| self.attach(disk))
             }
             Err(error) => {
                 let _ = running.child.kill();
@@ -179,6 +191,51 @@ impl Node {
             std::thread::sleep(POLL);
         }
         Ok(())
+    }
+
+    /// Plugs a USB disk in, whose file is there.
+    pub fn plug(&mut self, disk: &str) -> Result<()> {
+        if self.plugged.get(disk) == Some(&true) {
+            bail!("the disk {disk} is plugged into node {} already", self.plan.name);
+        }
+        if self.is_on()? {
+            self.attach(disk)?;
+        }
+        self.plugged.insert(disk.to_owned(), true);
+        Ok(())
+    }
+
+    fn attach(&mut self, disk: &str) -> Result<()> {
+        let (_, qmp) = self.running.as_mut().context("the node is off")?;
+        let name = format!("usb-{disk}");
+        let file = json!({ "driver": "file", "filename": format!("{LAB_INSIDE}/{}", plugged_file(disk)), "discard": "unmap" });
+        qmp.command("blockdev-add", json!({ "driver": "raw", "node-name": name, "file": file }))?;
+        qmp.command("device_add", json!({ "driver": "usb-storage", "bus": "usb.0", "id": name, "drive": name, "serial": disk }))?;
+        Ok(())
+    }
+
+    /// Pulls a USB disk out.
+    pub fn unplug(&mut self, disk: &str) -> Result<()> {
+        if self.plugged.insert(disk.to_owned(), false) != Some(true) {
+            bail!("no disk {disk} is plugged into node {}", self.plan.name);
+        }
+        let Some((_, qmp)) = &mut self.running else { return Ok(()) };
+        let name = format!("usb-{disk}");
+        qmp.command("device_del", json!({ "id": name }))?;
+        let begun = Instant::now();
+        // What QEMU still does with it ends first.
+        while let Err(error) = qmp.command("blockdev-del", json!({ "node-name": name })) {
+            if begun.elapsed() > UNPLUG {
+                return Err(error);
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// The files of all USB disks that were ever plugged in.
+    pub fn ever_plugged(&self) -> impl Iterator<Item = String> {
+        self.plugged.keys().map(|disk| plugged_file(disk))
     }
 
     /// Presses the reset button.

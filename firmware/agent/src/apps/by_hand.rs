@@ -193,7 +193,7 @@ impl Apps {
         let adopting = Adopting { container: taken.id.clone(), was: taken.was.clone() };
         self.begin(&name, Kind::Adopt, &Expected::anything(), |installed| match installed {
             Some(_) => Err(Refused::Installed(name.clone())),
-            None => Ok(Aim { target: Some(target), source: None, adopting: Some(adopting) }),
+            None => Ok(Aim { target: Some(target), adopting: Some(adopting), ..Aim::default() }),
         })
     }
 

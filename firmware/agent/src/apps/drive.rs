@@ -1,12 +1,13 @@
 //! Drives jobs to their end, each in a task of its own: looks, asks `plan`, does one step through the broker, records, again.
 
 use super::own::Saved;
-use super::plan::{Course, Outcome, Seen, Step};
+use super::plan::{Course, Kind, Outcome, Seen, Step};
 use super::record::{Adopting, Installed, Job, Kept, Own, What};
-use super::{Apps, Live, NOT_NOW};
+use super::{Apps, Live, NOT_NOW, Refused};
 use crate::broker::{self, OwnProject, Project, ProjectState, Projects, Request, Run};
 use crate::limits::{DOCKER_AGAIN, STEADY, STEADY_LOOK_EVERY};
 use contract::apps::compose::Choices;
+use contract::storage::DiskId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -48,6 +49,7 @@ impl Apps {
                 return;
             }
             let Some(step) = step else { return };
+            self.wait_for_its_disk(id, &job, step).await;
             let (course, output) = match self.step(&job, step).await {
                 Err(_) if self.leaving.load(Ordering::Relaxed) => return,
                 // Docker went away meanwhile: that is waited for, and says nothing of the step.
@@ -103,6 +105,8 @@ impl Apps {
         let app = job.app.clone();
         let as_before = self.kept().apps.get(&app).cloned();
         let wanted = job.target.clone().or_else(|| as_before.clone());
+        let at = self.kept().places.get(&app).copied();
+        let place = if job.course.kind == Kind::Move { job.to } else { at };
         let request = match step {
             Step::Stop => Request::Stop { app },
             Step::Restart => match self.barred(&app) {
@@ -117,9 +121,16 @@ impl Apps {
                     Request::PullOwn { again: own.again, project: self.own_project(app, *own, choices) }
                 }
             },
-            Step::Up => self.up(app, known(wanted)?, true)?,
-            Step::UpAsBefore => self.up(app, known(as_before)?, true)?,
-            Step::Create => self.up(app, known(wanted)?, false)?,
+            Step::Up => self.up(app, known(wanted)?, true, place)?,
+            Step::UpAsBefore => self.up(app, known(as_before)?, true, at)?,
+            Step::Create => self.up(app, known(wanted)?, false, place)?,
+            Step::CreateAsBefore => self.up(app, known(as_before)?, false, at)?,
+            Step::Copy => match self.up(app, known(as_before)?, false, at)? {
+                Request::Create { project } => Request::Move { project, to: job.to },
+                _ => return Err(failed(Refused::NotMoved)),
+            },
+            Step::ClearOld => return self.clear(app, at, job.to).await,
+            Step::ClearNew => return self.clear(app, job.to, at).await,
             Step::Save => return self.save(job).await,
             Step::Check => return self.check(job).await,
             Step::Fill => return self.fill(job).await,
@@ -133,6 +144,9 @@ impl Apps {
         };
         let id = job.id;
         let told = broker::ask(&self.broker, &request, |progress| self.say(id, |live| live.progress = Some(progress))).await;
+        if step == Step::DownWithData {
+            self.is_untidy(at);
+        }
         self.say(id, |live| live.progress = None);
         told
     }
@@ -153,7 +167,7 @@ impl Apps {
     }
 
     /// What makes an app as it is wanted, and starts it or not.
-    fn up(&self, app: String, installed: Installed, start: bool) -> Result<Request, broker::Error> {
+    fn up(&self, app: String, installed: Installed, start: bool, place: Option<DiskId>) -> Result<Request, broker::Error> {
         if let Some(why) = self.barred(&app).filter(|_| start) {
             return Err(failed(format!("`{app}` {NOT_NOW}: {why}")));
         }
@@ -161,7 +175,7 @@ impl Apps {
         match installed.what {
             What::Entry(entry) => {
                 let facts = self.catalog.facts_text(&entry).map_err(failed)?;
-                let project = Project { app, facts, digest: entry.index, choices };
+                let project = Project { app, facts, digest: entry.index, choices, place };
                 Ok(if start { Request::Up { project } } else { Request::Create { project } })
             }
             What::Own(own) => {
@@ -169,6 +183,13 @@ impl Apps {
                 Ok(if start { Request::UpOwn { project } } else { Request::CreateOwn { project } })
             }
         }
+    }
+
+    /// Has what an app keeps at one place taken away, once it has all of it at another.
+    async fn clear(&self, app: String, from: Option<DiskId>, keep: Option<DiskId>) -> Result<(), broker::Error> {
+        broker::ask::<()>(&self.broker, &Request::Clear { app, from, keep }, |_| ()).await?;
+        self.is_untidy(from);
+        Ok(())
     }
 
     /// With what is granted now: what an owner took back holds for the next start.

@@ -84,7 +84,8 @@ impl Apps {
     /// Why an app must not start now.
     pub(super) fn barred(&self, name: &str) -> Option<String> {
         let bars = self.bars();
-        bars.get(name).filter(|bar| bar.from.is_none_or(|from| from <= Instant::now())).map(|bar| bar.why.clone())
+        let lent = bars.get(name).filter(|bar| bar.from.is_none_or(|from| from <= Instant::now())).map(|bar| bar.why.clone());
+        lent.or_else(|| self.waits_for_disk(name))
     }
 
     /// Stops an app at once, whatever job is at work on it, and whether or not it is installed.

@@ -13,6 +13,7 @@ mod drive;
 mod face;
 mod hosted;
 mod own;
+mod places;
 mod plan;
 mod ports;
 mod publish;
@@ -30,6 +31,7 @@ pub use by_hand::{AdoptWish, HandView};
 pub use face::Face;
 pub use hosted::{Bar, NOT_NOW};
 pub use own::NotSaved;
+pub use places::JobPlace;
 pub use plan::Kind as JobKind;
 pub use publish::NotPublished;
 pub use record::Publication;
@@ -43,11 +45,13 @@ use crate::blobs::Blobs;
 use crate::broker::{self, Projects, Request};
 use crate::limits::APPS_MAX_AGE;
 use crate::sampled::Sampled;
+use crate::storage::Places;
 use crate::units::Systemd;
 use catalog::{Catalog, Entry};
+use contract::storage::DiskId;
 use own::OwnApps;
 use record::{Kept, What};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,6 +98,12 @@ pub struct Apps {
     barred: Mutex<BTreeMap<String, Bar>>,
     /// Held while somebody says what becomes of what was made by hand.
     by_hand: tokio::sync::Mutex<()>,
+    /// Apps that wait for their disk, with what is said of it.
+    waiting: Mutex<BTreeMap<String, String>>,
+    /// Disks on which something was put aside.
+    untidy: Mutex<BTreeSet<DiskId>>,
+    /// Where disks are mounted.
+    disks: Places,
 }
 
 impl Apps {
@@ -132,6 +142,9 @@ impl Apps {
             leaving: AtomicBool::new(false),
             barred: Mutex::default(),
             by_hand: tokio::sync::Mutex::default(),
+            waiting: Mutex::default(),
+            untidy: Mutex::default(),
+            disks: Places::default(),
         }
     }
 

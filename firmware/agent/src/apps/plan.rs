@@ -44,6 +44,8 @@ pub enum Kind {
     Restore,
     /// Make it run in place of a container that was made by hand, with what that one keeps.
     Adopt,
+    /// Have its data on another disk.
+    Move,
     /// Take it away.
     #[serde(rename_all = "kebab-case")]
     Remove {
@@ -97,6 +99,14 @@ pub enum Step {
     Steady,
     /// Have that one be as it was.
     Release,
+    /// Copy what it keeps to the other disk, and read the copy.
+    Copy,
+    /// Make its containers as they were, and start nothing.
+    CreateAsBefore,
+    /// Take away what lies where its data were.
+    ClearOld,
+    /// Take away what was copied.
+    ClearNew,
 }
 
 /// How far a job is.
@@ -214,6 +224,9 @@ impl Course {
             Kind::Restore => &[Step::Check, Step::Pull, Step::Create, Step::Fill, Step::Up],
             // Both have the same ports, and what is written meanwhile would be torn.
             Kind::Adopt => &[Step::Hold, Step::MoveIn, Step::Up, Step::Steady],
+            // The old place is cleared last: until then it is as it was.
+            Kind::Move if self.before.is_some_and(|before| before.up) => &[Step::Stop, Step::Copy, Step::Up, Step::ClearOld],
+            Kind::Move => &[Step::Copy, Step::Create, Step::ClearOld],
             Kind::Remove { with_data: false } => &[Step::Down],
             Kind::Remove { with_data: true } => &[Step::DownWithData],
         }
@@ -230,6 +243,8 @@ impl Course {
             Kind::Restore => Some(&[Step::DownWithData]),
             // The old one is started when nothing of the new one is left.
             Kind::Adopt => Some(&[Step::DownWithData, Step::Release]),
+            Kind::Move if before.up => Some(&[Step::UpAsBefore, Step::ClearNew]),
+            Kind::Move => Some(&[Step::CreateAsBefore, Step::ClearNew]),
             Kind::Change | Kind::Backup { .. } if before.up => Some(&[Step::UpAsBefore]),
             Kind::Change | Kind::Backup { .. } => Some(&[]),
             Kind::Start if before.up => Some(&[]),
@@ -295,11 +310,16 @@ impl Course {
             (Phase::Forward { done, .. }, Outcome::Done) if done + 1 >= self.forward().len() => self.with(Phase::Done),
             (Phase::Forward { done, .. }, Outcome::Done) => self.with(Phase::Forward { done: done + 1, lost: 0 }),
             (Phase::Forward { done, lost }, Outcome::Lost) if *lost < TRIES => self.with(Phase::Forward { done: *done, lost: lost + 1 }),
+            (Phase::Forward { done, .. }, Outcome::Lost) if self.forward().get(*done) == Some(&Step::ClearOld) => self.with(Phase::Done),
             (Phase::Forward { .. }, Outcome::Lost) => self.failed("the broker ended each time before it was done".to_owned()),
             // What a job has brought about stays, though its app needs another try to run as before.
             (Phase::Forward { done, lost }, Outcome::Failed(reason)) if self.forward().get(*done) == Some(&Step::UpAsBefore) => {
                 let lost = lost + 1;
                 self.with(if lost < TRIES { Phase::Forward { done: *done, lost } } else { Phase::Failed { reason } })
+            }
+            // Its data are where they shall be, and may have changed there: there is no way back. What is left behind makes room later.
+            (Phase::Forward { done, .. }, Outcome::Failed(_)) if self.forward().get(*done) == Some(&Step::ClearOld) => {
+                self.with(Phase::Done)
             }
             (Phase::Forward { .. }, Outcome::Failed(reason)) => self.failed(reason),
             (Phase::Back { done, reason, .. }, Outcome::Done) => {
@@ -332,6 +352,7 @@ fn is_so(step: Step, seen: Seen) -> bool {
         Step::Down | Step::DownWithData => false,
         Step::Up | Step::UpAsBefore | Step::Restart => false,
         Step::Save | Step::Check | Step::Create | Step::Fill | Step::Hold | Step::MoveIn | Step::Steady | Step::Release => false,
+        Step::Copy | Step::CreateAsBefore | Step::ClearOld | Step::ClearNew => false,
     }
 }
 

@@ -18,6 +18,8 @@ struct World {
     image: bool,
     /// Whether the container that it takes the place of runs.
     old_up: bool,
+    /// Whether all that it keeps lies at another place too, and was read there.
+    copied: bool,
 }
 
 /// What happens to a step.
@@ -51,7 +53,20 @@ impl World {
                 self.image = true;
             }
             Step::Save => assert!(!self.state.run.is_up(), "it writes while it is copied"),
-            Step::Create => self.state = ProjectState { run: Run::Stopped, data: true },
+            Step::Create => (self.new, self.state) = (true, ProjectState { run: Run::Stopped, data: true }),
+            Step::CreateAsBefore => (self.new, self.state) = (false, ProjectState { run: Run::Stopped, data: true }),
+            Step::Copy => {
+                assert!(!self.state.run.is_up(), "it writes while it is copied");
+                self.copied = true;
+            }
+            Step::ClearOld => {
+                assert!(self.copied && self.new, "what there was goes before it is elsewhere");
+                self.old_data = false;
+            }
+            Step::ClearNew => {
+                assert!(!self.new, "what it uses goes");
+                self.copied = false;
+            }
             Step::Fill => {
                 assert!(self.state == ProjectState { run: Run::Stopped, data: true }, "there is nothing to fill");
                 self.filled = true;
@@ -72,7 +87,12 @@ impl World {
 
 /// Runs a job to its end; how many steps it took.
 fn run(kind: Kind, start: ProjectState, fates: &[Fate], rest: Fate) -> (Course, World, usize) {
-    run_in(World { state: start, new: false, old_data: start.data, filled: false, image: false, old_up: true }, kind, fates, rest)
+    run_in(
+        World { state: start, new: false, old_data: start.data, filled: false, image: false, old_up: true, copied: false },
+        kind,
+        fates,
+        rest,
+    )
 }
 
 fn run_in(mut world: World, kind: Kind, fates: &[Fate], rest: Fate) -> (Course, World, usize) {
@@ -100,7 +120,7 @@ fn run_in(mut world: World, kind: Kind, fates: &[Fate], rest: Fate) -> (Course, 
     }
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind::Install,
     Kind::Change,
     Kind::Start,
@@ -111,6 +131,7 @@ const KINDS: [Kind; 10] = [
     Kind::Backup { shared: false },
     Kind::Restore,
     Kind::Adopt,
+    Kind::Move,
 ];
 const STARTS: [ProjectState; 4] = [
     ProjectState { run: Run::Absent, data: false },
@@ -127,7 +148,7 @@ fn can_be(kind: Kind, start: ProjectState) -> bool {
 /// What must hold when a job is over.
 fn holds(kind: Kind, start: ProjectState, (course, world, _): &(Course, World, usize)) {
     assert!(course.phase.is_over());
-    let kept = !start.data || world.old_data;
+    let kept = !start.data || world.old_data || (kind == Kind::Move && world.copied);
     assert!(kept || kind == Kind::Remove { with_data: true }, "data was lost: {course:?} {world:?}");
     let up = world.state.run.is_up();
     match (&course.phase, kind) {
@@ -146,6 +167,10 @@ fn holds(kind: Kind, start: ProjectState, (course, world, _): &(Course, World, u
         }
         (Phase::Done, Kind::Adopt) => assert!(can_be(kind, start) && up && world.new && world.filled && !world.old_up),
         (Phase::Undone { .. }, Kind::Adopt) => assert!(world.state == start && world.old_up, "{start:?} {world:?}"),
+        (Phase::Done, Kind::Move) => assert!(up == start.run.is_up() && world.new && world.copied, "{start:?} {world:?}"),
+        (Phase::Undone { .. }, Kind::Move) => {
+            assert!(up == start.run.is_up() && !world.new && world.old_data == start.data && !world.copied, "{start:?} {world:?}");
+        }
         (Phase::Done, Kind::Restore) => assert!(can_be(kind, start) && up && world.new && world.filled),
         (Phase::Undone { .. }, Kind::Restore) => assert!(world.state == start, "{start:?} {world:?}"),
         (Phase::Undone { .. }, Kind::Change) => assert!(up == start.run.is_up() && !world.new),
@@ -171,7 +196,7 @@ fn a_job_that_goes_well_is_done() {
 fn an_image_that_is_here_is_not_got_and_nothing_is_recorded_between_two_steps_that_need_no_doing() {
     for start in STARTS {
         for kind in [Kind::Install, Kind::Change] {
-            let world = World { state: start, new: false, old_data: start.data, filled: false, image: true, old_up: true };
+            let world = World { state: start, new: false, old_data: start.data, filled: false, image: true, old_up: true, copied: false };
             let end = run_in(world, kind, &[], Fate::Well);
             holds(kind, start, &end);
             assert_eq!(end.2, usize::from(kind == Kind::Install || start.run.is_up()), "{kind:?} {start:?}");

@@ -11,6 +11,7 @@ use crate::revision::Expected;
 use crate::settings::{read_or_put_aside, write_whole};
 use anyhow::{Context, Result};
 use contract::apps::compose::Choices;
+use contract::storage::DiskId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -89,6 +90,8 @@ pub struct Aim {
     pub source: Option<Source>,
     /// The container whose place it takes.
     pub adopting: Option<Adopting>,
+    /// The disk that its data shall lie on; the node's own without.
+    pub to: Option<DiskId>,
 }
 
 /// A container that was made by hand and becomes an app.
@@ -103,7 +106,7 @@ pub struct Adopting {
 
 impl From<Option<Installed>> for Aim {
     fn from(target: Option<Installed>) -> Self {
-        Self { target, source: None, adopting: None }
+        Self { target, ..Self::default() }
     }
 }
 
@@ -129,6 +132,9 @@ pub struct Job {
     /// The backup that it has made, as a blob.
     #[serde(default)]
     pub backup: Option<String>,
+    /// The disk to which it moves the app's data; the node's own without.
+    #[serde(default)]
+    pub to: Option<DiskId>,
     /// The last that was said when a step failed.
     #[serde(default)]
     pub output: String,
@@ -151,6 +157,12 @@ pub struct Kept {
     /// Containers that became apps and are kept, by Docker's number for them.
     #[serde(default)]
     pub adopted: BTreeMap<String, String>,
+    /// Apps whose data lie on another disk than the node's own, also while they are not installed.
+    #[serde(default)]
+    pub places: BTreeMap<String, DiskId>,
+    /// Apps that somebody stopped: they are not started when their disk comes.
+    #[serde(default)]
+    pub resting: BTreeSet<String>,
 }
 
 impl Kept {
@@ -183,9 +195,9 @@ impl Kept {
     /// A new job. What ended long ago is forgotten.
     pub fn begin(&mut self, app: &str, kind: Kind, aim: impl Into<Aim>) -> Job {
         self.last_job += 1;
-        let Aim { target, source, adopting } = aim.into();
+        let Aim { target, source, adopting, to } = aim.into();
         let (app, course) = (app.to_owned(), Course::new(kind));
-        let job = Job { id: self.last_job, app, course, target, source, adopting, backup: None, output: String::new() };
+        let job = Job { id: self.last_job, app, course, target, source, adopting, backup: None, to, output: String::new() };
         self.jobs.push(job.clone());
         let over = self.jobs.iter().filter(|job| job.course.phase.is_over()).count();
         let mut spare = over.saturating_sub(JOBS_KEPT);
@@ -212,6 +224,24 @@ impl Kept {
         let adopting = job.adopting.take();
         if let (Phase::Done, Some(adopting)) = (&job.course.phase, adopting) {
             self.adopted.insert(adopting.container, job.app.clone());
+        }
+        match (&job.course.phase, job.course.kind) {
+            (Phase::Done, Kind::Stop) => {
+                self.resting.insert(job.app.clone());
+            }
+            (Phase::Done, Kind::Install | Kind::Start | Kind::Restart | Kind::Restore | Kind::Remove { .. }) => {
+                self.resting.remove(&job.app);
+            }
+            _ => {}
+        }
+        match (&job.course.phase, job.course.kind, job.to) {
+            (Phase::Done, Kind::Move, Some(disk)) => {
+                self.places.insert(job.app.clone(), disk);
+            }
+            (Phase::Done, Kind::Move, None) | (Phase::Done, Kind::Remove { with_data: true }, _) => {
+                self.places.remove(&job.app);
+            }
+            _ => {}
         }
         match (&job.course.phase, job.course.kind, target) {
             (Phase::Done, Kind::Install | Kind::Change | Kind::Restore | Kind::Adopt, Some(target)) => {

@@ -125,6 +125,15 @@ pub enum Refused {
     /// What the broker did not do, and why.
     #[error("{0}")]
     ByHand(String),
+    /// A person's own.
+    #[error("the data of apps of your own can't be moved: they say in their form or compose file where they keep them")]
+    NotMoved,
+    /// It is there.
+    #[error("the data of `{0}` lie there already")]
+    ThereAlready(String),
+    /// The disk it shall go to.
+    #[error("the disk is not ready: `cloudy disk list` shows how it is")]
+    DiskNotReady,
     /// The job could not be recorded, so it is not begun.
     #[error("the job can't be recorded, so nothing was done: {0}")]
     NotKept(String),

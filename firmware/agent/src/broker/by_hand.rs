@@ -301,7 +301,8 @@ mod tests {
             let containers = json!([{ "Id": id(1), "Names": [name], "Image": other, "Labels": { "com.docker.compose.project": other },
                 "Mounts": [{ "Type": "volume", "Name": name, "Destination": other }], "State": "running" }, { "Id": other, "Names": [name] }]);
             let found = listed(&containers, &json!([image(1, &[&name], &[&other])]), &json!([volume(&name, &json!({})), volume(&other, &json!({}))]));
-            let text = serde_json::to_string(&found).unwrap();
+            // Without backslashes that stand for themselves.
+            let text = serde_json::to_string(&found).unwrap().replace(r"\\", "");
             prop_assert!(!text.contains("\\n") && !text.contains("\\u00") && !text.contains('\u{202e}') && !text.contains('\u{2066}'), "{}", text);
             prop_assert!(found.containers.iter().all(|container| is_id(&container.id)));
             prop_assert!(found.volumes.iter().all(|volume| is_name(&volume.name)));

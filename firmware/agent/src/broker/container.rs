@@ -6,13 +6,14 @@ use bollard::models::{
     MountType, NetworkCreateRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use contract::apps::compose::{
-    DROPPED, HEALTH_INTERVAL_SECONDS, HEALTH_RETRIES, HEALTH_START_INTERVAL_SECONDS, HEALTH_TIMEOUT_SECONDS, Healthcheck, Project,
-    SECURITY, SERVICE, STORE_INSIDE,
+    DROPPED, HEALTH_INTERVAL_SECONDS, HEALTH_RETRIES, HEALTH_START_INTERVAL_SECONDS, HEALTH_TIMEOUT_SECONDS, Healthcheck, PROJECT_PREFIX,
+    Project, SECURITY, SERVICE, STORE_INSIDE,
 };
 use contract::oci::Digest;
+use contract::storage::DiskId;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The label by which compose says what belongs to which project.
 pub const PROJECT_LABEL: &str = "com.docker.compose.project";
@@ -21,7 +22,9 @@ pub const SERVICE_LABEL: &str = "com.docker.compose.service";
 /// The label by which a container is known that is as it shall be.
 const HASH_LABEL: &str = "com.docker.compose.config-hash";
 /// The label that compose gives to what a person ran beside the services.
-const ONE_OFF_LABEL: &str = "com.docker.compose.oneoff";
+pub const ONE_OFF_LABEL: &str = "com.docker.compose.oneoff";
+/// The label by which it says which volume of it.
+pub const VOLUME_LABEL: &str = "com.docker.compose.volume";
 /// The label of a project's network.
 const NETWORK_LABEL: &str = "com.docker.compose.network";
 /// The network that compose makes where a project names none.
@@ -48,20 +51,44 @@ pub struct Wanted {
     pub hash: String,
 }
 
+/// A disk beside the node's own on which an app keeps its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The disk.
+    pub id: DiskId,
+    /// The folder on it in which each volume has one.
+    pub apps: PathBuf,
+}
+
+impl Place {
+    /// The folder of a volume.
+    pub fn folder(&self, project: &str, volume: &str) -> PathBuf {
+        self.apps.join(format!("{}.{volume}", project.strip_prefix(PROJECT_PREFIX).unwrap_or(project)))
+    }
+}
+
+/// What Docker calls a volume: at each place it is another one.
+fn volume_name(project: &str, volume: &str, place: Option<&Place>) -> String {
+    place.map_or_else(|| format!("{project}_{volume}"), |place| format!("{project}_{volume}.{}", place.id))
+}
+
 fn labels(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// What is made of a project. `stores` is the folder in which each app that uses the store has one.
-pub fn wanted(project: &Project, stores: &Path) -> Wanted {
+pub fn wanted(project: &Project, stores: &Path, place: Option<&Place>) -> Wanted {
     let (its, name) = (project.name.as_str(), format!("{}-{SERVICE}-1", project.name));
     let network = format!("{its}_{NETWORK}");
     let volumes = project.volumes.keys().map(|volume| VolumeCreateRequest {
-        name: Some(format!("{its}_{volume}")),
-        labels: Some(labels(&[(PROJECT_LABEL, its), ("com.docker.compose.volume", volume)])),
+        name: Some(volume_name(its, volume, place)),
+        labels: Some(labels(&[(PROJECT_LABEL, its), (VOLUME_LABEL, volume)])),
+        driver: place.map(|_| "local".to_owned()),
+        driver_opts: place
+            .map(|place| labels(&[("type", "none"), ("o", "bind"), ("device", &place.folder(its, volume).to_string_lossy())])),
         ..VolumeCreateRequest::default()
     });
-    let mut body = body(project, &name, &network, stores);
+    let mut body = body(project, &name, &network, stores, place);
     let hash = hash(&body);
     body.labels.get_or_insert_default().insert(HASH_LABEL.to_owned(), hash.clone());
     Wanted {
@@ -80,7 +107,7 @@ pub fn wanted(project: &Project, stores: &Path) -> Wanted {
     }
 }
 
-fn body(project: &Project, name: &str, network: &str, stores: &Path) -> ContainerCreateBody {
+fn body(project: &Project, name: &str, network: &str, stores: &Path, place: Option<&Place>) -> ContainerCreateBody {
     let ports = || project.ports.iter().map(|port| (format!("{}/{}", port.container, port.protocol), port.node));
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for (port, node) in ports() {
@@ -91,7 +118,7 @@ fn body(project: &Project, name: &str, network: &str, stores: &Path) -> Containe
     exposed.sort_unstable();
     let mount = |(volume, path): (&String, &String)| Mount {
         typ: Some(MountType::VOLUME),
-        source: Some(format!("{}_{volume}", project.name)),
+        source: Some(volume_name(&project.name, volume, place)),
         target: Some(path.clone()),
         ..Mount::default()
     };

@@ -15,7 +15,8 @@ fn project(facts: &str, password: &str, port: u16) -> Option<Project> {
 fn chosen(facts: &str, password: &str, port: u16, attended: bool) -> Option<Project> {
     let settings = [("password".to_owned(), password.to_owned())].into();
     let choices = Choices { ports: [("mqtt".to_owned(), port)].into(), settings, attended };
-    let asked = crate::broker::Project { app: "broker".to_owned(), facts: facts.to_owned(), digest: Digest::of(b"index"), choices };
+    let asked =
+        crate::broker::Project { app: "broker".to_owned(), facts: facts.to_owned(), digest: Digest::of(b"index"), choices, place: None };
     checked(&asked, "127.0.0.1:4748".parse().unwrap()).ok().map(|(project, _)| project)
 }
 
@@ -25,7 +26,7 @@ fn good() -> Wanted {
 
 /// As on a node.
 fn made(project: &Project) -> Wanted {
-    wanted(project, Path::new(STORES_DIR))
+    wanted(project, Path::new(STORES_DIR), None)
 }
 
 /// What a container may be told: nothing here gives a privilege or a place of the host.

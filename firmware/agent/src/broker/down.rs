@@ -3,12 +3,14 @@
 use super::Failure;
 use super::container::PROJECT_LABEL;
 use super::docker::{self, connect, failed, if_there, listed, remove_image};
+use super::places;
 use super::run::CHANGE;
 use super::up::{remove, stop};
 use crate::limits::{BROKER_TIMEOUT, STOPPED_LOOK_EVERY};
+use crate::storage::Places;
 use bollard::Docker;
 use bollard::models::ImageSummary;
-use bollard::query_parameters::{ListImagesOptions, ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptions, RestartContainerOptions};
+use bollard::query_parameters::{ListImagesOptions, ListNetworksOptions, RestartContainerOptions};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
@@ -40,12 +42,13 @@ pub async fn stop_all(socket: &Path, project: &str) -> Result<(), Failure> {
 }
 
 /// Stops and starts it.
-pub async fn restart_all(socket: &Path, project: &str) -> Result<(), Failure> {
+pub async fn restart_all(socket: &Path, project: &str, disks: &Places) -> Result<(), Failure> {
     let docker = asked(socket).await?;
     let ids = ids(&docker, project).await?;
     if ids.is_empty() {
         return Err(Failure { error: "there is no container of the app: start it".to_owned(), output: String::new() });
     }
+    places::all_there(disks, &places::volumes_of(&docker, project).await?)?;
     for id in ids {
         docker.restart_container(&id, None::<RestartContainerOptions>).await.map_err(failed("restarting the app"))?;
     }
@@ -53,21 +56,22 @@ pub async fn restart_all(socket: &Path, project: &str) -> Result<(), Failure> {
 }
 
 /// Takes away containers, networks and images; what it keeps only `with_data`. `images` is what all names of its images begin with.
-pub async fn down(socket: &Path, project: &str, images: &str, with_data: bool) -> Result<(), Failure> {
+pub async fn down(socket: &Path, project: &str, images: &str, with_data: bool, disks: &Places) -> Result<(), Failure> {
     let docker = asked(socket).await?;
+    if with_data {
+        places::all_there(disks, &places::volumes_of(&docker, project).await?)?;
+    }
     for id in ids(&docker, project).await? {
         remove(&docker, &id, with_data).await?;
     }
     let filters = Some(HashMap::from([("label".to_owned(), vec![format!("{PROJECT_LABEL}={project}")])]));
-    let networks = docker.list_networks(Some(ListNetworksOptions { filters: filters.clone() })).await;
+    let networks = docker.list_networks(Some(ListNetworksOptions { filters })).await;
     for id in networks.map_err(failed("listing networks"))?.into_iter().filter_map(|network| network.id) {
         if_there(docker.remove_network(&id).await).map_err(failed("removing the app's network"))?;
     }
     if with_data {
-        let volumes = docker.list_volumes(Some(ListVolumesOptions { filters })).await.map_err(failed("listing volumes"))?;
-        for volume in volumes.volumes.unwrap_or_default() {
-            let removed = docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
-            if_there(removed).map_err(failed("removing what the app kept"))?;
+        for volume in places::volumes_of(&docker, project).await? {
+            places::remove(&docker, disks, &volume).await?;
         }
     }
     let all = docker.list_images(None::<ListImagesOptions>).await.map_err(failed("listing images"))?;

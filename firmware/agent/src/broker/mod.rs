@@ -15,6 +15,7 @@ mod container;
 mod docker;
 mod down;
 mod own;
+mod places;
 #[cfg(test)]
 mod played;
 mod project;
@@ -38,6 +39,7 @@ use anyhow::Context;
 use contract::apps::compose::Choices;
 use contract::apps::own::{Definition, Privilege};
 use contract::oci::Digest;
+use contract::storage::DiskId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,6 +123,22 @@ pub enum Request {
         /// The volume.
         volume: Volume,
     },
+    /// Copy what an app that does not run keeps to another disk, and read the copy. Where it was it stays.
+    Move {
+        /// The app, as it is now.
+        project: Project,
+        /// The disk; the node's own without.
+        to: Option<DiskId>,
+    },
+    /// Take away what an app keeps at one place, where all of it lies at another.
+    Clear {
+        /// The app.
+        app: String,
+        /// The disk on which it goes; the node's own without.
+        from: Option<DiskId>,
+        /// The disk on which it stays, likewise.
+        keep: Option<DiskId>,
+    },
     /// Stop it; what it keeps stays.
     Stop {
         /// The app.
@@ -190,6 +208,9 @@ pub struct Project {
     pub digest: Digest,
     /// Ports and settings.
     pub choices: Choices,
+    /// The disk on which it keeps its data; the node's own without.
+    #[serde(default)]
+    pub place: Option<DiskId>,
 }
 
 /// An app of a person's own, as it shall run.
@@ -344,6 +365,7 @@ fn patience(request: &Request) -> Duration {
         }
         Request::ByHand {} | Request::LookByHand { .. } => BROKER_TIMEOUT,
         Request::MoveIn { .. } => VOLUME_TIMEOUT.saturating_mul(2),
+        Request::Move { .. } => VOLUME_TIMEOUT,
         _ => PULL_TIMEOUT.saturating_mul(2),
     }
 }

@@ -30,7 +30,7 @@ pub struct Has {
     /// Name → what it was made of, with `Id`.
     pub networks: BTreeMap<String, Value>,
     pub volumes: BTreeMap<String, Value>,
-    /// What volumes hold, by name.
+    /// What volumes hold in few bytes, by name.
     pub held: BTreeMap<String, Vec<u8>>,
     /// Names of images.
     pub images: Vec<String>,
@@ -39,6 +39,10 @@ pub struct Has {
     /// How health is once a container runs.
     pub health: &'static str,
     pub cut: Option<Cut>,
+    /// Volume → the tar that it holds, without its first header.
+    pub contents: BTreeMap<String, Vec<u8>>,
+    /// Whether what is written to a volume is not what is read there.
+    pub corrupts: bool,
     /// So many lists more say that what was stopped runs.
     pub lag: usize,
     made: usize,
@@ -65,8 +69,8 @@ impl Played {
 
     async fn answer(self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let bytes = to_bytes(body, 1 << 20).await.unwrap_or_default();
-        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let raw = to_bytes(body, 1 << 20).await.unwrap_or_default();
+        let body: Value = serde_json::from_slice(&raw).unwrap_or_default();
         let path = parts.uri.path().to_owned();
         let path = if path.starts_with("/v1.") { path.splitn(3, '/').nth(2).unwrap_or_default() } else { path.trim_start_matches('/') };
         let query: BTreeMap<String, String> = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default()).unwrap();
@@ -75,6 +79,9 @@ impl Played {
             return std::future::pending().await;
         }
         self.with(|has| {
+            if parts.method == Method::GET && path.ends_with("/archive") {
+                return has.archive(path, &query["path"]);
+            }
             if parts.method == Method::GET {
                 return has.get(path, &query);
             }
@@ -83,9 +90,9 @@ impl Played {
             if cut.is_some_and(|cut| !cut.done) {
                 return failure(StatusCode::INTERNAL_SERVER_ERROR, "cut");
             }
-            let answer = match path.strip_suffix("/archive") {
-                Some(container) => has.fill(container, &query, &bytes),
-                None => has.change(&parts.method, path, &query, body),
+            let answer = match path.ends_with("/archive") {
+                true => has.fill(path, &query["path"], &raw),
+                false => has.change(&parts.method, path, &query, body),
             };
             if cut.is_some() { failure(StatusCode::INTERNAL_SERVER_ERROR, "cut") } else { answer }
         })
@@ -123,17 +130,35 @@ fn done() -> Response {
 }
 
 impl Has {
-    /// The volume that a container has at a path.
-    fn volume(&self, container: &str, query: &BTreeMap<String, String>) -> Option<String> {
-        let container = self.containers.get(container.trim_start_matches("containers/"))?;
-        let path = query.get("path")?.trim_end_matches("/.");
-        let mounts = container["HostConfig"]["Mounts"].as_array()?;
-        mounts.iter().find(|mount| mount["Target"] == path)?["Source"].as_str().map(str::to_owned)
+    /// The volume that a container has there.
+    fn volume_at(&self, path: &str, target: &str) -> Option<String> {
+        let id = path.split('/').nth(1)?;
+        let mounts = self.containers.get(id)?["HostConfig"]["Mounts"].as_array()?;
+        let its = mounts.iter().find(|mount| mount["Target"] == target.trim_end_matches("/."))?;
+        self.volumes.contains_key(its["Source"].as_str()?).then(|| its["Source"].as_str().unwrap_or_default().to_owned())
     }
 
-    fn fill(&mut self, container: &str, query: &BTreeMap<String, String>, bytes: &[u8]) -> Response {
-        let Some(volume) = self.volume(container, query) else { return nothing() };
-        self.held.insert(volume, bytes.to_vec());
+    /// A tar, whose first header is never the same.
+    fn archive(&mut self, path: &str, target: &str) -> Response {
+        let Some(volume) = self.volume_at(path, target) else { return nothing() };
+        if let Some(held) = self.held.get(&volume) {
+            return held.clone().into_response();
+        }
+        self.made += 1;
+        let mut tar = format!("{:0512}", self.made).into_bytes();
+        tar.extend(self.contents.get(&volume).cloned().unwrap_or_else(|| vec![0; 1024]));
+        tar.into_response()
+    }
+
+    fn fill(&mut self, path: &str, target: &str, tar: &[u8]) -> Response {
+        let Some(volume) = self.volume_at(path, target) else { return nothing() };
+        if tar.len() <= 512 {
+            self.held.insert(volume, tar.to_vec());
+            return StatusCode::OK.into_response();
+        }
+        let mut content = tar[512..].to_vec();
+        content[0] ^= u8::from(self.corrupts);
+        self.contents.insert(volume, content);
         StatusCode::OK.into_response()
     }
 
@@ -148,15 +173,14 @@ impl Has {
                 let running = json!("running");
                 let listed = self.containers.iter().filter(|(_, container)| labelled(container, query)).map(|(id, container)| {
                     let network = container["HostConfig"]["NetworkMode"].as_str().unwrap_or_default();
+                    let its = container["HostConfig"]["Mounts"].as_array().cloned().unwrap_or_default();
+                    let its: Vec<Value> = its.iter().map(|mount| json!({ "Type": mount["Type"], "Name": mount["Source"], "Destination": mount["Target"], "RW": true })).collect();
+                    let mounts = if container["Inspect"].is_object() { container["Inspect"]["Mounts"].clone() } else { json!(its) };
                     json!({ "Id": id, "Names": [format!("/{}", container["Name"].as_str().unwrap())], "Labels": container["Labels"],
-                        "Image": container["Image"], "ImageID": container["Inspect"]["Image"], "Mounts": container["Inspect"]["Mounts"],
+                        "Image": container["Image"], "ImageID": container["Inspect"]["Image"], "Mounts": mounts,
                         "State": if lags { &running } else { &container["Status"] }, "Status": "", "NetworkSettings": { "Networks": { network: { "NetworkID": container["Net"] } } } })
                 });
                 said(&listed.collect())
-            }
-            ["containers", _, "archive"] => {
-                let volume = self.volume(path.trim_end_matches("/archive"), query);
-                volume.map_or_else(nothing, |volume| self.held.get(&volume).cloned().unwrap_or_default().into_response())
             }
             ["containers", id, "json"] => match self.containers.get(*id) {
                 Some(container) if container["Inspect"].is_object() => {
@@ -208,7 +232,8 @@ impl Has {
             }
             ("POST", ["volumes", "create"]) => {
                 let name = body["Name"].as_str().unwrap().to_owned();
-                let (driver, options) = (json!("local"), json!({}));
+                let options = body.get("DriverOpts").filter(|options| options.is_object()).cloned().unwrap_or_else(|| json!({}));
+                let driver = json!("local");
                 (body["Driver"], body["Options"], body["Mountpoint"], body["Scope"]) = (driver, options, json!("/x"), json!("local"));
                 let volume = self.volumes.entry(name).or_insert(body);
                 said(volume)
@@ -248,7 +273,10 @@ impl Has {
                 self.networks.retain(|_, network| network["Id"] != *id);
                 done()
             }
-            ("DELETE", ["volumes", name]) => self.volumes.remove(*name).map_or_else(nothing, |_| done()),
+            ("DELETE", ["volumes", name]) => {
+                self.contents.remove(*name);
+                self.volumes.remove(*name).map_or_else(nothing, |_| done())
+            }
             ("DELETE", ["images", ..]) => {
                 let name = path.trim_start_matches("images/").replace("%3A", ":").replace("%40", "@").replace("%2F", "/");
                 self.images.retain(|image| *image != name);

@@ -41,7 +41,7 @@ pub fn store_folder(stores: &Path, app: &str) -> Result<PathBuf, Failure> {
 
 /// The checked project, and how long the app may take until it is well.
 pub fn checked(project: &Project, registry: SocketAddr) -> Result<(compose::Project, Duration), Failure> {
-    let Project { app, facts, digest, choices } = project;
+    let Project { app, facts, digest, choices, place: _ } = project;
     let name = named(app)?;
     let facts = contract::apps::read(&Path::new(app).join("app.toml"), facts).map_err(|error| refuse(error.to_string()))?;
     let image = ImageName::new(&registry.to_string(), &digest.to_string()).map_err(refuse)?;
@@ -61,7 +61,7 @@ mod tests {
         let registry = "127.0.0.1:4748".parse().unwrap();
         let wanted = |app: &str, facts: &str| {
             let choices = Choices { ports: [].into(), settings: [("password".to_owned(), "x".to_owned())].into(), attended: false };
-            Project { app: app.to_owned(), facts: facts.to_owned(), digest: Digest::of(b"index"), choices }
+            Project { app: app.to_owned(), facts: facts.to_owned(), digest: Digest::of(b"index"), choices, place: None }
         };
         let (project, wait) = checked(&wanted("broker", FACTS_TEXT), registry).unwrap();
         assert_eq!((project.name.as_str(), wait), ("cloudy-broker", UP_TIMEOUT));

@@ -1,8 +1,9 @@
 //! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
 
 use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
-use super::{adopt, container, docker, down, own, project, run, stores, stream, up, volumes};
+use super::{adopt, container, docker, down, own, places, project, run, stores, stream, up, volumes};
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
+use crate::storage::Places;
 use anyhow::{Context, Result, bail};
 use contract::oci::Digest;
 use futures_util::StreamExt;
@@ -34,6 +35,8 @@ pub struct Options {
     pub registry: SocketAddr,
     /// Where each app that uses the store has a folder.
     pub stores: PathBuf,
+    /// Where disks beside the node's own are mounted.
+    pub disks: Places,
 }
 
 /// What all requests share.
@@ -138,6 +141,11 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
             let done = broker.up(&project, false, &mut Teller(&mut write)).await;
             end(&mut write, done).await
         }
+        Request::Move { project, to } => {
+            let done = broker.shift(&project, to, &mut Teller(&mut write)).await;
+            end(&mut write, done).await
+        }
+        Request::Clear { app, from, keep } => end(&mut write, broker.clear(&app, from, keep).await).await,
         Request::Volumes { app } => end(&mut write, broker.volumes(&app).await).await,
         Request::ReadVolume { app, volume } => broker.read_volume(&app, &volume, &mut write).await,
         Request::WriteVolume { app, volume } => {
@@ -204,7 +212,7 @@ impl Broker {
     }
 
     /// Gets an image that is named by its digest. One that is here is what it was: nothing is asked of the registry for it.
-    async fn have(&self, image: &str, teller: &mut Teller<'_>) -> Result<(), Failure> {
+    pub(super) async fn have(&self, image: &str, teller: &mut Teller<'_>) -> Result<(), Failure> {
         let _one = self.pulling.lock().await;
         let socket = &self.options.docker_socket;
         if docker::held(socket, image).await?.is_some() {
@@ -216,7 +224,9 @@ impl Broker {
     /// An app of the catalog. An image that somebody cleaned up is got again.
     async fn up(&self, wanted: &super::Project, start: bool, teller: &mut Teller<'_>) -> Result<(), Failure> {
         let (project, wait) = project::checked(wanted, self.options.registry)?;
-        let shall_be = container::wanted(&project, &self.options.stores);
+        let place = places::place(&self.options.disks, wanted.place)?;
+        let shall_be = container::wanted(&project, &self.options.stores, place.as_ref());
+        places::has_all(&shall_be)?;
         let _one = self.changing.lock().await;
         // Earlier releases ran compose on a file of theirs, in which passwords stand.
         run::forget(&self.options.state, &wanted.app)?;
@@ -356,7 +366,7 @@ impl Broker {
         let _one = self.changing.lock().await;
         match run::own(&self.options.state, app) {
             Some(_) => run::compose(&self.options, app, &["restart"], run::CHANGE).await,
-            None => down::restart_all(&self.options.docker_socket, &project).await,
+            None => down::restart_all(&self.options.docker_socket, &project, &self.options.disks).await,
         }
     }
 
@@ -373,7 +383,7 @@ impl Broker {
                     docker::remove_image(socket, &image).await;
                 }
             }
-            None => down::down(socket, &project, &project::images(app, self.options.registry), data).await?,
+            None => down::down(socket, &project, &project::images(app, self.options.registry), data, &self.options.disks).await?,
         }
         let left = self.projects().await?.get(app).copied().unwrap_or_default();
         if left != (ProjectState { data: left.data && !data, ..ProjectState::default() }) {

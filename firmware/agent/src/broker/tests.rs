@@ -5,6 +5,7 @@ use super::*;
 use crate::apps::catalog::tests::FACTS_TEXT;
 use crate::broker::played::{Cut, Has, Played};
 use crate::broker::{self, Error, Project};
+use crate::storage::Places;
 use contract::apps::compose::Choices;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -22,13 +23,14 @@ fn played(script: &str) -> (tempfile::TempDir, Options) {
         docker,
         registry: ([127, 0, 0, 1], 4748).into(),
         stores: dir.path().join("stores"),
+        disks: Places::default(),
     };
     (dir, options)
 }
 
 fn project(password: &str) -> Project {
     let choices = Choices { ports: [].into(), settings: [("password".to_owned(), password.to_owned())].into(), attended: false };
-    Project { app: "broker".to_owned(), facts: FACTS_TEXT.to_owned(), digest: Digest::of(b"index"), choices }
+    Project { app: "broker".to_owned(), facts: FACTS_TEXT.to_owned(), digest: Digest::of(b"index"), choices, place: None }
 }
 
 fn serve_in_background(options: &Options) -> PathBuf {
@@ -297,3 +299,6 @@ async fn what_compose_understood_is_held_against_the_grants_before_anything_star
         assert!(!words.contains("up --detach"), "{refused}: {words}");
     }
 }
+
+#[path = "places_tests.rs"]
+mod places;

@@ -4,6 +4,7 @@ mod apps;
 mod backup;
 mod blob;
 mod by_hand;
+mod disk;
 mod https;
 mod install;
 mod lease;
@@ -237,6 +238,14 @@ enum Verb {
     /// Ask init for that; what the root unit runs.
     #[command(hide = true)]
     RequestReset,
+    /// Disks beside the node's own: preparing them, moving apps' data there, taking them away.
+    Disk(disk::DiskArgs),
+    /// Prepare, check, mount or unmount a disk (root; the unit that the agent starts).
+    #[command(hide = true)]
+    TendDisk {
+        /// What is asked.
+        instance: String,
+    },
     /// Start, stop or restart a unit, and wait for the result.
     Unit {
         /// What to do.
@@ -301,7 +310,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         }
         Verb::Broker { socket, state, docker_socket, docker, registry, stores } => {
             logging::start();
-            broker::serve(broker::Options { socket, state, docker_socket, docker, registry, stores }).await?;
+            let disks = crate::storage::Places::default();
+            broker::serve(broker::Options { socket, state, docker_socket, docker, registry, stores, disks }).await?;
         }
         Verb::ApplySettings => {
             logging::start();
@@ -314,6 +324,10 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Verb::RequestReset => {
             logging::start();
             crate::reset::request()?;
+        }
+        Verb::TendDisk { instance } => {
+            logging::start();
+            crate::storage::run(&instance)?;
         }
         Verb::Install { instance } => {
             logging::start();
@@ -373,12 +387,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Replace { node, local } => {
             let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
             let answer = local.client().post("/api/v1/replace", &NodeRequest { node }).await?;
-            local.show(&answer, |a| {
-                let (name, card) = (text(a, "name"), text(a, "card"));
-                Ok(format!(
-                    "`{name}` is removed; all members hear of it. In cloudy.toml of the new card, which lets one node in:\n\n{card}"
-                ))
-            })?;
+            local.show(&answer, print::replaced)?;
         }
         Verb::Appoint { node, local } => {
             let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
@@ -404,6 +413,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Https(https) => https.run().await?,
         Verb::App(app) => return app.run().await,
         Verb::Backup(backup) => return backup.run().await,
+        Verb::Disk(disk) => return disk.run().await,
         Verb::Lease(lease) => return lease.run().await,
         Verb::Jobs(jobs) => jobs.run().await?,
         Verb::User(user) => user.run().await?,
@@ -421,6 +431,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         | Verb::Confirm
         | Verb::RequestReset
         | Verb::Install { .. }
+        | Verb::TendDisk { .. }
         | Verb::Check { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
@@ -465,7 +476,7 @@ mod tests {
     use clap::CommandFactory;
 
     /// What units run, and nobody reads the output of.
-    const RUN_BY_UNITS: [&str; 6] = ["agent", "broker", "apply-settings", "confirm", "install", "request-reset"];
+    const RUN_BY_UNITS: [&str; 7] = ["agent", "broker", "apply-settings", "confirm", "install", "request-reset", "tend-disk"];
 
     fn without_json(command: &clap::Command, at: &str, found: &mut Vec<String>) {
         for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {

@@ -54,6 +54,12 @@ pub fn status(answer: &Value) -> Result<String> {
     Ok(out)
 }
 
+/// What comes in place of a node that is gone.
+pub fn replaced(value: &Value) -> Result<String> {
+    let (name, card) = (super::text(value, "name"), super::text(value, "card"));
+    Ok(format!("`{name}` is removed; all members hear of it. In cloudy.toml of the new card, which lets one node in:\n\n{card}"))
+}
+
 /// `cloudy nodes`
 pub fn nodes(answer: &Value) -> Result<String> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -115,10 +115,15 @@ pub(super) fn refused(error: Refused) -> Refusal {
         | Refused::Adopted { .. }
         | Refused::NotAdopted(_)
         | Refused::ByHand(_)
+        | Refused::ThereAlready(_)
+        | Refused::DiskNotReady
         | Refused::Barred { .. } => StatusCode::CONFLICT,
-        Refused::Choice(_) | Refused::Faults(_) | Refused::NotTaken { .. } | Refused::NoSecretKey | Refused::Backup(_) => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        Refused::Choice(_)
+        | Refused::Faults(_)
+        | Refused::NotTaken { .. }
+        | Refused::NoSecretKey
+        | Refused::Backup(_)
+        | Refused::NotMoved => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::Blob(error) => return super::blobs::refused(error),
         Refused::NotSaved(error) => return super::own::refused(error),
         Refused::NotGranted(_) => StatusCode::FORBIDDEN,

@@ -34,6 +34,7 @@ mod serve;
 mod services;
 mod settings;
 mod shared_apps;
+mod storage;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ pub use leases::{Decision as LeaseDecision, Word as LeaseWord};
 pub use serve::{Listener, serve};
 pub use settings::{PowerRequest, ResetRequest};
 pub use shared_apps::Sharing;
+pub use storage::MoveWish;
 pub use users::{NewPassword, NewRole, NewToken, NewUser};
 pub use versions::unchanged;
 

@@ -2,7 +2,8 @@
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
 use super::{
-    apps, backups, blobs, browse, by_hand, changes, encrypted, forms, jobs, leases, own, services, settings, shared_apps, store, users,
+    apps, backups, blobs, browse, by_hand, changes, encrypted, forms, jobs, leases, own, services, settings, shared_apps, storage, store,
+    users,
 };
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
@@ -126,6 +127,10 @@ routes! {
     page_user_send       POST   "/users/{name}/{action}"              Own     No forms::people::act_on_user;
     page_settings        GET    "/settings"                           Own     No forms::settings::show;
     page_settings_send   POST   "/settings/{action}"                  Own     No forms::settings::act;
+    page_storage         GET    "/storage"                            Own     No forms::storage::show;
+    page_storage_body    GET    "/storage/body"                       Own     No forms::storage::show_body;
+    page_storage_send    POST   "/storage/{action}"                   Own     No forms::storage::act;
+    page_disk_send       POST   "/storage/{id}/{action}"              Own     No forms::storage::act_on_one;
     page_encrypted       GET    "/encrypted"                          Look    No forms::encrypted::show;
     page_encrypted_send  POST   "/encrypted"                          Own     No forms::encrypted::choose_only;
     page_root            GET    "/root.crt"                           Look    No encrypted::root;
@@ -168,6 +173,7 @@ routes! {
     app_logs             GET    "/api/v1/apps/{name}/logs"            Inspect No apps::logs;
     app_publish          PUT    "/api/v1/apps/{name}/publication"     Operate No apps::publish;
     app_withdraw         DELETE "/api/v1/apps/{name}/publication"     Operate No apps::withdraw;
+    app_move             POST   "/api/v1/apps/{name}/move"            Own     Kept storage::move_app;
     app_backup           POST   "/api/v1/apps/{name}/backup"          Operate Kept backups::make;
     backups              GET    "/api/v1/backups"                     Inspect No backups::list;
     backup_restore       POST   "/api/v1/backups/{hash}/restore"      Own     Kept backups::restore;
@@ -239,6 +245,9 @@ routes! {
     https                GET    "/api/v1/https"                       Look    No encrypted::show;
     https_set            PUT    "/api/v1/https"                       Own     No encrypted::set;
     settings_keep        POST   "/api/v1/settings/keep"               Own     Kept settings::keep;
+    storage              GET    "/api/v1/storage"                     Own     No storage::show;
+    disk_prepare         POST   "/api/v1/storage"                     Own     Kept storage::prepare;
+    disk_act             POST   "/api/v1/storage/{id}/{action}"       Own     Kept storage::act;
     power                POST   "/api/v1/power"                       Own     Kept settings::power;
     reset                POST   "/api/v1/reset"                       Own     No settings::reset;
     unit                 POST   "/api/v1/unit"                        Own     Kept changes::unit;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use contract::boot::BuildId;
 
 use super::super::lab::NodeSpec;
-use super::raw::{Browse, RawNode, RawScenario, RawStep};
+use super::raw::{Browse, PlugDisk, RawNode, RawScenario, RawStep, UnplugDisk};
 use crate::board::parse;
 
 /// A scenario whose steps name only what is there.
@@ -160,6 +160,10 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
         }
         RawStep::WaitSerial(wait) => ensure!(wait.times > 0, "what is never shown is never waited for"),
         RawStep::CorruptBytes(corrupt) => ensure!(corrupt.offset % 512 == 0, "{} is no multiple of 512", corrupt.offset),
+        RawStep::PlugDisk(PlugDisk { disk, .. }) | RawStep::UnplugDisk(UnplugDisk { disk, .. }) => {
+            let plain = !disk.is_empty() && disk.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+            ensure!(plain, "a disk is named by lower-case letters and digits");
+        }
         RawStep::Start(_)
         | RawStep::PowerCut(_)
         | RawStep::PowerOff(_)
@@ -261,6 +265,8 @@ impl RawStep {
             Self::EditData(_) => "edit-data",
             Self::AddDisk(_) => "add-disk",
             Self::RemoveDisk(_) => "remove-disk",
+            Self::PlugDisk(_) => "plug-disk",
+            Self::UnplugDisk(_) => "unplug-disk",
             Self::Screenshot(_) => "screenshot",
             Self::Browse(_) => "browse",
         }
@@ -279,6 +285,8 @@ impl RawStep {
             Self::Deliver(step) => Some(&step.node),
             Self::DeliverApps(step) => Some(&step.node),
             Self::AddDisk(step) => Some(&step.node),
+            Self::PlugDisk(step) => Some(&step.node),
+            Self::UnplugDisk(step) => Some(&step.node),
             Self::PowerOff(step) | Self::WaitOff(step) => Some(&step.node),
             Self::PowerCutRandom(step) => Some(&step.node),
             Self::CutEachWrite(step) => Some(&step.node),
@@ -309,6 +317,8 @@ impl RawStep {
             Self::CorruptBytes(step) => format!("byte {} of {}", step.offset, step.partition),
             Self::PowerCutRandom(step) => format!("{} times", step.times),
             Self::WriteConfig(step) => step.name.clone(),
+            Self::PlugDisk(step) => step.disk.clone(),
+            Self::UnplugDisk(step) => step.disk.clone(),
             Self::Deliver(step) => format!("{} of {}", step.file, step.package),
             Self::EditData(step) => format!("`{}`", step.commands.join("; ")),
             Self::Browse(step) => step.shown(),

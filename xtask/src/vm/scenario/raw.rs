@@ -130,6 +130,10 @@ pub enum RawStep {
     AddDisk(AddDisk),
     /// Takes the first disk out of a node that is off.
     RemoveDisk(OneNode),
+    /// Plugs a USB disk into a node, running or not; one that was plugged in before has what it had.
+    PlugDisk(PlugDisk),
+    /// Pulls a USB disk out of a node, running or not.
+    UnplugDisk(UnplugDisk),
     /// Takes a picture of a node's screen.
     Screenshot(Screenshot),
     /// Has a person use a node's page in a browser.
@@ -387,6 +391,33 @@ pub struct AddDisk {
     pub blank: bool,
     /// Its size in 10^9 bytes; as large as a node's without.
     pub gb: Option<u32>,
+}
+
+/// See [`RawStep::PlugDisk`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PlugDisk {
+    /// Which node: it has `disk-bus = "usb"`, and so somewhere to plug it in.
+    pub node: String,
+    /// The disk's name: its serial number too.
+    pub disk: String,
+    /// Its size in 10^9 bytes, where it is plugged in for the first time.
+    #[serde(default = "small")]
+    pub gb: u32,
+}
+
+fn small() -> u32 {
+    2
+}
+
+/// See [`RawStep::UnplugDisk`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UnplugDisk {
+    /// Which node.
+    pub node: String,
+    /// The disk's name.
+    pub disk: String,
 }
 
 /// See [`RawStep::AddSlot`].

@@ -163,6 +163,8 @@ impl Stage<'_> {
             RawStep::EditData(step) => self.edit_data(&step.node, &step.commands),
             RawStep::AddDisk(step) => self.lab.add_disk(&step.node, step.gb.unwrap_or(DISK_GB), step.blank),
             RawStep::RemoveDisk(step) => self.lab.remove_disk(&step.node),
+            RawStep::PlugDisk(step) => self.lab.plug_disk(&step.node, &step.disk, step.gb),
+            RawStep::UnplugDisk(step) => self.lab.node(&step.node)?.1.unplug(&step.disk),
             RawStep::Browse(step) => self.browse(step),
             RawStep::Screenshot(step) => {
                 let (_, node) = self.lab.node(&step.node)?;

@@ -80,7 +80,7 @@ impl Apps {
         }?;
         self.begin(&name, JobKind::Restore, &Expected::anything(), |installed| match installed {
             Some(_) => Err(Refused::InTheWay(name.clone())),
-            None => Ok(Aim { target: Some(target), source: Some(source), adopting: None }),
+            None => Ok(Aim { target: Some(target), source: Some(source), ..Aim::default() }),
         })
     }
 

@@ -12,6 +12,7 @@ pub mod leases;
 pub mod own;
 pub mod people;
 pub mod settings;
+pub mod storage;
 
 use super::caller::Caller;
 use super::pages::{self, View, help, home, search};

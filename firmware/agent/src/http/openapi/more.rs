@@ -1,6 +1,6 @@
 //! What is said of the operations on files and on the node's settings.
 
-use super::super::{backups, blobs, by_hand, leases, paging, settings};
+use super::super::{backups, blobs, by_hand, leases, paging, settings, storage};
 use super::{Said, of};
 use crate::apps::{AdoptWish, BackupWish, HandView, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
@@ -8,6 +8,7 @@ use crate::broker::ByHand;
 use crate::https::{Choice, HttpsView};
 use crate::leases::{LeasesView, Policy, Wish as LeaseWish};
 use crate::settings::{SettingsView, Wish};
+use crate::storage::{PrepareWish, StorageView};
 use serde_json::json;
 
 /// Of files.
@@ -89,6 +90,12 @@ pub fn leases(id: &str) -> Option<Said> {
 pub fn backups(id: &str) -> Option<Said> {
     let begun = |said: Said| said.gives_as::<JobView>(202, "A job has begun: `job` and `job_events` tell how far it is.");
     Some(match id {
+        "app_move" => begun(
+            of("apps", "Move what an app keeps to another disk, or back to the node's own storage")
+                .more("It stands still meanwhile. Where its data were they stay until the copy was read and compared.")
+                .takes::<storage::MoveWish>(),
+        )
+        .refuses(&[404, 409, 422, 507]),
         "app_backup" => begun(
             of("apps", "Make a backup of an app")
                 .more("It stands still meanwhile. The job's `backup` is the hash of the blob; it is encrypted to the key that is set.")
@@ -166,6 +173,17 @@ pub fn settings(id: &str) -> Option<Said> {
             .takes::<settings::ResetRequest>()
             .gives::<settings::PowerDone>("It begins.")
             .refuses(&[409, 422, 503]),
+        "storage" => of("node", "The disks of this node, and those that apps wait for")
+            .gives::<StorageView>("How each is, and which apps keep their data on it."),
+        "disk_prepare" => of("node", "Prepare a disk for apps' data")
+            .more("All that is on it is lost. The disk that this system was started from, and one that is in use, is refused.")
+            .takes::<PrepareWish>()
+            .gives::<StorageView>("It is ready.")
+            .refuses(&[409, 422, 503, 507]),
+        "disk_act" => of("node", "Use a disk that was prepared, take it away, or repair it")
+            .more("`eject` stops the apps whose data lie on it; when it answers, the disk may be unplugged. `use` and `repair` mount it.")
+            .gives::<StorageView>("It is done.")
+            .refuses(&[404, 409, 503, 507]),
         "power" => of("node", "Restart this node, or switch it off")
             .takes::<settings::PowerRequest>()
             .gives::<settings::PowerDone>("It begins.")

@@ -145,6 +145,7 @@ fn job(job: &JobView, lang: Lang) -> Markup {
         Kind::Backup { .. } => lang.backups().job_backup,
         Kind::Restore => lang.backups().job_restore,
         Kind::Adopt => lang.by_hand().job_adopt,
+        Kind::Move => lang.storage().job_move,
     };
     let (class, state) = match job.state.as_str() {
         "queued" => ("none", words.queued),

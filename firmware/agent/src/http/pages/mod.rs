@@ -16,6 +16,7 @@ pub mod own;
 pub mod people;
 pub mod search;
 pub mod settings;
+pub mod storage;
 
 use super::caller::{Caller, Who};
 use crate::text::Lang;

@@ -22,6 +22,7 @@ pub fn body(view: &View<'_>, settings: &SettingsView, zones: &[String], wrong: O
             ul { @for key in &settings.ssh_keys { li { (key) } } }
             p.quiet { (words.keys_how) }
         }
+        section { h2 { (view.lang.storage().storage) } p { (view.lang.storage().more) } p { a.button href="/storage" { (view.lang.storage().storage) } } }
         (power(view, words))
     }
 }

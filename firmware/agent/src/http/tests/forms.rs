@@ -3,6 +3,7 @@
 use super::super::pages::tests::caller;
 use super::super::pages::{
     View, api, apps, backups, by_hand, cloud, encrypted, files, found, help, home, leases, not_done, own, page, people, search, settings,
+    storage,
 };
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
@@ -15,7 +16,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 66] = [
+const EQUALS: [(&str, &str, &str); 71] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -78,6 +79,11 @@ const EQUALS: [(&str, &str, &str); 66] = [
     ("post", "/settings/restart", "power"),
     ("post", "/settings/off", "power"),
     ("post", "/settings/reset", "reset"),
+    ("post", "/storage/prepare", "disk_prepare"),
+    ("post", "/storage/move", "app_move"),
+    ("post", "/storage/{disk}/use", "disk_act"),
+    ("post", "/storage/{disk}/eject", "disk_act"),
+    ("post", "/storage/{disk}/repair", "disk_act"),
     ("post", "/users", "user_add"),
     ("post", "/users/{name}/role", "user_role"),
     ("post", "/users/{name}/password", "user_password"),
@@ -85,7 +91,7 @@ const EQUALS: [(&str, &str, &str); 66] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 18] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
@@ -103,6 +109,7 @@ const PAGES: [&str; 17] = [
     "people.rs",
     "search.rs",
     "settings.rs",
+    "storage.rs",
 ];
 
 fn mosquitto() -> Face {
@@ -189,7 +196,7 @@ fn all_pages(view: &View<'_>) -> String {
     let body = html! {
         (home::body(&well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }], view.lang))
         (search::body(view, &Search::default(), Ok(&found))) (search::body(view, &Search::default(), Err("x")))
-        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }
@@ -227,7 +234,9 @@ fn attribute<'a>(attributes: &[(&str, &'a str)], name: &str) -> Option<&'a str> 
 
 /// What a form does, with the names of apps and users taken out.
 fn named(path: &str) -> String {
-    ["wiki", "mosquitto", "ana", "ben"].iter().fold(path.to_owned(), |path, name| path.replace(&format!("/{name}"), "/{name}"))
+    let disk = |part: &str| part.len() == 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let path = path.split('/').map(|part| if disk(part) { "{disk}" } else { part }).collect::<Vec<_>>().join("/");
+    ["wiki", "mosquitto", "ana", "ben"].iter().fold(path, |path, name| path.replace(&format!("/{name}"), "/{name}"))
 }
 
 /// Forms of a page. A button that is in none, or that leads elsewhere than its form, is none of ours.

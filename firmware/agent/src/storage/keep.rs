@@ -1,0 +1,109 @@
+//! Keeps disks and apps together: what is plugged in is mounted, an app whose disk is gone stands still, and starts when it is there again.
+
+use super::rules::{self, Act, Ask, Placed};
+use super::{DiskAction, DiskState, NotDone, Storage};
+use crate::apps::{Apps, JobPlace};
+use crate::limits::DISKS_LOOK_EVERY;
+use crate::state::App;
+use crate::units::Action;
+use contract::storage::DiskId;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+/// Does so for as long as the agent runs.
+pub async fn keep(app: Arc<App>) {
+    loop {
+        app.storage().turn(app.apps()).await;
+        tokio::time::sleep(DISKS_LOOK_EVERY).await;
+    }
+}
+
+impl Storage {
+    /// One look, and what follows from it.
+    async fn turn(self: &Arc<Self>, apps: &Arc<Apps>) {
+        let _one = self.one.lock().await;
+        let storage = Arc::clone(self);
+        let places = apps.places();
+        let at = places.clone();
+        let Ok((view, mounted)) = tokio::task::spawn_blocking(move || storage.view(&at)).await else { return };
+        let ready = |id: &DiskId| view.disks.iter().any(|disk| disk.id == Some(*id) && disk.state == DiskState::Ready);
+        let away = places.iter().filter(|(_, id)| !ready(id));
+        apps.wait_for_disks(away.map(|(app, id)| (app.clone(), self.is_missing(*id))).collect());
+        let placed: Vec<Placed> = if places.is_empty() { Vec::new() } else { apps.placed().await };
+        let tried = {
+            let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+            tried.retain(|app| places.get(app).is_some_and(&ready));
+            tried.clone()
+        };
+        for id in apps.take_untidy() {
+            self.tidy(id).await;
+        }
+        for act in rules::next(&view.disks, &mounted, &placed, &tried) {
+            self.act_by_itself(apps, act).await;
+        }
+    }
+
+    async fn act_by_itself(&self, apps: &Arc<Apps>, act: Act) {
+        let done = match &act {
+            Act::Ask(ask) => self.ask(ask).await.map_err(|error| error.to_string()),
+            Act::Halt(app) => {
+                log::warn!("the disk of `{app}` was unplugged: it stands still until it is there again");
+                apps.halt(app).await.map_err(|error| error.to_string())
+            }
+            Act::Start(app) => {
+                self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(app.clone());
+                log::info!("the disk of `{app}` is there: it is started");
+                let app = app.clone();
+                let begun = apps.in_background(move |apps| apps.act(&app, Action::Start).map(drop)).await;
+                begun.map_err(|error| error.to_string()).and_then(|begun| begun.map_err(|error| error.to_string()))
+            }
+        };
+        if let Err(error) = done {
+            log::warn!("{act:?}: {error}");
+        }
+    }
+
+    /// What is said of an app whose disk is not there.
+    pub fn is_missing(&self, id: DiskId) -> String {
+        format!("its data lie on the disk `{}`, which is not there: plug it in", self.name(id))
+    }
+
+    /// Does something with a disk that was prepared, to the end, whoever hangs up meanwhile.
+    ///
+    /// # Errors
+    /// See [`NotDone`].
+    pub async fn act(self: &Arc<Self>, apps: &Arc<Apps>, id: DiskId, action: DiskAction) -> Result<(), NotDone> {
+        let (storage, apps) = (Arc::clone(self), Arc::clone(apps));
+        let done = tokio::spawn(async move {
+            let _one = storage.one.lock().await;
+            let view = storage.view(&BTreeMap::new()).0;
+            let disk = view.disks.into_iter().find(|disk| disk.id == Some(id) && !disk.disk.is_empty()).ok_or(NotDone::Absent)?;
+            match (action, disk.state) {
+                (DiskAction::Eject, _) => storage.eject(&apps, id).await,
+                (DiskAction::Use, DiskState::Ready) => Ok(()),
+                (DiskAction::Use, _) => {
+                    storage.note(id, disk.name.as_deref().filter(|name| !name.is_empty()).unwrap_or("disk"))?;
+                    storage.ask(&Ask::Mount(id)).await
+                }
+                (DiskAction::Repair, DiskState::Wrong) => storage.ask(&Ask::Repair(id)).await,
+                (DiskAction::Repair, _) => Err(NotDone::State("the disk is not known to be damaged".to_owned())),
+            }
+        });
+        done.await.map_err(|error| NotDone::State(error.to_string()))?
+    }
+
+    /// Its apps stand still, all is written, and nobody uses it any more.
+    async fn eject(&self, apps: &Arc<Apps>, id: DiskId) -> Result<(), NotDone> {
+        let places: BTreeMap<String, DiskId> = apps.places().into_iter().filter(|(_, at)| *at == id).collect();
+        if let Some(JobPlace { job, app }) = apps.job_at(id) {
+            return Err(NotDone::State(format!("job {job} is at work on `{app}`: take the disk away when it is over")));
+        }
+        // Whatever comes of it, the next turn says which apps may start.
+        apps.wait_for_disks(places.keys().map(|app| (app.clone(), "its disk is being taken away".to_owned())).collect());
+        for app in places.keys() {
+            self.tried.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
+            apps.halt(app).await.map_err(|error| NotDone::State(error.to_string()))?;
+        }
+        self.ask(&Ask::Eject(id)).await
+    }
+}
