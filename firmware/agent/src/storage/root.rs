@@ -90,9 +90,10 @@ impl Root {
             }
             Ask::Eject(id) => self.unmount(*id),
             Ask::Gone(id) => {
-                let here = self.find(*id).ok().and_then(|(seen, _)| Some(seen.ours()?.1.number.clone()));
-                let Some(mounted) = self.places.mounted(*id) else { return Ok(()) };
-                ensure!(here.as_ref() != Some(&mounted) || self.places.usable(*id).is_none(), "the disk is there");
+                if self.places.mounted(*id).is_none() {
+                    return Ok(());
+                }
+                ensure!(self.places.usable(*id).is_none(), "the disk is there");
                 let folder = self.places.folder(*id);
                 umount2(&folder, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).context("letting go of a disk that is gone")?;
                 let _kept = std::fs::remove_dir(&folder);
@@ -136,8 +137,15 @@ impl Root {
             mounted.context("the disk can't be mounted: is it broken?")?;
         }
         let apps = folder.join(APPS);
-        broker_s(&apps).context("making room for apps on the disk")?;
-        tidy(&apps)
+        let fit = only_folders(&apps).and_then(|()| broker_s(&apps).context("making room for apps on the disk")).and_then(|()| tidy(&apps));
+        if fit.is_err() {
+            // Nobody is to use it: where something does already, it fails, and the disk stays as it was.
+            match umount2(&folder, MntFlags::UMOUNT_NOFOLLOW) {
+                Ok(()) => drop(std::fs::remove_dir(&folder)),
+                Err(error) => log::error!("`{}` stays mounted: {error}", folder.display()),
+            }
+        }
+        fit
     }
 
     /// All is on the disk, and nobody uses it any more.
@@ -262,8 +270,25 @@ fn broker_s(folder: &Path) -> Result<()> {
     Ok(top.set_permissions(Permissions::from_mode(0o700))?)
 }
 
+/// Whether the room for apps and all that is in it are folders of the disk's own: a link would lead apps, and what is taken away, elsewhere.
+fn only_folders(apps: &Path) -> Result<()> {
+    const ODD: &str = "what is on the disk is not what a node writes: have it prepared anew, which erases it";
+    match std::fs::symlink_metadata(apps) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => ensure!(found.context("looking at what is on the disk")?.is_dir(), "`{APPS}` is no folder: {ODD}"),
+    }
+    for entry in std::fs::read_dir(apps).context("looking at what is on the disk")? {
+        let entry = entry.context("looking at what is on the disk")?;
+        // Of the entry itself, not of what a link points to.
+        let kind = entry.file_type().context("looking at what is on the disk")?;
+        ensure!(kind.is_dir(), "{:?} is no folder: {ODD}", entry.file_name());
+    }
+    Ok(())
+}
+
 /// Takes away what was put aside: it follows no link, and what it is not let take stays for the next time.
 fn tidy(apps: &Path) -> Result<()> {
+    ensure!(std::fs::symlink_metadata(apps).is_ok_and(|found| found.is_dir()), "`{}` is no folder", apps.display());
     for entry in std::fs::read_dir(apps).with_context(|| format!("reading `{}`", apps.display()))? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(GONE)
@@ -293,6 +318,25 @@ mod tests {
         let left: Vec<_> = std::fs::read_dir(&apps).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(left.contains(&"web.data".into()) && !left.iter().any(|name| name == ".gone-web.data-1"), "{left:?}");
         assert!(other.join("kept").is_dir());
+    }
+
+    #[test]
+    fn a_disk_whose_room_for_apps_leads_elsewhere_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let (apps, other) = (dir.path().join(APPS), dir.path().join("other"));
+        only_folders(&apps).unwrap();
+        std::fs::create_dir_all(other.join(format!("{GONE}kept"))).unwrap();
+        std::os::unix::fs::symlink(&other, &apps).unwrap();
+        assert!(only_folders(&apps).is_err() && tidy(&apps).is_err());
+        assert!(other.join(format!("{GONE}kept")).is_dir());
+        std::fs::remove_file(&apps).unwrap();
+        std::fs::create_dir_all(apps.join("web.data")).unwrap();
+        only_folders(&apps).unwrap();
+        std::os::unix::fs::symlink(&other, apps.join("db.data")).unwrap();
+        assert!(only_folders(&apps).unwrap_err().to_string().contains("db.data"));
+        std::fs::remove_file(apps.join("db.data")).unwrap();
+        std::fs::write(apps.join("file"), "").unwrap();
+        assert!(only_folders(&apps).is_err());
     }
 
     #[test]

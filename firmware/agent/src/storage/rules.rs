@@ -200,7 +200,7 @@ pub fn next(views: &[DiskView], mounted: &BTreeMap<DiskId, String>, placed: &[Pl
     let mut acts = Vec::new();
     for id in mounted.keys().filter(|id| state(**id) != Some(DiskState::Ready)) {
         // What a container holds on to is let go first.
-        let held = placed.iter().any(|its| its.disk == *id && its.up == Some(true));
+        let held = placed.iter().any(|its| its.disk == *id && its.up != Some(false));
         if !held {
             acts.push(Act::Ask(Ask::Gone(*id)));
         }
