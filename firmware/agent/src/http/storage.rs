@@ -37,14 +37,15 @@ fn refused(error: NotDone) -> Refusal {
 /// The disks as they are now.
 pub(super) async fn look(app: &App) -> Result<StorageView, Refusal> {
     let (storage, places) = (Arc::clone(app.storage()), app.apps().places());
-    let looked = tokio::task::spawn_blocking(move || storage.view(&places).0).await;
-    looked.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    let looked = tokio::task::spawn_blocking(move || storage.view(&places)).await;
+    let looked = looked.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    looked.map(|(view, _)| view).map_err(refused)
 }
 
 /// Makes a disk one of ours.
 pub(super) async fn make(app: &App, wish: PrepareWish) -> Result<StorageView, Refusal> {
     kept(app)?;
-    app.storage().prepare(wish).await.map_err(refused)?;
+    app.storage().prepare(app.apps(), wish).await.map_err(refused)?;
     look(app).await
 }
 

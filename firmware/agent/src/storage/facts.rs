@@ -157,6 +157,11 @@ impl Places {
         mounted(&self.mountinfo(), &self.folder(id))
     }
 
+    /// Whether the file system there takes nothing more: the kernel has seen that it or the disk is broken.
+    pub fn only_read(&self, id: DiskId) -> bool {
+        only_read(&self.mountinfo(), &self.folder(id))
+    }
+
     /// The folder of a disk, if it is mounted there and its device has not gone.
     pub fn usable(&self, id: DiskId) -> Option<PathBuf> {
         let number = self.mounted(id)?;
@@ -173,6 +178,16 @@ pub fn mounted(mountinfo: &str, at: &Path) -> Option<String> {
         (Path::new(point) == at).then(|| (number.to_owned(), root == "/" && after.split(' ').next() == Some("ext4")))
     });
     there.filter(|(_, whole)| *whole).map(|(number, _)| number)
+}
+
+/// Whether what is mounted at a folder can only be read, by the options of the file system itself (pure).
+fn only_read(mountinfo: &str, at: &Path) -> bool {
+    let of = |line: &str| {
+        let (before, after) = line.split_once(" - ")?;
+        let there = Path::new(before.split(' ').nth(4)?) == at;
+        there.then(|| after.split(' ').nth(2).is_some_and(|options| options.split(',').any(|option| option == "ro")))
+    };
+    mountinfo.lines().rev().find_map(of).unwrap_or_default()
 }
 
 fn text(path: &Path) -> String {
@@ -315,6 +330,8 @@ pub mod tests {
         }
         // What was mounted over it last counts.
         assert_eq!(mounted(&format!("{good}{}", good.replace("- ext4", "- tmpfs")), &at), None);
+        assert!(!only_read(&good, &at) && !only_read("", &at));
+        assert!(only_read(&good.replace("/dev/sdb1 rw", "/dev/sdb1 ro,errors=remount-ro"), &at));
     }
 
     proptest! {

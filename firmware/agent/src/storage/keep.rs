@@ -25,7 +25,12 @@ impl Storage {
         let storage = Arc::clone(self);
         let places = apps.places();
         let at = places.clone();
-        let Ok((view, mounted)) = tokio::task::spawn_blocking(move || storage.view(&at)).await else { return };
+        let (view, mounted) = match tokio::task::spawn_blocking(move || storage.view(&at)).await {
+            Ok(Ok(found)) => found,
+            // All stays as it is.
+            Ok(Err(error)) => return log::warn!("{error}"),
+            Err(error) => return log::warn!("looking at the disks broke: {error}"),
+        };
         let ready = |id: &DiskId| view.disks.iter().any(|disk| disk.id == Some(*id) && disk.state == DiskState::Ready);
         let away = places.iter().filter(|(_, id)| !ready(id));
         apps.wait_for_disks(away.map(|(app, id)| (app.clone(), self.is_missing(*id))).collect());
@@ -39,6 +44,10 @@ impl Storage {
             self.tidy(id).await;
         }
         for act in rules::next(&view.disks, &mounted, &placed, &tried) {
+            // One that is there, and can only be read, is let go by a person.
+            if matches!(&act, Act::Ask(Ask::Gone(id)) if self.is_ready(*id)) {
+                continue;
+            }
             self.act_by_itself(apps, act).await;
         }
     }
@@ -76,7 +85,7 @@ impl Storage {
         let (storage, apps) = (Arc::clone(self), Arc::clone(apps));
         let done = tokio::spawn(async move {
             let _one = storage.one.lock().await;
-            let view = storage.view(&BTreeMap::new()).0;
+            let view = storage.view(&BTreeMap::new())?.0;
             let disk = view.disks.into_iter().find(|disk| disk.id == Some(id) && !disk.disk.is_empty()).ok_or(NotDone::Absent)?;
             match (action, disk.state) {
                 (DiskAction::Eject, _) => storage.eject(&apps, id).await,

@@ -43,7 +43,7 @@ pub struct Known {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Said {
-    /// Of the disk as it was plugged in then.
+    /// Of the disk as it was plugged in then; of each, by commas, where several say that they are the same.
     pub sequence: String,
     /// How it is.
     pub how: SaidHow,
@@ -205,6 +205,9 @@ pub struct Storage {
     tried: StdMutex<BTreeSet<String>>,
 }
 
+/// What is said of a disk that takes nothing more.
+const ONLY_READ: &str = "the disk takes nothing more that is written, so it may be broken: take it away, and have it repaired or replaced";
+
 impl Storage {
     /// Of the node whose data lie there. `running` is the disk that it was started from, where this is an image.
     pub fn open(data: &Path, running: Option<&str>, systemd: Arc<Systemd>, places: Places) -> Self {
@@ -233,11 +236,11 @@ impl Storage {
     }
 
     /// The disks as they are now. `placed` are the apps whose data lie on one. It waits for the disk.
-    pub fn view(&self, placed: &BTreeMap<String, DiskId>) -> (StorageView, BTreeMap<DiskId, String>) {
-        let all = self.places.look().unwrap_or_else(|error| {
-            log::warn!("nobody can say which disks there are: {error}");
-            Vec::new()
-        });
+    ///
+    /// # Errors
+    /// Nobody can say which there are: that is not that there are none.
+    pub fn view(&self, placed: &BTreeMap<String, DiskId>) -> Result<(StorageView, BTreeMap<DiskId, String>), NotDone> {
+        let all = self.places.look().map_err(|error| NotDone::State(format!("nobody can say which disks there are: {error}")))?;
         let known = self.known();
         let ids: BTreeSet<DiskId> =
             all.iter().filter_map(|seen| seen.ours()).map(|(id, _)| id).chain(known.disks.keys().copied()).collect();
@@ -246,8 +249,11 @@ impl Storage {
         let mut disks = rules::views(&all, self.running.as_deref(), &known, &mounted, &said, placed);
         for disk in disks.iter_mut().filter(|disk| disk.state == DiskState::Ready) {
             disk.free_bytes = disk.id.and_then(|id| crate::host::free(&self.places.folder(id)).ok());
+            if disk.id.is_some_and(|id| self.places.only_read(id)) {
+                (disk.state, disk.wrong) = (DiskState::Wrong, Some(ONLY_READ.to_owned()));
+            }
         }
-        (StorageView { disks }, mounted)
+        Ok((StorageView { disks }, mounted))
     }
 
     fn said(&self, id: DiskId) -> Option<Said> {
@@ -280,7 +286,7 @@ impl Storage {
     ///
     /// # Errors
     /// See [`NotDone`].
-    pub async fn prepare(self: &Arc<Self>, wish: PrepareWish) -> Result<(), NotDone> {
+    pub async fn prepare(self: &Arc<Self>, apps: &Arc<crate::apps::Apps>, wish: PrepareWish) -> Result<(), NotDone> {
         let PrepareWish { disk, mark, name, erase } = wish;
         let name = name.trim().to_owned();
         if !is_name(&name) {
@@ -289,7 +295,7 @@ impl Storage {
         if !erase {
             return Err(NotDone::Erase);
         }
-        let storage = Arc::clone(self);
+        let (storage, apps) = (Arc::clone(self), Arc::clone(apps));
         let done = tokio::spawn(async move {
             let _one = storage.one.lock().await;
             if storage.known().disks.values().any(|other| *other == name) {
@@ -297,14 +303,21 @@ impl Storage {
             }
             let disk = disk.strip_prefix("/dev/").unwrap_or(&disk).to_owned();
             let all = storage.places.look().map_err(|error| NotDone::State(error.to_string()))?;
-            rules::meant(&all, &disk, &mark, storage.running.as_deref())?;
+            let on = rules::on(rules::meant(&all, &disk, &mark, storage.running.as_deref())?, &apps.places());
+            if !on.is_empty() {
+                let why = "the data of these apps lie on the disk: move them back, or remove them with their data, before it is erased";
+                return Err(NotDone::State(format!("{why}: {}", on.join(", "))));
+            }
             let id = DiskId(Guid::from_random(rand::rng().random()));
             storage.note(id, &name)?;
             let done = storage.ask(&Ask::Prepare { disk, mark, id, name }).await;
             match done {
                 Ok(()) => storage.ask(&Ask::Mount(id)).await,
                 Err(error) => {
-                    storage.forget(id);
+                    // Where the unit did not end, the disk may be finished yet.
+                    if matches!(error, NotDone::Unit(_)) {
+                        storage.forget(id);
+                    }
                     Err(error)
                 }
             }

@@ -34,6 +34,7 @@ const MENDED: i32 = 1 | 2;
 mod ioctl {
     //! linux/fs.h.
     nix::ioctl_none!(reread_partitions, 0x12, 95);
+    nix::ioctl_read!(disk_sequence, 0x12, 128, u64);
 }
 
 /// Does what the unit's instance asks for.
@@ -57,7 +58,7 @@ pub fn run(instance: &str) -> Result<()> {
         (Err(_), _) => None,
     };
     if let Some((how, why)) = said {
-        let sequence = root.find(ask.id()).map(|(seen, _)| seen.sequence).unwrap_or_default();
+        let sequence = root.sequences(ask.id());
         write_whole(&said_file(&root.places.mounts, ask.id()), &serde_json::to_vec(&Said { sequence, how, why })?, 0o644)?;
     }
     done
@@ -116,6 +117,13 @@ impl Root {
         Ok(one)
     }
 
+    /// The kernel's numbers of plugging in those that are this disk: of several, if they are copies of each other.
+    fn sequences(&self, id: DiskId) -> String {
+        let all = self.places.look().unwrap_or_default();
+        let its = all.iter().filter(|seen| seen.ours().is_some_and(|(its, _)| its == id)).map(|seen| seen.sequence.as_str());
+        its.collect::<Vec<_>>().join(",")
+    }
+
     fn mount(&self, id: DiskId) -> Result<()> {
         // udev notes what a new disk is a moment after it is there.
         let begun = Instant::now();
@@ -168,7 +176,18 @@ impl Root {
             }
         }
         let _kept = std::fs::remove_dir(&folder);
-        Ok(())
+        // A container may hold on to the file system where it was bound: then it is written to.
+        let Ok((_, device)) = self.find(id) else { return Ok(()) };
+        loop {
+            match OpenOptions::new().read(true).custom_flags(OFlag::O_EXCL.bits()).open(&device) {
+                Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
+                    ensure!(begun.elapsed() < DISK_BUSY, "something still uses the disk: leave it plugged in, and try again");
+                    std::thread::sleep(DISK_BUSY_LOOK_EVERY);
+                }
+                Err(error) => return Err(error).context("looking whether something still uses the disk"),
+                Ok(_) => return Ok(()),
+            }
+        }
     }
 }
 
@@ -179,6 +198,12 @@ fn prepare(seen: &Seen, id: DiskId, name: &str) -> Result<()> {
     let lock = File::open(&path).with_context(|| format!("opening {path}"))?;
     // udev leaves a disk alone that is locked so (systemd's "Locking Block Device Access").
     let lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error).context("waiting for the disk")?;
+    // The name may have gone to another disk since it was looked at; from here on it is this one's.
+    let mut sequence = 0;
+    #[expect(unsafe_code, reason = "ioctl that writes one number, on an open disk")]
+    let known = unsafe { ioctl::disk_sequence(lock.as_raw_fd(), &raw mut sequence) };
+    known.context("asking which disk it is")?;
+    ensure!(sequence.to_string() == seen.sequence, "the disk that was meant is not there any more");
     let whole = Guid::from_random(rand::random());
     let write = |kind: Guid, wipe: bool| -> Result<()> {
         let encoded = table(whole, id, kind, sectors)?.encode(sectors)?;

@@ -149,7 +149,7 @@ pub fn views(
             };
         };
         let name = known.disks.get(&id).cloned();
-        let said = said.get(&id).filter(|said| said.sequence == seen.sequence);
+        let said = said.get(&id).filter(|said| said.sequence.split(',').any(|one| one == seen.sequence));
         let (state, wrong) = match (mounted.get(&id), &name, said) {
             (Some(number), ..) if *number == part.number => (DiskState::Ready, None),
             (_, None, _) => (DiskState::Strange, None),
@@ -166,6 +166,12 @@ pub fn views(
         views.push(DiskView { id: Some(*id), name: Some(name.clone()), state: DiskState::Missing, apps: apps(*id), ..DiskView::default() });
     }
     views
+}
+
+/// Apps whose data lie on a disk, whether or not it can be used now.
+pub fn on(seen: &Seen, placed: &BTreeMap<String, DiskId>) -> Vec<String> {
+    let at = seen.ours().map(|(id, _)| id);
+    placed.iter().filter(|(_, id)| at == Some(**id)).map(|(app, _)| app.clone()).collect()
 }
 
 /// What is seen of an app whose data lie on a disk.
@@ -196,8 +202,13 @@ pub enum Act {
 
 /// Decides it. `mounted` are the devices at the folders of ours; `tried` are apps that were started since their disk came.
 pub fn next(views: &[DiskView], mounted: &BTreeMap<DiskId, String>, placed: &[Placed], tried: &BTreeSet<String>) -> Vec<Act> {
-    let state = |id: DiskId| views.iter().find(|view| view.id == Some(id)).map(|view| view.state);
-    let mut acts = Vec::new();
+    // Where two are copies of each other, the one that is used counts.
+    let state = |id: DiskId| {
+        let found = || views.iter().filter(|view| view.id == Some(id)).map(|view| view.state);
+        found().find(|state| *state == DiskState::Ready).or_else(|| found().next())
+    };
+    let lost = placed.iter().filter(|its| its.up == Some(true) && state(its.disk) != Some(DiskState::Ready));
+    let mut acts: Vec<Act> = lost.map(|its| Act::Halt(its.app.clone())).collect();
     for id in mounted.keys().filter(|id| state(**id) != Some(DiskState::Ready)) {
         // What a container holds on to is let go first.
         let held = placed.iter().any(|its| its.disk == *id && its.up != Some(false));
@@ -210,7 +221,6 @@ pub fn next(views: &[DiskView], mounted: &BTreeMap<DiskId, String>, placed: &[Pl
     }
     for its in placed {
         match (state(its.disk) == Some(DiskState::Ready), its.up) {
-            (false, Some(true)) => acts.push(Act::Halt(its.app.clone())),
             (true, Some(false)) if !its.resting && !its.busy && !tried.contains(&its.app) => acts.push(Act::Start(its.app.clone())),
             _ => {}
         }
