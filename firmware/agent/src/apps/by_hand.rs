@@ -208,8 +208,12 @@ impl Apps {
             if let Some(busy) = kept.adopting(id) {
                 return Err(Refused::Busy { id: busy.id, app: busy.app.clone() });
             }
-            if !kept.adopted.contains_key(id) {
+            // An app that was removed since has nobody's place: then the old one may be all that there is.
+            let Some(app) = became(&kept, id) else {
                 return Err(Refused::NotAdopted(id.escape_default().take(64).collect()));
+            };
+            if let Some(busy) = kept.busy(&app) {
+                return Err(Refused::Busy { id: busy.id, app });
             }
         }
         let () = self.ask_by_hand(&Request::ClearByHand { thing: thing.clone() }).await?;

@@ -58,7 +58,19 @@ pub async fn list(socket: &Path, registry: &str) -> Result<ByHand, Failure> {
 /// Nothing where there is none.
 pub async fn look(socket: &Path, container: &str) -> Result<Option<Taken>, Failure> {
     let docker = asked(socket, DOCKER_TIMEOUT_SECS).await?;
-    find(&docker, container).await
+    let Some(mut found) = find(&docker, container).await? else { return Ok(None) };
+    let wrote = match docker.container_changes(&found.id).await {
+        Ok(changes) => {
+            let mounts: Vec<&str> = found.form.volumes.iter().map(|volume| volume.path.as_str()).collect();
+            by_hand::outside(changes.into_iter().flatten().map(|change| change.path).collect(), &mounts)
+        }
+        Err(error) => Some(format!(
+            "Docker does not say what it wrote outside of its volumes, which stays in the old container alone: {}",
+            by_hand::shown(&error.to_string())
+        )),
+    };
+    found.differs.extend(wrote);
+    Ok(Some(found))
 }
 
 async fn look_at(docker: &Docker, container: &str) -> Result<Taken, Failure> {

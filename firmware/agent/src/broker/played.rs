@@ -158,6 +158,7 @@ impl Has {
                 let volume = self.volume(path.trim_end_matches("/archive"), query);
                 volume.map_or_else(nothing, |volume| self.held.get(&volume).cloned().unwrap_or_default().into_response())
             }
+            ["containers", id, "changes"] => said(&self.containers[*id]["Changes"]),
             ["containers", id, "json"] => match self.containers.get(*id) {
                 Some(container) if container["Inspect"].is_object() => {
                     let mut inspect = container["Inspect"].clone();

@@ -416,7 +416,9 @@ fn confined(taken: &mut Taken, host: &Value) {
     taken.form.capabilities = words(&host["CapAdd"]);
     for device in host["Devices"].as_array().into_iter().flatten() {
         let (from, to, rights) = (text(device, "PathOnHost"), text(device, "PathInContainer"), text(device, "CgroupPermissions"));
-        if [from, to].iter().any(|path| path.contains(':')) || !rights.bytes().all(|right| b"rwm".contains(&right)) {
+        // An app may do all three with its devices: one that might less is not given more.
+        let all = rights.is_empty() || (b"rwm".iter().all(|right| rights.as_bytes().contains(right)) && rights.len() == 3);
+        if [from, to].iter().any(|path| path.contains(':')) || !all {
             taken.refuse("devices", format!("`{}` can't be written in a form", shown(from)));
         }
         taken.form.devices.push(if to == from || to.is_empty() { from.to_owned() } else { format!("{from}:{to}") });

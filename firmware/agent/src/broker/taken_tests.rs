@@ -123,6 +123,8 @@ fn what_can_t_be_taken_over_is_named_with_its_reason() {
         ("/HostConfig/MaskedPaths", json!([]), "MaskedPaths", "kernel"),
         ("/HostConfig/Devices", json!([{ "PathOnHost": "/dev/sda", "PathInContainer": "/dev/sda" }]), "devices", "whoever allows it"),
         ("/HostConfig/Devices", json!([{ "PathOnHost": "/dev/dri:/x", "PathInContainer": "" }]), "devices", "can't be written"),
+        ("/HostConfig/Devices", json!([{ "PathOnHost": "/dev/ttyUSB0", "CgroupPermissions": "r" }]), "devices", "can't be written"),
+        ("/HostConfig/Devices", json!([{ "PathOnHost": "/dev/ttyUSB0", "CgroupPermissions": "rww" }]), "devices", "can't be written"),
         ("/HostConfig/CapAdd", json!(["ALL"]), "capabilities", "`ALL`"),
         ("/Config/WorkingDir", json!("/other"), "WorkingDir", "another than the image's"),
         ("/Config/Healthcheck", json!({ "Test": ["NONE"] }), "Healthcheck", "another than the image's"),
