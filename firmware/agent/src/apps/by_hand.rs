@@ -10,7 +10,7 @@ use super::own::NotSaved;
 use super::plan::Kind;
 use super::record::{Adopting, Aim, Kept, Own, What};
 use super::{Apps, DOCKER_UNIT, JobView, Refused};
-use crate::broker::{self, ByHand, NotTaken, Request, Taken, Thing};
+use crate::broker::{self, ByHand, NotTaken, Request, Taken, Thing, shown};
 use crate::revision::Expected;
 use contract::apps::compose::Choices;
 use contract::apps::own;
@@ -67,6 +67,9 @@ pub struct HandView {
     pub adopted: Option<String>,
 }
 
+/// Words of a command, variables, ports and volumes that are shown at most.
+const PARTS: usize = 50;
+
 /// A name that an app may have, like that of a container.
 fn proposed(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
@@ -91,10 +94,10 @@ impl HandView {
             name: taken.name.clone(),
             image: form.image.clone(),
             up: taken.was.up,
-            command: form.entrypoint.iter().chain(&form.command).cloned().collect(),
-            environment: form.environment.keys().cloned().collect(),
-            ports: form.ports.iter().map(show_port).collect(),
-            volumes: form.volumes.iter().map(show_volume).collect(),
+            command: form.entrypoint.iter().chain(&form.command).take(PARTS).map(|word| shown(word)).collect(),
+            environment: form.environment.keys().take(PARTS).map(|name| shown(name)).collect(),
+            ports: form.ports.iter().take(PARTS).map(show_port).collect(),
+            volumes: form.volumes.iter().take(PARTS).map(|volume| shown(&show_volume(volume))).collect(),
             asks: asked.iter().map(|asked| asked.privilege.to_string()).collect(),
             differs: taken.differs.clone(),
             not: taken.not.clone(),
@@ -190,7 +193,9 @@ impl Apps {
         let its = taken.form.ports.iter().map(|port| port.proposed.unwrap_or(port.container));
         let freed: Vec<u16> = if taken.was.up { its.collect() } else { Vec::new() };
         let target = self.target_after(&name, what, Choices { ports, ..Choices::default() }, &freed)?;
-        let adopting = Adopting { container: taken.id.clone(), was: taken.was.clone() };
+        // Where an earlier job could not put it back, it is not now as it was.
+        let was = self.kept().left(&taken.id).unwrap_or_else(|| taken.was.clone());
+        let adopting = Adopting { container: taken.id.clone(), was };
         self.begin(&name, Kind::Adopt, &Expected::anything(), |installed| match installed {
             Some(_) => Err(Refused::Installed(name.clone())),
             None => Ok(Aim { target: Some(target), adopting: Some(adopting), ..Aim::default() }),
@@ -208,8 +213,12 @@ impl Apps {
             if let Some(busy) = kept.adopting(id) {
                 return Err(Refused::Busy { id: busy.id, app: busy.app.clone() });
             }
-            if !kept.adopted.contains_key(id) {
+            // An app that was removed since has nobody's place: then the old one may be all that there is.
+            let Some(app) = became(&kept, id) else {
                 return Err(Refused::NotAdopted(id.escape_default().take(64).collect()));
+            };
+            if let Some(busy) = kept.busy(&app) {
+                return Err(Refused::Busy { id: busy.id, app });
             }
         }
         let () = self.ask_by_hand(&Request::ClearByHand { thing: thing.clone() }).await?;

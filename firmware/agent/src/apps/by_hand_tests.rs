@@ -60,6 +60,23 @@ async fn a_container_becomes_an_app_and_is_removed_only_after_that() {
 }
 
 #[tokio::test]
+async fn the_old_one_is_not_removed_once_its_app_is_gone_or_while_a_job_is_at_work_on_that() {
+    let mut played = Played::start();
+    let apps = played.apps();
+    found(&played, &taken());
+    let job = apps.adopt("site", named("radio")).await.unwrap();
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    let clear = || apps.clear_by_hand(Thing::Container(ID.to_owned()));
+    let job = apps.remove("radio", true, &Expected::anything()).unwrap();
+    let why = clear().await.unwrap_err();
+    assert!(matches!(why, Refused::Busy { .. }), "{why}");
+    assert_eq!(over(&apps, job.id).await.state, "done");
+    let why = clear().await.unwrap_err();
+    assert!(matches!(why, Refused::NotAdopted(_)), "{why}");
+    assert!(!played.words().contains(&"clear-by-hand".to_owned()));
+}
+
+#[tokio::test]
 async fn what_does_not_run_is_taken_away_and_the_old_one_put_back() {
     for fails in ["hold", "move-in", "up-own"] {
         let mut played = Played::start();

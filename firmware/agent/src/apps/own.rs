@@ -33,6 +33,9 @@ pub struct Saved {
     /// The container that was made by hand and that it was read from, by Docker's number for it.
     #[serde(default)]
     pub by_hand: Option<String>,
+    /// Values stand in it that nobody typed here: owners alone see and change it.
+    #[serde(default)]
+    pub owners: bool,
 }
 
 /// Why nothing was saved.
@@ -153,9 +156,10 @@ impl OwnApps {
             if saved.len() >= OWN_APPS_KEPT && !saved.contains_key(name) {
                 return Err(NotSaved::Full);
             }
-            let same = saved.get(name).is_some_and(|saved| saved.definition == definition);
-            if !same {
-                saved.insert(name.to_owned(), Saved { definition, ..Saved::default() });
+            let now = saved.get(name);
+            if now.is_none_or(|now| now.definition != definition) {
+                let owners = now.is_some_and(|now| now.owners);
+                saved.insert(name.to_owned(), Saved { definition, owners, ..Saved::default() });
             }
             Ok(())
         })
@@ -172,7 +176,7 @@ impl OwnApps {
         self.save(name, definition.clone())?;
         self.alter(|saved| match saved.get_mut(name) {
             Some(saved) if saved.definition == definition => {
-                saved.by_hand = Some(container.to_owned());
+                (saved.by_hand, saved.owners) = (Some(container.to_owned()), true);
                 Ok(saved.clone())
             }
             _ => Err(NotSaved::There(name.to_owned())),

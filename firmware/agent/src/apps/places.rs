@@ -3,6 +3,7 @@
 use super::plan::{Kind, Step};
 use super::record::{Aim, Job, What};
 use super::{Apps, JobView, Refused};
+use crate::broker::{self, Request};
 use crate::limits::{DISK_WAIT, DISKS_LOOK_EVERY};
 use crate::revision::Expected;
 use crate::storage::Placed;
@@ -84,6 +85,29 @@ impl Apps {
     /// The disks on which something was put aside since this was asked last.
     pub fn take_untidy(&self) -> BTreeSet<DiskId> {
         std::mem::take(&mut self.untidy.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Forgets what apps kept on a disk that is lost: they are installed as before, keep nothing, and stand still.
+    ///
+    /// # Errors
+    /// See [`Refused`]; what was forgotten until then stays forgotten.
+    pub async fn give_up(self: &Arc<Self>, disk: DiskId) -> Result<(), Refused> {
+        for (name, _) in self.places().into_iter().filter(|(_, at)| *at == disk) {
+            if let Some(busy) = self.kept().busy(&name) {
+                return Err(Refused::Busy { id: busy.id, app: name });
+            }
+            let request = Request::GiveUp { app: name.clone(), disk };
+            broker::ask::<()>(&self.broker, &request, |_| ()).await.map_err(|error| Refused::Docker(error.to_string()))?;
+            let forget = move |apps: &Arc<Self>| {
+                apps.alter(|kept| {
+                    kept.places.remove(&name);
+                    kept.resting.insert(name);
+                    Ok(())
+                })
+            };
+            self.in_background(forget).await.map_err(|error| Refused::NotKept(error.to_string()))??;
+        }
+        Ok(())
     }
 
     /// Begins to move an app's data to a disk; to the node's own without.

@@ -192,10 +192,21 @@ impl Kept {
         self.jobs.iter().filter(|job| !job.course.phase.is_over()).find(its)
     }
 
+    /// How a container was that an earlier job could not put back.
+    pub fn left(&self, container: &str) -> Option<Was> {
+        let its = self.jobs.iter().filter_map(|job| job.adopting.as_ref()).find(|adopting| adopting.container == container);
+        its.map(|adopting| adopting.was.clone())
+    }
+
     /// A new job. What ended long ago is forgotten.
     pub fn begin(&mut self, app: &str, kind: Kind, aim: impl Into<Aim>) -> Job {
         self.last_job += 1;
         let Aim { target, source, adopting, to } = aim.into();
+        if let Some(adopting) = &adopting {
+            // From here on this job knows how it was.
+            let same = |job: &&mut Job| job.adopting.as_ref().is_some_and(|its| its.container == adopting.container);
+            self.jobs.iter_mut().filter(same).for_each(|job| job.adopting = None);
+        }
         let (app, course) = (app.to_owned(), Course::new(kind));
         let job = Job { id: self.last_job, app, course, target, source, adopting, backup: None, to, output: String::new() };
         self.jobs.push(job.clone());
@@ -221,12 +232,18 @@ impl Kept {
         }
         let target = job.target.take();
         job.source = None;
-        let adopting = job.adopting.take();
+        // How a container was that could not be put back is needed yet.
+        let failed = matches!(job.course.phase, Phase::Failed { .. });
+        let adopting = if failed { job.adopting.clone() } else { job.adopting.take() };
         if let (Phase::Done, Some(adopting)) = (&job.course.phase, adopting) {
             self.adopted.insert(adopting.container, job.app.clone());
         }
         match (&job.course.phase, job.course.kind) {
             (Phase::Done, Kind::Stop) => {
+                self.resting.insert(job.app.clone());
+            }
+            // One that stood still stands still at its new place too.
+            (Phase::Done, Kind::Move) if job.course.before.is_some_and(|before| !before.up) => {
                 self.resting.insert(job.app.clone());
             }
             (Phase::Done, Kind::Install | Kind::Start | Kind::Restart | Kind::Restore | Kind::Remove { .. }) => {

@@ -379,6 +379,11 @@ impl Apps {
         OwnDetails { view, definition: saved.definition }
     }
 
+    /// Whether owners alone see and change one that is saved.
+    pub fn is_for_owners(&self, name: &str) -> bool {
+        self.own.get(name).is_some_and(|saved| saved.owners)
+    }
+
     /// Saves a form or compose file under a name that no app of the catalog has; where it is `new`, that nothing has.
     ///
     /// # Errors

@@ -122,6 +122,16 @@ pub enum Refused {
     /// Only what an app has taken the place of is removed from here.
     #[error("`{0}` is no container that an app has taken the place of: adopt it first, or remove it with `docker rm`")]
     NotAdopted(String),
+    /// It takes a container's place, or nothing.
+    #[error(
+        "`{app}` was read from the container `{container}`, which is still there: an owner adopts that (`cloudy app adopt`), or forgets what was saved"
+    )]
+    ToAdopt {
+        /// The app.
+        app: String,
+        /// The container.
+        container: String,
+    },
     /// What the broker did not do, and why.
     #[error("{0}")]
     ByHand(String),
@@ -154,6 +164,12 @@ impl Apps {
     /// See [`Refused`]; nothing was done.
     pub fn install_as(self: &Arc<Self>, name: &str, wish: Wish, attended: bool) -> Result<JobView, Refused> {
         let what = self.found(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?;
+        if let What::Own(own) = &what
+            && let Some(container) = &own.saved.by_hand
+            && self.kept().adopted.get(container).is_none_or(|app| app != name)
+        {
+            return Err(Refused::ToAdopt { app: name.to_owned(), container: container.clone() });
+        }
         let choices = Choices { ports: wish.ports, settings: wish.settings, attended };
         let target = self.target(name, what, choices)?;
         self.begin(name, Kind::Install, &Expected::anything(), move |installed| match installed {

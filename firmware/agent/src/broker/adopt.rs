@@ -58,7 +58,19 @@ pub async fn list(socket: &Path, registry: &str) -> Result<ByHand, Failure> {
 /// Nothing where there is none.
 pub async fn look(socket: &Path, container: &str) -> Result<Option<Taken>, Failure> {
     let docker = asked(socket, DOCKER_TIMEOUT_SECS).await?;
-    find(&docker, container).await
+    let Some(mut found) = find(&docker, container).await? else { return Ok(None) };
+    let wrote = match docker.container_changes(&found.id).await {
+        Ok(changes) => {
+            let mounts: Vec<&str> = found.form.volumes.iter().map(|volume| volume.path.as_str()).collect();
+            by_hand::outside(changes.into_iter().flatten().map(|change| change.path).collect(), &mounts)
+        }
+        Err(error) => Some(format!(
+            "Docker does not say what it wrote outside of its volumes, which stays in the old container alone: {}",
+            by_hand::shown(&error.to_string())
+        )),
+    };
+    found.differs.extend(wrote);
+    Ok(Some(found))
 }
 
 async fn look_at(docker: &Docker, container: &str) -> Result<Taken, Failure> {
@@ -78,25 +90,31 @@ async fn find(docker: &Docker, container: &str) -> Result<Option<Taken>, Failure
         return Ok(None);
     }
     let image = docker.inspect_image(&image).await.map_err(failed("looking at the container's image"))?;
-    let around = around(docker, &id).await?;
+    let around = around(docker, &id, found.name.as_deref().unwrap_or_default().trim_start_matches('/')).await?;
     let json = |value: serde_json::Result<serde_json::Value>| value.map_err(|error| refuse(format!("reading what Docker says: {error}")));
     Ok(Some(taken(&json(serde_json::to_value(found))?, &json(serde_json::to_value(image))?, &around)))
 }
 
 /// What is known of volumes, beside that container.
-async fn around(docker: &Docker, id: &str) -> Result<Around, Failure> {
+async fn around(docker: &Docker, id: &str, its: &str) -> Result<Around, Failure> {
     let volumes = docker.list_volumes(None::<ListVolumesOptions>).await.map_err(failed("listing volumes"))?.volumes.unwrap_or_default();
     let plain =
         volumes.into_iter().filter(|volume| volume.driver == "local" && volume.options.is_empty()).map(|volume| volume.name).collect();
     let mut shared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut joined = BTreeSet::new();
     for other in all_containers(docker).await?.iter().filter(|other| other.id.as_deref() != Some(id)) {
         let name = other.names.iter().flatten().next().map(|name| name.trim_start_matches('/')).unwrap_or_default();
+        let network =
+            other.host_config.as_ref().and_then(|host| host.network_mode.as_deref()).and_then(|mode| mode.strip_prefix("container:"));
+        if network.is_some_and(|of| of == id || of == its) {
+            joined.insert(name.to_owned());
+        }
         for volume in other.mounts.iter().flatten().filter_map(|mount| mount.name.clone()) {
             shared.entry(volume).or_default().insert(name.to_owned());
         }
     }
     let runtime = docker.info().await.ok().and_then(|info| info.default_runtime).unwrap_or_default();
-    Ok(Around { plain, shared, runtime })
+    Ok(Around { plain, shared, runtime, joined })
 }
 
 /// A container of a person's, all of which can be taken over.

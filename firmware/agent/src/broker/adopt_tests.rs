@@ -78,6 +78,25 @@ async fn what_was_made_by_hand_is_listed_without_apps_and_secrets() {
 }
 
 #[tokio::test]
+async fn what_a_container_wrote_outside_of_its_volumes_is_said() {
+    let (_dir, _options, docker, socket) = with_docker();
+    by_hand(&docker, &json!({}));
+    let look = async |changed: &[&str]| {
+        let changes: Vec<Value> = changed.iter().map(|path| json!({ "Path": path, "Kind": 1 })).collect();
+        docker.with(|has| has.containers.get_mut(ID).unwrap()["Changes"] = json!(changes));
+        let taken: Option<Taken> = ask(&socket, Request::LookByHand { container: ID.to_owned() }).await.unwrap();
+        taken.unwrap().differs.into_iter().find(|line| line.contains("outside of its volumes"))
+    };
+    let nothing = ["/etc", "/etc/hosts", "/run", "/run/x.pid", "/site", "/tmp", "/tmp/a", "/var", "/var/run"];
+    assert_eq!((look(&[]).await, look(&nothing).await), (None, None));
+    let said = look(&["/site2", "/var", "/var/lib", "/var/lib/db", "/var/lib/db/\u{202e}x"]).await.unwrap();
+    assert!(said.ends_with("alone: `/site2`, `/var/lib/db/x`"), "{said}");
+    let many: Vec<String> = (0..9).map(|n| format!("/srv/{n}")).collect();
+    let said = look(&many.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+    assert!(said.ends_with("`/srv/4`, and 4 more"), "{said}");
+}
+
+#[tokio::test]
 async fn what_a_container_keeps_goes_to_its_app_and_the_container_stays() {
     let (_dir, _options, docker, socket) = with_docker();
     by_hand(&docker, &json!({}));

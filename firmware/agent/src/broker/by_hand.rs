@@ -101,6 +101,29 @@ pub fn shown(text: &str) -> String {
     text.chars().filter(|c| is_plain(*c)).take(CHARS).collect()
 }
 
+/// Where a container writes without keeping anything.
+const FLEETING: [&str; 10] =
+    ["/dev", "/etc/hostname", "/etc/hosts", "/etc/mtab", "/etc/resolv.conf", "/proc", "/run", "/sys", "/tmp", "/var/run"];
+/// Places that are named at most.
+const PLACES: usize = 5;
+
+/// What is said of what a container changed outside of its mounts: of a folder that holds something changed, that alone is named.
+pub fn outside(changed: BTreeSet<String>, mounts: &[&str]) -> Option<String> {
+    let passed: Vec<&str> = FLEETING.iter().chain(mounts).map(|path| path.trim_end_matches('/')).collect();
+    let within = |path: &str, folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let holds = |path: &str| {
+        let below = format!("{}/", path.trim_end_matches('/'));
+        let next = changed.range(below.clone()..).next();
+        next.is_some_and(|next| next.starts_with(&below)) || passed.iter().any(|passed| passed.starts_with(&below))
+    };
+    let mut left = changed.iter().filter(|path| !passed.iter().any(|folder| within(path, folder)) && !holds(path));
+    let first: Vec<String> = left.by_ref().take(PLACES).map(|path| format!("`{}`", shown(path))).collect();
+    let more = left.count();
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    let said = || format!("what it wrote outside of its volumes stays in the old container alone: {}{more}", first.join(", "));
+    (!first.is_empty()).then(said)
+}
+
 /// 64 digits, as Docker numbers containers and images.
 pub fn is_id(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))

@@ -48,7 +48,7 @@ pub async fn restart_all(socket: &Path, project: &str, disks: &Places) -> Result
     if ids.is_empty() {
         return Err(Failure { error: "there is no container of the app: start it".to_owned(), output: String::new() });
     }
-    places::all_there(disks, &places::volumes_of(&docker, project).await?)?;
+    places::all_there(disks, &places::held(&docker, project).await?)?;
     for id in ids {
         docker.restart_container(&id, None::<RestartContainerOptions>).await.map_err(failed("restarting the app"))?;
     }

@@ -28,7 +28,7 @@ mod up;
 mod volumes;
 mod well;
 
-pub use by_hand::{ByHand, HandContainer, HandImage, HandVolume, Thing};
+pub use by_hand::{ByHand, HandContainer, HandImage, HandVolume, Thing, shown};
 pub use serve::{Options, serve};
 pub use stream::{read, write};
 pub use taken::{NotTaken, Taken, Was};
@@ -129,6 +129,13 @@ pub enum Request {
         project: Project,
         /// The disk; the node's own without.
         to: Option<DiskId>,
+    },
+    /// Forget what an app kept on a disk that is lost for good.
+    GiveUp {
+        /// The app.
+        app: String,
+        /// The disk.
+        disk: DiskId,
     },
     /// Take away what an app keeps at one place, where all of it lies at another.
     Clear {

@@ -13,7 +13,7 @@ use crate::broker::run::CHANGE;
 use crate::limits::{DOCKER_TIMEOUT_SECS, PROGRESS_EVERY};
 use crate::storage::Places;
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, Volume};
+use bollard::models::{ContainerCreateBody, MountType, Volume};
 use bollard::query_parameters::{CreateContainerOptions, ListVolumesOptions, RemoveVolumeOptions};
 use contract::storage::{APPS, DiskId, GONE};
 use futures_util::StreamExt;
@@ -39,13 +39,44 @@ pub(super) fn refuse(error: impl Into<String>) -> Failure {
 pub(super) fn place(disks: &Places, id: Option<DiskId>) -> Result<Option<Place>, Failure> {
     let Some(id) = id else { return Ok(None) };
     let folder = disks.usable(id).ok_or_else(|| refuse("the disk with the app's data is not there: plug it in"))?;
-    Ok(Some(Place { id, apps: folder.join(APPS) }))
+    let apps = folder.join(APPS);
+    match is_folder(&apps) {
+        true => Ok(Some(Place { id, apps })),
+        false => {
+            Err(refuse("the disk has no room for apps of this node: take it away, and have it prepared anew if nothing on it is needed"))
+        }
+    }
 }
 
 /// That all folders of an app are on the disk: one that is not would be another disk's, or somebody's copy.
 pub(super) fn has_all(wanted: &Wanted) -> Result<(), Failure> {
-    let lacking = wanted.volumes.iter().filter_map(device).find(|folder| !folder.is_dir());
+    let lacking = wanted.volumes.iter().filter_map(device).find(|folder| !is_folder(folder));
     lacking.map_or(Ok(()), |folder| Err(refuse(format!("the app's data are not on this disk: there is no folder `{}`", folder.display()))))
+}
+
+/// Whether there is a folder, and no link to one elsewhere: whoever had the disk may have laid that.
+fn is_folder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
+/// Makes the folders of volumes that an update of the app brings. Docker must know one of its volumes there, and each that it knows must
+/// be whole: else this is another disk's copy, or Docker has forgotten all.
+pub(super) async fn make_new(socket: &Path, wanted: &Wanted) -> Result<(), Failure> {
+    if !wanted.volumes.iter().filter_map(device).any(|folder| !is_folder(&folder)) {
+        return Ok(());
+    }
+    let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
+    let known: BTreeSet<String> = volumes_of(&docker, &wanted.project).await?.into_iter().map(|volume| volume.name).collect();
+    let is_known = |volume: &&bollard::models::VolumeCreateRequest| volume.name.as_ref().is_some_and(|name| known.contains(name));
+    let (old, new): (Vec<_>, Vec<_>) = wanted.volumes.iter().partition(is_known);
+    if old.is_empty() || !old.iter().filter_map(|volume| device(volume)).all(|folder| is_folder(&folder)) {
+        return Ok(());
+    }
+    for folder in new.into_iter().filter_map(device) {
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.map_err(|error| refuse(format!("making room on the disk, `{}`: {error}", folder.display())))?;
+    }
+    Ok(())
 }
 
 fn device(volume: &bollard::models::VolumeCreateRequest) -> Option<PathBuf> {
@@ -67,20 +98,32 @@ fn bound(disks: &Places, volume: &Volume) -> Option<(DiskId, PathBuf)> {
     (folder.parent() == Some(disks.folder(id).join(APPS).as_path())).then_some((id, folder))
 }
 
-/// That the disks of all these volumes are there.
+/// What is said where a disk is needed that is not there.
+const NOT_THERE: &str =
+    "the disk with the app's data is not there: plug it in; where it is lost for good, an owner says so (`cloudy disk forget`)";
+
+/// That the disks of all these volumes are there, and the folders on them.
 pub(super) fn all_there(disks: &Places, volumes: &[Volume]) -> Result<(), Failure> {
     let mut bound = volumes.iter().filter_map(|volume| bound(disks, volume));
-    match bound.all(|(id, _)| disks.usable(id).is_some()) {
+    match bound.all(|(id, folder)| disks.usable(id).is_some() && folder.parent().is_some_and(is_folder) && is_folder(&folder)) {
         true => Ok(()),
-        false => Err(refuse("the disk with the app's data is not there: plug it in")),
+        false => Err(refuse(NOT_THERE)),
     }
+}
+
+/// Those of a project's volumes that a container of it has: others are left from a place where its data were.
+pub(super) async fn held(docker: &Docker, project: &str) -> Result<Vec<Volume>, Failure> {
+    let containers = listed(docker, project).await?;
+    let held: BTreeSet<&str> =
+        containers.iter().flat_map(|container| container.mounts.iter().flatten()).filter_map(|mount| mount.name.as_deref()).collect();
+    Ok(volumes_of(docker, project).await?.into_iter().filter(|volume| held.contains(volume.name.as_str())).collect())
 }
 
 /// Takes a volume away; on a disk its folder is put aside by one renaming, for the root unit to clear.
 pub(super) async fn remove(docker: &Docker, disks: &Places, volume: &Volume) -> Result<(), Failure> {
     if let Some((id, folder)) = bound(disks, volume) {
         if disks.usable(id).is_none() {
-            return Err(refuse("the disk with the app's data is not there: plug it in"));
+            return Err(refuse(NOT_THERE));
         }
         aside(&folder)?;
     }
@@ -186,6 +229,12 @@ impl Broker {
         }
         let options = CreateContainerOptions { name: Some(format!("{}-move-1", new.project)), ..CreateContainerOptions::default() };
         let mut body: ContainerCreateBody = new.body.clone();
+        // What the image has there is none of what the app kept.
+        for mount in body.host_config.iter_mut().flat_map(|host| host.mounts.iter_mut().flatten()) {
+            if mount.typ == Some(MountType::VOLUME) {
+                mount.volume_options.get_or_insert_default().no_copy = Some(true);
+            }
+        }
         body.labels.get_or_insert_default().insert(container::ONE_OFF_LABEL.to_owned(), "True".to_owned());
         let made = docker.create_container(Some(options), body).await.map_err(failed("making room for the app's data"))?;
         Ok(made.id)
@@ -242,6 +291,32 @@ impl Broker {
         }
         for volume in goes.values() {
             remove(&docker, disks, volume).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Broker {
+    /// Forgets what an app kept on a disk that is lost for good: Docker's volumes there, with the containers. No folder is touched.
+    pub(super) async fn give_up(&self, app: &str, disk: DiskId) -> Result<(), Failure> {
+        let name = project::named(app)?;
+        if self.options.disks.usable(disk).is_some() {
+            return Err(refuse("the disk is there: move the app's data back, or remove the app with them"));
+        }
+        let _one = self.changing.lock().await;
+        let docker = connect(&self.options.docker_socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
+        let containers = listed(&docker, &name).await?;
+        if containers.iter().any(|container| docker::run(container).is_up()) {
+            return Err(refuse("the app runs: stop it first"));
+        }
+        for id in containers.into_iter().filter_map(|container| container.id) {
+            up::remove(&docker, &id, false).await?;
+        }
+        for volume in volumes_of(&docker, &name).await? {
+            if bound(&self.options.disks, &volume).is_some_and(|(id, _)| id == disk) {
+                let removed = docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
+                if_there(removed).map(drop).map_err(failed("forgetting what the app kept"))?;
+            }
         }
         Ok(())
     }

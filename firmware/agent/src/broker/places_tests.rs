@@ -177,3 +177,61 @@ async fn without_its_disk_nothing_of_an_app_is_started_or_taken_away() {
     docker.with(|has| assert!(has.volumes.is_empty() && has.containers.is_empty(), "{has:?}"));
     assert!(folders(&options).iter().all(|name| name.starts_with(GONE)));
 }
+
+#[tokio::test]
+async fn what_lay_on_a_disk_that_is_lost_is_forgotten_and_the_app_begins_anew() {
+    let (_dir, _machine, options, docker, socket) = with_disk();
+    run_at(&socket, None).await.unwrap();
+    stop(&socket).await;
+    shift(&socket, None, Some(id())).await.unwrap();
+    run_at(&socket, Some(id())).await.unwrap();
+    clear(&socket, None, Some(id())).await.unwrap();
+    let give_up = Request::GiveUp { app: "broker".to_owned(), disk: id() };
+    assert!(broker::ask::<()>(&socket, &give_up, |_| ()).await.unwrap_err().to_string().contains("the disk is there"));
+    std::fs::write(&options.disks.mountinfo, "").unwrap();
+    assert!(broker::ask::<()>(&socket, &give_up, |_| ()).await.unwrap_err().to_string().contains("the app runs"));
+    stop(&socket).await;
+    broker::ask::<()>(&socket, &give_up, |_| ()).await.unwrap();
+    docker.with(|has| assert!(has.containers.is_empty() && has.volumes.is_empty(), "{has:?}"));
+    // On the disk itself nothing was touched.
+    assert_eq!(folders(&options), ["broker.data"]);
+    run_at(&socket, None).await.unwrap();
+    docker.with(|has| assert_eq!(mounted(has), [own()]));
+}
+
+#[tokio::test]
+async fn a_link_on_a_disk_leads_no_app_elsewhere() {
+    let (dir, _machine, options, docker, socket) = with_disk();
+    run_at(&socket, None).await.unwrap();
+    stop(&socket).await;
+    shift(&socket, None, Some(id())).await.unwrap();
+    run_at(&socket, Some(id())).await.unwrap();
+    stop(&socket).await;
+    let apps = options.disks.folder(id()).join(APPS);
+    let elsewhere = dir.path().join("elsewhere");
+    std::fs::create_dir_all(elsewhere.join("broker.data")).unwrap();
+    let restart = Request::Restart { app: "broker".to_owned() };
+    for (link, to) in [(apps.join("broker.data"), elsewhere.join("broker.data")), (apps, elsewhere)] {
+        std::fs::rename(&link, link.with_extension("away")).unwrap();
+        std::os::unix::fs::symlink(&to, &link).unwrap();
+        docker.with(|has| has.changes.clear());
+        assert!(run_at(&socket, Some(id())).await.is_err() && broker::ask::<()>(&socket, &restart, |_| ()).await.is_err());
+        docker.with(|has| assert!(has.changes.is_empty(), "{has:?}"));
+        std::fs::remove_file(&link).unwrap();
+        std::fs::rename(link.with_extension("away"), &link).unwrap();
+    }
+    run_at(&socket, Some(id())).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_image_has_at_a_volume_s_place_is_none_of_what_was_kept() {
+    let (_dir, _machine, _options, docker, socket) = with_disk();
+    run_at(&socket, None).await.unwrap();
+    stop(&socket).await;
+    shift(&socket, None, Some(id())).await.unwrap();
+    docker.with(|has| {
+        let mover = has.containers.values().find(|container| container["Name"].as_str().unwrap().ends_with("-move-1")).unwrap();
+        let mounts: Vec<_> = mover["HostConfig"]["Mounts"].as_array().unwrap().iter().filter(|mount| mount["Type"] == "volume").collect();
+        assert!(!mounts.is_empty() && mounts.iter().all(|mount| mount["VolumeOptions"]["NoCopy"] == true), "{mover}");
+    });
+}

@@ -182,6 +182,7 @@ impl Has {
                 });
                 said(&listed.collect())
             }
+            ["containers", id, "changes"] => said(&self.containers[*id]["Changes"]),
             ["containers", id, "json"] => match self.containers.get(*id) {
                 Some(container) if container["Inspect"].is_object() => {
                     let mut inspect = container["Inspect"].clone();

@@ -145,6 +145,7 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
             let done = broker.shift(&project, to, &mut Teller(&mut write)).await;
             end(&mut write, done).await
         }
+        Request::GiveUp { app, disk } => end(&mut write, broker.give_up(&app, disk).await).await,
         Request::Clear { app, from, keep } => end(&mut write, broker.clear(&app, from, keep).await).await,
         Request::Volumes { app } => end(&mut write, broker.volumes(&app).await).await,
         Request::ReadVolume { app, volume } => broker.read_volume(&app, &volume, &mut write).await,
@@ -226,8 +227,9 @@ impl Broker {
         let (project, wait) = project::checked(wanted, self.options.registry)?;
         let place = places::place(&self.options.disks, wanted.place)?;
         let shall_be = container::wanted(&project, &self.options.stores, place.as_ref());
-        places::has_all(&shall_be)?;
         let _one = self.changing.lock().await;
+        places::make_new(&self.options.docker_socket, &shall_be).await?;
+        places::has_all(&shall_be)?;
         // Earlier releases ran compose on a file of theirs, in which passwords stand.
         run::forget(&self.options.state, &wanted.app)?;
         if let Some(app) = &project.store {

@@ -117,6 +117,8 @@ pub struct Around {
     pub shared: BTreeMap<String, BTreeSet<String>>,
     /// What Docker runs containers with where nothing is said.
     pub runtime: String,
+    /// Names of other containers that are in its network's namespace.
+    pub joined: BTreeSet<String>,
 }
 
 const AS_COMPOSE: &str = "a form can't say it: save a compose file that does as an own app";
@@ -170,6 +172,10 @@ pub fn taken(container: &Value, image: &Value, around: &Around) -> Taken {
         ..Taken::default()
     };
     by_itself(&mut taken, container);
+    if !around.joined.is_empty() {
+        let others: Vec<String> = around.joined.iter().map(|name| format!("`{}`", shown(name))).collect();
+        taken.refuse("NetworkMode", format!("it gives others its network, who would be cut off: {}", others.join(", ")));
+    }
     named(&mut taken, text(config, "Image"), image);
     started(&mut taken, config, its);
     environment(&mut taken, &config["Env"], &its["Env"]);
@@ -416,7 +422,9 @@ fn confined(taken: &mut Taken, host: &Value) {
     taken.form.capabilities = words(&host["CapAdd"]);
     for device in host["Devices"].as_array().into_iter().flatten() {
         let (from, to, rights) = (text(device, "PathOnHost"), text(device, "PathInContainer"), text(device, "CgroupPermissions"));
-        if [from, to].iter().any(|path| path.contains(':')) || !rights.bytes().all(|right| b"rwm".contains(&right)) {
+        // An app may do all three with its devices: one that might less is not given more.
+        let all = rights.is_empty() || (b"rwm".iter().all(|right| rights.as_bytes().contains(right)) && rights.len() == 3);
+        if [from, to].iter().any(|path| path.contains(':')) || !all {
             taken.refuse("devices", format!("`{}` can't be written in a form", shown(from)));
         }
         taken.form.devices.push(if to == from || to.is_empty() { from.to_owned() } else { format!("{from}:{to}") });

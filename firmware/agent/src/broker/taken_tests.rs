@@ -123,6 +123,8 @@ fn what_can_t_be_taken_over_is_named_with_its_reason() {
         ("/HostConfig/MaskedPaths", json!([]), "MaskedPaths", "kernel"),
         ("/HostConfig/Devices", json!([{ "PathOnHost": "/dev/sda", "PathInContainer": "/dev/sda" }]), "devices", "whoever allows it"),
         ("/HostConfig/Devices", json!([{ "PathOnHost": "/dev/dri:/x", "PathInContainer": "" }]), "devices", "can't be written"),
+        ("/HostConfig/Devices", json!([{ "PathOnHost": "/dev/ttyUSB0", "CgroupPermissions": "r" }]), "devices", "can't be written"),
+        ("/HostConfig/Devices", json!([{ "PathOnHost": "/dev/ttyUSB0", "CgroupPermissions": "rww" }]), "devices", "can't be written"),
         ("/HostConfig/CapAdd", json!(["ALL"]), "capabilities", "`ALL`"),
         ("/Config/WorkingDir", json!("/other"), "WorkingDir", "another than the image's"),
         ("/Config/Healthcheck", json!({ "Test": ["NONE"] }), "Healthcheck", "another than the image's"),
@@ -160,6 +162,8 @@ fn what_can_t_be_taken_over_is_named_with_its_reason() {
         assert!(not.iter().any(|not| not.what == what && not.why.contains(why)), "{place} {value}: {not:?}");
         assert!(not.iter().all(|not| !not.why.contains("xxxx")), "{not:?}");
     }
+    let joined = Around { joined: ["torrent".to_owned()].into(), ..around() };
+    assert!(taken(&container(), &image(), &joined).not.iter().any(|not| not.why.contains("`torrent`")));
     let shared = Around { shared: [("data".to_owned(), ["other".to_owned()].into())].into(), ..around() };
     assert!(taken(&container(), &image(), &shared).not[0].why.contains("`other` has this volume too"));
 }

@@ -112,7 +112,8 @@ fn list(answer: &Value) -> Result<String> {
             writeln!(out, "    is not adopted: {why}")?;
         }
         if let Some(app) = &container.adopted {
-            writeln!(out, "    the app `{app}` has taken its place: `cloudy app clear container {}` removes it", container.name)?;
+            writeln!(out, "    the app `{app}` has taken its place: `cloudy app clear container {}` removes it,", container.name)?;
+            writeln!(out, "    with what it wrote outside of its volumes, which is in it alone")?;
         }
     }
     for image in &all.images {

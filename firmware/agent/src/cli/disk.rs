@@ -55,6 +55,16 @@ enum DiskVerb {
         #[command(flatten)]
         local: Local,
     },
+    /// Count what apps kept on a disk as lost, since it does not come back: they can be removed and restored then.
+    Forget {
+        /// Its name or id.
+        disk: String,
+        /// What lay on it is lost.
+        #[arg(long)]
+        yes_lose: bool,
+        #[command(flatten)]
+        local: Local,
+    },
     /// Move an app's data to a disk, or back to the node's own storage.
     Move {
         /// The app.
@@ -88,6 +98,10 @@ impl DiskArgs {
             DiskVerb::Use { disk, local } => act(&local, &disk, "use", "It is used.").await?,
             DiskVerb::Eject { disk, local } => act(&local, &disk, "eject", "It may be unplugged.").await?,
             DiskVerb::Repair { disk, local } => act(&local, &disk, "repair", "It is used again.").await?,
+            DiskVerb::Forget { disk, yes_lose, local } => {
+                ensure!(yes_lose, "what apps kept on it would count as lost; if the disk is lost for good, say --yes-lose");
+                act(&local, &disk, "forget", "It is forgotten. Next: remove its apps, and restore them from their backups.").await?;
+            }
             DiskVerb::Move { app, disk, local } => {
                 let disk = match disk {
                     Some(disk) => Some(id(&look(&local).await?, &disk)?.parse().map_err(anyhow::Error::msg)?),

@@ -114,6 +114,7 @@ pub(super) fn refused(error: Refused) -> Refusal {
         | Refused::NoBackupKey
         | Refused::Adopted { .. }
         | Refused::NotAdopted(_)
+        | Refused::ToAdopt { .. }
         | Refused::ByHand(_)
         | Refused::ThereAlready(_)
         | Refused::DiskNotReady

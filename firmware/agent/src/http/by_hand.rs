@@ -2,13 +2,15 @@
 //! functions.
 
 use super::apps::{Begun, refused};
+use super::caller::Caller;
 use super::problem::Refusal;
 use crate::apps::{AdoptWish, HandView, JobView};
 use crate::broker::{ByHand, Thing};
 use crate::state::App;
-use axum::Json;
+use crate::users::Operation;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -26,9 +28,13 @@ pub(super) async fn all(app: &App) -> Result<ByHand, Refusal> {
     app.apps().by_hand().await.map_err(refused)
 }
 
-/// What one container would be as an app.
-pub(super) async fn look(app: &App, container: &str) -> Result<HandView, Refusal> {
-    app.apps().look_by_hand(container).await.map_err(refused)
+/// What one container would be as an app. A command may have a password in it, so owners alone are told.
+pub(super) async fn look(app: &App, container: &str, caller: &Caller) -> Result<HandView, Refusal> {
+    let mut view = app.apps().look_by_hand(container).await.map_err(refused)?;
+    if !caller.may(Operation::Own) {
+        view.command.clear();
+    }
+    Ok(view)
 }
 
 /// Begins to make an app of it.
@@ -47,8 +53,12 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<ByHand>, Re
     all(&app).await.map(Json)
 }
 
-pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<HandView>, Refusal> {
-    look(&app, &id).await.map(Json)
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<HandView>, Refusal> {
+    look(&app, &id, &caller).await.map(Json)
 }
 
 pub(super) async fn adopt(State(app): State<Arc<App>>, Path(id): Path<String>, Json(wish): Json<AdoptWish>) -> Begun {

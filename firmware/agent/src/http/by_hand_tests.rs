@@ -69,6 +69,15 @@ async fn operators_see_what_was_made_by_hand_owners_adopt_it_and_nobody_else_kno
     assert_eq!((sent.status, sent.header("location")), (303, Some("/own/radio")), "{}", sent.text);
     let saved = far(&app, "GET", "/own/radio", &owner, "").await;
     assert!(saved.body().contains(&format!("/by-hand/{ID}")) && !saved.body().contains("/apps/radio/install"), "{}", saved.text);
+    // Values stand in it that no operator typed.
+    for path in ["/api/v1/own-apps/radio", "/own/radio"] {
+        let theirs = far(&app, "GET", path, &operator, "").await;
+        assert!(theirs.status == 403 && !theirs.body().contains("se-cret"), "{path}: {}", theirs.text);
+    }
+    let over = json!({ "title": "Radio", "form": { "image": "site:1" } }).to_string();
+    assert_eq!(far(&app, "PUT", "/api/v1/own-apps/radio", &operator, &over).await.status, 403);
+    let beside = far(&app, "POST", "/api/v1/apps/radio", &owner, "{}").await;
+    assert!(beside.status == 409 && beside.body().contains("an owner adopts that"), "{}", beside.text);
     let again = far(&app, "POST", &format!("/by-hand/{ID}/adopt"), &form, &fields.replace("radio", "Radio")).await;
     assert!(again.status == 422 && again.body().contains("is no name for an app"), "{}", again.text);
     let used = far(&app, "POST", "/by-hand/volumes/data/remove", &form, &fields).await;

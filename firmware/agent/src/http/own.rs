@@ -6,6 +6,7 @@ use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
 use crate::apps::{Apps, NotSaved, OwnDetails, OwnView};
 use crate::state::App;
+use crate::users::Operation;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, Uri};
@@ -37,15 +38,33 @@ pub(super) async fn all(app: &App) -> Result<Vec<OwnView>, Refusal> {
 }
 
 /// One of them.
-pub(super) async fn details(app: &App, name: &str) -> Result<OwnDetails, Refusal> {
+async fn details(app: &App, name: &str) -> Result<OwnDetails, Refusal> {
     let of = name.to_owned();
     let found = at_work(app, move |apps| apps.own_details(&of)).await?;
     found.ok_or_else(|| refused(NotSaved::Unknown(name.escape_default().take(60).collect())))
 }
 
+/// That somebody may see and change what is saved under a name: what was read from a container has values that nobody typed here.
+fn for_them(app: &App, name: &str, caller: &Caller) -> Result<(), Refusal> {
+    match !caller.may(Operation::Own) && app.apps().is_for_owners(name) {
+        false => Ok(()),
+        true => {
+            let why = "what is saved of it was read from a container that was made by hand, and may hold secrets: owners alone see it";
+            Err(Refusal::new(StatusCode::FORBIDDEN, why))
+        }
+    }
+}
+
+/// One of them, for somebody.
+pub(super) async fn details_for(app: &App, name: &str, caller: &Caller) -> Result<OwnDetails, Refusal> {
+    for_them(app, name, caller)?;
+    details(app, name).await
+}
+
 /// Saves one, and tells what it asks for. One that is `new` is not put over another.
-pub(super) async fn keep(app: &App, name: &str, definition: Definition, new: bool) -> Result<OwnDetails, Refusal> {
+pub(super) async fn keep(app: &App, name: &str, definition: Definition, new: bool, by: &Caller) -> Result<OwnDetails, Refusal> {
     super::apps::kept(app)?;
+    for_them(app, name, by)?;
     let of = name.to_owned();
     at_work(app, move |apps| apps.save_own(&of, definition, new)).await?.map_err(refused)?;
     details(app, name).await
@@ -94,16 +113,21 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, asked: Result<Qu
     Ok(paging::answer(&uri, next, |next| OwnAppsPage { apps, next }))
 }
 
-pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<OwnDetails>, Refusal> {
-    details(&app, &name).await.map(Json)
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Json<OwnDetails>, Refusal> {
+    details_for(&app, &name, &caller).await.map(Json)
 }
 
 pub(super) async fn save(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     Json(definition): Json<Definition>,
 ) -> Result<Json<OwnView>, Refusal> {
-    keep(&app, &name, definition, false).await.map(|details| Json(details.view))
+    keep(&app, &name, definition, false, &caller).await.map(|details| Json(details.view))
 }
 
 pub(super) async fn grant(

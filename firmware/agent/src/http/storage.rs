@@ -54,7 +54,7 @@ pub(super) async fn treat(app: &App, id: &str, action: &str) -> Result<StorageVi
     kept(app)?;
     let absent = |why: String| Refusal::new(StatusCode::NOT_FOUND, why);
     let action: DiskAction = serde_json::from_value(action.into())
-        .map_err(|_| absent("a disk can be used, ejected or repaired: `use`, `eject`, `repair`".to_owned()))?;
+        .map_err(|_| absent("a disk can be used, ejected, repaired or forgotten: `use`, `eject`, `repair`, `forget`".to_owned()))?;
     let id: DiskId = id.parse().map_err(absent)?;
     app.storage().act(app.apps(), id, action).await.map_err(refused)?;
     look(app).await

@@ -85,6 +85,9 @@ impl Storage {
         let (storage, apps) = (Arc::clone(self), Arc::clone(apps));
         let done = tokio::spawn(async move {
             let _one = storage.one.lock().await;
+            if action == DiskAction::Forget {
+                return storage.forget_lost(&apps, id).await;
+            }
             let view = storage.view(&BTreeMap::new())?.0;
             let disk = view.disks.into_iter().find(|disk| disk.id == Some(id) && !disk.disk.is_empty()).ok_or(NotDone::Absent)?;
             match (action, disk.state) {
@@ -95,10 +98,26 @@ impl Storage {
                     storage.ask(&Ask::Mount(id)).await
                 }
                 (DiskAction::Repair, DiskState::Wrong) => storage.ask(&Ask::Repair(id)).await,
+                (DiskAction::Forget, _) => Err(NotDone::State("the disk is plugged in".to_owned())),
                 (DiskAction::Repair, _) => Err(NotDone::State("the disk is not known to be damaged".to_owned())),
             }
         });
         done.await.map_err(|error| NotDone::State(error.to_string()))?
+    }
+
+    /// What lay on it is lost, an owner says.
+    async fn forget_lost(&self, apps: &Arc<Apps>, id: DiskId) -> Result<(), NotDone> {
+        let there = self.view(&BTreeMap::new())?.0.disks.into_iter().any(|disk| disk.id == Some(id) && !disk.disk.is_empty());
+        if there {
+            let why = "the disk is plugged in: move what apps keep on it, or remove them with their data";
+            return Err(NotDone::State(why.to_owned()));
+        }
+        if !self.known().disks.contains_key(&id) && !apps.places().values().any(|at| *at == id) {
+            return Err(NotDone::Absent);
+        }
+        apps.give_up(id).await.map_err(|error| NotDone::State(error.to_string()))?;
+        self.forget(id);
+        Ok(())
     }
 
     /// Its apps stand still, all is written, and nobody uses it any more.

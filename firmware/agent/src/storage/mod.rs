@@ -157,6 +157,8 @@ pub enum DiskAction {
     Eject,
     /// Mend a file system that is damaged, as well as can be.
     Repair,
+    /// Count what apps kept on one that is lost as lost: they can be restored from backups then.
+    Forget,
 }
 
 /// Why nothing was done with a disk.

@@ -29,6 +29,7 @@ words! {
         adopt_saved: "This app was read from a container that was made by hand. Adopt it: then it comes with what that one keeps.", "Esta aplicación se leyó de un contenedor hecho a mano. Adóptela: así viene con lo que aquel guarda.", "Aquesta aplicació es va llegir d'un contenidor fet a mà. Adopteu-la: així ve amb el que aquell desa.";
         owner_may: "An owner of this node may adopt it.", "Un dueño de este nodo puede adoptarlo.", "Un propietari d'aquest node el pot adoptar.";
         remove_old: "Remove the old container", "Quitar el contenedor viejo", "Treu el contenidor vell";
+        remove_old_why: "What it wrote outside of its volumes is in it alone, and goes with it.", "Lo que escribió fuera de sus volúmenes está solo en él y se va con él.", "El que va escriure fora dels seus volums és només en ell i se'n va amb ell.";
         remove: "Remove", "Quitar", "Treu";
         remove_why: "What is removed here is gone: nothing brings it back.", "Lo que se quita aquí desaparece: nada lo recupera.", "El que es treu aquí desapareix: res no ho recupera.";
         job_adopt: "Adopt", "Adoptar", "Adoptar";

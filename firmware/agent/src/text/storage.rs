@@ -23,6 +23,9 @@ words! {
         refused: "can't be prepared", "no se puede preparar", "no es pot preparar";
         missing: "A disk is missing", "Falta un disco", "Falta un disc";
         missing_why: "Plug it in again: until then these apps stand still, so that nothing is written elsewhere:", "Enchúfelo de nuevo: hasta entonces estas aplicaciones están paradas, para que no se escriba nada en otra parte:", "Torneu-lo a endollar: fins aleshores aquestes aplicacions estan aturades, perquè no s'escrigui res en un altre lloc:";
+        forget: "It is lost for good…", "Se ha perdido para siempre…", "S'ha perdut per sempre…";
+        forget_why: "What these apps kept on it counts as lost. Remove them then, and restore them from their backups; without one they start empty. A copy that turns up again is not used by itself.", "Lo que estas aplicaciones guardaban en él se da por perdido. Después elimínelas y restáurelas de sus copias; sin copia empiezan vacías. Si el disco aparece, no se usa por sí solo.", "El que aquestes aplicacions hi desaven es dona per perdut. Després elimineu-les i restaureu-les de les còpies; sense còpia comencen buides. Si el disc apareix, no es fa servir tot sol.";
+        forget_now: "Count it as lost", "Darlo por perdido", "Dona'l per perdut";
         prepare: "Prepare it for apps…", "Prepararlo para aplicaciones…", "Preparar-lo per a aplicacions…";
         prepare_why: "Everything on this disk is erased. Nothing brings it back.", "Se borra todo lo que hay en este disco. Nada lo recupera.", "S'esborra tot el que hi ha en aquest disc. Res no ho recupera.";
         call_it: "What shall it be called?", "¿Cómo se llamará?", "Com es dirà?";

@@ -22,7 +22,7 @@ pub async fn show(reader: Reader) -> Response {
 
 /// `GET /by-hand/ID`
 pub async fn show_one(reader: Reader, Path(id): Path<String>) -> Response {
-    match look(&reader.app, &id).await {
+    match look(&reader.app, &id, &reader.caller).await {
         Ok(one) => reader.page("/apps", None, &page::one(&reader.view(), &one, None)),
         Err(refusal) => reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.detail)),
     }
@@ -35,7 +35,7 @@ pub async fn adopt(reader: Reader, Path(id): Path<String>, Fields(said): Fields<
         Ok(_) => to("/apps"),
         // It is saved, and shows there what an owner must allow first.
         Err(refusal) if refusal.status == StatusCode::FORBIDDEN => to(&format!("/own/{name}")),
-        Err(refusal) => match look(&reader.app, &id).await {
+        Err(refusal) => match look(&reader.app, &id, &reader.caller).await {
             Ok(one) => reader.refused(&refusal, "/apps", &page::one(&reader.view(), &one, Some(&refusal.detail))),
             Err(_) => reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.detail)),
         },

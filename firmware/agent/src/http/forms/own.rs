@@ -2,7 +2,8 @@
 
 use super::{Reader, to};
 use crate::apps::typed;
-use crate::http::own::{allow, details, keep, remove};
+use crate::http::own::{allow, details_for, keep, remove};
+use crate::http::pages::not_done;
 use crate::http::pages::own::{self as page, Filled};
 use crate::http::problem::Refusal;
 use axum::extract::{Form as Fields, Path};
@@ -25,8 +26,11 @@ pub async fn show_compose(reader: Reader) -> Response {
 
 /// `GET /own/NAME`
 pub async fn show_one(reader: Reader, Path(name): Path<String>) -> Response {
-    match details(&reader.app, &name).await {
+    match details_for(&reader.app, &name, &reader.caller).await {
         Ok(details) => reader.page("/apps", None, &page::one(&reader.view(), &details, None)),
+        Err(refusal) if refusal.status == StatusCode::FORBIDDEN => {
+            reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.detail))
+        }
         Err(_) => reader.nothing(),
     }
 }
@@ -54,7 +58,7 @@ type Page = fn(&super::View<'_>, &Filled, Option<&str>) -> maud::Markup;
 async fn save(reader: &Reader, said: &Said, definition: Result<Definition, String>, again: Page) -> Response {
     let name = field(said, "name").trim();
     let kept = match definition {
-        Ok(definition) => keep(&reader.app, name, definition, said.contains_key("new")).await,
+        Ok(definition) => keep(&reader.app, name, definition, said.contains_key("new"), &reader.caller).await,
         Err(why) => Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
     };
     match kept {
@@ -91,7 +95,7 @@ pub async fn grant(reader: Reader, Path(name): Path<String>, Fields(said): Field
 }
 
 async fn show_again(reader: &Reader, name: &str, refusal: &Refusal) -> Response {
-    match details(&reader.app, name).await {
+    match details_for(&reader.app, name, &reader.caller).await {
         Ok(details) => reader.refused(refusal, "/apps", &page::one(&reader.view(), &details, Some(&refusal.detail))),
         Err(_) => reader.nothing(),
     }

@@ -45,7 +45,7 @@ fn container(view: &View<'_>, container: &HandContainer) -> Markup {
             @if let Some(stays) = &container.stays { p { (words.not) " " (stays) } }
             @if let Some(app) = &container.adopted {
                 p { (words.became) " " a href=(format!("/apps/{}", encode(app))) { (app) } }
-                @if view.caller.may(Operation::Own) { (view.button(&format!("/by-hand/containers/{}/remove", container.id), words.remove_old)) }
+                @if view.caller.may(Operation::Own) { p.quiet { (words.remove_old_why) } (view.button(&format!("/by-hand/containers/{}/remove", container.id), words.remove_old)) }
             } @else if container.stays.is_none() {
                 div.buttons { a.button href=(format!("/by-hand/{}", container.id)) { (words.look) } }
             }

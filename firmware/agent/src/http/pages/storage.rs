@@ -28,6 +28,13 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             section.wrong role="alert" {
                 h2 { (words.missing) ": " (name(disk)) }
                 p { (words.missing_why) " " (disk.apps.join(", ")) }
+                @if let Some(id) = disk.id {
+                    details {
+                        summary { (words.forget) }
+                        p { (words.forget_why) }
+                        form method="post" action={ "/storage/" (id) "/forget" } { (view.csrf()) button.danger { (words.forget_now) } }
+                    }
+                }
             }
         }
         section.whole {

@@ -16,7 +16,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 71] = [
+const EQUALS: [(&str, &str, &str); 72] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -84,6 +84,7 @@ const EQUALS: [(&str, &str, &str); 71] = [
     ("post", "/storage/{disk}/use", "disk_act"),
     ("post", "/storage/{disk}/eject", "disk_act"),
     ("post", "/storage/{disk}/repair", "disk_act"),
+    ("post", "/storage/{disk}/forget", "disk_act"),
     ("post", "/users", "user_add"),
     ("post", "/users/{name}/role", "user_role"),
     ("post", "/users/{name}/password", "user_password"),
