@@ -13,7 +13,7 @@ use crate::broker::run::CHANGE;
 use crate::limits::{DOCKER_TIMEOUT_SECS, PROGRESS_EVERY};
 use crate::storage::Places;
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, MountType, Volume};
+use bollard::models::{ContainerCreateBody, Volume};
 use bollard::query_parameters::{CreateContainerOptions, ListVolumesOptions, RemoveVolumeOptions};
 use contract::storage::{APPS, DiskId, GONE};
 use futures_util::StreamExt;
@@ -229,12 +229,7 @@ impl Broker {
         }
         let options = CreateContainerOptions { name: Some(format!("{}-move-1", new.project)), ..CreateContainerOptions::default() };
         let mut body: ContainerCreateBody = new.body.clone();
-        // What the image has there is none of what the app kept.
-        for mount in body.host_config.iter_mut().flat_map(|host| host.mounts.iter_mut().flatten()) {
-            if mount.typ == Some(MountType::VOLUME) {
-                mount.volume_options.get_or_insert_default().no_copy = Some(true);
-            }
-        }
+        // Docker gives the folder to the user whom the image gives it to, since nothing is in it yet: the copy does not.
         body.labels.get_or_insert_default().insert(container::ONE_OFF_LABEL.to_owned(), "True".to_owned());
         let made = docker.create_container(Some(options), body).await.map_err(failed("making room for the app's data"))?;
         Ok(made.id)

@@ -222,16 +222,3 @@ async fn a_link_on_a_disk_leads_no_app_elsewhere() {
     }
     run_at(&socket, Some(id())).await.unwrap();
 }
-
-#[tokio::test]
-async fn what_an_image_has_at_a_volume_s_place_is_none_of_what_was_kept() {
-    let (_dir, _machine, _options, docker, socket) = with_disk();
-    run_at(&socket, None).await.unwrap();
-    stop(&socket).await;
-    shift(&socket, None, Some(id())).await.unwrap();
-    docker.with(|has| {
-        let mover = has.containers.values().find(|container| container["Name"].as_str().unwrap().ends_with("-move-1")).unwrap();
-        let mounts: Vec<_> = mover["HostConfig"]["Mounts"].as_array().unwrap().iter().filter(|mount| mount["Type"] == "volume").collect();
-        assert!(!mounts.is_empty() && mounts.iter().all(|mount| mount["VolumeOptions"]["NoCopy"] == true), "{mover}");
-    });
-}
