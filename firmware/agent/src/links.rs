@@ -47,7 +47,7 @@ struct Link {
     device: bool,
     /// The interface leads to containers.
     containers: bool,
-    /// The interface's index.
+    /// The interface's index, where it leads to containers.
     index: u32,
 }
 
@@ -70,13 +70,15 @@ fn links() -> nix::Result<Vec<Link>> {
     };
     let link = |entry: InterfaceAddress| {
         let name = entry.interface_name.as_str();
+        let containers = leads_to_containers(name);
+        // Each connection that comes asks, and of containers' ends there may be many: what is not needed of them is not looked up.
         Some(Link {
             ip: address(entry.address)?,
             mask: address(entry.netmask)?,
             // Bridges, tunnels and containers' ends have no device.
-            device: Path::new("/sys/class/net").join(name).join("device").exists(),
-            containers: leads_to_containers(name),
-            index: if_nametoindex(name).unwrap_or_default(),
+            device: !containers && Path::new("/sys/class/net").join(name).join("device").exists(),
+            containers,
+            index: if containers { if_nametoindex(name).unwrap_or_default() } else { 0 },
         })
     };
     Ok(getifaddrs()?.filter_map(link).collect())

@@ -3,7 +3,6 @@
 
 use super::super::tests::{Played, over};
 use super::*;
-use crate::limits::STEADY_LOOK_EVERY;
 use contract::apps::own::{Form, FormPort};
 use serde_json::json;
 
@@ -97,15 +96,10 @@ async fn one_that_ends_soon_after_it_was_started_is_not_well() {
     let mut played = Played::start();
     let apps = played.apps();
     found(&played, &taken());
-    let job = apps.adopt("site", named("radio")).await.unwrap();
-    let mut words = Vec::new();
-    while !words.contains(&"up-own".to_owned()) {
-        words.extend(played.words());
-        tokio::time::sleep(STEADY_LOOK_EVERY / 5).await;
-    }
     for _ in 0..2 {
-        played.answer("projects", json!({ "done": { "radio": { "run": "failing", "data": true } } }));
+        played.answer("projects-up", json!({ "done": { "radio": { "run": "failing", "data": true } } }));
     }
+    let job = apps.adopt("site", named("radio")).await.unwrap();
     let job = over(&apps, job.id).await;
     assert_eq!(job.state, "undone", "{job:?}");
     assert!(job.reason.unwrap().contains("did not go on running") && played.words().ends_with(&["down".to_owned(), "release".to_owned()]));

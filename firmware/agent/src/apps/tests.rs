@@ -54,7 +54,8 @@ impl Played {
                 };
                 let answer = {
                     let mut answers = shared.lock().unwrap();
-                    let place = answers.iter().position(|(of, _)| *of == word);
+                    let while_up = up && word == "projects";
+                    let place = answers.iter().position(|(of, _)| *of == word || (while_up && of == "projects-up"));
                     place.map_or(usual, |place| answers.remove(place).1)
                 };
                 if answer.get("done").is_some() {
@@ -100,7 +101,7 @@ impl Played {
         Self { dir, asked, answers, volume }
     }
 
-    /// The next `word` is answered so; `null` for hanging up.
+    /// The next `word` is answered so; `null` for hanging up. `projects-up` is the next `projects` once something runs.
     pub fn answer(&self, word: &str, answer: Value) {
         self.answers.lock().unwrap().push((word.to_owned(), answer));
     }

@@ -111,12 +111,15 @@ pub(super) fn all_there(disks: &Places, volumes: &[Volume]) -> Result<(), Failur
     }
 }
 
+async fn names_held(docker: &Docker, project: &str) -> Result<BTreeSet<String>, Failure> {
+    let mounts = listed(docker, project).await?.into_iter().flat_map(|container| container.mounts.unwrap_or_default());
+    Ok(mounts.filter_map(|mount| mount.name).collect())
+}
+
 /// Those of a project's volumes that a container of it has: others are left from a place where its data were.
 pub(super) async fn held(docker: &Docker, project: &str) -> Result<Vec<Volume>, Failure> {
-    let containers = listed(docker, project).await?;
-    let held: BTreeSet<&str> =
-        containers.iter().flat_map(|container| container.mounts.iter().flatten()).filter_map(|mount| mount.name.as_deref()).collect();
-    Ok(volumes_of(docker, project).await?.into_iter().filter(|volume| held.contains(volume.name.as_str())).collect())
+    let held = names_held(docker, project).await?;
+    Ok(volumes_of(docker, project).await?.into_iter().filter(|volume| held.contains(&volume.name)).collect())
 }
 
 /// Takes a volume away; on a disk its folder is put aside by one renaming, for the root unit to clear.
@@ -278,10 +281,8 @@ impl Broker {
         if from == keep || goes.keys().any(|volume| !stays.contains_key(volume)) {
             return Err(refuse("what the app keeps is not all at the other place, so nothing of it is taken away"));
         }
-        let containers = listed(&docker, &name).await?;
-        let held: BTreeSet<&str> =
-            containers.iter().flat_map(|container| container.mounts.iter().flatten()).filter_map(|mount| mount.name.as_deref()).collect();
-        if goes.values().any(|volume| held.contains(volume.name.as_str())) {
+        let held = names_held(&docker, &name).await?;
+        if goes.values().any(|volume| held.contains(&volume.name)) {
             return Err(refuse("a container of the app still has what would be taken away"));
         }
         for volume in goes.values() {

@@ -10,6 +10,7 @@ use crate::units::{self, Action};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use contract::settings::Hostname;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::net::UnixStream;
@@ -162,8 +163,7 @@ impl Replaced {
 fn card(name: &str, token: &str) -> String {
     let join = format!("[join]\ntoken = \"{token}\"\n");
     let named = format!("hostname = \"{name}\"\n{join}");
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !name.is_empty() && name.len() <= 63;
-    if plain && !name.starts_with('-') && !name.ends_with('-') { named } else { join }
+    if Hostname::try_from(name.to_owned()).is_ok() { named } else { join }
 }
 
 /// How long the door is open.

@@ -103,6 +103,15 @@ impl Seen {
     }
 }
 
+/// What is mounted in the folder of a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// The kernel's number of the device: `8:17`.
+    pub number: String,
+    /// The file system takes nothing more: the kernel has seen that it or the disk is broken.
+    pub only_read: bool,
+}
+
 impl Places {
     /// All disks that a person may mean.
     ///
@@ -142,9 +151,14 @@ impl Places {
         udev(&String::from_utf8_lossy(said.get(..UDEV_BYTES).unwrap_or(&said)))
     }
 
-    /// The text of mountinfo.
-    pub fn mountinfo(&self) -> String {
+    fn mountinfo(&self) -> String {
         text(&self.mountinfo)
+    }
+
+    /// What is mounted in the folders of these disks, by one look.
+    pub fn all_mounted(&self, ids: impl Iterator<Item = DiskId>) -> BTreeMap<DiskId, Mounted> {
+        let mountinfo = self.mountinfo();
+        ids.filter_map(|id| Some((id, mounted(&mountinfo, &self.folder(id))?))).collect()
     }
 
     /// The folder in which a disk is mounted.
@@ -152,42 +166,31 @@ impl Places {
         self.mounts.join(id.to_string())
     }
 
-    /// The number of the device that is mounted there.
-    pub fn mounted(&self, id: DiskId) -> Option<String> {
+    /// What is mounted there.
+    pub fn mounted(&self, id: DiskId) -> Option<Mounted> {
         mounted(&self.mountinfo(), &self.folder(id))
-    }
-
-    /// Whether the file system there takes nothing more: the kernel has seen that it or the disk is broken.
-    pub fn only_read(&self, id: DiskId) -> bool {
-        only_read(&self.mountinfo(), &self.folder(id))
     }
 
     /// The folder of a disk, if it is mounted there and its device has not gone.
     pub fn usable(&self, id: DiskId) -> Option<PathBuf> {
-        let number = self.mounted(id)?;
-        self.sys.join("dev/block").join(number).exists().then(|| self.folder(id))
+        let mounted = self.mounted(id)?;
+        self.sys.join("dev/block").join(mounted.number).exists().then(|| self.folder(id))
     }
 }
 
-/// The device that is mounted at a folder, the last that was (pure). Only a whole ext4 counts.
-pub fn mounted(mountinfo: &str, at: &Path) -> Option<String> {
+/// What is mounted at a folder, the last that was (pure). Only a whole ext4 counts.
+pub fn mounted(mountinfo: &str, at: &Path) -> Option<Mounted> {
     let there = mountinfo.lines().rev().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;
         let mut fields = before.split(' ').skip(2);
         let (number, root, point) = (fields.next()?, fields.next()?, fields.next()?);
-        (Path::new(point) == at).then(|| (number.to_owned(), root == "/" && after.split(' ').next() == Some("ext4")))
+        let mut of = after.split(' ');
+        let (kind, options) = (of.next()?, of.nth(1).unwrap_or_default());
+        // Of the file system itself, not of how it is mounted.
+        let only_read = options.split(',').any(|option| option == "ro");
+        (Path::new(point) == at).then(|| (Mounted { number: number.to_owned(), only_read }, root == "/" && kind == "ext4"))
     });
-    there.filter(|(_, whole)| *whole).map(|(number, _)| number)
-}
-
-/// Whether what is mounted at a folder can only be read, by the options of the file system itself (pure).
-fn only_read(mountinfo: &str, at: &Path) -> bool {
-    let of = |line: &str| {
-        let (before, after) = line.split_once(" - ")?;
-        let there = Path::new(before.split(' ').nth(4)?) == at;
-        there.then(|| after.split(' ').nth(2).is_some_and(|options| options.split(',').any(|option| option == "ro")))
-    };
-    mountinfo.lines().rev().find_map(of).unwrap_or_default()
+    there.filter(|(_, whole)| *whole).map(|(mounted, _)| mounted)
 }
 
 fn text(path: &Path) -> String {
@@ -322,7 +325,8 @@ pub mod tests {
         assert_eq!(places.usable(id()), Some(places.folder(id())));
         // Pulled out: the mount stays, its device is gone.
         std::fs::remove_file(places.sys.join("dev/block/8:17")).unwrap();
-        assert_eq!((places.usable(id()), places.mounted(id()).as_deref()), (None, Some("8:17")));
+        let still = Mounted { number: "8:17".to_owned(), only_read: false };
+        assert_eq!((places.usable(id()), places.mounted(id())), (None, Some(still.clone())));
         let at = places.folder(id());
         let good = line(&places);
         for other in [good.replace(" / ", " /apps "), good.replace("- ext4", "- tmpfs"), good.replace("beef", "beed"), String::new()] {
@@ -330,8 +334,8 @@ pub mod tests {
         }
         // What was mounted over it last counts.
         assert_eq!(mounted(&format!("{good}{}", good.replace("- ext4", "- tmpfs")), &at), None);
-        assert!(!only_read(&good, &at) && !only_read("", &at));
-        assert!(only_read(&good.replace("/dev/sdb1 rw", "/dev/sdb1 ro,errors=remount-ro"), &at));
+        let broken = good.replace("/dev/sdb1 rw", "/dev/sdb1 ro,errors=remount-ro");
+        assert_eq!(mounted(&broken, &at), Some(Mounted { only_read: true, ..still }));
     }
 
     proptest! {

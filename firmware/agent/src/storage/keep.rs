@@ -33,7 +33,12 @@ impl Storage {
         };
         let ready = |id: &DiskId| view.disks.iter().any(|disk| disk.id == Some(*id) && disk.state == DiskState::Ready);
         let away = places.iter().filter(|(_, id)| !ready(id));
-        apps.wait_for_disks(away.map(|(app, id)| (app.clone(), self.is_missing(*id))).collect());
+        let wrong = |id: &DiskId| view.disks.iter().find(|disk| disk.id == Some(*id))?.wrong.clone();
+        let why = |id: &DiskId| match wrong(id) {
+            Some(wrong) => format!("its data lie on the disk `{}`: {wrong}", self.name(*id)),
+            None => self.is_missing(*id),
+        };
+        apps.wait_for_disks(away.map(|(app, id)| (app.clone(), why(id))).collect());
         let placed: Vec<Placed> = if places.is_empty() { Vec::new() } else { apps.placed().await };
         let tried = {
             let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,10 +49,6 @@ impl Storage {
             self.tidy(id).await;
         }
         for act in rules::next(&view.disks, &mounted, &placed, &tried) {
-            // One that is there, and can only be read, is let go by a person.
-            if matches!(&act, Act::Ask(Ask::Gone(id)) if self.is_ready(*id)) {
-                continue;
-            }
             self.act_by_itself(apps, act).await;
         }
     }
@@ -99,6 +100,9 @@ impl Storage {
                 }
                 (DiskAction::Repair, DiskState::Wrong) => storage.ask(&Ask::Repair(id)).await,
                 (DiskAction::Forget, _) => Err(NotDone::State("the disk is plugged in".to_owned())),
+                (DiskAction::Repair, DiskState::ReadOnly) => {
+                    Err(NotDone::State("the disk is in its place: take it away first, then it can be repaired".to_owned()))
+                }
                 (DiskAction::Repair, _) => Err(NotDone::State("the disk is not known to be damaged".to_owned())),
             }
         });

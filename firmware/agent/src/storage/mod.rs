@@ -11,7 +11,7 @@ mod keep;
 mod root;
 mod rules;
 
-pub use facts::Places;
+pub use facts::{Mounted, Places};
 pub use keep::keep;
 pub use root::run;
 pub use rules::{NotPrepared, Placed};
@@ -43,8 +43,8 @@ pub struct Known {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Said {
-    /// Of the disk as it was plugged in then; of each, by commas, where several say that they are the same.
-    pub sequence: String,
+    /// Of the disk as it was plugged in then; of each, where several say that they are the same.
+    pub sequences: Vec<String>,
     /// How it is.
     pub how: SaidHow,
     /// Why, in a sentence with the mend.
@@ -78,6 +78,8 @@ pub enum DiskState {
     Coming,
     /// Apps may keep their data on it.
     Ready,
+    /// It is in its place and takes nothing more that is written; `wrong` says so.
+    ReadOnly,
     /// It may be unplugged.
     Ejected,
     /// It can't be used; `wrong` says why.
@@ -207,9 +209,6 @@ pub struct Storage {
     tried: StdMutex<BTreeSet<String>>,
 }
 
-/// What is said of a disk that takes nothing more.
-const ONLY_READ: &str = "the disk takes nothing more that is written, so it may be broken: take it away, and have it repaired or replaced";
-
 impl Storage {
     /// Of the node whose data lie there. `running` is the disk that it was started from, where this is an image.
     pub fn open(data: &Path, running: Option<&str>, systemd: Arc<Systemd>, places: Places) -> Self {
@@ -230,30 +229,23 @@ impl Storage {
 
     /// Whether apps may keep their data there now.
     pub fn is_ready(&self, id: DiskId) -> bool {
-        self.places.usable(id).is_some()
-    }
-
-    fn mounted(&self, ids: impl Iterator<Item = DiskId>) -> BTreeMap<DiskId, String> {
-        ids.filter_map(|id| Some((id, self.places.mounted(id)?))).collect()
+        self.places.usable(id).is_some() && self.places.mounted(id).is_some_and(|mounted| !mounted.only_read)
     }
 
     /// The disks as they are now. `placed` are the apps whose data lie on one. It waits for the disk.
     ///
     /// # Errors
     /// Nobody can say which there are: that is not that there are none.
-    pub fn view(&self, placed: &BTreeMap<String, DiskId>) -> Result<(StorageView, BTreeMap<DiskId, String>), NotDone> {
+    pub fn view(&self, placed: &BTreeMap<String, DiskId>) -> Result<(StorageView, BTreeMap<DiskId, Mounted>), NotDone> {
         let all = self.places.look().map_err(|error| NotDone::State(format!("nobody can say which disks there are: {error}")))?;
         let known = self.known();
         let ids: BTreeSet<DiskId> =
             all.iter().filter_map(|seen| seen.ours()).map(|(id, _)| id).chain(known.disks.keys().copied()).collect();
-        let mounted = self.mounted(ids.iter().copied());
+        let mounted = self.places.all_mounted(ids.iter().copied());
         let said = ids.iter().filter_map(|id| Some((*id, self.said(*id)?))).collect();
         let mut disks = rules::views(&all, self.running.as_deref(), &known, &mounted, &said, placed);
         for disk in disks.iter_mut().filter(|disk| disk.state == DiskState::Ready) {
             disk.free_bytes = disk.id.and_then(|id| crate::host::free(&self.places.folder(id)).ok());
-            if disk.id.is_some_and(|id| self.places.only_read(id)) {
-                (disk.state, disk.wrong) = (DiskState::Wrong, Some(ONLY_READ.to_owned()));
-            }
         }
         Ok((StorageView { disks }, mounted))
     }

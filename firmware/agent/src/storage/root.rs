@@ -58,8 +58,8 @@ pub fn run(instance: &str) -> Result<()> {
         (Err(_), _) => None,
     };
     if let Some((how, why)) = said {
-        let sequence = root.sequences(ask.id());
-        write_whole(&said_file(&root.places.mounts, ask.id()), &serde_json::to_vec(&Said { sequence, how, why })?, 0o644)?;
+        let sequences = root.sequences(ask.id());
+        write_whole(&said_file(&root.places.mounts, ask.id()), &serde_json::to_vec(&Said { sequences, how, why })?, 0o644)?;
     }
     done
 }
@@ -118,10 +118,10 @@ impl Root {
     }
 
     /// The kernel's numbers of plugging in those that are this disk: of several, if they are copies of each other.
-    fn sequences(&self, id: DiskId) -> String {
+    fn sequences(&self, id: DiskId) -> Vec<String> {
         let all = self.places.look().unwrap_or_default();
-        let its = all.iter().filter(|seen| seen.ours().is_some_and(|(its, _)| its == id)).map(|seen| seen.sequence.as_str());
-        its.collect::<Vec<_>>().join(",")
+        let its = all.iter().filter(|seen| seen.ours().is_some_and(|(its, _)| its == id)).map(|seen| seen.sequence.clone());
+        its.collect()
     }
 
     fn mount(&self, id: DiskId) -> Result<()> {

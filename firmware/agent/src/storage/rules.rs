@@ -1,7 +1,7 @@
 //! What is decided about disks: which may be prepared, what the root unit is asked, how each is shown, what is done next. Pure.
 
 use super::facts::Seen;
-use super::{DiskState, DiskView, Known, Said, SaidHow};
+use super::{DiskState, DiskView, Known, Mounted, Said, SaidHow};
 use contract::storage::{DiskId, MIN_BYTES, is_name};
 use disks::{Needs, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,12 +118,15 @@ pub fn meant<'a>(all: &'a [Seen], disk: &str, mark: &str, running: Option<&str>)
     may_be_prepared(found, running).map(|()| found)
 }
 
-/// How all disks are. `mounted` are the devices at the folders of ours, `placed` the apps whose data lie on one.
+/// What is said of a disk that takes nothing more.
+const ONLY_READ: &str = "the disk takes nothing more that is written, so it may be broken: take it away, and have it repaired or replaced";
+
+/// How all disks are. `mounted` is what is in the folders of ours, `placed` the apps whose data lie on one.
 pub fn views(
     all: &[Seen],
     running: Option<&str>,
     known: &Known,
-    mounted: &BTreeMap<DiskId, String>,
+    mounted: &BTreeMap<DiskId, Mounted>,
     said: &BTreeMap<DiskId, Said>,
     placed: &BTreeMap<String, DiskId>,
 ) -> Vec<DiskView> {
@@ -149,9 +152,10 @@ pub fn views(
             };
         };
         let name = known.disks.get(&id).cloned();
-        let said = said.get(&id).filter(|said| said.sequence.split(',').any(|one| one == seen.sequence));
+        let said = said.get(&id).filter(|said| said.sequences.contains(&seen.sequence));
         let (state, wrong) = match (mounted.get(&id), &name, said) {
-            (Some(number), ..) if *number == part.number => (DiskState::Ready, None),
+            (Some(mounted), ..) if mounted.number == part.number && mounted.only_read => (DiskState::ReadOnly, Some(ONLY_READ.to_owned())),
+            (Some(mounted), ..) if mounted.number == part.number => (DiskState::Ready, None),
             (_, None, _) => (DiskState::Strange, None),
             (_, _, Some(Said { how: SaidHow::Ejected, .. })) => (DiskState::Ejected, None),
             (_, _, Some(Said { how: SaidHow::Wrong, why, .. })) => (DiskState::Wrong, Some(why.clone())),
@@ -200,16 +204,15 @@ pub enum Act {
     Start(String),
 }
 
-/// Decides it. `mounted` are the devices at the folders of ours; `tried` are apps that were started since their disk came.
-pub fn next(views: &[DiskView], mounted: &BTreeMap<DiskId, String>, placed: &[Placed], tried: &BTreeSet<String>) -> Vec<Act> {
+/// Decides it. `mounted` is what is in the folders of ours; `tried` are apps that were started since their disk came.
+pub fn next(views: &[DiskView], mounted: &BTreeMap<DiskId, Mounted>, placed: &[Placed], tried: &BTreeSet<String>) -> Vec<Act> {
     // Where two are copies of each other, the one that is used counts.
-    let state = |id: DiskId| {
-        let found = || views.iter().filter(|view| view.id == Some(id)).map(|view| view.state);
-        found().find(|state| *state == DiskState::Ready).or_else(|| found().next())
-    };
-    let lost = placed.iter().filter(|its| its.up == Some(true) && state(its.disk) != Some(DiskState::Ready));
+    let is = |id: DiskId, states: &[DiskState]| views.iter().any(|view| view.id == Some(id) && states.contains(&view.state));
+    let ready = |id: DiskId| is(id, &[DiskState::Ready]);
+    let lost = placed.iter().filter(|its| its.up == Some(true) && !ready(its.disk));
     let mut acts: Vec<Act> = lost.map(|its| Act::Halt(its.app.clone())).collect();
-    for id in mounted.keys().filter(|id| state(**id) != Some(DiskState::Ready)) {
+    // One that can only be read is there, and let go by a person.
+    for id in mounted.keys().filter(|id| !is(**id, &[DiskState::Ready, DiskState::ReadOnly])) {
         // What a container holds on to is let go first.
         let held = placed.iter().any(|its| its.disk == *id && its.up != Some(false));
         if !held {
@@ -219,12 +222,8 @@ pub fn next(views: &[DiskView], mounted: &BTreeMap<DiskId, String>, placed: &[Pl
     for view in views.iter().filter(|view| view.state == DiskState::Coming) {
         acts.extend(view.id.filter(|id| !mounted.contains_key(id)).map(|id| Act::Ask(Ask::Mount(id))));
     }
-    for its in placed {
-        match (state(its.disk) == Some(DiskState::Ready), its.up) {
-            (true, Some(false)) if !its.resting && !its.busy && !tried.contains(&its.app) => acts.push(Act::Start(its.app.clone())),
-            _ => {}
-        }
-    }
+    let waits = |its: &&Placed| its.up == Some(false) && !its.resting && !its.busy && !tried.contains(&its.app);
+    acts.extend(placed.iter().filter(waits).filter(|its| ready(its.disk)).map(|its| Act::Start(its.app.clone())));
     acts
 }
 

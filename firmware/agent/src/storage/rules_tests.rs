@@ -14,9 +14,17 @@ fn known() -> Known {
     Known { disks: [(id(), "Photos".to_owned())].into() }
 }
 
+/// A device that is mounted; with `!` it can only be read.
+fn at(number: &str) -> Mounted {
+    Mounted { number: number.trim_end_matches('!').to_owned(), only_read: number.ends_with('!') }
+}
+
 fn view(seen: &Seen, known: &Known, mounted: Option<&str>, said: Option<SaidHow>, running: &str) -> DiskView {
-    let mounted = mounted.map(|number| (id(), number.to_owned())).into_iter().collect();
-    let said = said.map(|how| (id(), Said { sequence: "12".to_owned(), how, why: "broken".to_owned() })).into_iter().collect();
+    let mounted = mounted.map(|number| (id(), at(number))).into_iter().collect();
+    let said = said
+        .map(|how| (id(), Said { sequences: vec!["9".to_owned(), "12".to_owned()], how, why: "broken".to_owned() }))
+        .into_iter()
+        .collect();
     let placed = [("wiki".to_owned(), id())].into();
     views(std::slice::from_ref(seen), Some(running), known, &mounted, &said, &placed).remove(0)
 }
@@ -59,6 +67,7 @@ fn each_disk_is_shown_as_it_is() {
         (&ours, &none, None, None, "sda", DiskState::Strange),
         (&ours, &known(), None, None, "sda", DiskState::Coming),
         (&ours, &known(), Some("8:17"), None, "sda", DiskState::Ready),
+        (&ours, &known(), Some("8:17!"), None, "sda", DiskState::ReadOnly),
         // What was mounted before it was unplugged and plugged in again.
         (&ours, &known(), Some("8:1"), None, "sda", DiskState::Coming),
         (&ours, &known(), None, Some(SaidHow::Ejected), "sda", DiskState::Ejected),
@@ -90,7 +99,7 @@ fn disk(state: DiskState) -> DiskView {
 
 #[test]
 fn an_app_stands_still_without_its_disk_and_starts_with_it_once() {
-    let mounted: BTreeMap<DiskId, String> = [(id(), "8:17".to_owned())].into();
+    let mounted: BTreeMap<DiskId, Mounted> = [(id(), at("8:17"))].into();
     let (none, never) = (BTreeMap::new(), BTreeSet::new());
     let start = vec![Act::Start("wiki".to_owned())];
     let ready = [disk(DiskState::Ready)];
@@ -104,6 +113,9 @@ fn an_app_stands_still_without_its_disk_and_starts_with_it_once() {
     // Unplugged without a word: first the app is stopped, then the disk is let go.
     assert_eq!(next(&[], &mounted, &[placed(Some(true))], &never), [Act::Halt("wiki".to_owned())]);
     assert_eq!(next(&[], &mounted, &[placed(Some(false))], &never), [Act::Ask(Ask::Gone(id()))]);
+    // Broken and still there: it stands still, and a person lets it go.
+    assert_eq!(next(&[disk(DiskState::ReadOnly)], &mounted, &[placed(Some(true))], &never), [Act::Halt("wiki".to_owned())]);
+    assert_eq!(next(&[disk(DiskState::ReadOnly)], &mounted, &[placed(Some(false))], &never), []);
     // Plugged in again before that: what is mounted is of before.
     let coming = [disk(DiskState::Coming)];
     assert_eq!(next(&coming, &mounted, &[placed(Some(true))], &never), [Act::Halt("wiki".to_owned())]);
@@ -170,7 +182,7 @@ proptest! {
         let id = |number: u128| DiskId(Guid(number));
         let disks: Vec<DiskView> =
             states.iter().map(|(number, state)| DiskView { id: Some(id(*number + 1)), state: all[*state], ..DiskView::default() }).collect();
-        let mounted = mounts.iter().map(|number| (id(*number), "8:17".to_owned())).collect();
+        let mounted = mounts.iter().map(|number| (id(*number), at("8:17"))).collect();
         let placed: Vec<Placed> = apps
             .iter()
             .enumerate()

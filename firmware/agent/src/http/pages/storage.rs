@@ -63,7 +63,7 @@ fn one(view: &View<'_>, words: &Words, disk: &DiskView) -> Markup {
         DiskState::Strange => ("none", words.strange),
         DiskState::Coming => ("warn", words.coming),
         DiskState::Ejected => ("ok", words.ejected),
-        DiskState::Wrong => ("bad", words.wrong),
+        DiskState::Wrong | DiskState::ReadOnly => ("bad", words.wrong),
         DiskState::Refused => ("none", words.refused),
         DiskState::System | DiskState::Missing => ("none", ""),
     };
@@ -90,7 +90,7 @@ fn buttons(view: &View<'_>, words: &Words, disk: &DiskView) -> Markup {
     let to = |action: &str| format!("/storage/{}/{action}", disk.id.map(|id| id.to_string()).unwrap_or_default());
     html! {
         @match disk.state {
-            DiskState::Ready => details { summary { (words.eject) } p { (words.eject_why) } (view.button(&to("eject"), words.eject_now)) },
+            DiskState::Ready | DiskState::ReadOnly => details { summary { (words.eject) } p { (words.eject_why) } (view.button(&to("eject"), words.eject_now)) },
             DiskState::Ejected => { p { (words.ejected_why) } (view.button(&to("use"), words.use_again)) },
             DiskState::Strange => details { summary { (words.use_it) } p { (words.use_why) } (view.button(&to("use"), words.use_now)) },
             DiskState::Wrong => {
@@ -171,7 +171,7 @@ pub mod tests {
     /// A disk of each kind.
     pub fn shown() -> Shown {
         let states = [DiskState::System, DiskState::Free, DiskState::Refused, DiskState::Strange, DiskState::Coming, DiskState::Ready];
-        let more = [DiskState::Ejected, DiskState::Wrong, DiskState::Missing];
+        let more = [DiskState::Ejected, DiskState::Wrong, DiskState::Missing, DiskState::ReadOnly];
         let disk = |(number, state): (u128, DiskState)| DiskView {
             id: (!matches!(state, DiskState::System | DiskState::Free | DiskState::Refused)).then(|| id(number)),
             name: (number > 3).then(|| format!("<i>disk {number}")),
