@@ -196,7 +196,8 @@ pub mod tests {
         assert_eq!(html.matches("<form").count(), html.matches("name=\"csrf\"").count());
         // What is free, and what another node prepared; never what the system stands on, or what is in use.
         assert_eq!(html.matches("/storage/prepare").count(), 2);
-        for (action, times) in [("eject", 1), ("use", 3), ("repair", 1)] {
+        // Taken away is also one that can only be read; forgotten, one that is missing.
+        for (action, times) in [("eject", 2), ("use", 3), ("repair", 1), ("forget", 1)] {
             assert_eq!(html.matches(&format!("/{action}\"")).count(), times, "{action}");
         }
         // One goes back or nowhere, one waits for its job, one may go to the disk.
