@@ -68,7 +68,8 @@ pub fn nodes(answer: &Value) -> Result<String> {
         Some(community) => writeln!(out, "microcloud `{}`", text(community, "name"))?,
         None => writeln!(out, "This node belongs to no microcloud yet. Next: `cloudy join TOKEN`, or `cloudy found NAME`.")?,
     }
-    for member in answer.get("members").and_then(Value::as_array).into_iter().flatten() {
+    let members = || answer.get("members").and_then(Value::as_array).into_iter().flatten();
+    for member in members() {
         let me = member.get("me").and_then(Value::as_bool).unwrap_or(false);
         let heard = match member.get("last-heard-seconds").and_then(Value::as_u64) {
             _ if me => "this node".to_owned(),
@@ -78,7 +79,10 @@ pub fn nodes(answer: &Value) -> Result<String> {
         let id = text(member, "id");
         let short = id.get(..8).unwrap_or(&id);
         let admin = if member.get("admin") == Some(&Value::Bool(true)) { ", admin" } else { "" };
-        writeln!(out, "{:<24} {:<8} {short}  {heard}{admin}", text(member, "name"), text(member, "state"))?;
+        let through = member.pointer("/link/through").and_then(Value::as_str);
+        let carrier = through.and_then(|id| members().find(|other| other.get("id").and_then(Value::as_str) == Some(id)));
+        let through = carrier.map(|carrier| format!(", through {}", text(carrier, "name"))).unwrap_or_default();
+        writeln!(out, "{:<24} {:<8} {short}  {heard}{through}{admin}", text(member, "name"), text(member, "state"))?;
     }
     if let Some(records) = answer.get("records").filter(|r| !r.is_null()) {
         let count = |key: &str| records.get(key).and_then(Value::as_u64).unwrap_or(0);

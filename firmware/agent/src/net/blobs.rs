@@ -3,10 +3,11 @@
 use super::{
     ClusterView, Liveness,
     gate::{BLOBS_ALPN, Gate},
-    ids::endpoint_addr,
+    ids::endpoint_paths,
+    ways::Ways,
 };
 use cluster::NodeId;
-use iroh::{Endpoint, endpoint::Connection};
+use iroh::{Endpoint, TransportAddr, endpoint::Connection};
 use std::time::Duration;
 use tokio::{
     sync::{mpsc, watch},
@@ -24,12 +25,13 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 pub struct BlobLine {
     endpoint: Endpoint,
     gate: Gate,
+    ways: Ways,
     view: watch::Receiver<ClusterView>,
 }
 
 impl BlobLine {
-    pub(super) fn new(endpoint: Endpoint, gate: Gate, view: watch::Receiver<ClusterView>) -> Self {
-        Self { endpoint, gate, view }
+    pub(super) fn new(endpoint: Endpoint, gate: Gate, ways: Ways, view: watch::Receiver<ClusterView>) -> Self {
+        Self { endpoint, gate, ways, view }
     }
 
     /// Whether a node is a member at this moment.
@@ -48,18 +50,18 @@ impl BlobLine {
     /// # Errors
     /// What was seen.
     pub async fn dial(&self, node: &NodeId) -> Result<Connection, String> {
-        let addresses = {
+        let paths = {
             let (view, id) = (self.view.borrow(), node.hex());
             let member = view.members.iter().find(|member| member.id == id);
             // Where it is reached now, before what it says of itself.
             let linked = member.and_then(|member| member.link.as_ref()?.address);
             let said = member.map(|member| member.addresses.clone()).unwrap_or_default();
-            linked.into_iter().chain(said).collect::<Vec<_>>()
+            linked.into_iter().chain(said).map(TransportAddr::Ip).chain(self.ways.to(node)).collect::<Vec<_>>()
         };
-        if addresses.is_empty() {
+        if paths.is_empty() {
             return Err("its address is not known".to_owned());
         }
-        let address = endpoint_addr(node, addresses).ok_or("its id is no key")?;
+        let address = endpoint_paths(node, paths).ok_or("its id is no key")?;
         match timeout(DIAL_TIMEOUT, self.endpoint.connect(address, BLOBS_ALPN)).await {
             Ok(Ok(conn)) => Ok(conn),
             Ok(Err(error)) => Err(error.to_string()),

@@ -1,8 +1,19 @@
 //! The one task that owns the network part's state: it feeds the core's state machine and does what that asks for.
 
 use super::{
-    BlobLine, ClusterView, Command, NetConfig, NetHandle, endpoint, event::Event, files, gate::Gate, identity::Identity, ids::node_id,
-    join::Joining, links::Links, records::SaidFacts, registry, state::State, store::Store,
+    BlobLine, ClusterView, Command, NetConfig, NetHandle, endpoint,
+    event::Event,
+    files,
+    gate::Gate,
+    identity::Identity,
+    ids::node_id,
+    join::Joining,
+    links::Links,
+    records::SaidFacts,
+    registry,
+    state::State,
+    store::Store,
+    ways::{Carried, Ways},
 };
 use anyhow::Result;
 use rand::{SeedableRng, rngs::StdRng};
@@ -32,8 +43,9 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let mut problems = Vec::new();
     let kept = files::load(&store, &mut problems)?;
     let gate = Gate::default();
-    let endpoint = endpoint::bind(identity.key.clone(), &config.bind, gate.clone()).await?;
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
+    let ways = Ways::new(events_sender.clone(), gate.clone());
+    let endpoint = endpoint::bind(identity.key.clone(), &config.bind, gate.clone(), &ways).await?;
     tokio::spawn(endpoint::accept(endpoint.clone(), events_sender.clone(), config.blobs.clone()));
     let me = node_id(&identity.key.public());
     let (line_endpoint, line_gate) = (endpoint.clone(), gate.clone());
@@ -42,12 +54,14 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let (samples_sender, samples) = watch::channel(0);
     let mut state = State {
         me,
-        links: Links::new(me, endpoint.clone(), events_sender.clone()),
+        links: Links::new(me, endpoint.clone(), events_sender.clone(), ways.clone()),
         config,
         store,
         identity,
         endpoint,
         gate,
+        ways: ways.clone(),
+        carried: Carried::default(),
         events: events_sender,
         started: Instant::now(),
         rng: StdRng::from_rng(&mut rand::rng()),
@@ -77,7 +91,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (view_sender, view) = watch::channel(state.view());
     tokio::spawn(run(state, commands, events, wanted, view_sender));
-    let blobs = BlobLine::new(line_endpoint, line_gate, view.clone());
+    let blobs = BlobLine::new(line_endpoint, line_gate, ways, view.clone());
     Ok(NetHandle { view, commands: command_sender, samples, registry, blobs })
 }
 

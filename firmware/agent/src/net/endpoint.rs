@@ -6,6 +6,7 @@ use super::{
     gate::{BLOBS_ALPN, CLOSE_BUSY, Gate, HELLO_ALPN, MEMBER_ALPN},
     greet,
     ids::node_id,
+    ways::Ways,
 };
 use anyhow::{Context, Result};
 use iroh::{
@@ -31,11 +32,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Binds the endpoint: no relay, no DNS, no port mapper; only the given sockets, and the gate before every protocol.
+/// Binds the endpoint: no relay server, no DNS, no port mapper; only the given sockets and ways through members, and the gate before
+/// every protocol.
 ///
 /// # Errors
 /// An address can't be bound.
-pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate) -> Result<Endpoint> {
+pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate, ways: &Ways) -> Result<Endpoint> {
     let both =
         [SocketAddr::from((Ipv4Addr::UNSPECIFIED, super::DEFAULT_PORT)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, super::DEFAULT_PORT))];
     let wanted = if bind.is_empty() { both.as_slice() } else { bind };
@@ -54,7 +56,7 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate) -> Result<End
     for address in wanted {
         builder = builder.bind_addr(*address).with_context(|| format!("`{address}` can't be used as an address to bind"))?;
     }
-    builder
+    ways.install(builder)
         .bind()
         .await
         .with_context(|| format!("failed to bind UDP on {wanted:?}: is another agent running with the same address and port?"))

@@ -1,6 +1,10 @@
 //! What the parts of the network tell the driver, as plain data: nothing here does anything.
 
-use super::{JoinFailure, exchange::Kind};
+use super::{
+    JoinFailure,
+    exchange::Kind,
+    ways::{Packets, Refusal, Slot, Way},
+};
 use cluster::{
     Certificate, CommunityId, Founding, NodeId, Seed,
     hello::Reply,
@@ -8,7 +12,7 @@ use cluster::{
     sync::{Answer, Give, Items, Open},
 };
 use iroh::endpoint::Connection;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::oneshot;
 
 /// What happens on the network.
@@ -35,6 +39,12 @@ pub enum Event {
     Items { node: NodeId, items: Items },
     /// A member asks about records or a lease, or brings messages.
     Question { node: NodeId, about: Kind, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
+    /// A packet is to go a way that is not open.
+    WayWanted { way: Way, packets: Packets },
+    /// A member asks this node to carry what it says to another.
+    Carry { from: NodeId, to: NodeId, reply: oneshot::Sender<Result<(Connection, Slot), Refusal>> },
+    /// A member asks that its connection be kept.
+    Anchor { node: NodeId, reply: oneshot::Sender<Option<Arc<()>>> },
     /// How a confirming dial went.
     Confirmed { node: NodeId, reached: bool },
     /// Somebody on the local network.

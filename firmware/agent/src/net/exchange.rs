@@ -4,7 +4,11 @@
 //! Records and messages have no protocol (ALPN) of their own: that would be a second connection to each member, with its handshake
 //! and keep-alives. The gate has admitted the member before any stream of the connection is served.
 
-use super::{event::Event, registry::About};
+use super::{
+    event::Event,
+    registry::About,
+    ways::{self, Refusal, Ways},
+};
 use anyhow::{Context, Result, bail};
 use cluster::{
     NodeId,
@@ -21,6 +25,13 @@ use tokio::{
 const KIND_COMPARE: u8 = 1;
 /// What one frame asks and one answers, each with the first byte of its streams.
 const QUESTIONS: [(u8, Kind); 3] = [(2, Kind::Registry(About::Records)), (3, Kind::Registry(About::Messages)), (4, Kind::Leases)];
+
+/// The member asks this node to carry what it says to another.
+pub const KIND_CARRY: u8 = 5;
+/// The member brings what another says to this node.
+pub const KIND_BROUGHT: u8 = 6;
+/// The member asks that the connection be kept.
+pub const KIND_ANCHOR: u8 = 7;
 
 /// Who answers a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,19 +72,51 @@ pub async fn compare(conn: &Connection, node: NodeId, open: Open, events: &mpsc:
 ///
 /// # Errors
 /// The stream ends early, takes too long, or carries something else.
-pub async fn serve(mut send: SendStream, mut recv: RecvStream, node: NodeId, events: &mpsc::Sender<Event>) -> Result<()> {
+pub async fn serve(
+    conn: &Connection,
+    send: SendStream,
+    mut recv: RecvStream,
+    node: NodeId,
+    events: &mpsc::Sender<Event>,
+    ways: &Ways,
+) -> Result<()> {
+    let mut kind = [0];
+    timeout(EXCHANGE_TIMEOUT, recv.read_exact(&mut kind)).await.context("took too long")??;
+    match kind[0] {
+        KIND_CARRY => {
+            let mut to = [0; 32];
+            timeout(EXCHANGE_TIMEOUT, recv.read_exact(&mut to)).await.context("took too long")??;
+            let way_on = if ways::is_direct(conn) {
+                let (reply, answer) = oneshot::channel();
+                events.send(Event::Carry { from: node, to: cluster::keys::Key(to), reply }).await?;
+                answer.await.unwrap_or(Err(Refusal::NotAdmitted))
+            } else {
+                Err(Refusal::NotLinked)
+            };
+            ways::carry(send, recv, node, way_on).await
+        }
+        KIND_BROUGHT => ways::take(conn, send, recv, node, ways).await,
+        KIND_ANCHOR => {
+            let (reply, answer) = oneshot::channel();
+            events.send(Event::Anchor { node, reply }).await?;
+            ways::answer_anchor(send, recv, answer.await.ok().flatten()).await
+        }
+        kind => answer(kind, send, recv, node, events).await,
+    }
+}
+
+/// Answers a stream on which one asks and the other answers.
+async fn answer(kind: u8, mut send: SendStream, mut recv: RecvStream, node: NodeId, events: &mpsc::Sender<Event>) -> Result<()> {
     let exchange = async {
-        let mut kind = [0];
-        recv.read_exact(&mut kind).await?;
-        if let Some((_, about)) = QUESTIONS.into_iter().find(|(first, _)| *first == kind[0]) {
+        if let Some((_, about)) = QUESTIONS.into_iter().find(|(first, _)| *first == kind) {
             let (reply, answer) = oneshot::channel();
             events.send(Event::Question { node, about, frame: read(&mut recv).await?, reply }).await?;
             write(&mut send, &answer.await.context("nobody answers that here")?).await?;
             send.finish()?;
             return Ok(());
         }
-        if kind[0] != KIND_COMPARE {
-            bail!("a stream of the unknown kind {}", kind[0]);
+        if kind != KIND_COMPARE {
+            bail!("a stream of the unknown kind {kind}");
         }
         let open: Open = sync::read(&read(&mut recv).await?)?;
         let (reply, answer) = oneshot::channel();

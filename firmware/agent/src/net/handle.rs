@@ -45,6 +45,7 @@ impl State {
                 self.links.linked(node, conn, dialled);
                 self.peers_stale = true;
                 self.refusals.remove(&node);
+                self.note_direct();
                 if let Some(address) = self.links.view(&node).and_then(|link| link.address)
                     && dialled
                     && self.reached.insert(node, address) != Some(address)
@@ -66,6 +67,14 @@ impl State {
                 log::debug!(node = node.short(), seen; "a member was not reached");
                 self.links.dial_failed(&node);
                 self.compare_when_linked.remove(&node);
+                self.look_for_ways(node);
+            }
+            Event::WayWanted { way, packets } => self.open_way(way, packets),
+            Event::Carry { from, to, reply } => {
+                let _gone = reply.send(self.carry(from, to));
+            }
+            Event::Anchor { node, reply } => {
+                let _gone = reply.send(self.links.anchor(node));
             }
             Event::LinkLost { node, id, end } => {
                 let counts = self.links.lost(&node, id);

@@ -96,8 +96,9 @@ impl State {
     /// Says how this machine is.
     pub(super) fn say_health(&mut self, mut figures: Figures) {
         let now = self.now();
+        // Those by ways are left out: who is named here can carry.
         figures.links =
-            self.links.linked_nodes().into_iter().filter_map(|node| link(node, &self.links.view(&node)?)).take(MAX_LINKS).collect();
+            self.links.direct_nodes().into_iter().filter_map(|node| link(node, &self.links.view(&node)?)).take(MAX_LINKS).collect();
         if let Some(health) = &mut self.health {
             health.say(now, figures);
         }

@@ -23,8 +23,13 @@ pub fn of_label(label: &str) -> Option<NodeId> {
 
 /// Where and whom to dial; none if the id is no key.
 pub fn endpoint_addr(node: &NodeId, addresses: impl IntoIterator<Item = SocketAddr>) -> Option<EndpointAddr> {
+    endpoint_paths(node, addresses.into_iter().map(TransportAddr::Ip))
+}
+
+/// The same with paths of any kind.
+pub fn endpoint_paths(node: &NodeId, paths: impl IntoIterator<Item = TransportAddr>) -> Option<EndpointAddr> {
     let id = EndpointId::from_bytes(&node.0).ok()?;
-    Some(EndpointAddr::from_parts(id, addresses.into_iter().map(TransportAddr::Ip)))
+    Some(EndpointAddr::from_parts(id, paths))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use super::{
     event::{End, Event},
     exchange,
     gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
-    ids::endpoint_addr,
+    ids::endpoint_paths,
+    ways::{Way, Ways, is_direct},
 };
 use cluster::NodeId;
 use iroh::{
@@ -15,6 +16,7 @@ use iroh::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -24,6 +26,12 @@ use tokio::{
 
 /// Most connections kept open.
 const MAX_LINKS: usize = 12;
+/// Streams that a member may have open at once: exchanges, ways that it opened or brings, its wish that the connection be kept.
+const MEMBER_STREAMS: u32 = 16;
+/// Bytes of all of them that wait to be read.
+const MEMBER_WINDOW: u32 = 2 << 20;
+/// Connections kept beside [`MAX_LINKS`] since members asked for it.
+const MAX_ANCHORED: usize = 32;
 /// How long a dial may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 /// Datagrams kept for a member that is being dialled; older ones are dropped, as a network would. Streams that wait.
@@ -38,11 +46,17 @@ struct Link {
     dialled: bool,
     since: Instant,
     used: Instant,
+    /// While somebody holds on to that, the connection is kept.
+    anchor: Weak<()>,
 }
 
 impl Link {
     fn is_open(&self) -> bool {
         self.conn.close_reason().is_none()
+    }
+
+    fn is_anchored(&self) -> bool {
+        self.anchor.strong_count() > 0
     }
 }
 
@@ -58,18 +72,19 @@ pub struct Links {
     me: NodeId,
     endpoint: Endpoint,
     events: mpsc::Sender<Event>,
+    ways: Ways,
     open: BTreeMap<NodeId, Link>,
     dials: BTreeMap<NodeId, Dial>,
 }
 
 impl Links {
     /// No connection yet.
-    pub fn new(me: NodeId, endpoint: Endpoint, events: mpsc::Sender<Event>) -> Self {
-        Self { me, endpoint, events, open: BTreeMap::new(), dials: BTreeMap::new() }
+    pub fn new(me: NodeId, endpoint: Endpoint, events: mpsc::Sender<Event>, ways: Ways) -> Self {
+        Self { me, endpoint, events, ways, open: BTreeMap::new(), dials: BTreeMap::new() }
     }
 
     /// Sends a datagram, over the open connection or over one that is dialled for it.
-    pub fn send(&mut self, to: NodeId, bytes: Vec<u8>, addresses: impl FnOnce() -> Vec<SocketAddr>) {
+    pub fn send(&mut self, to: NodeId, bytes: Vec<u8>, paths: impl FnOnce() -> Vec<TransportAddr>) {
         if let Some(link) = self.open.get_mut(&to) {
             link.used = Instant::now();
             if let Err(error) = link.conn.send_datagram(bytes.into()) {
@@ -77,7 +92,7 @@ impl Links {
             }
             return;
         }
-        self.dial(to, addresses);
+        self.dial(to, paths);
         if let Some(dial) = self.dials.get_mut(&to) {
             if dial.datagrams.len() >= MAX_WAITING {
                 dial.datagrams.remove(0);
@@ -92,14 +107,14 @@ impl Links {
     }
 
     /// The connection to a member, now or once it is dialled; an error at the other end if it can't be had.
-    pub fn connection(&mut self, to: NodeId, addresses: impl FnOnce() -> Vec<SocketAddr>) -> oneshot::Receiver<Connection> {
+    pub fn connection(&mut self, to: NodeId, paths: impl FnOnce() -> Vec<TransportAddr>) -> oneshot::Receiver<Connection> {
         let (sender, receiver) = oneshot::channel();
         if let Some(conn) = self.get(&to) {
             self.used(&to);
             let _gone = sender.send(conn);
             return receiver;
         }
-        self.dial(to, addresses);
+        self.dial(to, paths);
         if let Some(dial) = self.dials.get_mut(&to).filter(|dial| dial.streams.len() < MAX_WAITING) {
             dial.streams.push(sender);
         }
@@ -112,11 +127,11 @@ impl Links {
     }
 
     /// Dials a member unless there is a connection or a dial under way. Ends in [`Event::Linked`] or [`Event::DialFailed`].
-    pub fn dial(&mut self, node: NodeId, addresses: impl FnOnce() -> Vec<SocketAddr>) {
+    pub fn dial(&mut self, node: NodeId, paths: impl FnOnce() -> Vec<TransportAddr>) {
         if self.open.contains_key(&node) || self.dials.contains_key(&node) {
             return;
         }
-        let Some(address) = endpoint_addr(&node, addresses()) else {
+        let Some(address) = endpoint_paths(&node, paths()) else {
             return;
         };
         self.dials.insert(node, Dial::default());
@@ -142,7 +157,9 @@ impl Links {
     /// side knows nothing of the one that is kept: it started anew just then ([`Event::Unclosed`]). What was replaced is
     /// closed, whoever dialled it: nobody goes on over a connection that is not counted.
     pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
-        tokio::spawn(serve(conn.clone(), node, self.events.clone()));
+        conn.set_max_concurrent_bi_streams(MEMBER_STREAMS.into());
+        conn.set_receive_window(MEMBER_WINDOW.into());
+        tokio::spawn(serve(conn.clone(), node, self.events.clone(), self.ways.clone()));
         let waiting = self.dials.remove(&node).unwrap_or_default();
         for stream in waiting.streams {
             let _gone = stream.send(conn.clone());
@@ -153,7 +170,7 @@ impl Links {
             }
         }
         let now = Instant::now();
-        let new = Link { conn, dialled, since: now, used: now };
+        let new = Link { conn, dialled, since: now, used: now, anchor: Weak::new() };
         let kept_direction = self.me < node;
         let (worse, replaced) = match self.open.remove(&node) {
             Some(old)
@@ -186,19 +203,39 @@ impl Links {
     /// Takes a connection that the other side did not close as a duplicate, in place of the one that was kept.
     pub fn unclosed(&mut self, node: NodeId, conn: Connection) {
         let now = Instant::now();
-        if let Some(old) = self.open.insert(node, Link { conn, dialled: false, since: now, used: now }) {
+        if let Some(old) = self.open.insert(node, Link { conn, dialled: false, since: now, used: now, anchor: Weak::new() }) {
             old.conn.close(CLOSE_DONE, b"of an earlier life");
         }
         self.shrink(node);
     }
 
+    /// Keeps the connection to a member as long as what is given out is held; none where too many are kept.
+    pub fn anchor(&mut self, node: NodeId) -> Option<Arc<()>> {
+        let anchored = self.open.values().filter(|link| link.is_anchored()).count();
+        let link = self.open.get_mut(&node)?;
+        link.anchor.upgrade().or_else(|| {
+            let held = (anchored < MAX_ANCHORED).then(Arc::default)?;
+            link.anchor = Arc::downgrade(&held);
+            Some(held)
+        })
+    }
+
+    /// Whether the connection to a member is kept.
+    pub fn is_anchored(&self, node: &NodeId) -> bool {
+        self.open.get(node).is_some_and(Link::is_anchored)
+    }
+
+    /// Who is linked by a direct path.
+    pub fn direct_nodes(&self) -> Vec<NodeId> {
+        self.open.iter().filter(|(_, link)| is_direct(&link.conn)).map(|(node, _)| *node).collect()
+    }
+
     fn shrink(&mut self, but: NodeId) {
-        while self.open.len() > MAX_LINKS {
-            let oldest = self.open.iter().filter(|(node, _)| **node != but).min_by_key(|(_, link)| link.used).map(|(node, _)| *node);
-            let Some(link) = oldest.and_then(|node| self.open.remove(&node)) else {
-                return;
-            };
-            link.conn.close(CLOSE_DONE, b"not needed now");
+        let free = self.open.iter().filter(|(_, link)| !link.is_anchored()).map(|(node, link)| (*node, link.used));
+        for node in surplus(free.collect(), but) {
+            if let Some(link) = self.open.remove(&node) {
+                link.conn.close(CLOSE_DONE, b"not needed now");
+            }
         }
     }
 
@@ -238,13 +275,21 @@ impl Links {
         let stats = path.stats();
         let lost_permille = stats.lost_packets.saturating_mul(1000).checked_div(stats.sent_packets);
         let lost_permille = lost_permille.map(|lost| u16::try_from(lost).unwrap_or(u16::MAX).min(1000));
-        Some(LinkView { address: ip(path.remote_addr()), rtt_ms, lost_permille })
+        let through = Way::through(path.remote_addr()).map(|node| node.hex());
+        Some(LinkView { address: ip(path.remote_addr()), through, rtt_ms, lost_permille })
     }
 
     /// Whether there is a connection.
     pub fn is_open(&self, node: &NodeId) -> bool {
         self.open.contains_key(node)
     }
+}
+
+/// Which of the connections that nobody asked to keep are too many: the longest unused, but not the newest.
+fn surplus(mut free: Vec<(NodeId, Instant)>, newest: NodeId) -> Vec<NodeId> {
+    let too_many = free.len().saturating_sub(MAX_LINKS);
+    free.sort_by_key(|(_, used)| *used);
+    free.into_iter().map(|(node, _)| node).filter(|node| *node != newest).take(too_many).collect()
 }
 
 fn ip(address: &TransportAddr) -> Option<SocketAddr> {
@@ -255,7 +300,7 @@ fn ip(address: &TransportAddr) -> Option<SocketAddr> {
 }
 
 /// Reads a connection until it ends.
-async fn serve(conn: Connection, node: NodeId, events: mpsc::Sender<Event>) {
+async fn serve(conn: Connection, node: NodeId, events: mpsc::Sender<Event>, ways: Ways) {
     let id = conn.stable_id();
     let mut streams = tokio::task::JoinSet::new();
     let end = loop {
@@ -270,9 +315,9 @@ async fn serve(conn: Connection, node: NodeId, events: mpsc::Sender<Event>) {
             },
             stream = conn.accept_bi() => match stream {
                 Ok((send, recv)) => {
-                    let events = events.clone();
+                    let (conn, events, ways) = (conn.clone(), events.clone(), ways.clone());
                     streams.spawn(async move {
-                        if let Err(error) = exchange::serve(send, recv, node, &events).await {
+                        if let Err(error) = exchange::serve(&conn, send, recv, node, &events, &ways).await {
                             log::debug!(node = node.short(), error:% = error; "an exchange failed");
                         }
                     });
@@ -289,4 +334,20 @@ async fn serve(conn: Connection, node: NodeId, events: mpsc::Sender<Event>) {
     };
     log::debug!(node = node.short(), end:% = end; "a connection ended");
     let _ended = events.send(Event::LinkLost { node, id, end: how }).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::keys::Key;
+
+    #[test]
+    fn of_too_many_connections_the_longest_unused_go_and_the_newest_stays() {
+        let now = Instant::now();
+        let node = |number: usize| Key([u8::try_from(number).unwrap(); 32]);
+        let links = |count: usize| (0..count).map(|number| (node(number), now + Duration::from_secs(number as u64))).rev().collect();
+        assert_eq!(surplus(links(MAX_LINKS), node(0)), []);
+        assert_eq!(surplus(links(MAX_LINKS + 2), node(0)), [node(1), node(2)]);
+        assert_eq!(surplus(links(MAX_LINKS + 2), node(MAX_LINKS + 1)), [node(0), node(1)]);
+    }
 }

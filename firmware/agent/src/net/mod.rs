@@ -30,6 +30,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod view;
+mod way;
+mod ways;
 
 pub use blobs::{BlobLine, Callers};
 pub use health::{HealthLink, HealthView};

@@ -4,7 +4,7 @@ use super::{
     event::{Event, Says},
     exchange,
     gate::MEMBER_ALPN,
-    ids::endpoint_addr,
+    ids::endpoint_paths,
     lan,
     state::State,
 };
@@ -30,16 +30,16 @@ impl State {
             for output in outputs {
                 match output {
                     Output::Send { to, bytes } => {
-                        let addresses = self.addresses(&to);
-                        self.links.send(to, bytes, || addresses);
+                        let paths = self.paths(&to);
+                        self.links.send(to, bytes, || paths);
                     }
                     Output::Confirm(node) => self.confirm(node),
                     Output::Compare(node) => match self.links.get(&node) {
                         Some(conn) => self.compare(node, conn),
                         None => {
                             self.compare_when_linked.insert(node);
-                            let addresses = self.addresses(&node);
-                            self.links.dial(node, || addresses);
+                            let paths = self.paths(&node);
+                            self.links.dial(node, || paths);
                         }
                     },
                     Output::SaveEpoch(epoch) => {
@@ -79,7 +79,7 @@ impl State {
     /// reached once it has compared rosters: a node that is leaving still shakes hands.
     fn confirm(&self, node: NodeId) {
         let Some(own) = &self.node else { return };
-        let Some(address) = endpoint_addr(&node, self.addresses(&node)) else {
+        let Some(address) = endpoint_paths(&node, self.paths(&node)) else {
             return;
         };
         let (endpoint, events, open) = (self.endpoint.clone(), self.events.clone(), sync::open(own.roster()));
@@ -117,6 +117,8 @@ impl State {
         self.say();
         self.perform();
         self.say_facts();
+        self.note_direct();
+        self.hold_anchors();
     }
 
     /// Says on the local network what this node is.

@@ -76,12 +76,12 @@ impl State {
             // The view is made anew after every event.
             Output::Shown => {}
             Output::Datagram { to, bytes } => {
-                let addresses = self.addresses(&to);
-                self.links.send(to, bytes, || addresses);
+                let paths = self.paths(&to);
+                self.links.send(to, bytes, || paths);
             }
             Output::Ask { to, about, id, frame } => {
-                let addresses = self.addresses(&to);
-                let conn = self.links.connection(to, || addresses);
+                let paths = self.paths(&to);
+                let conn = self.links.connection(to, || paths);
                 let Some(registry) = self.registry.borrow().clone() else { return };
                 tokio::spawn(async move {
                     let answer = match conn.await {
@@ -99,8 +99,8 @@ impl State {
 
     /// Asks a member whether what it lent may go on; nothing is answered where it is not reached.
     pub(super) fn ask_lender(&mut self, node: NodeId, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>>) {
-        let addresses = self.addresses(&node);
-        let conn = self.links.connection(node, || addresses);
+        let paths = self.paths(&node);
+        let conn = self.links.connection(node, || paths);
         tokio::spawn(async move {
             let Ok(conn) = conn.await else { return };
             match exchange::ask(&conn, Kind::Leases, &frame).await {

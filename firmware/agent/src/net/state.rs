@@ -11,10 +11,11 @@ use super::{
     records::SaidFacts,
     registry::{self, Registry},
     store::Store,
+    ways::{Carried, Ways},
 };
 use anyhow::Result;
 use cluster::{Millis, NodeId, card::Facts, health::Health, node::Node, wire::Name};
-use iroh::Endpoint;
+use iroh::{Endpoint, TransportAddr};
 use rand::rngs::StdRng;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +32,10 @@ pub(super) struct State {
     pub(super) identity: Identity,
     pub(super) endpoint: Endpoint,
     pub(super) gate: Gate,
+    /// To members that are not reached directly.
+    pub(super) ways: Ways,
+    /// What this node carries for others.
+    pub(super) carried: Carried,
     pub(super) links: Links,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) started: Instant,
@@ -97,6 +102,11 @@ impl State {
         let hints = self.hints.get(node).map(Vec::as_slice).unwrap_or_default();
         let all: BTreeSet<SocketAddr> = self.reached.get(node).into_iter().chain(card).chain(seen).chain(hints).copied().collect();
         all.into_iter().collect()
+    }
+
+    /// The paths to a member: its addresses, and ways where it was not reached at these.
+    pub(super) fn paths(&self, node: &NodeId) -> Vec<TransportAddr> {
+        self.addresses(node).into_iter().map(TransportAddr::Ip).chain(self.ways.to(node)).collect()
     }
 
     /// Writes the roster. True if it is on disk.

@@ -146,6 +146,8 @@ pub struct LinkView {
     /// Address on the other side.
     #[cfg_attr(test, schema(value_type = Option<String>))]
     pub address: Option<SocketAddr>,
+    /// The node through which it goes where there is no direct way.
+    pub through: Option<String>,
     /// Round-trip time in milliseconds.
     pub rtt_ms: Option<u64>,
     /// Packets lost of a thousand that were sent.

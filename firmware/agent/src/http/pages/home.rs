@@ -73,7 +73,7 @@ fn neighbours(status: &Status, view: Option<&ClusterView>, words: &Words) -> Mar
                 @if community.is_some() { p { (words.alone) } }
             } @else {
                 ul.nodes {
-                    @for member in others { (neighbour(member, words)) }
+                    @for member in others { (neighbour(member, carrier(member, view), words)) }
                 }
             }
         }
@@ -94,7 +94,14 @@ pub(super) fn liveness(state: Liveness, words: &Words) -> (&'static str, &'stati
     }
 }
 
-fn neighbour(member: &MemberView, words: &Words) -> Markup {
+/// The name of the member through whom this one is reached, where it is not reached directly.
+fn carrier<'a>(member: &MemberView, view: Option<&'a ClusterView>) -> Option<&'a str> {
+    let through = member.link.as_ref()?.through.as_ref()?;
+    let carrier = view?.members.iter().find(|other| other.id == *through)?;
+    Some(called(&carrier.name, &carrier.id))
+}
+
+fn neighbour(member: &MemberView, through: Option<&str>, words: &Words) -> Markup {
     let (name, (class, state)) = (called(&member.name, &member.id), liveness(member.state, words));
     html! {
         li data-node=(member.id) {
@@ -104,7 +111,7 @@ fn neighbour(member: &MemberView, words: &Words) -> Markup {
                     Some(page) => a href=(page) { strong { (name) } },
                     None => strong { (name) },
                 }
-                " " span.quiet { (state) }
+                " " span.quiet { (state) @if let Some(carrier) = through { ", " (words.through) " " (carrier) } }
                 div.quiet {
                     @for (n, address) in member.addresses.iter().map(SocketAddr::ip).filter(|ip| !ip.is_loopback()).take(3).enumerate() {
                         @if n > 0 { ", " }

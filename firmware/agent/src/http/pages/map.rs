@@ -335,7 +335,7 @@ mod tests {
     fn of_this_node_the_links_of_now_count() {
         let mut members = [member(1, "a", &[(2, 10, 0)]), member(2, "b", &[]), member(3, "c", &[])];
         members[0].me = true;
-        members[2].link = Some(LinkView { address: None, rtt_ms: Some(7), lost_permille: None });
+        members[2].link = Some(LinkView { address: None, through: None, rtt_ms: Some(7), lost_permille: None });
         assert_eq!(linked(&members), [((0, 2), 7, 0)]);
     }
 

@@ -5,6 +5,7 @@ use super::super::{
     endpoint::{accept, bind},
     gate::{BLOBS_ALPN, Gate},
     ids::node_id,
+    ways::Ways,
 };
 use super::PATIENCE;
 use crate::blobs::{self, Blobs, Visibility, Wish};
@@ -38,12 +39,13 @@ impl Two {
         let data = tempfile::tempdir().unwrap();
         let blobs = Arc::new(Blobs::load(data.path(), true));
         let gate = Gate::default();
-        let endpoint = bind(SecretKey::from_bytes(&[1; 32]), &["127.0.0.1:0".parse().unwrap()], gate.clone()).await.unwrap();
-        let (callers, waiting) = mpsc::channel(4);
         let (events, _none) = mpsc::channel(4);
+        let ways = Ways::new(events.clone(), gate.clone());
+        let endpoint = bind(SecretKey::from_bytes(&[1; 32]), &["127.0.0.1:0".parse().unwrap()], gate.clone(), &ways).await.unwrap();
+        let (callers, waiting) = mpsc::channel(4);
         let (view, seen) = watch::channel(ClusterView::default());
         tokio::spawn(accept(endpoint.clone(), events, callers));
-        tokio::spawn(blobs::serve(Arc::clone(&blobs), BlobLine::new(endpoint.clone(), gate.clone(), seen), waiting));
+        tokio::spawn(blobs::serve(Arc::clone(&blobs), BlobLine::new(endpoint.clone(), gate.clone(), ways, seen), waiting));
         let other = Endpoint::builder(presets::Minimal).secret_key(SecretKey::from_bytes(&[2; 32])).relay_mode(RelayMode::Disabled);
         let other = other.bind().await.unwrap();
         let at = EndpointAddr::from_parts(endpoint.id(), endpoint.bound_sockets().into_iter().map(TransportAddr::Ip));
@@ -146,7 +148,8 @@ async fn a_holder_that_lies_of_the_size_is_found_out() {
     let mut seen = ClusterView::default();
     seen.members.push(MemberView { id: node.hex(), addresses: two.at.ip_addrs().copied().collect(), ..MemberView::default() });
     let (_view, seen) = watch::channel(seen);
-    let line = BlobLine::new(two.other.clone(), gate, seen);
+    let ways = Ways::new(mpsc::channel(1).0, gate.clone());
+    let line = BlobLine::new(two.other.clone(), gate, ways, seen);
     let fetch = async |hash: Hash, form, size| blobs::try_to_fetch(folder.path(), &line, node, &hash.to_hex(), form, size).await;
 
     let (part, large) = (PART_BYTES, PART_BYTES + 3_000_000);

@@ -4,6 +4,7 @@ mod blobs;
 mod failing;
 mod joining;
 mod strangers;
+mod ways;
 
 use super::{ClusterView, Command, CommandResult, FoundConfig, JoinConfig, Liveness, NetConfig, NetHandle, event::Target, greet};
 use cluster::hello::{Reply, Request};
