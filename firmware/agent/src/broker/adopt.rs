@@ -8,6 +8,7 @@ use super::serve::Broker;
 use super::taken::{Around, Taken, Was, taken};
 use super::up::{remove, stop};
 use super::volumes::{self, Reached};
+use super::turns::BY_HAND;
 use super::{Failure, Volume, project};
 use crate::limits::{BROKER_TIMEOUT, DOCKER_TIMEOUT_SECS, STOPPED_LOOK_EVERY, VOLUME_TIMEOUT};
 use bollard::Docker;
@@ -190,10 +191,23 @@ pub async fn move_in(socket: &Path, container: &str, project: &str) -> Result<()
     for carried in &taken.carried {
         make_volume(&docker, project, &carried.to).await?;
     }
+    let before = last_start(&docker, &taken).await?;
     let id = make_mover(&docker, &taken, project, mover).await?;
     let copied = copy(socket, &taken, &id).await;
     remove(&docker, &id, true).await?;
-    copied
+    copied?;
+    // It stood still before: somebody with Docker's own commands may have started it since, and stopped it again.
+    if last_start(&docker, &taken).await? != before {
+        return Err(refuse(format!("`{}` was started while it was copied, so the copy may be torn: stop it, and try again", taken.name)));
+    }
+    Ok(())
+}
+
+/// When a container was started last, as Docker writes it.
+async fn last_start(docker: &Docker, taken: &Taken) -> Result<Option<String>, Failure> {
+    let found = docker.inspect_container(&taken.id, None::<InspectContainerOptions>).await;
+    let found = found.map_err(failed(&format!("looking at `{}`", taken.name)))?;
+    Ok(found.state.and_then(|state| state.started_at))
 }
 
 /// A volume with compose's labels, which then takes it for its own.
@@ -295,24 +309,25 @@ impl Broker {
     }
 
     pub(super) async fn hold(&self, container: &str) -> Result<(), Failure> {
-        let _one = self.changing.lock().await;
+        let _turn = self.turns.of_both(BY_HAND).await;
         hold(&self.options.docker_socket, container).await
     }
 
     pub(super) async fn release(&self, container: &str, was: &Was) -> Result<(), Failure> {
-        let _one = self.changing.lock().await;
+        let _turn = self.turns.of_both(BY_HAND).await;
         release(&self.options.docker_socket, container, was).await
     }
 
     pub(super) async fn move_in(&self, container: &str, app: &str) -> Result<(), Failure> {
         let project = project::named(app)?;
-        let _one = self.changing.lock().await;
+        // What is read and where it goes stay as they are; apps beside them wait for nothing.
+        let _turns = (self.turns.of_app(BY_HAND).await, self.turns.of_app(app).await);
         let moved = timeout(VOLUME_TIMEOUT, move_in(&self.options.docker_socket, container, &project)).await;
         moved.unwrap_or_else(|_| Err(refuse(format!("what it keeps is not copied after {} s", VOLUME_TIMEOUT.as_secs()))))
     }
 
     pub(super) async fn clear_by_hand(&self, thing: &Thing) -> Result<(), Failure> {
-        let _one = self.changing.lock().await;
+        let _turn = self.turns.of_both(BY_HAND).await;
         clear(&self.options.docker_socket, &self.catalog_s(), thing).await
     }
 }

@@ -120,6 +120,21 @@ async fn what_a_container_keeps_goes_to_its_app_and_the_container_stays() {
 }
 
 #[tokio::test]
+async fn a_copy_of_what_was_started_meanwhile_is_not_used() {
+    let (_dir, _options, docker, socket) = with_docker();
+    by_hand(&docker, &json!({}));
+    ask::<()>(&socket, hold()).await.unwrap();
+    docker.with(|has| has.meddled = true);
+    let torn = ask::<()>(&socket, move_in()).await.unwrap_err().to_string();
+    assert!(torn.contains("was started while it was copied"), "{torn}");
+    kept(&docker);
+    // Done again, with nobody at it, it is whole.
+    docker.with(|has| has.meddled = false);
+    ask::<()>(&socket, move_in()).await.unwrap();
+    docker.with(|has| assert_eq!(has.held["cloudy-web_site"], b"all that it keeps"));
+}
+
+#[tokio::test]
 async fn nothing_of_an_app_or_of_somebody_else_is_written_over_or_held() {
     let (_dir, _options, docker, socket) = with_docker();
     by_hand(&docker, &json!({ "com.docker.compose.project": "blog" }));

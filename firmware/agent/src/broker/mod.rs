@@ -24,6 +24,7 @@ mod serve;
 mod stores;
 mod stream;
 mod taken;
+mod turns;
 mod up;
 mod volumes;
 mod well;

@@ -183,16 +183,18 @@ impl Broker {
         let old = container::wanted(&project, &self.options.stores, old_place.as_ref());
         let new = container::wanted(&project, &self.options.stores, new_place.as_ref());
         has_all(&old)?;
-        let _one = self.changing.lock().await;
+        let turn = self.turns.of_app(&asked.app).await;
         let docker = connect(&self.options.docker_socket, CHANGE.as_secs()).await.map_err(failed("Docker does not answer"))?;
         if listed(&docker, &old.project).await?.iter().any(|container| docker::run(container).is_up()) {
             return Err(refuse("the app runs: what it writes meanwhile would be torn"));
         }
         self.have(&old.image, teller).await?;
         // As it was, and nothing of an earlier try.
+        let machine = self.turns.of_machine(&turn).await;
         up::up(&self.options.docker_socket, &old, up::Start::Never).await?;
         let from = self.its_container(&docker, &old).await?;
         let into = self.make_room(&docker, &new).await?;
+        drop(machine);
         let mut done = 0;
         for target in project.volumes.values() {
             let copied = self.copy(&from, &into, target, &mut done, teller).await?;
@@ -270,7 +272,7 @@ impl Broker {
         let name = project::named(app)?;
         let disks = &self.options.disks;
         place(disks, keep)?;
-        let _one = self.changing.lock().await;
+        let _turn = self.turns.of_both(app).await;
         let docker = connect(&self.options.docker_socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
         let all = volumes_of(&docker, &name).await?;
         let at = |disk: Option<DiskId>| -> BTreeMap<&str, &Volume> {
@@ -299,7 +301,7 @@ impl Broker {
         if self.options.disks.usable(disk).is_some() {
             return Err(refuse("the disk is there: move the app's data back, or remove the app with them"));
         }
-        let _one = self.changing.lock().await;
+        let _turn = self.turns.of_both(app).await;
         let docker = connect(&self.options.docker_socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
         let containers = listed(&docker, &name).await?;
         if containers.iter().any(|container| docker::run(container).is_up()) {

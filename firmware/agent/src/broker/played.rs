@@ -43,6 +43,8 @@ pub struct Has {
     pub contents: BTreeMap<String, Vec<u8>>,
     /// Whether what is written to a volume is not what is read there.
     pub corrupts: bool,
+    /// Whether somebody starts what was made by hand, and stops it again, whenever a volume is filled.
+    pub meddled: bool,
     /// So many lists more say that what was stopped runs.
     pub lag: usize,
     made: usize,
@@ -152,6 +154,11 @@ impl Has {
 
     fn fill(&mut self, path: &str, target: &str, tar: &[u8]) -> Response {
         let Some(volume) = self.volume_at(path, target) else { return nothing() };
+        if self.meddled {
+            for made in self.containers.values_mut().filter(|made| made["Inspect"].is_object()) {
+                made["Inspect"]["State"]["StartedAt"] = json!("2026-01-02T03:04:05Z");
+            }
+        }
         if tar.len() <= 512 {
             self.held.insert(volume, tar.to_vec());
             return StatusCode::OK.into_response();

@@ -1,6 +1,7 @@
 //! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
 
 use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
+use super::turns::Turns;
 use super::{adopt, container, docker, down, own, places, project, run, stores, stream, up, volumes};
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
 use crate::storage::Places;
@@ -42,8 +43,8 @@ pub struct Options {
 /// What all requests share.
 pub(super) struct Broker {
     pub options: Options,
-    /// One project is changed at a time: a small machine does no two well.
-    pub(super) changing: Mutex<()>,
+    /// Who changes something.
+    pub(super) turns: Turns,
     /// One image is pulled at a time.
     pulling: Mutex<()>,
 }
@@ -63,7 +64,7 @@ pub async fn serve(options: Options) -> Result<()> {
 }
 
 async fn serve_at(listener: UnixListener, options: Options, idle: bool) -> Result<()> {
-    let broker = Arc::new(Broker { options, changing: Mutex::new(()), pulling: Mutex::new(()) });
+    let broker = Arc::new(Broker { options, turns: Turns::default(), pulling: Mutex::new(()) });
     let slots = Arc::new(Semaphore::new(BROKER_CLIENTS));
     let mut clients = JoinSet::new();
     loop {
@@ -227,7 +228,7 @@ impl Broker {
         let (project, wait) = project::checked(wanted, self.options.registry)?;
         let place = places::place(&self.options.disks, wanted.place)?;
         let shall_be = container::wanted(&project, &self.options.stores, place.as_ref());
-        let _one = self.changing.lock().await;
+        let _turn = self.turns.of_both(&wanted.app).await;
         places::make_new(&self.options.docker_socket, &shall_be).await?;
         places::has_all(&shall_be)?;
         // Earlier releases ran compose on a file of theirs, in which passwords stand.
@@ -289,7 +290,7 @@ impl Broker {
         let (text, wait) = own::compose_file(wanted)?;
         own::places(&wanted.grants, Path::new("/"))?;
         let (app, state) = (&wanted.app, &self.options.state);
-        let _one = self.changing.lock().await;
+        let _turn = self.turns.of_both(app).await;
         let mut kept = run::own(state, app).unwrap_or_default();
         run::keep_own(state, app, &kept)?;
         run::write(state, app, &text)?;
@@ -355,7 +356,7 @@ impl Broker {
         let project = project::named(app)?;
         match run::own(&self.options.state, app) {
             Some(_) => {
-                let _one = self.changing.lock().await;
+                let _turn = self.turns.of_both(app).await;
                 run::compose(&self.options, app, &["stop"], run::CHANGE).await
             }
             // It waits for no other change: an app that waits to be well, or for its image, may have to stop, or another one.
@@ -365,7 +366,7 @@ impl Broker {
 
     async fn restart(&self, app: &str) -> Result<(), Failure> {
         let project = project::named(app)?;
-        let _one = self.changing.lock().await;
+        let _turn = self.turns.of_both(app).await;
         match run::own(&self.options.state, app) {
             Some(_) => run::compose(&self.options, app, &["restart"], run::CHANGE).await,
             None => down::restart_all(&self.options.docker_socket, &project, &self.options.disks).await,
@@ -374,7 +375,7 @@ impl Broker {
 
     async fn down(&self, app: &str, data: bool) -> Result<(), Failure> {
         let project = project::named(app)?;
-        let _one = self.changing.lock().await;
+        let _turn = self.turns.of_both(app).await;
         let socket = &self.options.docker_socket;
         match run::own(&self.options.state, app) {
             Some(own) => {
