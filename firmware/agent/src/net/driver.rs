@@ -1,7 +1,7 @@
 //! The one task that owns the network part's state: it feeds the core's state machine and does what that asks for.
 
 use super::{
-    BlobLine, ClusterView, Command, NetConfig, NetHandle, endpoint, event::Event, files, gate::Gate, identity::Identity, ids::node_id,
+    ClusterView, Command, MemberLine, NetConfig, NetHandle, endpoint, event::Event, files, gate::Gate, identity::Identity, ids::node_id,
     join::Joining, links::Links, records::SaidFacts, registry, state::State, store::Store,
 };
 use anyhow::Result;
@@ -34,7 +34,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let gate = Gate::default();
     let endpoint = endpoint::bind(identity.key.clone(), &config.bind, gate.clone()).await?;
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
-    tokio::spawn(endpoint::accept(endpoint.clone(), events_sender.clone(), config.blobs.clone()));
+    tokio::spawn(endpoint::accept(endpoint.clone(), events_sender.clone(), config.blobs.clone(), config.tunnels.clone()));
     let me = node_id(&identity.key.public());
     let (line_endpoint, line_gate) = (endpoint.clone(), gate.clone());
     let (registry_outputs, wanted) = registry::outputs();
@@ -77,8 +77,8 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (view_sender, view) = watch::channel(state.view());
     tokio::spawn(run(state, commands, events, wanted, view_sender));
-    let blobs = BlobLine::new(line_endpoint, line_gate, view.clone());
-    Ok(NetHandle { view, commands: command_sender, samples, registry, blobs })
+    let line = MemberLine::new(line_endpoint, line_gate, view.clone());
+    Ok(NetHandle { view, commands: command_sender, samples, registry, line })
 }
 
 async fn run(
