@@ -157,8 +157,8 @@ pub const TUNNEL_RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 pub const TUNNEL_CALLER_IDLE: Duration = Duration::from_secs(60);
 /// How long a member may take to say which service it means.
 pub const TUNNEL_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a service of this node may take to accept a connection.
-pub const TUNNEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a service of this node may take to accept a connection at one of this machine's addresses.
+pub const TUNNEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection over which nothing comes for so long is asked whether it still is one; there is no other end to it.
 pub const TUNNEL_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How often `cloudy app install` asks how far it is.

@@ -5,6 +5,7 @@ words! {
     Tunnels, tunnels {
         open: "Open through this node", "Abrir a través de este nodo", "Obre a través d'aquest node";
         doubtful: "Your browser may not reach that node: this one reaches it another way.", "Puede que su navegador no llegue a ese nodo: este llega por otro camino.", "Potser el vostre navegador no arriba a aquell node: aquest hi arriba per un altre camí.";
+        log_in: "Log in to open it through this node", "Entre para abrirlo a través de este nodo", "Entreu per obrir-lo a través d'aquest node";
         is_open: "Open through this node:", "Abierto a través de este nodo:", "Obert a través d'aquest node:";
         go: "Go there", "Ir allí", "Vés-hi";
         give: "Give this address to the program that speaks it:", "Dé esta dirección al programa que lo habla:", "Doneu aquesta adreça al programa que ho parla:";

@@ -16,7 +16,7 @@ use crate::net::{MemberLine, Registry};
 use cluster::NodeId;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast::error::RecvError;
@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// Addresses of this machine that are tried beside loopback, for a service that listens on one of them alone.
+/// Addresses of this machine at which a service is looked for, beside loopback.
 const OWN_ADDRESSES_TRIED: usize = 4;
 
 /// What is served, and to whom.
@@ -111,21 +111,19 @@ async fn caller(place: Place, conn: Connection) {
     }
 }
 
-/// A connection to a port of this machine: at loopback, or at an address of its own.
+/// A connection to a port of this machine. At an address of its own, where everybody could come who reaches it, before loopback: programs
+/// trust who comes from there.
 async fn connect(port: u16) -> Option<TcpStream> {
-    let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
-    let tried = async {
-        for ip in loopback.into_iter().chain(links::addresses().into_iter().take(OWN_ADDRESSES_TRIED)) {
-            if let Ok(socket) = TcpStream::connect((ip, port)).await
-                // Where nobody listens, the kernel may connect a socket to itself.
-                && socket.local_addr().ok() != socket.peer_addr().ok()
-            {
-                return Some(socket);
-            }
+    let own = links::addresses().into_iter().take(OWN_ADDRESSES_TRIED);
+    for ip in own.chain([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]) {
+        if let Ok(Ok(socket)) = timeout(TUNNEL_CONNECT_TIMEOUT, TcpStream::connect((ip, port))).await
+            // Where nobody listens, the kernel may connect a socket to itself.
+            && socket.local_addr().ok() != socket.peer_addr().ok()
+        {
+            return Some(socket);
         }
-        None
-    };
-    timeout(TUNNEL_CONNECT_TIMEOUT, tried).await.ok().flatten()
+    }
+    None
 }
 
 impl Server {

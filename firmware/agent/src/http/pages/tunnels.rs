@@ -16,9 +16,11 @@ pub fn is_for_browsers(scheme: &str) -> bool {
 pub fn button(view: &View<'_>, found: &Listed) -> Markup {
     let words = view.lang.tunnels();
     let main = found.doubtful.then_some("main");
+    let (port, may) = (!found.me && found.service.port.is_some(), view.caller.may(Operation::Reach));
     html! {
-        @if !found.me && found.service.port.is_some() && view.caller.may(Operation::Reach) {
-            @if found.doubtful { div.mend { (words.doubtful) } }
+        @if port && found.doubtful { div.mend { (words.doubtful) } }
+        @if port && !may && found.doubtful { div { a href="/login" { (words.log_in) } } }
+        @if port && may {
             form.inline method="post" action="/tunnels" {
                 (view.csrf())
                 input type="hidden" name="node" value=(found.node);
@@ -106,6 +108,8 @@ pub mod tests {
         let guest = shown(Some(Role::Guest), &found);
         assert!(guest.contains("name=\"csrf\"") && guest.contains("value=\"wiki\"") && guest.contains(&found.node), "{guest}");
         assert!(!guest.contains("class=\"main\"") && shown(None, &found).is_empty());
+        let nobody = shown(None, &Listed { doubtful: true, ..found.clone() });
+        assert!(!nobody.contains("<form") && nobody.contains("href=\"/login\""), "{nobody}");
         let doubtful = shown(Some(Role::Guest), &Listed { doubtful: true, ..found.clone() });
         assert!(doubtful.contains("class=\"main\"") && doubtful.contains("may not reach"), "{doubtful}");
         assert!(shown(Some(Role::Owner), &Listed { me: true, ..found.clone() }).is_empty());
