@@ -1,11 +1,11 @@
 //! Connections to the nodes of services: one to each node, shared by its tunnels, dialled when it is needed and again when it was lost.
 
-use super::close::{DONE, NOT_ADMITTED};
+use super::close::{BUSY, DONE, NOT_ADMITTED};
 use super::wire::{self, Answer};
 use crate::limits::TUNNEL_ANSWER_TIMEOUT;
 use crate::net::{MemberLine, Purpose};
 use cluster::NodeId;
-use iroh::endpoint::{Connection, RecvStream, SendStream};
+use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::timeout;
@@ -42,6 +42,11 @@ impl Lines {
     /// Whether a node is a member now.
     pub fn admits(&self, node: &NodeId) -> bool {
         self.line.admits(node)
+    }
+
+    /// Returns when it is none any more.
+    pub async fn until_out(&self, node: NodeId) {
+        self.line.until_out(node).await;
     }
 
     /// A stream to a service of a node, which has said yes.
@@ -98,14 +103,16 @@ impl Lines {
 }
 
 async fn ask_over(conn: &Connection, key: &str) -> Result<(SendStream, RecvStream), NotOpened> {
-    let seen = |error: &dyn std::fmt::Display| NotOpened::NotReached(error.to_string());
+    // How the connection ended says more than how its stream did.
+    let seen = |error: &dyn std::fmt::Display| match conn.close_reason() {
+        Some(ConnectionError::ApplicationClosed(closed)) if closed.error_code == BUSY => NotOpened::Refused(Answer::Busy),
+        Some(reason) => NotOpened::NotReached(reason.to_string()),
+        None => NotOpened::NotReached(error.to_string()),
+    };
     let (mut send, mut recv) = conn.open_bi().await.map_err(|error| seen(&error))?;
     send.write_all(&wire::head(key)).await.map_err(|error| seen(&error))?;
     let mut answer = [0];
-    recv.read_exact(&mut answer).await.map_err(|error| match conn.close_reason() {
-        Some(reason) => seen(&reason),
-        None => seen(&error),
-    })?;
+    recv.read_exact(&mut answer).await.map_err(|error| seen(&error))?;
     match Answer::of(answer[0]) {
         Answer::Open => Ok((send, recv)),
         refused => Err(NotOpened::Refused(refused)),

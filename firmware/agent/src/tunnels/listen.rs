@@ -104,7 +104,8 @@ impl Tunnel {
         let about = self.about();
         let scheme = about.service.scheme.as_deref().unwrap_or("http").to_owned();
         let path = about.service.path.clone().unwrap_or_else(|| if scheme.starts_with("http") { "/".to_owned() } else { String::new() });
-        let left = rules::left(now.saturating_duration_since(about.used)).unwrap_or_default();
+        let unused = if about.connections > 0 { Duration::ZERO } else { now.saturating_duration_since(about.used) };
+        let left = rules::left(unused).unwrap_or_default();
         TunnelView {
             node: self.node.hex(),
             node_name: about.node_name.clone(),
@@ -128,6 +129,12 @@ impl Tunnel {
     /// Takes connections until it is over. All that go through it end with this.
     pub async fn listen(self: Arc<Self>, listener: TcpListener, tunnels: Arc<Tunnels>) {
         let mut open = JoinSet::new();
+        let mut out = std::pin::pin!(async {
+            match &tunnels.lines {
+                Some(lines) => lines.until_out(self.node).await,
+                None => std::future::pending().await,
+            }
+        });
         loop {
             let idle = async {
                 while let Some(left) = self.left() {
@@ -136,6 +143,7 @@ impl Tunnel {
             };
             tokio::select! {
                 () = self.gone.notified() => break,
+                () = &mut out => break,
                 () = idle, if open.is_empty() => break,
                 Some(_) = open.join_next() => {}
                 accepted = listener.accept() => match accepted {

@@ -258,3 +258,25 @@ impl Server {
         self.held().open.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_service_sees_an_address_that_everybody_may_come_to_before_loopback() {
+        let everywhere = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let socket = connect(everywhere.local_addr().unwrap().port()).await.unwrap();
+        let (_, from) = everywhere.accept().await.unwrap();
+        let own = links::addresses().into_iter().take(OWN_ADDRESSES_TRIED).any(|ip| ip.is_ipv4());
+        assert_eq!(from.ip().is_loopback(), !own, "{from}");
+        drop(socket);
+        // One that listens on loopback alone is found there, and nothing is not.
+        let alone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = alone.local_addr().unwrap().port();
+        assert!(connect(port).await.is_some());
+        drop(alone);
+        assert!(connect(port).await.is_none());
+    }
+}

@@ -4,8 +4,12 @@ use super::super::{Command, Draft, NetHandle, gate::TUNNEL_ALPN, ids::node_id};
 use super::{PATIENCE, Stranger, by_token, command, config, founding, invite, shut_down, until};
 use crate::net::{self, JoinConfig, Purpose};
 use crate::tunnels::{Server, serve};
+use cluster::NodeId;
 use iroh::endpoint::Connection;
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 /// A node with a service that says back what it hears, and a member.
@@ -13,6 +17,8 @@ struct Two {
     roof: NetHandle,
     member: NetHandle,
     server: Arc<Server>,
+    /// Who came past the gate.
+    came: Arc<Mutex<BTreeSet<NodeId>>>,
     port: u16,
     _data: [tempfile::TempDir; 2],
 }
@@ -30,17 +36,26 @@ impl Two {
             }
         });
         let data = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let (tunnels, waiting) = mpsc::channel(4);
+        let (tunnels, mut waiting) = mpsc::channel(4);
         let roof = net::start(net::NetConfig { tunnels, ..config(data[0].path(), "roof", founding()) }).await.unwrap();
         until(&roof, "it is founded", |view| view.community.is_some()).await;
         let server = Server::new(roof.line.clone(), roof.registry.clone(), || vec![9]);
-        tokio::spawn(serve(Arc::clone(&server), waiting));
+        let (passed, served) = mpsc::channel(4);
+        tokio::spawn(serve(Arc::clone(&server), served));
+        let came = Arc::new(Mutex::default());
+        let noted: Arc<Mutex<BTreeSet<NodeId>>> = Arc::clone(&came);
+        tokio::spawn(async move {
+            while let Some((node, conn)) = waiting.recv().await {
+                noted.lock().unwrap().insert(node);
+                passed.send((node, conn)).await.unwrap();
+            }
+        });
         let token = invite(&roof, 1).await;
         let member = net::start(config(data[1].path(), "member", JoinConfig { ..by_token(&token) })).await.unwrap();
         for handle in [&roof, &member] {
             until(handle, "both are in", |view| super::alive(view) == 2).await;
         }
-        let two = Self { roof, member, server, port, _data: data };
+        let two = Self { roof, member, server, came, port, _data: data };
         two.publish("echo", Some(port)).await;
         two
     }
@@ -134,6 +149,7 @@ async fn strangers_are_not_let_in_and_who_is_removed_is_cut_off() {
     let dialled = timeout(PATIENCE, stranger.endpoint.connect(stranger.address(&two.roof), TUNNEL_ALPN)).await.unwrap();
     if let Ok(conn) = dialled {
         assert!(asked(&conn, &head("echo")).await.is_none());
+        timeout(PATIENCE, conn.closed()).await.unwrap();
     }
     let conn = two.line().await;
     let (answer, mut send, mut recv) = asked(&conn, &head("echo")).await.unwrap();
@@ -142,6 +158,8 @@ async fn strangers_are_not_let_in_and_who_is_removed_is_cut_off() {
     timeout(PATIENCE, recv.read_exact(&mut [0; 5])).await.unwrap().unwrap();
 
     let member = two.member.view.borrow().me.id.clone();
+    let passed = BTreeSet::from([node_id(&member.parse().unwrap())]);
+    assert_eq!(*two.came.lock().unwrap(), passed, "the gate lets nobody else to where streams are served");
     command(&two.roof, |reply| Command::Revoke { node: member, reply }).await.unwrap();
     let ended = timeout(PATIENCE, conn.closed()).await.unwrap();
     assert!(ended.to_string().contains("not admitted"), "{ended}");
