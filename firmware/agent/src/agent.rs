@@ -5,7 +5,7 @@ use crate::https::Https;
 use crate::limits::{self, AGENT_SOCKET, DATA_DIR};
 use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, Machine, NetConfig, NetHandle};
 use crate::state::App;
-use crate::{apps, blobs, host, kept, notify, settings, storage, stores};
+use crate::{apps, blobs, host, kept, notify, settings, storage, stores, tunnels};
 use anyhow::{Context, Result};
 use contract::report::Report;
 use contract::settings::{Door, Settings};
@@ -82,13 +82,14 @@ pub async fn run(options: Options) -> Result<()> {
     let local = listen_locally(&socket)?;
 
     let (callers, waiting) = mpsc::channel(limits::BLOB_CALLERS);
+    let (comers, at_tunnels) = mpsc::channel(limits::TUNNEL_CALLERS);
     let (lessees, questions) = mpsc::channel(limits::LEASE_QUESTIONS);
     // Another identity would be another node, and a life that is not kept would be lived twice.
     let net = if unknown || boot.as_ref().is_some_and(|report| !kept::keeps(report.data)) {
         log::error!("this node's data is not kept in this run: no identity is made, and no microcloud is joined");
         None
     } else {
-        start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref()), (callers, lessees)).await
+        start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref()), (callers, comers, lessees)).await
     };
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot, at_registry));
@@ -128,10 +129,12 @@ pub async fn run(options: Options) -> Result<()> {
     giving.spawn(storage::keep(Arc::clone(&app)));
     giving.spawn(stores::keep(Arc::clone(&app), options.stores));
     if let Some(net) = &net {
-        let (line, of) = (net.blobs.clone(), Arc::clone(&app));
+        let (line, of) = (net.line.clone(), Arc::clone(&app));
         giving.spawn(blobs::serve(Arc::clone(app.blobs()), line.clone(), waiting));
         giving.spawn(Arc::clone(app.blobs()).keep_going(line, move || of.registry()));
         giving.spawn(Arc::clone(app.leases()).answer(questions));
+        let server = tunnels::Server::new(net.line.clone(), net.registry.clone(), own_ports(&app));
+        giving.spawn(tunnels::serve(server, at_tunnels));
     }
 
     for address in &at {
@@ -149,6 +152,7 @@ pub async fn run(options: Options) -> Result<()> {
     if let Some(monitor) = monitor {
         monitor.abort();
     }
+    app.tunnels().close_all();
     giving.shutdown().await;
     // What ends now is no word about a job: it goes on at the next start.
     app.apps().leave_jobs();
@@ -158,6 +162,15 @@ pub async fn run(options: Options) -> Result<()> {
     }
     let _ = std::fs::remove_file(&socket);
     Ok(())
+}
+
+/// The ports at which this agent listens, as far as they are known when it is asked.
+fn own_ports(app: &Arc<App>) -> impl Fn() -> Vec<u16> + Send + Sync + 'static {
+    let app = Arc::clone(app);
+    move || {
+        let gateway = app.blobs().gateway().map(|at| at.port());
+        app.apps().node_ports().into_iter().chain(gateway).collect()
+    }
 }
 
 /// Where the page is served over HTTPS. A node goes on without it.
@@ -227,11 +240,12 @@ async fn start_net(
     name: &str,
     values: &Settings,
     machine: Machine,
-    line: (net::Callers, mpsc::Sender<net::LeaseQuestion>),
+    lines: (net::Callers, net::Callers, mpsc::Sender<net::LeaseQuestion>),
 ) -> Option<NetHandle> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let (name, join) = (name.to_owned(), join_config(values));
-    let config = NetConfig { data: data.to_owned(), bind, name, version, machine, join, blobs: line.0, lessees: line.1 };
+    let (blobs, tunnels, lessees) = lines;
+    let config = NetConfig { data: data.to_owned(), bind, name, version, machine, join, blobs, tunnels, lessees };
     match net::start(config).await {
         Ok(handle) => Some(handle),
         Err(error) => {

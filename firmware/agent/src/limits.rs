@@ -1,5 +1,6 @@
 //! Every wait, limit and default path of the agent that a person may want to change, with its unit in its name.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Where the agent keeps its identity and settings on an image.
@@ -123,6 +124,43 @@ pub const LEASE_ASK_TIMEOUT: Duration = Duration::from_secs(40);
 pub const LEASE_MESSAGE_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Questions about leases that wait for their answer.
 pub const LEASE_QUESTIONS: usize = 64;
+/// Ports at which services of other nodes are opened through this one: above those that the catalog's apps are given, below those that the
+/// kernel takes for outgoing connections (ip_local_port_range: from 32768 on). No app gets one of them.
+pub const TUNNEL_PORTS: RangeInclusive<u16> = 32_000..=32_255;
+/// Tunnels that are open at once on the node that people use.
+pub const TUNNELS: usize = 32;
+/// Connections through all of them at once. Each has 16 KiB of buffers, and what waits to be taken (`TUNNEL_STREAM_WINDOW_BYTES`): 28 MiB at most.
+pub const TUNNEL_CONNECTIONS: usize = 96;
+/// Of those, through one tunnel: a browser opens six to a site.
+pub const TUNNEL_CONNECTIONS_OF_ONE: usize = 48;
+/// A tunnel through which nothing goes for so long is closed.
+pub const TUNNEL_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Places from which one tunnel may be used that are no neighbours of this node; of one more, the oldest is forgotten.
+pub const TUNNEL_OPENERS: usize = 16;
+/// Bytes of one connection that wait on the node that people use until their program takes them.
+pub const TUNNEL_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of a tunnel's whole connection that are sent and that the other side has not acknowledged.
+pub const TUNNEL_SEND_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// How long the other node may take to say whether a connection can be had.
+pub const TUNNEL_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Members that use services of this node through tunnels at once: with what waits in both directions, 6 MiB each.
+pub const TUNNEL_CALLERS: usize = 16;
+/// Of those, connections of one member: an old one that is not yet known to be dead, and its successor.
+pub const TUNNEL_CALLERS_OF_ONE: usize = 2;
+/// Connections to services of this node at once.
+pub const TUNNEL_STREAMS: usize = 128;
+/// Of those, of one member.
+pub const TUNNEL_STREAMS_OF_ONE: u32 = 48;
+/// Bytes of one member that wait on the node of the service until that takes them.
+pub const TUNNEL_RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// A member that has no connection to a service for so long makes room for others.
+pub const TUNNEL_CALLER_IDLE: Duration = Duration::from_secs(60);
+/// How long a member may take to say which service it means.
+pub const TUNNEL_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a service of this node may take to accept a connection at one of this machine's addresses.
+pub const TUNNEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection over which nothing comes for so long is asked whether it still is one; there is no other end to it.
+pub const TUNNEL_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How often `cloudy app install` asks how far it is.
 pub const JOB_ASK_EVERY: Duration = Duration::from_millis(500);
 

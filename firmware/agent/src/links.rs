@@ -122,6 +122,12 @@ fn near(ip: IpAddr, links: &[Link]) -> bool {
     !own && devices.into_iter().any(|link| link.shares(ip)) && !others.into_iter().any(|link| link.shares(ip))
 }
 
+/// Whether an address is one of this machine.
+pub fn is_own(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    ip.is_loopback() || links().is_ok_and(|links| links.iter().any(|link| link.ip == ip))
+}
+
 /// Whether somebody who comes from there is a container of this machine. Where the kernel does not say, everybody is.
 pub fn is_container(from: SocketAddr) -> bool {
     !from.ip().to_canonical().is_loopback() && links().map_or(true, |links| contained(from, &links))

@@ -33,6 +33,7 @@ mod storage;
 mod stores;
 mod text;
 mod tokens;
+mod tunnels;
 mod uboot;
 mod units;
 mod users;

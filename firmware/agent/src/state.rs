@@ -17,6 +17,7 @@ use crate::status::{Boot, Clock, Docker, Host, Services, Status};
 use crate::storage::{Places, Storage};
 use crate::text::Lang;
 use crate::tokens::AppTokens;
+use crate::tunnels::Tunnels;
 use crate::units::Systemd;
 use crate::users::Users;
 use cluster::health::{self, Figures, MAX_TEXT_BYTES};
@@ -50,6 +51,7 @@ pub struct App {
     storage: Arc<Storage>,
     https: OnceLock<Arc<Https>>,
     leases: Arc<Leases>,
+    tunnels: Arc<Tunnels>,
 }
 
 fn keeps(boot: Option<&Report>) -> bool {
@@ -73,6 +75,7 @@ impl App {
         let blobs = Arc::new(Blobs::load(&data, keeps));
         let apps = Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&blobs), Arc::clone(&systemd), &pages, registry));
         Self {
+            tunnels: Arc::new(Tunnels::new(Arc::clone(&apps), net.as_ref())),
             leases: Arc::new(Leases::open(&data, Arc::clone(&apps), Arc::clone(&blobs), net.clone())),
             apps,
             blobs,
@@ -126,6 +129,11 @@ impl App {
     /// Apps of this node on others, and of others on this one.
     pub fn leases(&self) -> &Arc<Leases> {
         &self.leases
+    }
+
+    /// Services of other nodes that are open through this one.
+    pub fn tunnels(&self) -> &Arc<Tunnels> {
+        &self.tunnels
     }
 
     /// HTTPS, where it is served.

@@ -35,6 +35,7 @@ mod people;
 mod settings;
 mod storage;
 mod store;
+mod tunnels;
 
 pub use cloud::Cloud;
 pub use files::Files;

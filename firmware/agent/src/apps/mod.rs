@@ -155,11 +155,21 @@ impl Apps {
 
     /// Keeps a port for the node's own use. Not if an app that is installed has it: that app was here first.
     pub fn keep_port(&self, port: u16, what: &str) -> bool {
-        let taken = self.kept().with_ports().any(|(_, app)| app.choices.ports.values().any(|its| *its == port));
+        let taken = self.has_port(port);
         if !taken {
             self.own_ports.lock().unwrap_or_else(PoisonError::into_inner).push((port, what.to_owned()));
         }
         !taken
+    }
+
+    /// Whether an app that is installed has a port.
+    pub fn has_port(&self, port: u16) -> bool {
+        self.kept().with_ports().any(|(_, app)| app.choices.ports.values().any(|its| *its == port))
+    }
+
+    /// The ports of the node's own: its page, its registry.
+    pub fn node_ports(&self) -> Vec<u16> {
+        self.own_ports.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(port, _)| *port).collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

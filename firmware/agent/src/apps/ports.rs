@@ -1,6 +1,7 @@
 //! Which of the node's ports an app gets: what is wished, or its own, or the next that is free.
 
 use super::face::FacePort;
+use crate::limits::TUNNEL_PORTS;
 use contract::apps::Protocol;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
@@ -83,13 +84,19 @@ pub fn holder(held: &[Held], of: &str, port: u16, protocol: Protocol) -> Option<
     match held.iter().find(|held| held.port == port && meet(held.protocol, protocol)) {
         Some(held) if its_own(held) => None,
         Some(_) => keeper(held, of, port, protocol),
-        None => is_listening(port, protocol).then(|| "another program of this node".to_owned()),
+        None => {
+            keeper(held, of, port, protocol).or_else(|| is_listening(port, protocol).then(|| "another program of this node".to_owned()))
+        }
     }
 }
 
 /// Who has a port of the node for good, beside the app `of`: the node itself or another app.
 pub fn keeper(held: &[Held], of: &str, port: u16, protocol: Protocol) -> Option<String> {
-    match held.iter().find(|held| held.port == port && meet(held.protocol, protocol)).map(|held| &held.by)? {
+    let Some(held) = held.iter().find(|held| held.port == port && meet(held.protocol, protocol)) else {
+        let tunnels = TUNNEL_PORTS.contains(&port) && meet(protocol, Protocol::Tcp);
+        return tunnels.then(|| "this node's tunnels to services of other nodes".to_owned());
+    };
+    match &held.by {
         By::Node(what) => Some(what.clone()),
         By::App(name) if name == of => None,
         By::App(name) => Some(format!("the app `{name}`")),
@@ -155,6 +162,20 @@ mod tests {
         assert!(is_listening(port, Protocol::Tcp) && is_listening(port, Protocol::Both));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         assert!(is_listening(socket.local_addr().unwrap().port(), Protocol::Udp));
+    }
+
+    #[test]
+    fn no_app_gets_a_port_of_tunnels_but_one_that_had_it_keeps_it() {
+        let port = *TUNNEL_PORTS.start();
+        let held = [Held { port, protocol: Protocol::Tcp, by: By::App("old".to_owned()) }];
+        let tunnels = |held: &[Held], of: &str, port, protocol| keeper(held, of, port, protocol).is_some_and(|by| by.contains("tunnels"));
+        for protocol in [Protocol::Tcp, Protocol::Both] {
+            assert!(tunnels(&[], "new", port, protocol) && tunnels(&held, "old", port + 1, protocol));
+        }
+        assert!(holder(&[], "new", *TUNNEL_PORTS.end(), Protocol::Tcp).is_some_and(|by| by.contains("tunnels")));
+        assert_eq!(keeper(&held, "old", port, Protocol::Tcp), None);
+        assert!(keeper(&[], "new", port, Protocol::Udp).is_none() && keeper(&[], "new", port - 1, Protocol::Tcp).is_none());
+        assert!(keeper(&[], "new", TUNNEL_PORTS.end() + 1, Protocol::Tcp).is_none());
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::parts;
 use crate::limits::{BLOB_FETCH_IDLE, BLOB_PROVIDERS};
-use crate::net::{BlobLine, Form};
+use crate::net::{Form, MemberLine, Purpose};
 use cluster::NodeId;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -67,7 +67,7 @@ impl From<String> for Seen {
 ///
 /// # Errors
 /// See [`NotFetched`]. What has come stays.
-pub async fn fetch(engine: &Engine, line: &BlobLine, holders: &[NodeId], wanted: Wanted, done: &AtomicU64) -> Result<(), NotFetched> {
+pub async fn fetch(engine: &Engine, line: &MemberLine, holders: &[NodeId], wanted: Wanted, done: &AtomicU64) -> Result<(), NotFetched> {
     if holders.is_empty() {
         return Err(NotFetched::Nobody("none of them is there".to_owned()));
     }
@@ -120,12 +120,12 @@ pub async fn fetch(engine: &Engine, line: &BlobLine, holders: &[NodeId], wanted:
     if left() == 0 { Ok(()) } else { Err(NotFetched::Nobody(seen.join("; "))) }
 }
 
-async fn one(engine: &Engine, line: &BlobLine, node: &NodeId, request: &GetRequest, most: u64, done: &AtomicU64) -> Result<(), Seen> {
+async fn one(engine: &Engine, line: &MemberLine, node: &NodeId, request: &GetRequest, most: u64, done: &AtomicU64) -> Result<(), Seen> {
     let local = engine.store().remote().local_for_request(request.clone()).await.map_err(|error| error.to_string())?;
     if local.is_complete() {
         return Ok(());
     }
-    let conn = line.dial(node).await?;
+    let conn = line.dial(node, Purpose::Blobs).await?;
     let got = get(engine, &conn, request, most, done, 0).await;
     conn.close(CLOSE_DONE, b"done");
     got
@@ -134,7 +134,7 @@ async fn one(engine: &Engine, line: &BlobLine, node: &NodeId, request: &GetReque
 /// Fetches parts from one holder until none is left. One that failed goes back for others.
 async fn some_parts(
     engine: &Engine,
-    line: &BlobLine,
+    line: &MemberLine,
     node: &NodeId,
     wanted: Wanted,
     queue: &Mutex<VecDeque<u64>>,
@@ -143,7 +143,7 @@ async fn some_parts(
     let of = |error: String| Seen::Words(format!("{}: {error}", node.short()));
     let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     // First the line, then a part: who can't be reached keeps none from the others.
-    let conn = line.dial(node).await.map_err(of)?;
+    let conn = line.dial(node, Purpose::Blobs).await.map_err(of)?;
     let ended = loop {
         let Some(part) = take() else { break Ok(()) };
         let request = GetRequest::builder().child(part, ChunkRanges::all()).build(wanted.hash);

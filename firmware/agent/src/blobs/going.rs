@@ -5,14 +5,14 @@ use super::fetch::{self, NotFetched, Wanted};
 use super::view::Fetching;
 use super::{Blobs, hash_of};
 use crate::limits::{BLOB_FETCHING, BLOB_TELL_EVERY};
-use crate::net::{BlobFacts, BlobLine, Registry};
+use crate::net::{BlobFacts, MemberLine, Registry};
 use cluster::NodeId;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
 impl Blobs {
     /// Tells all nodes what is here and fetches what is not, until the agent ends.
-    pub async fn keep_going(self: Arc<Self>, line: BlobLine, registry: impl Fn() -> Option<Registry>) {
+    pub async fn keep_going(self: Arc<Self>, line: MemberLine, registry: impl Fn() -> Option<Registry>) {
         let mut at_work = JoinSet::new();
         if self.lost
             && let Err(error) = self.engine().await
@@ -50,7 +50,7 @@ impl Blobs {
         missing.into_iter().map(|(_, hash)| hash).collect()
     }
 
-    async fn fetch_one(self: Arc<Self>, line: BlobLine, registry: Registry, hash: String) {
+    async fn fetch_one(self: Arc<Self>, line: MemberLine, registry: Registry, hash: String) {
         let ended = self.try_to_fetch(&line, &registry, &hash).await;
         let mut fetching = self.fetching();
         match ended {
@@ -63,7 +63,7 @@ impl Blobs {
         }
     }
 
-    async fn try_to_fetch(self: &Arc<Self>, line: &BlobLine, registry: &Registry, hash: &str) -> Result<(), NotFetched> {
+    async fn try_to_fetch(self: &Arc<Self>, line: &MemberLine, registry: &Registry, hash: &str) -> Result<(), NotFetched> {
         let broken = |error: &dyn std::fmt::Display| NotFetched::Store(format!("{error:#}"));
         let Some(facts) = self.kept().blobs.get(hash).map(|held| held.facts.clone()) else { return Ok(()) };
         let id = hash_of(hash).map_err(|error| broken(&error))?;

@@ -26,7 +26,7 @@ pub use view::{BlobView, BlobsPage, Here};
 
 use crate::limits::{BLOB_ADDING, BLOB_FETCH_IDLE, BLOB_SPARE_BYTES};
 #[cfg(test)]
-use crate::net::BlobLine;
+use crate::net::MemberLine;
 use crate::net::{AppImage, BlobFacts, Form, Registry, is_hash, most_say};
 use crate::pieces::Incoming;
 use crate::settings::{put_aside, read_whole};
@@ -164,7 +164,7 @@ pub struct Blobs {
 /// # Errors
 /// In words.
 #[cfg(test)]
-pub async fn try_to_fetch(folder: &Path, line: &BlobLine, from: NodeId, hash: &str, form: Form, size: u64) -> Result<(), String> {
+pub async fn try_to_fetch(folder: &Path, line: &MemberLine, from: NodeId, hash: &str, form: Form, size: u64) -> Result<(), String> {
     let engine = Engine::open(folder).await.map_err(|error| format!("{error:#}"))?.0;
     let wanted = fetch::Wanted { hash: Hash::from_str(hash).map_err(|error| error.to_string())?, form, size };
     let fetched = fetch::fetch(&engine, line, &[from], wanted, &AtomicU64::default()).await;

@@ -5,7 +5,7 @@
 
 use super::Blobs;
 use crate::limits::{BLOB_BYTES_AN_HOUR, BLOB_CALLER_IDLE, BLOB_CALLERS, BLOB_CALLERS_OF_ONE, BLOB_STREAMS};
-use crate::net::{BlobLine, Form};
+use crate::net::{Form, MemberLine};
 use cluster::NodeId;
 use iroh::endpoint::{Connection, VarInt};
 use iroh_blobs::Hash;
@@ -88,7 +88,7 @@ impl Served {
 }
 
 /// Serves everybody who comes, until nobody can come any more.
-pub async fn serve(blobs: Arc<Blobs>, line: BlobLine, mut callers: mpsc::Receiver<(NodeId, Connection)>) {
+pub async fn serve(blobs: Arc<Blobs>, line: MemberLine, mut callers: mpsc::Receiver<(NodeId, Connection)>) {
     let (served, began) = (Arc::new(Served::default()), Instant::now());
     // They end with this.
     let mut open = JoinSet::new();
@@ -114,7 +114,7 @@ pub async fn serve(blobs: Arc<Blobs>, line: BlobLine, mut callers: mpsc::Receive
     }
 }
 
-async fn judge(blobs: &Blobs, line: &BlobLine, place: &Place, began: Instant, mut messages: mpsc::Receiver<ProviderMessage>) {
+async fn judge(blobs: &Blobs, line: &MemberLine, place: &Place, began: Instant, mut messages: mpsc::Receiver<ProviderMessage>) {
     let Place(served, node) = place;
     // Who asks for nothing makes room for others.
     while let Ok(Some(message)) = timeout(BLOB_CALLER_IDLE, messages.recv()).await {

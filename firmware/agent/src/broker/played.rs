@@ -156,7 +156,7 @@ impl Has {
         let Some(volume) = self.volume_at(path, target) else { return nothing() };
         if self.meddled {
             for made in self.containers.values_mut().filter(|made| made["Inspect"].is_object()) {
-                made["Inspect"]["State"]["StartedAt"] = json!("2026-01-02T03:04:05Z");
+                made["Started"] = json!("2026-01-02T03:04:05Z");
             }
         }
         if tar.len() <= 512 {
@@ -193,7 +193,7 @@ impl Has {
             ["containers", id, "json"] => match self.containers.get(*id) {
                 Some(container) if container["Inspect"].is_object() => {
                     let mut inspect = container["Inspect"].clone();
-                    inspect["State"] = json!({ "Status": container["Status"], "Running": container["Status"] == "running" });
+                    inspect["State"] = json!({ "Status": container["Status"], "Running": container["Status"] == "running", "StartedAt": container["Started"] });
                     said(&inspect)
                 }
                 Some(container) => {

@@ -1,7 +1,7 @@
 //! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
 
-use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
 use super::turns::Turns;
+use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
 use super::{adopt, container, docker, down, own, places, project, run, stores, stream, up, volumes};
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
 use crate::storage::Places;

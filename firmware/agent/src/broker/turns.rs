@@ -19,7 +19,9 @@ pub struct Turns {
 
 /// An app's turn: nobody else changes it meanwhile.
 #[derive(Debug)]
-pub struct AppTurn(OwnedMutexGuard<()>);
+pub struct AppTurn {
+    _held: OwnedMutexGuard<()>,
+}
 
 /// An app's turn and the machine's.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl Turns {
                 lock
             })
         };
-        AppTurn(lock.lock_owned().await)
+        AppTurn { _held: lock.lock_owned().await }
     }
 
     /// The machine's turn, for who has the app's.

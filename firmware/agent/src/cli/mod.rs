@@ -13,6 +13,7 @@ mod print;
 mod settings;
 mod share;
 mod store;
+mod tunnel;
 mod user;
 
 use crate::client::Client;
@@ -213,6 +214,10 @@ enum Verb {
     Withdraw(share::Withdraw),
     /// Search what the nodes of the microcloud publish.
     Search(share::Find),
+    /// Open a service of another node through this one, and print where it is.
+    Open(tunnel::Open),
+    /// Services of other nodes that are open through this one.
+    Tunnels(tunnel::TunnelsArgs),
     /// Apps of this node: what can be installed, what is, and how it is.
     App(apps::AppArgs),
     /// Backups of apps, encrypted to an owner's key.
@@ -408,6 +413,8 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Publish(publish) => publish.run().await?,
         Verb::Withdraw(withdraw) => withdraw.run().await?,
         Verb::Search(find) => find.run().await?,
+        Verb::Open(open) => open.run().await?,
+        Verb::Tunnels(tunnels) => tunnels.run().await?,
         Verb::Store(store) => store.run().await?,
         Verb::Blob(blob) => blob.run().await?,
         Verb::Https(https) => https.run().await?,

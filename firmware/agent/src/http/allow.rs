@@ -110,6 +110,7 @@ fn forbidden(caller: &Caller, operation: Operation, people: &People) -> Refusal 
         Operation::Own => people.may_own,
         Operation::Account if matches!(caller.who, Who::Local) => "this is for people who are logged in",
         Operation::Leave => "nobody is logged in",
+        Operation::Reach => people.may_reach,
         _ => people.may_operate,
     };
     match caller.who {

@@ -77,6 +77,11 @@ impl Caller {
         rights.is_some_and(|rights| users::may(rights, operation))
     }
 
+    /// Whether they came over the local socket.
+    pub fn is_local(&self) -> bool {
+        matches!(self.who, Who::Local)
+    }
+
     /// The session, if there is one.
     pub fn session(&self) -> Option<&Secret> {
         match &self.who {

@@ -38,6 +38,7 @@ mod storage;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tunnels;
 mod users;
 mod versions;
 
@@ -50,6 +51,7 @@ pub use serve::{Listener, serve};
 pub use settings::{PowerRequest, ResetRequest};
 pub use shared_apps::Sharing;
 pub use storage::MoveWish;
+pub use tunnels::TunnelWish;
 pub use users::{NewPassword, NewRole, NewToken, NewUser};
 pub use versions::unchanged;
 

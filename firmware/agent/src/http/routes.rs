@@ -3,7 +3,7 @@
 
 use super::{
     apps, backups, blobs, browse, by_hand, changes, encrypted, forms, jobs, leases, own, services, settings, shared_apps, storage, store,
-    users,
+    tunnels, users,
 };
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
@@ -89,6 +89,9 @@ routes! {
     page_home            GET    "/"                                   Look    No forms::show_home;
     page_home_body       GET    "/body"                               Look    No forms::show_home_body;
     page_search          GET    "/search"                             Look    No forms::show_search;
+    page_tunnel          GET    "/tunnels/{port}"                     Reach   No forms::tunnels::show;
+    page_tunnel_send     POST   "/tunnels"                            Reach   No forms::tunnels::open;
+    page_tunnel_close    POST   "/tunnels/{port}/close"               Operate No forms::tunnels::close;
     page_help            GET    "/help"                               Look    No forms::show_help;
     page_files           GET    "/files"                              Look    No forms::files::show;
     page_file_send       POST   "/files/{hash}/{action}"              Operate No forms::files::act;
@@ -254,6 +257,9 @@ routes! {
     service_publish_new  POST   "/api/v1/services"                    Own     Kept services::publish_new;
     service_publish      PUT    "/api/v1/services/{key}"              Own     No services::publish;
     service_withdraw     DELETE "/api/v1/services/{key}"              Own     No services::withdraw;
+    tunnels              GET    "/api/v1/tunnels"                     Reach   No tunnels::list;
+    tunnel_open          POST   "/api/v1/tunnels"                     Reach   No tunnels::open;
+    tunnel_close         DELETE "/api/v1/tunnels/{port}"              Operate No tunnels::close;
     // What stays with the local socket.
     doctor               GET    "/api/v1/doctor"                      Local   No changes::doctor;
     kit                  POST   "/api/v1/kit"                         Local   No changes::kit;

@@ -2,8 +2,10 @@
 
 use super::paging;
 use super::problem::Refusal;
+use crate::links;
 use crate::net::{ClusterView, Draft, Listed, Page, Refused, Registry, RegistryView, Search};
 use crate::state::App;
+use crate::tunnels::is_doubtful;
 use axum::Json;
 use axum::extract::{Path, Query, State, rejection::QueryRejection};
 use axum::http::{StatusCode, Uri};
@@ -12,6 +14,8 @@ use axum::response::{IntoResponse, Response};
 use cluster::records::{Order, WriteError};
 use cluster::store::StoreError;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -84,14 +88,20 @@ pub async fn find(app: &App, query: &Search) -> Result<Page, Refusal> {
     let found = app.registry().ok_or_else(no_community)?.search(query).await.map_err(|error| refused(&error))?;
     let mut page = found.map_err(|words| refuse(StatusCode::BAD_REQUEST, words))?;
     if let Some(view) = app.view() {
-        page.services.iter_mut().for_each(|service| say_state(service, &view));
+        let mut near = BTreeMap::new();
+        page.services.iter_mut().for_each(|service| say_state(service, &view, &mut near));
     }
     Ok(page)
 }
 
-fn say_state(service: &mut Listed, view: &ClusterView) {
+/// Says how its node is and is reached. `near` are addresses of which it was asked already whether they are on a network of this node.
+fn say_state(service: &mut Listed, view: &ClusterView, near: &mut BTreeMap<IpAddr, bool>) {
     let member = view.members.iter().find(|member| member.id == service.node);
     service.state = member.map(|member| member.state);
+    if let Some(host) = service.host.filter(|_| !service.me && service.service.port.is_some()) {
+        let near = *near.entry(host).or_insert_with(|| links::is_near(host));
+        service.doubtful = is_doubtful(host, near, member.and_then(|member| member.link.as_ref()));
+    }
 }
 
 /// What is asked for, if it is a question.

@@ -1,7 +1,7 @@
 //! The one task that owns the network part's state: it feeds the core's state machine and does what that asks for.
 
 use super::{
-    BlobLine, ClusterView, Command, NetConfig, NetHandle, endpoint,
+    ClusterView, Command, MemberLine, NetConfig, NetHandle, endpoint,
     event::Event,
     files,
     gate::Gate,
@@ -46,7 +46,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
     let ways = Ways::new(events_sender.clone(), gate.clone());
     let endpoint = endpoint::bind(identity.key.clone(), &config.bind, gate.clone(), &ways).await?;
-    tokio::spawn(endpoint::accept(endpoint.clone(), events_sender.clone(), config.blobs.clone()));
+    tokio::spawn(endpoint::accept(endpoint.clone(), events_sender.clone(), config.blobs.clone(), config.tunnels.clone()));
     let me = node_id(&identity.key.public());
     let (line_endpoint, line_gate) = (endpoint.clone(), gate.clone());
     let (registry_outputs, wanted) = registry::outputs();
@@ -91,8 +91,8 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (view_sender, view) = watch::channel(state.view());
     tokio::spawn(run(state, commands, events, wanted, view_sender));
-    let blobs = BlobLine::new(line_endpoint, line_gate, ways, view.clone());
-    Ok(NetHandle { view, commands: command_sender, samples, registry, blobs })
+    let line = MemberLine::new(line_endpoint, line_gate, ways, view.clone());
+    Ok(NetHandle { view, commands: command_sender, samples, registry, line })
 }
 
 async fn run(

@@ -1,17 +1,18 @@
 //! The iroh endpoint: which sockets, which protocols, who may come in.
 
 use super::{
-    blobs::Callers,
     event::Event,
-    gate::{BLOBS_ALPN, CLOSE_BUSY, Gate, HELLO_ALPN, MEMBER_ALPN},
+    gate::{BLOBS_ALPN, CLOSE_BUSY, Gate, HELLO_ALPN, MEMBER_ALPN, TUNNEL_ALPN},
     greet,
     ids::node_id,
+    line::Callers,
     ways::Ways,
 };
+use crate::limits::{TUNNEL_SEND_WINDOW_BYTES, TUNNEL_STREAM_WINDOW_BYTES};
 use anyhow::{Context, Result};
 use iroh::{
     Endpoint, RelayMode, SecretKey,
-    endpoint::{Incoming, QuicTransportConfig, presets},
+    endpoint::{Incoming, QuicTransportConfig, QuicTransportConfigBuilder, presets},
 };
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -26,11 +27,26 @@ const MAX_HANDSHAKES: usize = 32;
 const MAX_HELLOS: usize = 8;
 /// Streams that somebody may have open at once; what a connection is for may allow less of them, and takes none back.
 const MAX_STREAMS: u32 = 4;
+/// Bytes that somebody who came may leave unacknowledged: what a member that takes nothing has of this node's memory.
+const SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// A connection over which nothing comes for so long is given up, and the neighbour suspected. iroh sends something every
 /// 5 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What all connections have alike.
+fn transport() -> Result<QuicTransportConfigBuilder, String> {
+    let idle = IDLE_TIMEOUT.try_into().map_err(|_| "the time without a word is no time".to_owned())?;
+    Ok(QuicTransportConfig::builder().max_idle_timeout(Some(idle)).max_concurrent_uni_streams(0_u32.into()))
+}
+
+/// What a connection for tunnels may have in memory on the side that dials: nobody opens streams to it, and of each that it opened little
+/// waits to be taken by a program that does not read.
+pub(super) fn tunnel_transport() -> Result<QuicTransportConfig, String> {
+    let transport = transport()?.max_concurrent_bidi_streams(0_u32.into());
+    Ok(transport.stream_receive_window(TUNNEL_STREAM_WINDOW_BYTES.into()).send_window(TUNNEL_SEND_WINDOW_BYTES).build())
+}
 
 /// Binds the endpoint: no relay server, no DNS, no port mapper; only the given sockets and ways through members, and the gate before
 /// every protocol.
@@ -41,16 +57,13 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate, ways: &Ways) 
     let both =
         [SocketAddr::from((Ipv4Addr::UNSPECIFIED, super::DEFAULT_PORT)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, super::DEFAULT_PORT))];
     let wanted = if bind.is_empty() { both.as_slice() } else { bind };
-    let transport = QuicTransportConfig::builder()
-        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into()?))
-        .max_concurrent_bidi_streams(MAX_STREAMS.into())
-        .max_concurrent_uni_streams(0_u32.into())
-        .build();
+    let transport = transport().map_err(anyhow::Error::msg)?.max_concurrent_bidi_streams(MAX_STREAMS.into());
+    let transport = transport.send_window(SEND_WINDOW_BYTES).build();
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key)
         .transport_config(transport)
         .relay_mode(RelayMode::Disabled)
-        .alpns(vec![HELLO_ALPN.to_vec(), MEMBER_ALPN.to_vec(), BLOBS_ALPN.to_vec()])
+        .alpns([HELLO_ALPN, MEMBER_ALPN, BLOBS_ALPN, TUNNEL_ALPN].map(<[u8]>::to_vec).into())
         .hooks(gate)
         .clear_ip_transports();
     for address in wanted {
@@ -62,8 +75,8 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate, ways: &Ways) 
         .with_context(|| format!("failed to bind UDP on {wanted:?}: is another agent running with the same address and port?"))
 }
 
-/// Accepts connections until the endpoint is closed.
-pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, blobs: Callers) {
+/// Accepts connections until the endpoint is closed. Who comes for `blobs` and for `tunnels` is sent there.
+pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, blobs: Callers, tunnels: Callers) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let hellos = Arc::new(Semaphore::new(MAX_HELLOS));
     while let Some(incoming) = endpoint.accept().await {
@@ -76,15 +89,17 @@ pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, blobs: Call
             }
             continue;
         };
-        let (events, hellos, blobs) = (events.clone(), hellos.clone(), blobs.clone());
+        let (events, hellos) = (events.clone(), hellos.clone());
+        let (blobs, tunnels) = (blobs.clone(), tunnels.clone());
         tokio::spawn(async move {
             if let Some(conn) = handshake(incoming).await {
                 drop(permit);
                 let node = node_id(&conn.remote_id());
                 if conn.alpn() == MEMBER_ALPN {
                     let _ended = events.send(Event::Linked { node, conn, dialled: false }).await;
-                } else if conn.alpn() == BLOBS_ALPN {
-                    if let Err(full) = blobs.try_send((node, conn)) {
+                } else if conn.alpn() == BLOBS_ALPN || conn.alpn() == TUNNEL_ALPN {
+                    let callers = if conn.alpn() == BLOBS_ALPN { blobs } else { tunnels };
+                    if let Err(full) = callers.try_send((node, conn)) {
                         full.into_inner().1.close(CLOSE_BUSY, b"busy");
                     }
                 } else if let Ok(_permit) = hellos.try_acquire() {

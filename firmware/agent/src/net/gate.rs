@@ -16,6 +16,8 @@ pub const HELLO_ALPN: &[u8] = b"cloudy/hello";
 pub const MEMBER_ALPN: &[u8] = b"cloudy/member/1";
 /// The protocol of blobs: iroh-blobs', for members alone.
 pub const BLOBS_ALPN: &[u8] = iroh_blobs::ALPN;
+/// The protocol of tunnels, version 1: a stream for each connection to a service, for members alone.
+pub const TUNNEL_ALPN: &[u8] = b"cloudy/tunnel/1";
 /// Close code: you are no member here, as far as this node knows.
 pub const CLOSE_NOT_ADMITTED: VarInt = VarInt::from_u32(403);
 /// Close code: too many at once.

@@ -4,7 +4,6 @@
 //! [`ClusterView`] from a watch channel; nothing else is shared.
 
 mod begin;
-mod blobs;
 mod clock;
 mod commands;
 mod driver;
@@ -20,6 +19,7 @@ mod identity;
 mod ids;
 mod join;
 mod lan;
+mod line;
 mod links;
 mod perform;
 mod records;
@@ -33,16 +33,16 @@ mod view;
 mod way;
 mod ways;
 
-pub use blobs::{BlobLine, Callers};
 pub use health::{HealthLink, HealthView};
+pub use line::{Callers, MemberLine, Purpose};
 #[cfg(test)]
 pub use registry::an_app;
 pub use registry::{
     AppChanged, AppImage, BlobFacts, BlobSearch, Draft, Form, Holder, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine, NotSent, OwnPhase,
-    PART_BYTES, Page, Refused, Registry, RegistryView, Search, Standing, is_hash, is_plain, kind, most_say,
+    PART_BYTES, Page, Refused, Registry, RegistryView, Search, Service, Standing, check_key, is_hash, is_plain, kind, most_say,
 };
 #[cfg(test)]
-pub use registry::{Changed, SERVICES_PAGE, Service};
+pub use registry::{Changed, SERVICES_PAGE};
 pub use view::*;
 
 use anyhow::Result;
@@ -70,6 +70,8 @@ pub struct NetConfig {
     pub join: JoinConfig,
     /// Where members are sent who come for blobs.
     pub blobs: Callers,
+    /// Where members are sent who come for services of this node.
+    pub tunnels: Callers,
     /// Where the questions of members go that run apps of this node's.
     pub lessees: mpsc::Sender<LeaseQuestion>,
 }
@@ -246,8 +248,8 @@ pub struct NetHandle {
     pub samples: watch::Receiver<u64>,
     /// The replicated registry; none while this node belongs to no community.
     pub registry: watch::Receiver<Option<Registry>>,
-    /// How members are reached for blobs.
-    pub blobs: BlobLine,
+    /// How members are reached for blobs and for their services.
+    pub line: MemberLine,
 }
 
 /// Starts the network part.

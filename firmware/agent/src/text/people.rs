@@ -33,6 +33,7 @@ words! {
         guest: "guest: sees what is shared", "invitado: ve lo que se comparte", "convidat: veu el que es comparteix";
         may_own: "only an owner of this node may do that", "esto solo puede hacerlo un propietario de este nodo", "això només ho pot fer un propietari d'aquest node";
         may_operate: "only an operator or owner of this node may do that", "esto solo puede hacerlo un operador o propietario de este nodo", "això només ho pot fer un operador o propietari d'aquest node";
+        may_reach: "only who is logged in opens services of other nodes through this one (a program by a token with scope `apps`)", "solo quien ha entrado abre servicios de otros nodos a través de este (un programa, con una credencial de alcance `apps`)", "només qui ha entrat obre serveis d'altres nodes a través d'aquest (un programa, amb una credencial d'abast `apps`)";
         on_the_node: "this is done on the node itself, with its command line `cloudy`", "esto se hace en el propio nodo, con su línea de órdenes `cloudy`", "això es fa al mateix node, amb la seva línia d'ordres `cloudy`";
         stale_form: "this form is not of your session", "este formulario no es de su sesión", "aquest formulari no és de la vostra sessió";
         no_origin: "the browser does not say from which page this comes", "el navegador no dice de qué página viene esto", "el navegador no diu de quina pàgina ve això";

@@ -44,6 +44,8 @@ pub enum Operation {
     Account,
     /// See the catalog, jobs, settings and logs of apps.
     Inspect,
+    /// Open services of other nodes through this one.
+    Reach,
     /// Install, start, stop, change, remove and publish apps.
     Operate,
     /// Users, the microcloud, units, the catalog's content.
@@ -74,9 +76,10 @@ pub fn may(rights: Rights, operation: Operation) -> bool {
         (Rights::Local, Op::Leave | Op::Account) => false,
         (Rights::Local, _) => true,
         (Rights::Nobody, _) | (_, Op::Local) => false,
-        (Rights::Session(_), Op::Leave) => true,
+        (Rights::Session(_), Op::Leave | Op::Reach) => true,
         (Rights::Session(role), Op::Account | Op::Inspect | Op::Operate) => role >= Role::Operator,
         (Rights::Session(role), Op::Own) => role >= Role::Owner,
+        (Rights::Token(_, scope), Op::Reach) => scope >= Scope::Apps,
         // A program has no session to end, and no password.
         (Rights::Token(..), Op::Leave | Op::Account) => false,
         (Rights::Token(role, scope), Op::Inspect) => scope >= Scope::Read && may(Rights::Session(role), operation),
@@ -90,7 +93,8 @@ mod tests {
     use super::*;
     use Operation as Op;
 
-    const ALL: [Operation; 9] = [Op::Look, Op::Enter, Op::Store, Op::Leave, Op::Account, Op::Inspect, Op::Operate, Op::Own, Op::Local];
+    const ALL: [Operation; 10] =
+        [Op::Look, Op::Enter, Op::Store, Op::Leave, Op::Account, Op::Inspect, Op::Reach, Op::Operate, Op::Own, Op::Local];
 
     fn allowed(rights: Rights) -> Vec<Operation> {
         ALL.into_iter().filter(|operation| may(rights, *operation)).collect()
@@ -101,18 +105,18 @@ mod tests {
         let everybody = vec![Op::Look, Op::Enter, Op::Store];
         let with = |more: &[Operation]| [everybody.clone(), more.to_vec()].concat();
         assert_eq!(allowed(Rights::Nobody), everybody);
-        assert_eq!(allowed(Rights::Session(Role::Guest)), with(&[Op::Leave]));
-        assert_eq!(allowed(Rights::Session(Role::Operator)), with(&[Op::Leave, Op::Account, Op::Inspect, Op::Operate]));
-        assert_eq!(allowed(Rights::Session(Role::Owner)), with(&[Op::Leave, Op::Account, Op::Inspect, Op::Operate, Op::Own]));
-        assert_eq!(allowed(Rights::Local), with(&[Op::Inspect, Op::Operate, Op::Own, Op::Local]));
+        assert_eq!(allowed(Rights::Session(Role::Guest)), with(&[Op::Leave, Op::Reach]));
+        assert_eq!(allowed(Rights::Session(Role::Operator)), with(&[Op::Leave, Op::Account, Op::Inspect, Op::Reach, Op::Operate]));
+        assert_eq!(allowed(Rights::Session(Role::Owner)), with(&[Op::Leave, Op::Account, Op::Inspect, Op::Reach, Op::Operate, Op::Own]));
+        assert_eq!(allowed(Rights::Local), with(&[Op::Inspect, Op::Reach, Op::Operate, Op::Own, Op::Local]));
     }
 
     #[test]
     fn a_token_may_no_more_than_its_scope_and_no_more_than_its_user() {
         let of_scope = |scope| match scope {
             Scope::Read => vec![Op::Inspect],
-            Scope::Apps => vec![Op::Inspect, Op::Operate],
-            Scope::Admin => vec![Op::Inspect, Op::Operate, Op::Own],
+            Scope::Apps => vec![Op::Inspect, Op::Reach, Op::Operate],
+            Scope::Admin => vec![Op::Inspect, Op::Reach, Op::Operate, Op::Own],
         };
         for role in [Role::Guest, Role::Operator, Role::Owner] {
             for scope in [Scope::Read, Scope::Apps, Scope::Admin] {

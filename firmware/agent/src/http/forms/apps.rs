@@ -18,7 +18,7 @@ use contract::apps::SettingKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// This node as the reader typed it, without the port; `guard` has seen that it is one of its names.
-pub(super) fn host(headers: &HeaderMap) -> String {
+pub(in crate::http) fn host(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     bare(host).to_owned()
 }

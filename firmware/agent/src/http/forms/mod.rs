@@ -13,20 +13,22 @@ pub mod own;
 pub mod people;
 pub mod settings;
 pub mod storage;
+pub mod tunnels;
 
 use super::caller::Caller;
 use super::pages::{self, View, help, home, search};
 use super::problem::Refusal;
-use super::{lang, services};
+use super::{lang, services, tunnels as api_tunnels};
 use crate::apps::AppView;
 use crate::net::{ClusterView, Page, Search};
 use crate::state::App;
 use crate::status::Status;
 use crate::text::Lang;
+pub(super) use apps::host;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::Markup;
 use std::sync::Arc;
@@ -93,20 +95,27 @@ fn to(path: &str) -> Response {
 
 pub async fn show_home(reader: Reader) -> Response {
     let (status, view, services, apps) = shown(&reader.app, reader.lang).await;
-    reader.page("/", Some("/body"), &home::body(&status, view.as_ref(), &services, &apps, reader.lang))
+    reader.page("/", Some("/body"), &home::body(&reader.view(), &status, view.as_ref(), &services, &apps))
 }
 
 pub async fn show_home_body(reader: Reader) -> Response {
     let (status, view, services, apps) = shown(&reader.app, reader.lang).await;
-    html(home::body(&status, view.as_ref(), &services, &apps, reader.lang))
+    html(home::body(&reader.view(), &status, view.as_ref(), &services, &apps))
 }
 
 pub async fn show_help(reader: Reader) -> Response {
     reader.page("/help", None, &help::body(&reader.view()))
 }
 
+/// What is shown of the search where something else was not done.
+async fn home_search(reader: &Reader, headers: &HeaderMap, wrong: Option<&str>) -> Markup {
+    let found = services::find(&reader.app, &Search::default()).await.unwrap_or_default();
+    let open = api_tunnels::all(&reader.app, &reader.caller, headers);
+    search::body(&reader.view(), &Search::default(), Ok(&found), &open, wrong)
+}
+
 /// `GET /search`: the fields are the API's.
-pub async fn show_search(reader: Reader, query: Result<Query<Search>, QueryRejection>) -> Response {
+pub async fn show_search(reader: Reader, headers: HeaderMap, query: Result<Query<Search>, QueryRejection>) -> Response {
     let (asked, found) = match services::asked(query) {
         Ok(asked) => {
             let found = services::find(&reader.app, &asked).await;
@@ -114,9 +123,10 @@ pub async fn show_search(reader: Reader, query: Result<Query<Search>, QueryRejec
         }
         Err(refusal) => (Search::default(), Err(refusal)),
     };
+    let open = api_tunnels::all(&reader.app, &reader.caller, &headers);
     match found {
-        Ok(found) => reader.page("/search", None, &search::body(&reader.view(), &asked, Ok(&found))),
-        Err(refusal) => reader.refused(&refusal, "/search", &search::body(&reader.view(), &asked, Err(&refusal.detail))),
+        Ok(found) => reader.page("/search", None, &search::body(&reader.view(), &asked, Ok(&found), &open, None)),
+        Err(refusal) => reader.refused(&refusal, "/search", &search::body(&reader.view(), &asked, Err(&refusal.detail), &open, None)),
     }
 }
 

@@ -209,6 +209,7 @@ fn path_parameter(path: &str, name: &str) -> Value {
         "key" if path.contains("/store/") => ("The key; it may have slashes in it.", json!({ "type": "string" })),
         "key" => ("The key by which this node publishes it.", json!({ "type": "string" })),
         "hash" => ("BLAKE3 in hexadecimal, in lower case.", json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })),
+        "port" => ("The port of this node at which it is.", json!({ "type": "integer", "minimum": 1, "maximum": 65535 })),
         "id" => ("The number.", json!({ "type": "integer", "format": "int64", "minimum": 0 })),
         other => panic!("say what `{other}` is"),
     };

@@ -1,6 +1,6 @@
 //! What is said of the operations on files and on the node's settings.
 
-use super::super::{backups, blobs, by_hand, leases, paging, settings, storage};
+use super::super::{backups, blobs, by_hand, leases, paging, settings, storage, tunnels};
 use super::{Said, of};
 use crate::apps::{AdoptWish, BackupWish, HandView, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
@@ -188,6 +188,25 @@ pub fn settings(id: &str) -> Option<Said> {
             .takes::<settings::PowerRequest>()
             .gives::<settings::PowerDone>("It begins.")
             .refuses(&[409, 503]),
+        _ => return None,
+    })
+}
+
+/// Of services of other nodes that are opened through this one.
+pub fn opened(id: &str) -> Option<Said> {
+    Some(match id {
+        "tunnels" => of("services", "What is open of other nodes through this one")
+            .gives::<tunnels::TunnelsPage>("A page of it, by port.")
+            .paged(paging::MAX_PAGE),
+        "tunnel_open" => of("services", "Open a service of another node through this one")
+            .more("It must be published as a port. The other node is asked for it first, so that what is answered works. A tunnel that is open is answered again (200). It is for whoever is on a network of this node, and for the address from which it was opened; it closes when it was not used for 30 minutes.")
+            .takes::<tunnels::TunnelWish>()
+            .gives_as::<tunnels::TunnelOpened>(200, "It is open already.")
+            .gives_as::<tunnels::TunnelOpened>(201, "It is open now.")
+            .refuses(&[404, 409, 503]),
+        "tunnel_close" => of("services", "Close a tunnel, with all that goes through it")
+            .gives::<tunnels::TunnelClosed>("It is closed.")
+            .refuses(&[404]),
         _ => return None,
     })
 }

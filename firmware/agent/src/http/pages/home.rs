@@ -1,6 +1,6 @@
 //! The first page: this node, its neighbours, what is wrong.
 
-use super::search;
+use super::{View, search};
 use crate::apps::{AppView, PortView};
 use crate::broker::Run;
 use crate::net::{ClusterView, Liveness, MemberView, Page};
@@ -10,12 +10,13 @@ use maud::{Markup, html};
 use std::net::SocketAddr;
 
 /// What the script fetches again: all that changes.
-pub fn body(status: &Status, view: Option<&ClusterView>, published: &Page, apps: &[AppView], lang: Lang) -> Markup {
+pub fn body(reader: &View<'_>, status: &Status, view: Option<&ClusterView>, published: &Page, apps: &[AppView]) -> Markup {
+    let lang = reader.lang;
     let words = lang.words();
     html! {
         (problems(status, words))
         (neighbours(status, view, words))
-        @if view.is_some_and(|view| view.community.is_some()) { (shared(published, lang)) }
+        @if view.is_some_and(|view| view.community.is_some()) { (shared(reader, published)) }
         @if !apps.is_empty() { (installed(apps, lang)) }
         (this_node(status, words))
         (services(status, words))
@@ -150,13 +151,13 @@ fn page_of(member: &MemberView) -> Option<String> {
 }
 
 /// What the members share.
-fn shared(published: &Page, lang: Lang) -> Markup {
-    let words = lang.words();
+fn shared(reader: &View<'_>, published: &Page) -> Markup {
+    let words = reader.lang.words();
     html! {
         section {
             h2 { (words.shared) }
             @if published.services.is_empty() { p { (words.nothing_shared) } }
-            (search::list(published, lang))
+            (search::list(reader, published))
             @if published.next.is_some() { p { a href="/search" { (words.more_shared) } } }
         }
     }
@@ -314,14 +315,20 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::caller;
     use super::*;
     use crate::problems::{find, tests::well};
+
+    fn body(status: &Status, apps: &[AppView], lang: Lang) -> Markup {
+        let caller = caller(None);
+        super::body(&View { node: "garden", lang, caller: &caller, owned: true }, status, None, &Page::default(), apps)
+    }
 
     #[test]
     fn what_others_say_is_escaped() {
         let mut status = well();
         status.version = "<script>alert(1)</script>".to_owned();
-        let html = body(&status, None, &Page::default(), &[], Lang::En).into_string();
+        let html = body(&status, &[], Lang::En).into_string();
         assert!(!html.contains("<script>alert"));
         assert!(html.contains("&lt;script&gt;"));
     }
@@ -329,10 +336,10 @@ mod tests {
     #[test]
     fn the_page_names_what_is_wrong_in_the_readers_language() {
         let mut status = well();
-        assert!(body(&status, None, &Page::default(), &[], Lang::Ca).into_string().contains("Tot va bé."));
+        assert!(body(&status, &[], Lang::Ca).into_string().contains("Tot va bé."));
         status.addresses.clear();
         status.problems = find(&status, &[], Lang::Es);
-        let html = body(&status, None, &Page::default(), &[], Lang::Es).into_string();
+        let html = body(&status, &[], Lang::Es).into_string();
         assert!(html.contains("Esta máquina no tiene dirección de red."));
     }
 
@@ -345,9 +352,9 @@ mod tests {
             ports: [("mqtt".to_owned(), PortView { port: 1883, scheme: "mqtt".to_owned() })].into(),
             ..AppView::default()
         };
-        let html = body(&well(), None, &Page::default(), &[app], Lang::Ca).into_string();
+        let html = body(&well(), &[app], Lang::Ca).into_string();
         assert!(html.contains("&lt;b&gt;Missatges") && html.contains("aturat") && html.contains("mqtt 1883"), "{html}");
-        assert!(!body(&well(), None, &Page::default(), &[], Lang::Ca).into_string().contains("Aplicacions"));
+        assert!(!body(&well(), &[], Lang::Ca).into_string().contains("Aplicacions"));
     }
 
     #[test]

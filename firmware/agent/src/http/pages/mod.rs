@@ -17,6 +17,7 @@ pub mod people;
 pub mod search;
 pub mod settings;
 pub mod storage;
+pub mod tunnels;
 
 use super::caller::{Caller, Who};
 use crate::text::Lang;

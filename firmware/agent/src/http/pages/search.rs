@@ -1,15 +1,17 @@
 //! What the microcloud shares: the list that the first page has too, and searching in it.
 
-use super::{View, not_done};
+use super::{View, not_done, tunnels};
 use crate::net::{Liveness, Page, Search};
 use crate::text::{Lang, Store};
+use crate::tunnels::TunnelView;
 use contract::apps::Category;
 use maud::{Markup, html};
 
-/// The form, and what was found or why nothing can be.
-pub fn body(view: &View<'_>, asked: &Search, found: Result<&Page, &str>) -> Markup {
+/// The form, and what was found or why nothing can be; what is open of other nodes, and why something else was not done.
+pub fn body(view: &View<'_>, asked: &Search, found: Result<&Page, &str>, open: &[TunnelView], wrong: Option<&str>) -> Markup {
     let words = view.lang.store();
     html! {
+        @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
         section.whole {
             h2 { (words.search) }
             form method="get" action="/search" role="search" { (fields(asked, view.lang, words)) button.main { (words.search) } }
@@ -18,10 +20,11 @@ pub fn body(view: &View<'_>, asked: &Search, found: Result<&Page, &str>) -> Mark
             Err(why) => (not_done(view.lang, why)),
             Ok(found) => section.whole aria-live="polite" {
                 @if found.services.is_empty() { p { (words.nothing_found) } }
-                (list(found, view.lang))
+                (list(view, found))
                 @if let Some(next) = &found.next { p { a.button href=(address(asked, next)) { (words.more) } } }
             },
         }
+        (tunnels::list(view, open))
     }
 }
 
@@ -43,7 +46,8 @@ fn address(asked: &Search, next: &str) -> String {
 }
 
 /// Services, each with how its node is and where it is reached.
-pub fn list(found: &Page, lang: Lang) -> Markup {
+pub fn list(view: &View<'_>, found: &Page) -> Markup {
+    let lang = view.lang;
     html! {
         ul.nodes {
             @for found in &found.services {
@@ -61,6 +65,7 @@ pub fn list(found: &Page, lang: Lang) -> Markup {
                         @if !found.service.description.is_empty() { div.quiet { (found.service.description) } }
                         // What no browser opens, a person gives to the program that does.
                         @if let Some(at) = &found.address { div { code { (at) } } }
+                        (tunnels::button(view, found))
                     }
                 }
             }
@@ -86,7 +91,9 @@ mod tests {
             found("<b>Broker", Some("mqtt://10.0.0.1:1883")),
             found("x", Some("javascript:x")),
         ];
-        let html = list(&Page { services, ..Page::default() }, Lang::Es).into_string();
+        let caller = caller(None);
+        let view = View { node: "garden", lang: Lang::Es, caller: &caller, owned: true };
+        let html = list(&view, &Page { services, ..Page::default() }).into_string();
         assert!(html.contains("href=\"http://10.0.0.1:80\"") && html.contains("<code>mqtt://10.0.0.1:1883</code>"), "{html}");
         assert!(html.contains("&lt;b&gt;Broker") && html.contains("mensajes") && !html.contains("href=\"javascript"));
         assert_eq!(html.matches("href=").count(), 1);
@@ -98,9 +105,9 @@ mod tests {
         let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
         let asked = Search { text: "a&b\"".to_owned(), category: "games".to_owned(), ..Search::default() };
         let page = Page { next: Some("k/1".to_owned()), ..Page::default() };
-        let html = body(&view, &asked, Ok(&page)).into_string();
+        let html = body(&view, &asked, Ok(&page), &[], None).into_string();
         assert!(html.contains("value=\"a&amp;b&quot;\"") && html.contains("value=\"games\" selected"), "{html}");
         assert!(html.contains("/search?text=a%26b%22&amp;category=games&amp;node=&amp;after=k%2F1"), "{html}");
-        assert!(body(&view, &asked, Err("<no>")).into_string().contains("&lt;no&gt;"));
+        assert!(body(&view, &asked, Err("<no>"), &[], None).into_string().contains("&lt;no&gt;"));
     }
 }

@@ -3,7 +3,7 @@
 use super::super::pages::tests::caller;
 use super::super::pages::{
     View, api, apps, backups, by_hand, cloud, encrypted, files, found, help, home, leases, not_done, own, page, people, search, settings,
-    storage,
+    storage, tunnels,
 };
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
@@ -16,7 +16,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 72] = [
+const EQUALS: [(&str, &str, &str); 74] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -25,6 +25,8 @@ const EQUALS: [(&str, &str, &str); 72] = [
     ("post", "/files/{name}/share", "blob_change"),
     ("post", "/files/{name}/remove", "blob_remove"),
     ("get", "/search", "services"),
+    ("post", "/tunnels", "tunnel_open"),
+    ("post", "/tunnels/{port}/close", "tunnel_close"),
     ("post", "/login", "login"),
     ("post", "/logout", "logout"),
     ("post", "/claim", "claim"),
@@ -92,7 +94,7 @@ const EQUALS: [(&str, &str, &str); 72] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
@@ -111,6 +113,7 @@ const PAGES: [&str; 18] = [
     "search.rs",
     "settings.rs",
     "storage.rs",
+    "tunnels.rs",
 ];
 
 fn mosquitto() -> Face {
@@ -191,12 +194,14 @@ fn people_pages(view: &View<'_>) -> Markup {
 
 /// All that pages show, in each of their states that has another form or link.
 fn all_pages(view: &View<'_>) -> String {
-    let service = Service { title: "Wiki".to_owned(), ..Service::default() };
+    let service = Service { title: "Wiki".to_owned(), port: Some(8080), ..Service::default() };
+    let open = ["http", "mqtt"].map(tunnels::tests::open);
     let found = Page { services: vec![Listed { service, ..Listed::default() }], next: Some("x".to_owned()) };
     let document = serde_json::from_slice(&super::super::browse::text().unwrap()).unwrap();
     let body = html! {
-        (home::body(&well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }], view.lang))
-        (search::body(view, &Search::default(), Ok(&found))) (search::body(view, &Search::default(), Err("x")))
+        (home::body(view, &well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }]))
+        (search::body(view, &Search::default(), Ok(&found), &open, None)) (search::body(view, &Search::default(), Err("x"), &[], Some("x")))
+        @for tunnel in &open { (tunnels::one(view, tunnel)) }
         (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
@@ -236,7 +241,17 @@ fn attribute<'a>(attributes: &[(&str, &'a str)], name: &str) -> Option<&'a str> 
 /// What a form does, with the names of apps and users taken out.
 fn named(path: &str) -> String {
     let disk = |part: &str| part.len() == 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let path = path.split('/').map(|part| if disk(part) { "{disk}" } else { part }).collect::<Vec<_>>().join("/");
+    let port = |part: &str| part.len() == 5 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let part = |part| {
+        if disk(part) {
+            "{disk}"
+        } else if port(part) {
+            "{port}"
+        } else {
+            part
+        }
+    };
+    let path = path.split('/').map(part).collect::<Vec<_>>().join("/");
     ["wiki", "mosquitto", "ana", "ben"].iter().fold(path, |path, name| path.replace(&format!("/{name}"), "/{name}"))
 }
 

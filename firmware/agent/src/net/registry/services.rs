@@ -8,7 +8,10 @@ use cluster::{
     store::StoreError,
 };
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, ops::ControlFlow};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::ControlFlow,
+};
 
 /// Most services of one page.
 pub const MAX_PAGE: usize = 200;
@@ -48,12 +51,17 @@ pub struct Listed {
     pub me: bool,
     /// How its node is, as far as it is known.
     pub state: Option<Liveness>,
+    /// Whether this node itself reaches it at another address than the one below, so that a browser may not reach that.
+    pub doubtful: bool,
     /// Who owns the node: a key in hexadecimal.
     pub owner: String,
     /// Its node's epoch when it was written.
     pub epoch: u32,
     /// And the sequence.
     pub sequence: u64,
+    /// The address of its node that stands in the one below.
+    #[serde(skip)]
+    pub host: Option<IpAddr>,
     /// Where it is reached, if it says.
     pub address: Option<String>,
     /// What it is.
@@ -168,9 +176,11 @@ impl Query {
                     node_name: facts.name.clone(),
                     me: *node == copy.me(),
                     state: None,
+                    doubtful: false,
                     owner: found.owner.hex(),
                     epoch,
                     sequence,
+                    host: host(&facts),
                     address: service.address(host(&facts)),
                     service,
                 });
@@ -187,7 +197,7 @@ impl Query {
 }
 
 /// The address of a node that others can most likely use.
-fn host(facts: &Facts) -> Option<std::net::IpAddr> {
+fn host(facts: &Facts) -> Option<IpAddr> {
     let usable = facts.addresses.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified());
     usable.min_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()))
 }
@@ -233,6 +243,22 @@ impl Registry {
         let slot = service::slot(key);
         let record = self.with(move |copy, _| copy.get(&copy.me(), &slot)).await?.map_err(|error| Refused::Write(error.into()))?;
         Ok(record.as_ref().and_then(Service::of))
+    }
+
+    /// What a member publishes under a key, and what it calls itself.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn service(&self, node: NodeId, key: &str) -> Result<Option<(Service, String)>, Refused> {
+        let slot = service::slot(key);
+        let found = self.with(move |copy, _| {
+            if !copy.view().members().contains(&node) {
+                return Ok::<_, StoreError>(None);
+            }
+            let facts = copy.get(&node, &Facts::slot())?.and_then(|record| Facts::of(&record)).unwrap_or_default();
+            Ok(copy.get(&node, &slot)?.as_ref().and_then(Service::of).map(|service| (service, facts.name)))
+        });
+        found.await?.map_err(|error| Refused::Closed(error.to_string()))
     }
 
     /// Takes a service away. On disk when this answers.

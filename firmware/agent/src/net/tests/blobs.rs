@@ -1,7 +1,7 @@
 //! Who gets which blob, asked with the protocol itself: by members, by those who were, and by those who ask for more than a blob.
 
 use super::super::{
-    BlobLine, ClusterView, Form, MemberView, PART_BYTES,
+    ClusterView, Form, MemberLine, MemberView, PART_BYTES,
     endpoint::{accept, bind},
     gate::{BLOBS_ALPN, Gate},
     ids::node_id,
@@ -44,8 +44,8 @@ impl Two {
         let endpoint = bind(SecretKey::from_bytes(&[1; 32]), &["127.0.0.1:0".parse().unwrap()], gate.clone(), &ways).await.unwrap();
         let (callers, waiting) = mpsc::channel(4);
         let (view, seen) = watch::channel(ClusterView::default());
-        tokio::spawn(accept(endpoint.clone(), events, callers));
-        tokio::spawn(blobs::serve(Arc::clone(&blobs), BlobLine::new(endpoint.clone(), gate.clone(), ways, seen), waiting));
+        tokio::spawn(accept(endpoint.clone(), events, callers, mpsc::channel(1).0));
+        tokio::spawn(blobs::serve(Arc::clone(&blobs), MemberLine::new(endpoint.clone(), gate.clone(), ways, seen), waiting));
         let other = Endpoint::builder(presets::Minimal).secret_key(SecretKey::from_bytes(&[2; 32])).relay_mode(RelayMode::Disabled);
         let other = other.bind().await.unwrap();
         let at = EndpointAddr::from_parts(endpoint.id(), endpoint.bound_sockets().into_iter().map(TransportAddr::Ip));
@@ -149,7 +149,7 @@ async fn a_holder_that_lies_of_the_size_is_found_out() {
     seen.members.push(MemberView { id: node.hex(), addresses: two.at.ip_addrs().copied().collect(), ..MemberView::default() });
     let (_view, seen) = watch::channel(seen);
     let ways = Ways::new(mpsc::channel(1).0, gate.clone());
-    let line = BlobLine::new(two.other.clone(), gate, ways, seen);
+    let line = MemberLine::new(two.other.clone(), gate, ways, seen);
     let fetch = async |hash: Hash, form, size| blobs::try_to_fetch(folder.path(), &line, node, &hash.to_hex(), form, size).await;
 
     let (part, large) = (PART_BYTES, PART_BYTES + 3_000_000);

@@ -4,6 +4,7 @@ mod blobs;
 mod failing;
 mod joining;
 mod strangers;
+mod tunnels;
 mod ways;
 
 use super::{ClusterView, Command, CommandResult, FoundConfig, JoinConfig, Liveness, NetConfig, NetHandle, event::Target, greet};
@@ -24,6 +25,7 @@ fn config(data: &Path, name: &str, join: JoinConfig) -> NetConfig {
         machine: super::Machine::default(),
         join,
         blobs: tokio::sync::mpsc::channel(1).0,
+        tunnels: tokio::sync::mpsc::channel(1).0,
         lessees: tokio::sync::mpsc::channel(1).0,
     }
 }

@@ -130,8 +130,11 @@ mod tests {
 
     #[test]
     fn what_is_too_long_or_empty_or_cut_off_is_an_error() {
-        for bytes in [&[0, 0][..], &[0x05, 0xdd], &[0, 2, 7], &[0xff, 0xff, 1]] {
-            assert!(all(bytes).is_err(), "{bytes:?}");
+        let longest = u16::try_from(MAX_PACKET_BYTES).unwrap();
+        let of = |length: u16| [&length.to_be_bytes()[..], &[7].repeat(usize::from(length))].concat();
+        assert_eq!(all(&of(longest)).unwrap().len(), 1);
+        for bytes in [vec![0, 0], vec![0, 2, 7], vec![0xff, 0xff, 1], of(longest + 1), of(u16::MAX)] {
+            assert!(all(&bytes).is_err(), "{} bytes", bytes.len());
         }
         assert!(all(&[]).unwrap().is_empty() && all(&[0, 1, 7]).unwrap() == [[7]]);
     }

@@ -1,0 +1,101 @@
+//! The line to members for what needs connections of its own, so that it never stands before the gossip: blobs, and tunnels to services.
+
+use super::{
+    ClusterView, Liveness,
+    endpoint::tunnel_transport,
+    gate::{BLOBS_ALPN, Gate, TUNNEL_ALPN},
+    ids::endpoint_paths,
+    ways::Ways,
+};
+use cluster::NodeId;
+use iroh::{
+    Endpoint, TransportAddr,
+    endpoint::{ConnectOptions, Connection},
+};
+use std::time::Duration;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+/// Where members are sent who come for something; who finds it full is asked to come again.
+pub type Callers = mpsc::Sender<(NodeId, Connection)>;
+
+/// How long a dial may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// What a member is dialled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Blobs that it holds.
+    Blobs,
+    /// A service that it publishes.
+    Tunnel,
+}
+
+/// How members are reached, and who is one.
+#[derive(Debug, Clone)]
+pub struct MemberLine {
+    endpoint: Endpoint,
+    gate: Gate,
+    ways: Ways,
+    view: watch::Receiver<ClusterView>,
+}
+
+impl MemberLine {
+    pub(super) fn new(endpoint: Endpoint, gate: Gate, ways: Ways, view: watch::Receiver<ClusterView>) -> Self {
+        Self { endpoint, gate, ways, view }
+    }
+
+    /// Whether a node is a member at this moment.
+    pub fn admits(&self, node: &NodeId) -> bool {
+        self.gate.admits(node)
+    }
+
+    /// Returns when a node is no member any more, or the network part ends. The gate is changed before the view is.
+    pub async fn until_out(&self, node: NodeId) {
+        let mut view = self.view.clone();
+        while self.gate.admits(&node) {
+            if view.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether a member is alive, as far as that is known.
+    pub fn is_alive(&self, node: &NodeId) -> bool {
+        let id = node.hex();
+        self.view.borrow().members.iter().any(|member| member.id == id && member.state == Liveness::Alive)
+    }
+
+    /// Where a member may be reached: directly, or by ways where it was not reached so.
+    fn paths(&self, node: &NodeId) -> Vec<TransportAddr> {
+        let (view, id) = (self.view.borrow(), node.hex());
+        let member = view.members.iter().find(|member| member.id == id);
+        // Where it is reached now, before what it says of itself.
+        let linked = member.and_then(|member| member.link.as_ref()?.address);
+        let said = member.map(|member| member.addresses.clone()).unwrap_or_default();
+        linked.into_iter().chain(said).map(TransportAddr::Ip).chain(self.ways.to(node)).collect()
+    }
+
+    /// Dials a member.
+    ///
+    /// # Errors
+    /// What was seen.
+    pub async fn dial(&self, node: &NodeId, purpose: Purpose) -> Result<Connection, String> {
+        let paths = self.paths(node);
+        if paths.is_empty() {
+            return Err("its address is not known".to_owned());
+        }
+        let address = endpoint_paths(node, paths).ok_or("its id is no key")?;
+        let (alpn, options) = match purpose {
+            Purpose::Blobs => (BLOBS_ALPN, ConnectOptions::new()),
+            Purpose::Tunnel => (TUNNEL_ALPN, ConnectOptions::new().with_transport_config(tunnel_transport()?)),
+        };
+        let dial = async {
+            let connecting = self.endpoint.connect_with_opts(address, alpn, options).await.map_err(|error| error.to_string())?;
+            connecting.await.map_err(|error| error.to_string())
+        };
+        timeout(DIAL_TIMEOUT, dial).await.unwrap_or_else(|_| Err(format!("no answer within {} s", DIAL_TIMEOUT.as_secs())))
+    }
+}
