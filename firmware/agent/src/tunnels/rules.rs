@@ -113,7 +113,7 @@ mod tests {
         #[test]
         fn all_ports_are_tried_once(node: [u8; 32], key in "[a-z]{1,9}") {
             let tried: Vec<u16> = ports(&Key(node), &key).collect();
-            let all: std::collections::BTreeSet<u16> = tried.iter().copied().collect();
+            let all: BTreeSet<u16> = tried.iter().copied().collect();
             prop_assert!(tried.len() == all.len() && all.into_iter().eq(TUNNEL_PORTS));
             prop_assert_eq!(tried[0], ports(&Key(node), &key).next().unwrap());
         }
