@@ -2,6 +2,7 @@
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::if_nametoindex;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
@@ -122,10 +123,34 @@ fn near(ip: IpAddr, links: &[Link]) -> bool {
     !own && devices.into_iter().any(|link| link.shares(ip)) && !others.into_iter().any(|link| link.shares(ip))
 }
 
-/// Whether an address is one of this machine.
-pub fn is_own(ip: IpAddr) -> bool {
+/// From where somebody comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whence {
+    /// This machine.
+    Here,
+    /// A link of this machine: a neighbour in the same house.
+    Near,
+    /// Anywhere else: other networks, and containers.
+    Elsewhere,
+}
+
+/// From where somebody with that address comes. Where the kernel does not say, from elsewhere.
+pub fn whence(ip: IpAddr) -> Whence {
     let ip = ip.to_canonical();
-    ip.is_loopback() || links().is_ok_and(|links| links.iter().any(|link| link.ip == ip))
+    let links = links().unwrap_or_default();
+    if ip.is_loopback() || links.iter().any(|link| link.ip == ip) {
+        Whence::Here
+    } else if near(ip, &links) {
+        Whence::Near
+    } else {
+        Whence::Elsewhere
+    }
+}
+
+/// Those of some addresses that are on a link of this machine, or its own.
+pub fn near_ones(ips: impl Iterator<Item = IpAddr>) -> BTreeSet<IpAddr> {
+    let links = links().unwrap_or_default();
+    ips.filter(|ip| links.iter().any(|link| link.ip == ip.to_canonical()) || near(*ip, &links)).collect()
 }
 
 /// Whether somebody who comes from there is a container of this machine. Where the kernel does not say, everybody is.

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use cluster::records::{Order, WriteError};
 use cluster::store::StoreError;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
@@ -88,18 +88,18 @@ pub async fn find(app: &App, query: &Search) -> Result<Page, Refusal> {
     let found = app.registry().ok_or_else(no_community)?.search(query).await.map_err(|error| refused(&error))?;
     let mut page = found.map_err(|words| refuse(StatusCode::BAD_REQUEST, words))?;
     if let Some(view) = app.view() {
-        let mut near = BTreeMap::new();
-        page.services.iter_mut().for_each(|service| say_state(service, &view, &mut near));
+        let linked = view.members.iter().filter_map(|member| Some(member.link.as_ref()?.address?.ip().to_canonical()));
+        let near = links::near_ones(page.services.iter().filter_map(|service| service.host).chain(linked));
+        page.services.iter_mut().for_each(|service| say_state(service, &view, &near));
     }
     Ok(page)
 }
 
-/// Says how its node is and is reached. `near` are addresses of which it was asked already whether they are on a network of this node.
-fn say_state(service: &mut Listed, view: &ClusterView, near: &mut BTreeMap<IpAddr, bool>) {
+/// Says how its node is and is reached. `near` are the addresses that are on a network of this node.
+fn say_state(service: &mut Listed, view: &ClusterView, near: &BTreeSet<IpAddr>) {
     let member = view.members.iter().find(|member| member.id == service.node);
     service.state = member.map(|member| member.state);
     if let Some(host) = service.host.filter(|_| !service.me && service.service.port.is_some()) {
-        let near = *near.entry(host).or_insert_with(|| links::is_near(host));
         service.doubtful = is_doubtful(host, near, member.and_then(|member| member.link.as_ref()));
     }
 }

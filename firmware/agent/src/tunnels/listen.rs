@@ -2,7 +2,7 @@
 
 use super::carry::carry;
 use super::lines::NotOpened;
-use super::rules::{self, Whence};
+use super::rules;
 use super::wire::Answer;
 use super::{TunnelView, Tunnels};
 use crate::limits::TUNNEL_CONNECTIONS_OF_ONE;
@@ -167,13 +167,9 @@ impl Tunnel {
     /// A place for a connection from there, if one may come.
     fn take(self: &Arc<Self>, from: SocketAddr, all: &Arc<Semaphore>) -> Option<Counted> {
         let place = Place::from(from.ip());
-        let comes = match from.ip() {
-            ip if links::is_own(ip) => Whence::Here,
-            ip if links::is_near(ip) => Whence::Near,
-            _ => Whence::Elsewhere,
-        };
+        let whence = links::whence(from.ip());
         let mut about = self.about();
-        if !rules::may_use(comes, place, about.openers.make_contiguous()) {
+        if !rules::may_use(whence, place, about.openers.make_contiguous()) {
             log::debug!("{from} may not use the tunnel at {}", self.port);
             return None;
         }

@@ -2,10 +2,12 @@
 
 use super::wire::Answer;
 use crate::limits::{TUNNEL_IDLE, TUNNEL_PORTS};
+use crate::links::Whence;
 use crate::net::{LinkView, Service};
 use crate::users::Place;
 use cluster::NodeId;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -18,17 +20,6 @@ pub fn target(published: Option<&Service>, own: &[u16]) -> Result<u16, Answer> {
     let service = published.ok_or(Answer::Unknown)?;
     let port = service.port.filter(|_| service.url.is_none()).ok_or(Answer::NoPort)?;
     if own.contains(&port) || TUNNEL_PORTS.contains(&port) { Err(Answer::NodesOwn) } else { Ok(port) }
-}
-
-/// From where somebody comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whence {
-    /// This machine.
-    Here,
-    /// A link of this machine: a neighbour in the same house.
-    Near,
-    /// Anywhere else: other networks, and containers.
-    Elsewhere,
 }
 
 /// Whether somebody may use a tunnel: who is in the house, and the places from which it was opened. What a service shows to the microcloud is
@@ -50,10 +41,12 @@ pub fn left(unused: Duration) -> Option<Duration> {
     TUNNEL_IDLE.checked_sub(unused).filter(|left| !left.is_zero())
 }
 
-/// Whether a browser near this node may not reach an address of another node: this node itself is not on its network, and reaches that node
-/// at another address. Where this node has no connection to it, nothing is known.
-pub fn is_doubtful(address: IpAddr, near: bool, link: Option<&LinkView>) -> bool {
-    !near && link.is_some_and(|link| link.address.is_none_or(|at| at.ip().to_canonical() != address.to_canonical()))
+/// Whether a browser near this node may not reach an address of another node: this node reaches that node at another address, and the two are
+/// not on networks of its own. Houses have the same private addresses, so that one alone says nothing. Without a connection nothing is known.
+pub fn is_doubtful(address: IpAddr, near: &BTreeSet<IpAddr>, link: Option<&LinkView>) -> bool {
+    let Some(link) = link else { return false };
+    let at = link.address.map(|at| at.ip().to_canonical());
+    at.is_none_or(|at| at != address.to_canonical() && !(near.contains(&at) && near.contains(&address)))
 }
 
 #[cfg(test)]
@@ -103,13 +96,16 @@ mod tests {
 
     #[test]
     fn an_address_is_doubted_where_this_node_takes_another_way() {
-        let link =
-            |at: Option<&str>| LinkView { address: at.map(|at| at.parse().unwrap()), through: None, rtt_ms: None, lost_permille: None };
-        let far: IpAddr = "192.168.7.2".parse().unwrap();
-        assert!(is_doubtful(far, false, Some(&link(Some("203.0.113.7:4747")))) && is_doubtful(far, false, Some(&link(None))));
-        assert!(!is_doubtful(far, false, Some(&link(Some("192.168.7.2:4747")))));
-        assert!(!is_doubtful(far, false, Some(&link(Some("[::ffff:192.168.7.2]:4747")))));
-        assert!(!is_doubtful(far, true, Some(&link(Some("203.0.113.7:4747")))) && !is_doubtful(far, false, None));
+        let link = |at: Option<&str>| LinkView { address: at.map(|at| at.parse().unwrap()), through: None, rtt_ms: None, lost_permille: None };
+        let ips = |ips: &[&str]| ips.iter().map(|ip| ip.parse::<IpAddr>().unwrap()).collect::<BTreeSet<_>>();
+        let (far, nobody) = ("192.168.7.2".parse().unwrap(), ips(&[]));
+        assert!(is_doubtful(far, &nobody, Some(&link(Some("203.0.113.7:4747")))) && is_doubtful(far, &nobody, Some(&link(None))));
+        assert!(!is_doubtful(far, &nobody, Some(&link(Some("192.168.7.2:4747")))) && !is_doubtful(far, &nobody, None));
+        assert!(!is_doubtful(far, &nobody, Some(&link(Some("[::ffff:192.168.7.2]:4747")))));
+        // In the same house by two addresses; in another house with the same private addresses.
+        let near = ips(&["192.168.7.2", "fd00::2"]);
+        assert!(!is_doubtful(far, &near, Some(&link(Some("[fd00::2]:4747")))));
+        assert!(is_doubtful(far, &near, Some(&link(Some("203.0.113.7:4747")))));
     }
 
     proptest! {
@@ -117,7 +113,7 @@ mod tests {
         #[test]
         fn all_ports_are_tried_once(node: [u8; 32], key in "[a-z]{1,9}") {
             let tried: Vec<u16> = ports(&Key(node), &key).collect();
-            let all: std::collections::BTreeSet<u16> = tried.iter().copied().collect();
+            let all: BTreeSet<u16> = tried.iter().copied().collect();
             prop_assert!(tried.len() == all.len() && all.into_iter().eq(TUNNEL_PORTS));
             prop_assert_eq!(tried[0], ports(&Key(node), &key).next().unwrap());
         }

@@ -67,18 +67,22 @@ fn one(view: &View<'_>, words: &Words, disk: &DiskView) -> Markup {
         DiskState::Refused => ("none", words.refused),
         DiskState::System | DiskState::Missing => ("none", ""),
     };
+    let named = |word: &str, what: &[String]| (!what.is_empty()).then(|| format!("{word}: {}", what.join(", ")));
+    let facts = [
+        // One without a name is called by its model.
+        Some(model(disk)).filter(|model| *model != name(disk)),
+        (!disk.serial.is_empty()).then(|| format!("{} {}", words.serial, disk.serial)),
+        disk.free_bytes.map(|free| format!("{} {}", size(free), words.room)),
+        named(words.apps, &disk.apps),
+        named(words.holds, &disk.holds).filter(|_| disk.id.is_none()),
+    ];
+    let facts: Vec<String> = facts.into_iter().flatten().collect();
     html! {
         li data-disk=(name(disk)) {
             span.dot.(class) {}
             div.wide {
                 strong { (name(disk)) } " " span.quiet { (how) }
-                p.quiet {
-                    (model(disk))
-                    @if !disk.serial.is_empty() { " · " (words.serial) " " (disk.serial) }
-                    @if let Some(free) = disk.free_bytes { " · " (size(free)) " " (words.room) }
-                    @if !disk.apps.is_empty() { " · " (words.apps) ": " (disk.apps.join(", ")) }
-                    @if disk.id.is_none() && !disk.holds.is_empty() { " · " (words.holds) ": " (disk.holds.join(", ")) }
-                }
+                @if !facts.is_empty() { p.quiet { (facts.join(" · ")) } }
                 @if let Some(wrong) = &disk.wrong { p.mend { (wrong) } }
                 (buttons(view, words, disk))
             }
