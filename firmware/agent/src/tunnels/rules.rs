@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn an_address_is_doubted_where_this_node_takes_another_way() {
-        let link = |at: Option<&str>| LinkView { address: at.map(|at| at.parse().unwrap()), through: None, rtt_ms: None, lost_permille: None };
+        let link =
+            |at: Option<&str>| LinkView { address: at.map(|at| at.parse().unwrap()), through: None, rtt_ms: None, lost_permille: None };
         let ips = |ips: &[&str]| ips.iter().map(|ip| ip.parse::<IpAddr>().unwrap()).collect::<BTreeSet<_>>();
         let (far, nobody) = ("192.168.7.2".parse().unwrap(), ips(&[]));
         assert!(is_doubtful(far, &nobody, Some(&link(Some("203.0.113.7:4747")))) && is_doubtful(far, &nobody, Some(&link(None))));
