@@ -458,7 +458,7 @@ impl Profile {
     #[must_use]
     pub const fn program_max_bytes(self) -> u64 {
         match self {
-            Self::Dev => 56_000_000,
+            Self::Dev => 64_000_000,
             Self::Release => 16_000_000,
         }
     }
