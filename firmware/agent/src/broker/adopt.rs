@@ -174,9 +174,7 @@ pub async fn release(socket: &Path, container: &str, was: &Was) -> Result<(), Fa
 pub async fn move_in(socket: &Path, container: &str, project: &str) -> Result<(), Failure> {
     let docker = asked(socket, VOLUME_TIMEOUT.as_secs()).await?;
     let taken = whole(&docker, container).await?;
-    if taken.was.up {
-        return Err(refuse(format!("`{}` runs: what it writes meanwhile would be torn", taken.name)));
-    }
+    let before = stood_since(&docker, &taken.id, &taken.name).await?;
     let mover = format!("{project}-{MOVER}");
     for its in listed(&docker, project).await? {
         let left = its.names.iter().flatten().any(|name| name.trim_start_matches('/') == mover);
@@ -191,23 +189,25 @@ pub async fn move_in(socket: &Path, container: &str, project: &str) -> Result<()
     for carried in &taken.carried {
         make_volume(&docker, project, &carried.to).await?;
     }
-    let before = last_start(&docker, &taken).await?;
     let id = make_mover(&docker, &taken, project, mover).await?;
     let copied = copy(socket, &taken, &id).await;
     remove(&docker, &id, true).await?;
     copied?;
     // It stood still before: somebody with Docker's own commands may have started it since, and stopped it again.
-    if last_start(&docker, &taken).await? != before {
+    if stood_since(&docker, &taken.id, &taken.name).await? != before {
         return Err(refuse(format!("`{}` was started while it was copied, so the copy may be torn: stop it, and try again", taken.name)));
     }
     Ok(())
 }
 
-/// When a container was started last, as Docker writes it.
-async fn last_start(docker: &Docker, taken: &Taken) -> Result<Option<String>, Failure> {
-    let found = docker.inspect_container(&taken.id, None::<InspectContainerOptions>).await;
-    let found = found.map_err(failed(&format!("looking at `{}`", taken.name)))?;
-    Ok(found.state.and_then(|state| state.started_at))
+/// When a container that stands still was started last, as Docker writes it. One that runs is refused.
+pub(super) async fn stood_since(docker: &Docker, id: &str, name: &str) -> Result<Option<String>, Failure> {
+    let found = docker.inspect_container(id, None::<InspectContainerOptions>).await;
+    let state = found.map_err(failed(&format!("looking at `{name}`")))?.state.unwrap_or_default();
+    if state.running == Some(true) {
+        return Err(refuse(format!("`{name}` runs: what it writes meanwhile would be torn")));
+    }
+    Ok(state.started_at)
 }
 
 /// A volume with compose's labels, which then takes it for its own.
@@ -321,7 +321,7 @@ impl Broker {
     pub(super) async fn move_in(&self, container: &str, app: &str) -> Result<(), Failure> {
         let project = project::named(app)?;
         // What is read and where it goes stay as they are; apps beside them wait for nothing.
-        let _turns = (self.turns.of_app(BY_HAND).await, self.turns.of_app(app).await);
+        let _turns = (self.turns.of_app(app).await, self.turns.of_app(BY_HAND).await);
         let moved = timeout(VOLUME_TIMEOUT, move_in(&self.options.docker_socket, container, &project)).await;
         moved.unwrap_or_else(|_| Err(refuse(format!("what it keeps is not copied after {} s", VOLUME_TIMEOUT.as_secs()))))
     }

@@ -62,6 +62,8 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         gate,
         ways: ways.clone(),
         carried: Carried::default(),
+        anchors: BTreeMap::new(),
+        anchors_due: Instant::now(),
         events: events_sender,
         started: Instant::now(),
         rng: StdRng::from_rng(&mut rand::rng()),

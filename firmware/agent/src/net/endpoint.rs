@@ -29,6 +29,9 @@ const MAX_HELLOS: usize = 8;
 const MAX_STREAMS: u32 = 4;
 /// Bytes that somebody who came may leave unacknowledged: what a member that takes nothing has of this node's memory.
 const SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes that wait to be read of all streams that others opened, and of one of them.
+const RECEIVE_WINDOW_BYTES: u32 = super::links::MEMBER_STREAMS * STREAM_WINDOW_BYTES;
+const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// A connection over which nothing comes for so long is given up, and the neighbour suspected. iroh sends something every
 /// 5 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(12);
@@ -39,6 +42,12 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 fn transport() -> Result<QuicTransportConfigBuilder, String> {
     let idle = IDLE_TIMEOUT.try_into().map_err(|_| "the time without a word is no time".to_owned())?;
     Ok(QuicTransportConfig::builder().max_idle_timeout(Some(idle)).max_concurrent_uni_streams(0_u32.into()))
+}
+
+/// What a connection for blobs may have in memory on the side that dials, which is the one that gets them: as much as iroh has for one stream,
+/// so that a line with a long round trip is filled.
+pub(super) fn blobs_transport() -> Result<QuicTransportConfig, String> {
+    Ok(transport()?.max_concurrent_bidi_streams(0_u32.into()).send_window(SEND_WINDOW_BYTES).build())
 }
 
 /// What a connection for tunnels may have in memory on the side that dials: nobody opens streams to it, and of each that it opened little
@@ -58,7 +67,9 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate, ways: &Ways) 
         [SocketAddr::from((Ipv4Addr::UNSPECIFIED, super::DEFAULT_PORT)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, super::DEFAULT_PORT))];
     let wanted = if bind.is_empty() { both.as_slice() } else { bind };
     let transport = transport().map_err(anyhow::Error::msg)?.max_concurrent_bidi_streams(MAX_STREAMS.into());
-    let transport = transport.send_window(SEND_WINDOW_BYTES).build();
+    // All streams of a connection together have no more than is given to the connection, so that one which nobody reads holds up no other.
+    let transport = transport.send_window(SEND_WINDOW_BYTES).receive_window(RECEIVE_WINDOW_BYTES.into());
+    let transport = transport.stream_receive_window(STREAM_WINDOW_BYTES.into()).build();
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key)
         .transport_config(transport)

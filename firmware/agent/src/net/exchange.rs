@@ -15,7 +15,7 @@ use cluster::{
     sync::{self, Answer, Give, Items, MAX_FRAME_BYTES, Open},
 };
 use iroh::endpoint::{Connection, RecvStream, SendStream};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -93,16 +93,25 @@ pub async fn serve(
             } else {
                 Err(Refusal::NotLinked)
             };
-            ways::carry(send, recv, node, way_on).await
+            ways::carry(conn, send, recv, node, way_on).await
         }
-        KIND_BROUGHT => ways::take(conn, send, recv, node, ways).await,
+        KIND_BROUGHT => {
+            let _kept = kept(node, events).await;
+            ways::take(conn, send, recv, node, ways).await
+        }
         KIND_ANCHOR => {
-            let (reply, answer) = oneshot::channel();
-            events.send(Event::Anchor { node, reply }).await?;
-            ways::answer_anchor(send, recv, answer.await.ok().flatten()).await
+            let held = if ways::is_direct(conn) { kept(node, events).await } else { None };
+            ways::answer_anchor(send, recv, held).await
         }
         kind => answer(kind, send, recv, node, events).await,
     }
+}
+
+/// Has the connection to a member kept as long as what is given out is held; none where too many are kept.
+pub async fn kept(node: NodeId, events: &mpsc::Sender<Event>) -> Option<Arc<()>> {
+    let (reply, answer) = oneshot::channel();
+    events.send(Event::Anchor { node, reply }).await.ok()?;
+    answer.await.ok().flatten()
 }
 
 /// Answers a stream on which one asks and the other answers.

@@ -46,6 +46,7 @@ impl State {
                 self.peers_stale = true;
                 self.refusals.remove(&node);
                 self.note_direct();
+                self.note_way(node);
                 if let Some(address) = self.links.view(&node).and_then(|link| link.address)
                     && dialled
                     && self.reached.insert(node, address) != Some(address)
@@ -132,6 +133,9 @@ impl State {
             }
             Event::Items { node, items } => self.take(node, items.0),
             Event::Confirmed { node, reached } => {
+                if !reached {
+                    self.look_for_ways(node);
+                }
                 if let Some(own) = &mut self.node {
                     own.confirmed(now, node, reached);
                 }

@@ -96,9 +96,10 @@ impl State {
     /// Says how this machine is.
     pub(super) fn say_health(&mut self, mut figures: Figures) {
         let now = self.now();
-        // Those by ways are left out: who is named here can carry.
-        figures.links =
-            self.links.direct_nodes().into_iter().filter_map(|node| link(node, &self.links.view(&node)?)).take(MAX_LINKS).collect();
+        // Those by ways are left out: who is named here can carry. Those that are kept go first, since others come and go.
+        let mut nodes = self.links.direct_nodes();
+        nodes.sort_by_key(|node| !self.links.is_anchored(node));
+        figures.links = nodes.into_iter().filter_map(|node| link(node, &self.links.view(&node)?)).take(MAX_LINKS).collect();
         if let Some(health) = &mut self.health {
             health.say(now, figures);
         }

@@ -2,7 +2,7 @@
 
 use super::{
     ClusterView, Liveness,
-    endpoint::tunnel_transport,
+    endpoint::{blobs_transport, tunnel_transport},
     gate::{BLOBS_ALPN, Gate, TUNNEL_ALPN},
     ids::endpoint_paths,
     ways::Ways,
@@ -89,7 +89,7 @@ impl MemberLine {
         }
         let address = endpoint_paths(node, paths).ok_or("its id is no key")?;
         let (alpn, options) = match purpose {
-            Purpose::Blobs => (BLOBS_ALPN, ConnectOptions::new()),
+            Purpose::Blobs => (BLOBS_ALPN, ConnectOptions::new().with_transport_config(blobs_transport()?)),
             Purpose::Tunnel => (TUNNEL_ALPN, ConnectOptions::new().with_transport_config(tunnel_transport()?)),
         };
         let dial = async {

@@ -27,9 +27,7 @@ use tokio::{
 /// Most connections kept open.
 const MAX_LINKS: usize = 12;
 /// Streams that a member may have open at once: exchanges, ways that it opened or brings, its wish that the connection be kept.
-const MEMBER_STREAMS: u32 = 16;
-/// Bytes of all of them that wait to be read.
-const MEMBER_WINDOW: u32 = 2 << 20;
+pub(super) const MEMBER_STREAMS: u32 = 16;
 /// Connections kept beside [`MAX_LINKS`] since members asked for it.
 const MAX_ANCHORED: usize = 32;
 /// How long a dial may take.
@@ -158,7 +156,6 @@ impl Links {
     /// closed, whoever dialled it: nobody goes on over a connection that is not counted.
     pub fn linked(&mut self, node: NodeId, conn: Connection, dialled: bool) {
         conn.set_max_concurrent_bi_streams(MEMBER_STREAMS.into());
-        conn.set_receive_window(MEMBER_WINDOW.into());
         tokio::spawn(serve(conn.clone(), node, self.events.clone(), self.ways.clone()));
         let waiting = self.dials.remove(&node).unwrap_or_default();
         for stream in waiting.streams {
@@ -277,6 +274,13 @@ impl Links {
         let lost_permille = lost_permille.map(|lost| u16::try_from(lost).unwrap_or(u16::MAX).min(1000));
         let through = Way::through(path.remote_addr()).map(|node| node.hex());
         Some(LinkView { address: ip(path.remote_addr()), through, rtt_ms, lost_permille })
+    }
+
+    /// Who is between, where a member is connected by a way.
+    pub fn through(&self, node: &NodeId) -> Option<NodeId> {
+        let paths = self.open.get(node)?.conn.paths();
+        let path = paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next())?;
+        Way::through(path.remote_addr())
     }
 
     /// Whether there is a connection.

@@ -77,7 +77,9 @@ impl State {
 
     /// Dials a member anew, whatever connection there is, since that may be dead without knowing it. It counts as
     /// reached once it has compared rosters: a node that is leaving still shakes hands.
-    fn confirm(&self, node: NodeId) {
+    fn confirm(&mut self, node: NodeId) {
+        // Its addresses may be what failed.
+        self.look_for_ways(node);
         let Some(own) = &self.node else { return };
         let Some(address) = endpoint_paths(&node, self.paths(&node)) else {
             return;

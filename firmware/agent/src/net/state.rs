@@ -11,6 +11,7 @@ use super::{
     records::SaidFacts,
     registry::{self, Registry},
     store::Store,
+    way::Asked,
     ways::{Carried, Ways},
 };
 use anyhow::Result;
@@ -36,6 +37,10 @@ pub(super) struct State {
     pub(super) ways: Ways,
     /// What this node carries for others.
     pub(super) carried: Carried,
+    /// Whom this node asked to keep their connection, and when.
+    pub(super) anchors: BTreeMap<NodeId, Asked>,
+    /// When it is next looked whom to ask.
+    pub(super) anchors_due: Instant,
     pub(super) links: Links,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) started: Instant,

@@ -1,31 +1,66 @@
 //! The driver's side of ways: who could carry, what is carried, whom to hold on to.
 
 use super::{
+    exchange,
     state::State,
     ways::{self, Anchor, Neighbour, Packets, Refusal, Slot, Way},
 };
 use crate::links::Networks;
-use cluster::NodeId;
+use cluster::{NodeId, membership::Liveness};
 use iroh::{TransportAddr, endpoint::Connection};
 use rand::RngExt;
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
+
+/// How often it is looked whom to hold on to.
+const ANCHORS_EVERY: Duration = Duration::from_secs(20);
+/// Who keeps no more connections is not asked again so long.
+const ASK_AGAIN: Duration = Duration::from_secs(180);
+/// What a node said of its connections counts for so many periods in which it says it anew.
+const SAID_PERIODS: u32 = 3;
+
+/// A member that was asked to keep its connection.
+pub(super) struct Asked {
+    /// Runs as long as it does.
+    keeps: JoinHandle<()>,
+    since: Instant,
+}
 
 impl State {
-    /// Whether a member says that it is connected to another. It names it by the first digits of its id; who shares these is asked in vain.
-    fn says_linked(&self, node: &NodeId, other: &NodeId) -> bool {
-        let known = self.health.as_ref().and_then(|health| health.of(node));
-        known.is_some_and(|known| known.figures.links.iter().any(|link| other.0.starts_with(&link.node)))
+    /// The members that this node holds alive, itself apart.
+    fn alive(&self) -> BTreeSet<NodeId> {
+        let beliefs = self.node.as_ref().map(|own| own.beliefs()).unwrap_or_default();
+        beliefs.into_iter().filter(|(node, belief)| *node != self.me && belief.state == Liveness::Alive).map(|(node, _)| node).collect()
     }
 
-    /// A member was not reached: notes through whom it may be. The next dial tries that too.
+    /// The first digits of the ids to which a member says that it is connected, where that is not old. Who shares these with another is
+    /// asked in vain.
+    fn said(&self, node: &NodeId, members: usize) -> BTreeSet<[u8; 4]> {
+        let known = self.health.as_ref().and_then(|health| health.of(node));
+        let fresh = known.filter(|known| self.now().since(known.heard) <= cluster::health::period(members) * SAID_PERIODS);
+        fresh.map(|known| known.figures.links.iter().map(|link| link.node).collect()).unwrap_or_default()
+    }
+
+    /// A member was not reached, or may not be: notes through whom it may. The next dial tries that too.
     pub(super) fn look_for_ways(&mut self, to: NodeId) {
-        let Some(own) = self.node.as_ref().filter(|_| self.gate.admits(&to)) else { return };
         let linked: BTreeSet<NodeId> = self.links.direct_nodes().into_iter().collect();
-        let others = own.admitted().into_iter().filter(|node| *node != self.me && *node != to);
-        let neighbours = others.map(|node| Neighbour {
-            node,
-            linked: linked.contains(&node),
-            knows: self.says_linked(&to, &node) || self.says_linked(&node, &to),
+        if self.node.is_none() || !self.gate.admits(&to) || linked.contains(&to) {
+            return;
+        }
+        let alive = self.alive();
+        let its = self.said(&to, alive.len());
+        let neighbours: Vec<(NodeId, bool)> = alive
+            .iter()
+            .filter(|node| **node != to)
+            .map(|node| (*node, its.contains(&first(node)) || self.said(node, alive.len()).contains(&first(&to))))
+            .collect();
+        let neighbours = neighbours.into_iter().map(|(node, knows)| {
+            let (linked, chance) = (linked.contains(&node), self.rng.random());
+            Neighbour { node, linked, knows, chance }
         });
         let through = ways::through(neighbours.collect());
         self.ways.know(to, through);
@@ -37,6 +72,13 @@ impl State {
         self.ways.keep(|node| self.gate.admits(node) && !direct.contains(node));
     }
 
+    /// Notes the way by which a member came.
+    pub(super) fn note_way(&self, node: NodeId) {
+        if let Some(through) = self.links.through(&node) {
+            self.ways.know_too(node, through);
+        }
+    }
+
     /// Opens a way over a direct connection to the member between.
     pub(super) fn open_way(&mut self, way: Way, packets: Packets) {
         if !self.gate.admits(&way.through) || !self.gate.admits(&way.to) {
@@ -44,10 +86,11 @@ impl State {
         }
         let addresses = self.addresses(&way.through).into_iter().map(TransportAddr::Ip).collect();
         let conn = self.links.connection(way.through, || addresses);
-        let ways = self.ways.clone();
+        let (ways, events) = (self.ways.clone(), self.events.clone());
         tokio::spawn(async move {
-            let Ok(conn) = conn.await else { return };
+            let Ok(conn) = conn.await else { return ways.refused(way) };
             let (through, to) = (way.through.short(), way.to.short());
+            let _kept = exchange::kept(way.through, &events).await;
             match ways::begin(&conn, way, packets, &ways).await {
                 Ok(()) => log::debug!(through, to; "a way ended"),
                 Err(error) => log::debug!(through, to, error:% = format!("{error:#}"); "a way ended"),
@@ -61,38 +104,67 @@ impl State {
             return Err(refusal);
         }
         let onward = self.links.get(&to).ok_or(Refusal::NotLinked)?;
-        let slot = self.carried.slot(from).ok_or(Refusal::Busy)?;
-        self.links.used(&from);
-        self.links.used(&to);
+        let links = &mut self.links;
+        let slot = self.carried.slot([from, to], |node| links.anchor(node)).ok_or(Refusal::Busy)?;
         Ok((onward, slot))
     }
 
     /// Sees to it that a member or two keep their connection to this node, where others may not reach it directly.
     pub(super) fn hold_anchors(&mut self) {
-        let Some(own) = &self.node else { return };
+        let Some(own) = self.node.as_ref().filter(|_| self.anchors_due <= Instant::now()) else { return };
+        self.anchors_due = Instant::now() + ANCHORS_EVERY;
         let networks = Networks::own();
         let elsewhere = |addresses: &[SocketAddr]| !addresses.is_empty() && !addresses.iter().any(|address| networks.have(address.ip()));
-        let cards = own.admitted().into_iter().filter(|node| *node != self.me);
-        let away: Vec<NodeId> =
-            cards.filter(|node| own.roster().card(node).is_some_and(|card| elsewhere(&card.facts().addresses))).collect();
-        let linked = self.links.direct_nodes().into_iter().map(|node| {
-            let there = self.links.view(&node).and_then(|link| link.address).is_some_and(|address| elsewhere(&[address]));
-            let bridges = there || away.iter().any(|other| self.says_linked(&node, other));
-            (node, bridges, self.links.is_anchored(&node))
-        });
-        let linked: Vec<_> = linked.collect();
+        let alive = self.alive();
+        // Two houses may have the same private addresses: who is alive and was not reached is elsewhere too.
+        let is_away =
+            |node: &&NodeId| self.ways.has(node) || own.roster().card(node).is_some_and(|card| elsewhere(&card.facts().addresses));
+        let away: BTreeSet<[u8; 4]> = alive.iter().filter(is_away).map(first).collect();
+        self.anchors.retain(|_, asked| !asked.keeps.is_finished() || asked.since.elapsed() < ASK_AGAIN);
+        let refused = |node: &NodeId| self.anchors.get(node).is_some_and(|asked| asked.keeps.is_finished());
+        let linked: Vec<(NodeId, bool, bool)> = self
+            .links
+            .direct_nodes()
+            .into_iter()
+            .filter(|node| !refused(node))
+            .map(|node| {
+                let there = self.links.view(&node).and_then(|link| link.address).is_some_and(|address| elsewhere(&[address]));
+                let bridges = there || !self.said(&node, alive.len()).is_disjoint(&away);
+                (node, bridges, self.anchors.contains_key(&node))
+            })
+            .collect();
         let linked = linked.into_iter().map(|(node, bridges, held)| Anchor { node, bridges, held, chance: self.rng.random() }).collect();
-        for node in ways::anchors(!away.is_empty(), linked) {
-            if self.links.is_anchored(&node) {
+        let chosen = ways::anchors(!away.is_empty(), linked);
+        release(&mut self.anchors, &chosen);
+        for node in chosen {
+            if self.anchors.contains_key(&node) {
                 continue;
             }
             if let Some((conn, held)) = self.links.get(&node).zip(self.links.anchor(node)) {
-                tokio::spawn(async move {
+                let keeps = tokio::spawn(async move {
                     if let Err(error) = ways::hold_anchor(&conn, held).await {
                         log::debug!(node = node.short(), error:% = format!("{error:#}"); "a member does not keep its connection");
                     }
                 });
+                self.anchors.insert(node, Asked { keeps, since: Instant::now() });
             }
         }
     }
+}
+
+/// Lets go of those that are not chosen any more. Who refused stays noted.
+fn release(anchors: &mut BTreeMap<NodeId, Asked>, chosen: &[NodeId]) {
+    anchors.retain(|node, asked| {
+        let stays = chosen.contains(node) || asked.keeps.is_finished();
+        if !stays {
+            asked.keeps.abort();
+        }
+        stays
+    });
+}
+
+fn first(node: &NodeId) -> [u8; 4] {
+    let mut first = [0; 4];
+    first.copy_from_slice(&node.0[..4]);
+    first
 }

@@ -14,12 +14,12 @@ use tokio::time::timeout;
 
 /// Ways carried at once, in all.
 const MAX_CARRIED: usize = 64;
-/// Of those, for one member that opened them.
+/// Of those, that one member has opened or is at the other end of. Its connection has as many streams again for all else.
 const MAX_CARRIED_FOR_ONE: usize = 8;
+/// How often it is looked whether both connections are direct still.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long it may take until the other end has answered.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(4);
-/// Bytes held in each direction.
-const BUFFER: usize = 16 << 10;
 
 /// Why a way is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,17 +69,23 @@ pub struct Carried(Arc<Mutex<BTreeMap<NodeId, usize>>>);
 #[derive(Debug)]
 pub struct Slot {
     of: Carried,
-    node: NodeId,
+    ends: [NodeId; 2],
+    /// Both connections are kept meanwhile.
+    _held: [Option<Arc<()>>; 2],
 }
 
 impl Carried {
-    /// Room for one more of a member's.
-    pub fn slot(&self, node: NodeId) -> Option<Slot> {
+    /// Room for one more between two members; `hold` keeps the connection to one.
+    pub fn slot(&self, ends: [NodeId; 2], mut hold: impl FnMut(NodeId) -> Option<Arc<()>>) -> Option<Slot> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = counts.values().sum::<usize>() < MAX_CARRIED && counts.get(&node).copied().unwrap_or(0) < MAX_CARRIED_FOR_ONE;
+        let few = |node: &NodeId| counts.get(node).copied().unwrap_or(0) < MAX_CARRIED_FOR_ONE;
+        // Each has two ends.
+        let room = counts.values().sum::<usize>() < 2 * MAX_CARRIED && ends.iter().all(few);
         room.then(|| {
-            *counts.entry(node).or_default() += 1;
-            Slot { of: self.clone(), node }
+            for node in ends {
+                *counts.entry(node).or_default() += 1;
+            }
+            Slot { of: self.clone(), ends, _held: ends.map(&mut hold) }
         })
     }
 }
@@ -87,34 +93,37 @@ impl Carried {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut counts = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.node) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.node);
+        for node in self.ends {
+            if let Some(count) = counts.get_mut(&node) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&node);
+                }
             }
         }
     }
 }
 
-/// Joins the stream of `from` to one of its own over `onward`, and moves bytes until one of both ends.
+/// Joins the stream of `from`, which came over `conn`, to one of its own on the way on, and moves bytes until one of both ends.
 ///
 /// # Errors
 /// It was refused, or a stream broke.
 pub async fn carry(
+    conn: &Connection,
     mut send: SendStream,
-    recv: RecvStream,
+    mut recv: RecvStream,
     from: NodeId,
     way_on: std::result::Result<(Connection, Slot), Refusal>,
 ) -> Result<()> {
     let opened = match way_on {
         Ok((onward, slot)) if is_direct(&onward) => {
             let opened = timeout(OPEN_TIMEOUT, bring(&onward, from)).await.context("the other end did not answer").flatten();
-            opened.map(|streams| (streams, slot)).map_err(|error| error.downcast::<Refusal>().unwrap_or(Refusal::NotLinked))
+            opened.map(|streams| (streams, onward, slot)).map_err(|error| error.downcast::<Refusal>().unwrap_or(Refusal::NotLinked))
         }
         Ok(_) => Err(Refusal::NotLinked),
         Err(refusal) => Err(refusal),
     };
-    let ((onward_send, onward_recv), _slot) = match opened {
+    let ((mut onward_send, mut onward_recv), onward, _slot) = match opened {
         Ok(opened) => opened,
         Err(refusal) => {
             send.write_all(&[refusal.byte()]).await?;
@@ -123,9 +132,16 @@ pub async fn carry(
         }
     };
     send.write_all(&[0]).await?;
-    let mut near = tokio::io::join(recv, send);
-    let mut far = tokio::io::join(onward_recv, onward_send);
-    tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER, BUFFER).await?;
+    let direct = async {
+        while is_direct(conn) && is_direct(&onward) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        there = tokio::io::copy(&mut recv, &mut onward_send) => drop(there?),
+        back = tokio::io::copy(&mut onward_recv, &mut send) => drop(back?),
+        () = direct => anyhow::bail!("one of both is not reached directly any more"),
+    }
     Ok(())
 }
 
@@ -149,15 +165,17 @@ mod tests {
     #[test]
     fn one_member_can_not_have_all_ways_and_each_end_makes_room() {
         let carried = Carried::default();
-        let of = |node: u8| carried.slot(Key([node; 32]));
-        let first: Vec<Slot> = std::iter::from_fn(|| of(1)).collect();
+        let of = |from: u8, to: u8| carried.slot([Key([from; 32]), Key([to; 32])], |_| None);
+        let first: Vec<Slot> = (2..=200).filter_map(|to| of(1, to)).collect();
         assert_eq!(first.len(), MAX_CARRIED_FOR_ONE);
-        let mut others: Vec<Slot> = (2..=200).filter_map(of).collect();
-        assert_eq!(first.len() + others.len(), MAX_CARRIED);
-        assert!(of(201).is_none());
+        let second: Vec<Slot> = (2..=200).filter_map(|from| of(from, 201)).collect();
+        assert_eq!(second.len(), MAX_CARRIED_FOR_ONE, "one that many want to reach");
+        assert!(of(1, 250).is_none() && of(250, 201).is_none());
+        let mut others: Vec<Slot> = (20..=120).filter_map(|from| of(from, from + 100)).collect();
+        assert_eq!(first.len() + second.len() + others.len(), MAX_CARRIED);
         others.pop();
-        assert!(of(201).is_some());
-        drop((first, others));
+        assert!(of(17, 18).is_some());
+        drop((first, second, others));
         assert!(carried.0.lock().unwrap().is_empty());
     }
 

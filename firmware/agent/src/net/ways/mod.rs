@@ -29,6 +29,7 @@ use iroh_base::CustomAddr;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -40,6 +41,10 @@ const QUEUE: usize = 64;
 const ARRIVED: usize = 256;
 /// Most ways open here at once, those that others opened among them.
 const MAX_WAYS: usize = 64;
+/// Of those, through one member.
+const MAX_WAYS_THROUGH_ONE: usize = 16;
+/// A way that could not be opened is not asked for again so long.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// Packets for a way.
 pub type Packets = mpsc::Receiver<Vec<u8>>;
@@ -92,6 +97,8 @@ struct Inner {
     open: Mutex<BTreeMap<Way, Queue>>,
     /// Members that were not reached directly, with those through whom they may be.
     known: Mutex<BTreeMap<NodeId, Vec<NodeId>>>,
+    /// Ways that could not be opened, and when that was.
+    refused: Mutex<BTreeMap<Way, Instant>>,
     arrived: mpsc::Sender<Arrived>,
     /// Until iroh takes it.
     arriving: Mutex<Option<mpsc::Receiver<Arrived>>>,
@@ -108,7 +115,15 @@ impl Ways {
     pub fn new(events: mpsc::Sender<Event>, gate: Gate) -> Self {
         let (arrived, arriving) = mpsc::channel(ARRIVED);
         let arriving = Mutex::new(Some(arriving));
-        Self(Arc::new(Inner { open: Mutex::default(), known: Mutex::default(), arrived, arriving, events, gate }))
+        Self(Arc::new(Inner {
+            open: Mutex::default(),
+            known: Mutex::default(),
+            refused: Mutex::default(),
+            arrived,
+            arriving,
+            events,
+            gate,
+        }))
     }
 
     /// Gives them to an endpoint as paths, after all direct ones.
@@ -119,6 +134,23 @@ impl Ways {
     /// Notes how a member may be reached that was not reached directly.
     pub fn know(&self, to: NodeId, through: Vec<NodeId>) {
         locked(&self.0.known).insert(to, through);
+    }
+
+    /// Notes it where nothing is known.
+    pub fn know_too(&self, to: NodeId, through: NodeId) {
+        locked(&self.0.known).entry(to).or_insert_with(|| vec![through]);
+    }
+
+    /// Whether a member was not reached directly.
+    pub fn has(&self, to: &NodeId) -> bool {
+        locked(&self.0.known).contains_key(to)
+    }
+
+    /// A way could not be opened.
+    pub fn refused(&self, way: Way) {
+        let mut refused = locked(&self.0.refused);
+        refused.retain(|_, since| since.elapsed() < PAUSE);
+        refused.insert(way, Instant::now());
     }
 
     /// Forgets that of all for whom `still` does not hold: they are reached directly, or are no members.
@@ -143,6 +175,10 @@ impl Ways {
                 Err(TrySendError::Closed(packet)) => packet,
             },
         };
+        if locked(&self.0.refused).get(&way).is_some_and(|since| since.elapsed() < PAUSE) {
+            open.remove(&way);
+            return;
+        }
         let Some((queue, packets)) = queue_of(&mut open, way) else { return };
         let _first = queue.try_send(unsent);
         // Who has no time to open it is asked again with the next packet.
@@ -163,7 +199,9 @@ impl Ways {
 /// A queue for a way, if there is room for one more.
 fn queue_of(open: &mut BTreeMap<Way, Queue>, way: Way) -> Option<(Queue, Packets)> {
     open.retain(|_, queue| !queue.is_closed());
-    (open.len() < MAX_WAYS || open.contains_key(&way)).then(|| mpsc::channel(QUEUE))
+    let through = open.keys().filter(|other| other.through == way.through).count();
+    let room = open.len() < MAX_WAYS && through < MAX_WAYS_THROUGH_ONE;
+    (room || open.contains_key(&way)).then(|| mpsc::channel(QUEUE))
 }
 
 /// Whether a connection's packets go directly to the other side. Only such a one carries a way: else two ways could lead over each other.
@@ -226,6 +264,11 @@ mod tests {
         ways.send(way(1, 2), vec![3]);
         let Ok(Event::WayWanted { mut packets, .. }) = wanted.try_recv() else { panic!("an ended one is not asked for again") };
         assert_eq!(packets.try_recv(), Ok(vec![3]));
+        // Nobody is asked at once again who has just refused.
+        drop(packets);
+        ways.refused(way(1, 2));
+        ways.send(way(1, 2), vec![4]);
+        assert!(wanted.try_recv().is_err());
     }
 
     #[test]
@@ -240,6 +283,13 @@ mod tests {
         let mut open = vec![packets];
         for to in 3..=200 {
             ways.send(way(1, to), vec![0]);
+        }
+        while let Ok(Event::WayWanted { packets, .. }) = wanted.try_recv() {
+            open.push(packets);
+        }
+        assert_eq!(open.len(), MAX_WAYS_THROUGH_ONE);
+        for to in 3..=200 {
+            ways.send(way(to, 1), vec![0]);
             while let Ok(Event::WayWanted { packets, .. }) = wanted.try_recv() {
                 open.push(packets);
             }

@@ -16,7 +16,9 @@ use tokio::time::timeout;
 const MAX_PACKET_BYTES: usize = 1500;
 /// How long it may take until a way is open.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// A way over which nothing goes for so long is closed. A connection over it says something every 5 s.
+/// How long a packet may wait for the stream. A way that is so slow is none, and what waited is lost, as on any path that is full.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A way over which nothing goes, or comes, for so long is closed. A connection over it says something every 5 s.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Opens a way over the connection to the member between, and moves packets until it ends.
@@ -33,8 +35,10 @@ pub async fn begin(conn: &Connection, way: Way, packets: Packets, ways: &Ways) -
         recv.read_exact(&mut answer).await?;
         anyhow::Ok((send, recv, answer[0]))
     };
-    let (send, recv, answer) = timeout(OPEN_TIMEOUT, opening).await.context("took too long")??;
+    let opened = timeout(OPEN_TIMEOUT, opening).await.context("took too long").flatten();
+    let (send, recv, answer) = opened.inspect_err(|_| ways.refused(way))?;
     if let Some(refusal) = Refusal::of(answer) {
+        ways.refused(way);
         bail!("{refusal}");
     }
     pump(conn, send, recv, way, packets, ways).await
@@ -59,17 +63,20 @@ pub async fn take(conn: &Connection, mut send: SendStream, mut recv: RecvStream,
 
 async fn pump(conn: &Connection, mut send: SendStream, mut recv: RecvStream, way: Way, mut packets: Packets, ways: &Ways) -> Result<()> {
     let out = async {
-        while let Some(packet) = timeout(IDLE, packets.recv()).await.context("nothing goes over it any more")? {
+        loop {
+            // Where the other end opened this way too, its stream has taken over what goes; what comes on this one still does.
+            let Some(packet) = timeout(IDLE, packets.recv()).await.context("nothing goes over it any more")? else {
+                return std::future::pending().await;
+            };
             ensure!(is_direct(conn), "the member between is not reached directly any more");
             let length = u16::try_from(packet.len()).ok().filter(|_| packet.len() <= MAX_PACKET_BYTES);
             let Some(length) = length else { continue };
-            send.write_all(&length.to_be_bytes()).await?;
-            send.write_all(&packet).await?;
+            let framed = [&length.to_be_bytes()[..], &packet].concat();
+            timeout(WRITE_TIMEOUT, send.write_all(&framed)).await.context("it is too slow")??;
         }
-        anyhow::Ok(())
     };
     let into = async {
-        while let Some(packet) = read(&mut recv).await? {
+        while let Some(packet) = timeout(IDLE, read(&mut recv)).await.context("nothing comes over it any more")?? {
             if ways.0.arrived.send(Arrived { way, packet }).await.is_err() {
                 break;
             }

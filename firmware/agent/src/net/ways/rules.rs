@@ -17,13 +17,15 @@ pub struct Neighbour {
     pub linked: bool,
     /// It, or who is to be reached, says that they are connected.
     pub knows: bool,
+    /// Anything: of those who are alike others are asked each time, since what they said may be old.
+    pub chance: u64,
 }
 
 /// Through whom a member may be reached that was not reached directly: whoever is known to be connected to it, our own neighbours first;
 /// where nobody is, some of our neighbours.
 pub fn through(mut neighbours: Vec<Neighbour>) -> Vec<NodeId> {
     neighbours.retain(|neighbour| neighbour.linked || neighbour.knows);
-    neighbours.sort_by_key(|neighbour| (!neighbour.knows, !neighbour.linked, neighbour.node));
+    neighbours.sort_by_key(|neighbour| (!neighbour.knows, !neighbour.linked, neighbour.chance));
     let some_know = neighbours.first().is_some_and(|first| first.knows);
     let asked = neighbours.iter().filter(|neighbour| neighbour.knows || !some_know);
     asked.take(MOST_THROUGH).map(|neighbour| neighbour.node).collect()
@@ -69,7 +71,7 @@ mod tests {
 
     #[test]
     fn who_is_connected_to_it_carries_and_our_neighbours_go_first() {
-        let of = |number, linked, knows| Neighbour { node: node(number), linked, knows };
+        let of = |number, linked, knows| Neighbour { node: node(number), linked, knows, chance: u64::from(number) };
         assert_eq!(through(vec![]), []);
         assert_eq!(through(vec![of(1, false, false)]), [], "one that nothing is known of is not asked");
         let all = vec![of(1, true, false), of(2, false, true), of(3, true, true), of(4, false, false)];

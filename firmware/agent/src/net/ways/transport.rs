@@ -60,6 +60,8 @@ impl CustomEndpoint for End {
             // A packet that iroh has no room for is none that it sent.
             if let Some(room) = buf.get_mut(..packet.len()) {
                 room.copy_from_slice(&packet);
+                // Of a packet before it nothing is left: noq takes the same ones again.
+                **meta = noq_udp::RecvMeta::default();
                 (meta.len, meta.stride) = (packet.len(), packet.len());
                 **info = RecvInfo::new(way.address(), None);
                 filled += 1;
