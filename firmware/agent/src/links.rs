@@ -85,26 +85,6 @@ fn links() -> nix::Result<Vec<Link>> {
     Ok(getifaddrs()?.filter_map(link).collect())
 }
 
-/// The networks of this machine's interfaces, but for those of its containers.
-pub struct Networks(Vec<Link>);
-
-impl Networks {
-    /// As they are now; none where the kernel does not say.
-    pub fn own() -> Self {
-        Self(links().unwrap_or_default().into_iter().filter(|link| !link.containers).collect())
-    }
-
-    /// Whether an address is of one of them. Link-local ones are of any, so they say nothing.
-    pub fn have(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        let anywhere = match ip {
-            IpAddr::V4(v4) => v4.is_link_local(),
-            IpAddr::V6(v6) => v6.is_unicast_link_local(),
-        };
-        !anywhere && self.0.iter().any(|link| link.shares(ip))
-    }
-}
-
 /// Whether the interface of that name leads to containers of this machine.
 pub fn leads_to_containers(name: &str) -> bool {
     ["docker", "br-", "veth"].iter().any(|begin| name.starts_with(begin))

@@ -12,7 +12,7 @@ use std::{
 };
 use support::{
     Local,
-    namespaces::{self, Script},
+    namespaces::{self, Script, agree, ask, get},
     wait, wait_for,
 };
 
@@ -55,23 +55,10 @@ echo started
 while read -r line; do eval "$line"; echo done; done
 "#;
 
-fn ask(socket: &Path, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
-    Local::open_at(socket)?.ask(method, path, body)
-}
-
-fn get(socket: &Path, path: &str) -> Value {
-    ask(socket, "GET", path, &Value::Null).map(|(_, answer)| answer).unwrap_or_default()
-}
-
 fn states(socket: &Path) -> Vec<(String, String)> {
     let nodes = get(socket, "/api/v1/nodes");
     let text = |member: &Value, key: &str| member[key].as_str().unwrap_or_default().to_owned();
     nodes["members"].as_array().into_iter().flatten().map(|member| (text(member, "name"), text(member, "state"))).collect()
-}
-
-fn agree(sockets: &[PathBuf]) -> bool {
-    let views: Vec<Value> = sockets.iter().map(|socket| get(socket, "/api/v1/view")).collect();
-    views.iter().all(|view| view["root"] == views[0]["root"] && view["phase"] == "open" && view["members"] == sockets.len())
 }
 
 #[test]
@@ -80,21 +67,7 @@ fn both_sides_of_a_partition_hold_the_same_within_half_a_minute() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for n in 1..=4 {
-        let data = folder.path().join(n.to_string());
-        std::fs::create_dir(&data).unwrap();
-        let founds = if n == 1 { "found = \"Home\"\n" } else { "" };
-        std::fs::write(data.join("cloudy.toml"), format!("hostname = \"n{n}\"\n[join]\nmdns = false\n{founds}")).unwrap();
-    }
-    let sockets: Vec<PathBuf> = (1..=4).map(|n| folder.path().join(format!("{n}/agent.sock"))).collect();
-    let mut script = Script::start(COMMUNITY, &[folder.path()]);
-    wait("the community is founded", || (states(&sockets[0]).len() == 1).then_some(()));
-    let token = ask(&sockets[0], "POST", "/api/v1/invite", &json!({ "uses": 9, "valid-seconds": null })).unwrap().1["token"].clone();
-    for socket in &sockets[1..] {
-        let joined = wait("the agent answers", || ask(socket, "POST", "/api/v1/join", &json!({ "token": token })));
-        assert_eq!(joined.0, 200, "{joined:?}");
-    }
-    wait("all hold the same", || agree(&sockets).then_some(()));
+    let (mut script, sockets) = namespaces::community(COMMUNITY, folder.path(), 4);
 
     script.tell("ip link set v3 master right; ip link set v4 master right");
     let sees = |at: usize, down: [&str; 2]| {

@@ -4,11 +4,10 @@
 
 mod support;
 
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use serde_json::Value;
+use std::path::Path;
 use support::{
-    Local,
-    namespaces::{self, Script},
+    namespaces::{self, get},
     wait,
 };
 
@@ -45,14 +44,6 @@ echo started
 while read -r line; do eval "$line"; echo done; done
 "#;
 
-fn ask(socket: &Path, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
-    Local::open_at(socket)?.ask(method, path, body)
-}
-
-fn get(socket: &Path, path: &str) -> Value {
-    ask(socket, "GET", path, &Value::Null).map(|(_, answer)| answer).unwrap_or_default()
-}
-
 /// What a node shows of another.
 fn member(socket: &Path, name: &str) -> Value {
     let nodes = get(socket, "/api/v1/nodes");
@@ -75,24 +66,7 @@ fn nodes_that_do_not_reach_each_other_are_joined_by_a_member_that_both_reach() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for n in 1..=4 {
-        let data = folder.path().join(n.to_string());
-        std::fs::create_dir(&data).unwrap();
-        let founds = if n == 1 { "found = \"Home\"\n" } else { "" };
-        std::fs::write(data.join("cloudy.toml"), format!("hostname = \"n{n}\"\n[join]\nmdns = false\n{founds}")).unwrap();
-    }
-    let sockets: Vec<PathBuf> = (1..=4).map(|n| folder.path().join(format!("{n}/agent.sock"))).collect();
-    let mut script = Script::start(TWO_NETWORKS, &[folder.path()]);
-    wait("the community is founded", || member(&sockets[0], "n1")["me"].as_bool());
-    let token = ask(&sockets[0], "POST", "/api/v1/invite", &json!({ "uses": 9, "valid-seconds": null })).unwrap().1["token"].clone();
-    for socket in &sockets[1..] {
-        let joined = wait("the agent answers", || ask(socket, "POST", "/api/v1/join", &json!({ "token": token })));
-        assert_eq!(joined.0, 200, "{joined:?}");
-    }
-    wait("all hold the same", || {
-        let views: Vec<Value> = sockets.iter().map(|socket| get(socket, "/api/v1/view")).collect();
-        views.iter().all(|view| view["root"] == views[0]["root"] && view["members"] == 4).then_some(())
-    });
+    let (mut script, sockets) = namespaces::community(TWO_NETWORKS, folder.path(), 4);
 
     // Both sides have a link to the other, and none of them by an address.
     let carrier = wait("n3 reaches n4 through a member", || through(&sockets[2], "n4"));

@@ -3,7 +3,7 @@
 
 use super::by_hand::{self, ByHand, Thing, is_id, is_name, runs};
 use super::container::{PROJECT_LABEL, SERVICE_LABEL};
-use super::docker::{app_of, connect, failed, if_there, listed};
+use super::docker::{app_of, connect, failed, if_there, listed, stood_since};
 use super::serve::Broker;
 use super::taken::{Around, Taken, Was, taken};
 use super::turns::BY_HAND;
@@ -198,16 +198,6 @@ pub async fn move_in(socket: &Path, container: &str, project: &str) -> Result<()
         return Err(refuse(format!("`{}` was started while it was copied, so the copy may be torn: stop it, and try again", taken.name)));
     }
     Ok(())
-}
-
-/// When a container that stands still was started last, as Docker writes it. One that runs is refused.
-pub(super) async fn stood_since(docker: &Docker, id: &str, name: &str) -> Result<Option<String>, Failure> {
-    let found = docker.inspect_container(id, None::<InspectContainerOptions>).await;
-    let state = found.map_err(failed(&format!("looking at `{name}`")))?.state.unwrap_or_default();
-    if state.running == Some(true) {
-        return Err(refuse(format!("`{name}` runs: what it writes meanwhile would be torn")));
-    }
-    Ok(state.started_at)
 }
 
 /// A volume with compose's labels, which then takes it for its own.

@@ -8,7 +8,9 @@ use crate::limits::{DOCKER_TIMEOUT_SECS, FAILURE_OUTPUT_BYTES, LOG_MAX_BYTES, PR
 use crate::status;
 use bollard::errors::Error;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State, CreateImageInfo};
-use bollard::query_parameters::{CreateImageOptions, ListContainersOptions, ListVolumesOptions, LogsOptions, RemoveImageOptions};
+use bollard::query_parameters::{
+    CreateImageOptions, InspectContainerOptions, ListContainersOptions, ListVolumesOptions, LogsOptions, RemoveImageOptions,
+};
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use contract::apps::compose::PROJECT_PREFIX;
 use futures_util::StreamExt;
@@ -165,6 +167,16 @@ pub async fn held(socket: &Path, image: &str) -> Result<Option<String>, Failure>
     let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
     let found = if_there(docker.inspect_image(image).await).map_err(failed("looking for the image"))?;
     Ok(found.map(|image| image.id.unwrap_or_default()))
+}
+
+/// When a container that stands still was started last, as Docker writes it. One that runs is refused.
+pub(super) async fn stood_since(docker: &Docker, id: &str, name: &str) -> Result<Option<String>, Failure> {
+    let found = docker.inspect_container(id, None::<InspectContainerOptions>).await;
+    let state = found.map_err(failed(&format!("looking at `{name}`")))?.state.unwrap_or_default();
+    if state.running == Some(true) {
+        return Err(Failure { error: format!("`{name}` runs: what it writes meanwhile would be torn"), output: String::new() });
+    }
+    Ok(state.started_at)
 }
 
 /// Removes an image that nothing uses; one that something uses stays.

@@ -8,7 +8,7 @@
 use super::container::{PROJECT_LABEL, Place, VOLUME_LABEL, Wanted};
 use super::docker::{connect, failed, if_there, listed};
 use super::serve::{Broker, Teller};
-use super::{Failure, Progress, Project, adopt, container, docker, project, up, volumes};
+use super::{Failure, Progress, Project, container, docker, project, up, volumes};
 use crate::broker::run::CHANGE;
 use crate::limits::{DOCKER_TIMEOUT_SECS, PROGRESS_EVERY};
 use crate::storage::Places;
@@ -195,7 +195,7 @@ impl Broker {
         let from = self.its_container(&docker, &old).await?;
         let into = self.make_room(&docker, &new).await?;
         drop(machine);
-        let before = adopt::stood_since(&docker, &from, &asked.app).await?;
+        let before = docker::stood_since(&docker, &from, &asked.app).await?;
         let mut done = 0;
         for target in project.volumes.values() {
             let copied = self.copy(&from, &into, target, &mut done, teller).await?;
@@ -211,7 +211,7 @@ impl Broker {
             }
         }
         // By Docker's own commands anybody could have started it meanwhile.
-        if adopt::stood_since(&docker, &from, &asked.app).await? != before {
+        if docker::stood_since(&docker, &from, &asked.app).await? != before {
             return Err(refuse("the app was started while it was copied, so the copy may be torn and is not used: try again"));
         }
         synced(new_place.as_ref())

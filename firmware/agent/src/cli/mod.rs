@@ -4,6 +4,7 @@ mod apps;
 mod backup;
 mod blob;
 mod by_hand;
+mod check;
 mod disk;
 mod https;
 mod install;
@@ -21,7 +22,7 @@ use crate::http::{DismissRequest, InviteRequest, JoinRequest, MinutesRequest, Na
 use crate::limits::{BROKER_SOCKET, BROKER_STATE_DIR, DATA_DIR, DOCKER_PROGRAM, DOCKER_SOCKET, GATEWAY_ADDRESS, REGISTRY_ADDRESS};
 use crate::units::Action;
 use crate::{agent, broker, confirm, logging};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use contract::apps::compose::STORES_DIR;
 use contract::paths::BOOT_REPORT;
@@ -338,7 +339,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             logging::start();
             crate::install::run(&instance)?;
         }
-        Verb::Check { file, json } => return check(&file, json),
+        Verb::Check { file, json } => return check::check(&file, json),
         verb => return ask(verb).await,
     }
     Ok(ExitCode::SUCCESS)
@@ -459,22 +460,6 @@ fn member(answer: &Value, node: &str) -> Result<String> {
 
 fn text(answer: &Value, key: &str) -> String {
     answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-/// Checks a cloudy.toml and says each mistake with its place.
-fn check(file: &std::path::Path, json: bool) -> Result<ExitCode> {
-    let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
-    let mistakes = contract::settings::parse(&bytes).err().unwrap_or_default();
-    if json {
-        let shown = |m: &contract::settings::Mistake| serde_json::json!({ "line": m.line, "column": m.column, "what": m.what });
-        let shown: Vec<Value> = mistakes.iter().map(shown).collect();
-        say(&serde_json::json!({ "file": file, "good": mistakes.is_empty(), "mistakes": shown }).to_string());
-    } else if mistakes.is_empty() {
-        say(&format!("{}: good", file.display()));
-    } else {
-        mistakes.iter().for_each(|mistake| say(&format!("{}: {mistake}", file.display())));
-    }
-    Ok(if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

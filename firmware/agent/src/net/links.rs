@@ -6,7 +6,7 @@ use super::{
     exchange,
     gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
     ids::endpoint_paths,
-    ways::{Way, Ways, is_direct},
+    ways::{Way, Ways, is_direct, taken},
 };
 use cluster::NodeId;
 use iroh::{
@@ -267,7 +267,7 @@ impl Links {
     pub fn view(&self, node: &NodeId) -> Option<LinkView> {
         let link = self.open.get(node)?;
         let paths = link.conn.paths();
-        let path = paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next())?;
+        let path = taken(&paths)?;
         let rtt_ms = u64::try_from(path.rtt().as_millis()).ok();
         let stats = path.stats();
         let lost_permille = stats.lost_packets.saturating_mul(1000).checked_div(stats.sent_packets);
@@ -278,9 +278,7 @@ impl Links {
 
     /// Who is between, where a member is connected by a way.
     pub fn through(&self, node: &NodeId) -> Option<NodeId> {
-        let paths = self.open.get(node)?.conn.paths();
-        let path = paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next())?;
-        Way::through(path.remote_addr())
+        Way::through(taken(&self.open.get(node)?.conn.paths())?.remote_addr())
     }
 
     /// Whether there is a connection.

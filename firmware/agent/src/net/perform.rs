@@ -30,7 +30,7 @@ impl State {
             for output in outputs {
                 match output {
                     Output::Send { to, bytes } => {
-                        let paths = self.paths(&to);
+                        let paths = self.paths_unless_linked(&to);
                         self.links.send(to, bytes, || paths);
                     }
                     Output::Confirm(node) => self.confirm(node),
@@ -38,7 +38,7 @@ impl State {
                         Some(conn) => self.compare(node, conn),
                         None => {
                             self.compare_when_linked.insert(node);
-                            let paths = self.paths(&node);
+                            let paths = self.paths_unless_linked(&node);
                             self.links.dial(node, || paths);
                         }
                     },

@@ -76,11 +76,11 @@ impl State {
             // The view is made anew after every event.
             Output::Shown => {}
             Output::Datagram { to, bytes } => {
-                let paths = self.paths(&to);
+                let paths = self.paths_unless_linked(&to);
                 self.links.send(to, bytes, || paths);
             }
             Output::Ask { to, about, id, frame } => {
-                let paths = self.paths(&to);
+                let paths = self.paths_unless_linked(&to);
                 let conn = self.links.connection(to, || paths);
                 let Some(registry) = self.registry.borrow().clone() else { return };
                 tokio::spawn(async move {
@@ -99,7 +99,7 @@ impl State {
 
     /// Asks a member whether what it lent may go on; nothing is answered where it is not reached.
     pub(super) fn ask_lender(&mut self, node: NodeId, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>>) {
-        let paths = self.paths(&node);
+        let paths = self.paths_unless_linked(&node);
         let conn = self.links.connection(node, || paths);
         tokio::spawn(async move {
             let Ok(conn) = conn.await else { return };

@@ -109,9 +109,14 @@ impl State {
         all.into_iter().collect()
     }
 
-    /// The paths to a member: its addresses, and ways where it was not reached at these.
+    /// The paths to dial a member: its addresses, and ways where it was not reached at these.
     pub(super) fn paths(&self, node: &NodeId) -> Vec<TransportAddr> {
         self.addresses(node).into_iter().map(TransportAddr::Ip).chain(self.ways.to(node)).collect()
+    }
+
+    /// The same for what uses an open connection: each datagram asks, and most need none.
+    pub(super) fn paths_unless_linked(&self, node: &NodeId) -> Vec<TransportAddr> {
+        if self.links.is_open(node) { Vec::new() } else { self.paths(node) }
     }
 
     /// Writes the roster. True if it is on disk.

@@ -5,8 +5,8 @@ use super::{
     state::State,
     ways::{self, Anchor, Neighbour, Packets, Refusal, Slot, Way},
 };
-use crate::links::Networks;
-use cluster::{NodeId, membership::Liveness};
+use crate::links::near_ones;
+use cluster::{NodeId, health::Link, membership::Liveness};
 use iroh::{TransportAddr, endpoint::Connection};
 use rand::RngExt;
 use std::{
@@ -37,12 +37,12 @@ impl State {
         beliefs.into_iter().filter(|(node, belief)| *node != self.me && belief.state == Liveness::Alive).map(|(node, _)| node).collect()
     }
 
-    /// The first digits of the ids to which a member says that it is connected, where that is not old. Who shares these with another is
+    /// What a member says of its connections, where that is not old. It names others by the first digits of their ids; who shares these is
     /// asked in vain.
-    fn said(&self, node: &NodeId, members: usize) -> BTreeSet<[u8; 4]> {
+    fn said(&self, node: &NodeId, members: usize) -> &[Link] {
         let known = self.health.as_ref().and_then(|health| health.of(node));
         let fresh = known.filter(|known| self.now().since(known.heard) <= cluster::health::period(members) * SAID_PERIODS);
-        fresh.map(|known| known.figures.links.iter().map(|link| link.node).collect()).unwrap_or_default()
+        fresh.map(|known| known.figures.links.as_slice()).unwrap_or_default()
     }
 
     /// A member was not reached, or may not be: notes through whom it may. The next dial tries that too.
@@ -52,12 +52,9 @@ impl State {
             return;
         }
         let alive = self.alive();
-        let its = self.said(&to, alive.len());
-        let neighbours: Vec<(NodeId, bool)> = alive
-            .iter()
-            .filter(|node| **node != to)
-            .map(|node| (*node, its.contains(&first(node)) || self.said(node, alive.len()).contains(&first(&to))))
-            .collect();
+        let says = |node: &NodeId, other: &NodeId| self.said(node, alive.len()).iter().any(|link| link.node == first(other));
+        let neighbours: Vec<(NodeId, bool)> =
+            alive.iter().filter(|node| **node != to).map(|node| (*node, says(&to, node) || says(node, &to))).collect();
         let neighbours = neighbours.into_iter().map(|(node, knows)| {
             let (linked, chance) = (linked.contains(&node), self.rng.random());
             Neighbour { node, linked, knows, chance }
@@ -68,6 +65,9 @@ impl State {
 
     /// Forgets ways to those that are reached directly, and to those that are no members.
     pub(super) fn note_direct(&self) {
+        if self.ways.know_none() {
+            return;
+        }
         let direct: BTreeSet<NodeId> = self.links.direct_nodes().into_iter().collect();
         self.ways.keep(|node| self.gate.admits(node) && !direct.contains(node));
     }
@@ -113,23 +113,24 @@ impl State {
     pub(super) fn hold_anchors(&mut self) {
         let Some(own) = self.node.as_ref().filter(|_| self.anchors_due <= Instant::now()) else { return };
         self.anchors_due = Instant::now() + ANCHORS_EVERY;
-        let networks = Networks::own();
-        let elsewhere = |addresses: &[SocketAddr]| !addresses.is_empty() && !addresses.iter().any(|address| networks.have(address.ip()));
         let alive = self.alive();
+        let card = |node: &NodeId| own.roster().card(node).map(|card| card.facts().addresses.as_slice()).unwrap_or_default();
+        let linked_at: BTreeMap<NodeId, Option<SocketAddr>> =
+            self.links.direct_nodes().into_iter().map(|node| (node, self.links.view(&node).and_then(|link| link.address))).collect();
+        let addresses = alive.iter().flat_map(card).chain(linked_at.values().flatten());
+        let near = near_ones(addresses.map(SocketAddr::ip));
+        let elsewhere = |addresses: &[SocketAddr]| !addresses.is_empty() && !addresses.iter().any(|address| near.contains(&address.ip()));
         // Two houses may have the same private addresses: who is alive and was not reached is elsewhere too.
-        let is_away =
-            |node: &&NodeId| self.ways.has(node) || own.roster().card(node).is_some_and(|card| elsewhere(&card.facts().addresses));
+        let is_away = |node: &&NodeId| self.ways.has(node) || elsewhere(card(node));
         let away: BTreeSet<[u8; 4]> = alive.iter().filter(is_away).map(first).collect();
         self.anchors.retain(|_, asked| !asked.keeps.is_finished() || asked.since.elapsed() < ASK_AGAIN);
         let refused = |node: &NodeId| self.anchors.get(node).is_some_and(|asked| asked.keeps.is_finished());
-        let linked: Vec<(NodeId, bool, bool)> = self
-            .links
-            .direct_nodes()
+        let linked: Vec<(NodeId, bool, bool)> = linked_at
             .into_iter()
-            .filter(|node| !refused(node))
-            .map(|node| {
-                let there = self.links.view(&node).and_then(|link| link.address).is_some_and(|address| elsewhere(&[address]));
-                let bridges = there || !self.said(&node, alive.len()).is_disjoint(&away);
+            .filter(|(node, _)| !refused(node))
+            .map(|(node, at)| {
+                let there = at.is_some_and(|address| elsewhere(&[address]));
+                let bridges = there || self.said(&node, alive.len()).iter().any(|link| away.contains(&link.node));
                 (node, bridges, self.anchors.contains_key(&node))
             })
             .collect();

@@ -1,7 +1,9 @@
 //! Scripts that run in user, network and process namespaces of their own; no root is needed.
 
+use super::{Local, wait};
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// What `unshare` is told.
@@ -75,4 +77,43 @@ impl Drop for Script {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asks the agent at a socket.
+pub fn ask(socket: &Path, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+    Local::open_at(socket)?.ask(method, path, body)
+}
+
+/// The same, where nothing as an answer is as good as none.
+pub fn get(socket: &Path, path: &str) -> Value {
+    ask(socket, "GET", path, &Value::Null).map(|(_, answer)| answer).unwrap_or_default()
+}
+
+/// Whether all hold the same, of a community of so many.
+pub fn agree(sockets: &[PathBuf]) -> bool {
+    let views: Vec<Value> = sockets.iter().map(|socket| get(socket, "/api/v1/view")).collect();
+    views.iter().all(|view| view["root"] == views[0]["root"] && view["phase"] == "open" && view["members"] == sockets.len())
+}
+
+/// A community of `count` agents `n1`, `n2`…, each with a data folder below `folder`, which the script (`$2`) starts. All hold the same.
+pub fn community(script: &str, folder: &Path, count: usize) -> (Script, Vec<PathBuf>) {
+    for n in 1..=count {
+        let data = folder.join(n.to_string());
+        std::fs::create_dir(&data).unwrap();
+        let founds = if n == 1 { "found = \"Home\"\n" } else { "" };
+        std::fs::write(data.join("cloudy.toml"), format!("hostname = \"n{n}\"\n[join]\nmdns = false\n{founds}")).unwrap();
+    }
+    let sockets: Vec<PathBuf> = (1..=count).map(|n| folder.join(format!("{n}/agent.sock"))).collect();
+    let script = Script::start(script, &[folder]);
+    wait("the community is founded", || {
+        let members = get(&sockets[0], "/api/v1/nodes")["members"].as_array().map_or(0, Vec::len);
+        (members == 1).then_some(())
+    });
+    let token = ask(&sockets[0], "POST", "/api/v1/invite", &json!({ "uses": 9, "valid-seconds": null })).unwrap().1["token"].clone();
+    for socket in &sockets[1..] {
+        let joined = wait("the agent answers", || ask(socket, "POST", "/api/v1/join", &json!({ "token": token })));
+        assert_eq!(joined.0, 200, "{joined:?}");
+    }
+    wait("all hold the same", || agree(&sockets).then_some(()));
+    (script, sockets)
 }

@@ -1,6 +1,6 @@
 //! The member between: it joins a stream of one member's to a stream to another, and moves bytes that it can't read.
 
-use super::is_direct;
+use super::{is_direct, until_indirect};
 use crate::net::exchange;
 use anyhow::{Context, Result, ensure};
 use cluster::NodeId;
@@ -16,8 +16,6 @@ use tokio::time::timeout;
 const MAX_CARRIED: usize = 64;
 /// Of those, that one member has opened or is at the other end of. Its connection has as many streams again for all else.
 const MAX_CARRIED_FOR_ONE: usize = 8;
-/// How often it is looked whether both connections are direct still.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long it may take until the other end has answered.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -132,15 +130,10 @@ pub async fn carry(
         }
     };
     send.write_all(&[0]).await?;
-    let direct = async {
-        while is_direct(conn) && is_direct(&onward) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
     tokio::select! {
         there = tokio::io::copy(&mut recv, &mut onward_send) => drop(there?),
         back = tokio::io::copy(&mut onward_recv, &mut send) => drop(back?),
-        () = direct => anyhow::bail!("one of both is not reached directly any more"),
+        () = until_indirect([conn, &onward]) => anyhow::bail!("one of both is not reached directly any more"),
     }
     Ok(())
 }

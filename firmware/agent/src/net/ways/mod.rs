@@ -23,7 +23,7 @@ use super::{event::Event, gate::Gate};
 use cluster::NodeId;
 use iroh::{
     TransportAddr,
-    endpoint::{Builder, Connection},
+    endpoint::{Builder, Connection, Path, PathList},
 };
 use iroh_base::CustomAddr;
 use std::{
@@ -43,6 +43,8 @@ const ARRIVED: usize = 256;
 const MAX_WAYS: usize = 64;
 /// Of those, through one member.
 const MAX_WAYS_THROUGH_ONE: usize = 16;
+/// How often it is looked whether what carries a way is direct still.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A way that could not be opened is not asked for again so long.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -141,6 +143,11 @@ impl Ways {
         locked(&self.0.known).entry(to).or_insert_with(|| vec![through]);
     }
 
+    /// Whether all were.
+    pub fn know_none(&self) -> bool {
+        locked(&self.0.known).is_empty()
+    }
+
     /// Whether a member was not reached directly.
     pub fn has(&self, to: &NodeId) -> bool {
         locked(&self.0.known).contains_key(to)
@@ -204,10 +211,21 @@ fn queue_of(open: &mut BTreeMap<Way, Queue>, way: Way) -> Option<(Queue, Packets
     (room || open.contains_key(&way)).then(|| mpsc::channel(QUEUE))
 }
 
+/// The path that a connection's packets go.
+pub fn taken<'a>(paths: &'a PathList<'a>) -> Option<Path<'a>> {
+    paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next())
+}
+
 /// Whether a connection's packets go directly to the other side. Only such a one carries a way: else two ways could lead over each other.
 pub fn is_direct(conn: &Connection) -> bool {
-    let paths = conn.paths();
-    paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next()).is_some_and(|path| path.remote_addr().is_ip())
+    taken(&conn.paths()).is_some_and(|path| path.remote_addr().is_ip())
+}
+
+/// Returns when one of them is not direct any more. It is looked at now and then, since a packet can't wait for that.
+async fn until_indirect<const N: usize>(conns: [&Connection; N]) {
+    while conns.iter().all(|conn| is_direct(conn)) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Joins two ends as a member between does, without one.

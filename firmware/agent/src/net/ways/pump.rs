@@ -4,7 +4,7 @@
 //! between sends the other the 32 bytes of the id that wants it; both are answered by one byte, 0 for yes. Then each packet
 //! as 2 bytes of length, big-endian, and as many bytes.
 
-use super::{Arrived, Packets, Way, Ways, carry::Refusal, is_direct};
+use super::{Arrived, Packets, Way, Ways, carry::Refusal, is_direct, until_indirect};
 use crate::net::exchange;
 use anyhow::{Context, Result, bail, ensure};
 use cluster::NodeId;
@@ -68,7 +68,6 @@ async fn pump(conn: &Connection, mut send: SendStream, mut recv: RecvStream, way
             let Some(packet) = timeout(IDLE, packets.recv()).await.context("nothing goes over it any more")? else {
                 return std::future::pending().await;
             };
-            ensure!(is_direct(conn), "the member between is not reached directly any more");
             let length = u16::try_from(packet.len()).ok().filter(|_| packet.len() <= MAX_PACKET_BYTES);
             let Some(length) = length else { continue };
             let framed = [&length.to_be_bytes()[..], &packet].concat();
@@ -86,6 +85,7 @@ async fn pump(conn: &Connection, mut send: SendStream, mut recv: RecvStream, way
     tokio::select! {
         ended = out => ended,
         ended = into => ended,
+        () = until_indirect([conn]) => bail!("the member between is not reached directly any more"),
     }
 }
 
