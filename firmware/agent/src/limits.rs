@@ -289,3 +289,10 @@ pub const DISK_BUSY_LOOK_EVERY: Duration = Duration::from_millis(250);
 pub const DISK_UNIT_TIMEOUT: Duration = Duration::from_secs(3600);
 /// How long a job waits for the disk with its app's data.
 pub const DISK_WAIT: Duration = Duration::from_secs(60);
+
+/// A member that this node has no connection to is measured again, when a service of it is found, after so long.
+pub const MEASURED_AGAIN: Duration = Duration::from_secs(120);
+/// At most so many at once.
+pub const MEASURED_AT_ONCE: usize = 4;
+/// And in a minute: each costs a handshake.
+pub const MEASURED_A_MINUTE: usize = 30;

@@ -8,6 +8,7 @@ use crate::https::Https;
 use crate::leases::Leases;
 use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE, WATCHERS};
 use crate::links;
+use crate::measured::Measured;
 use crate::net::{ClusterView, NetHandle, Registry};
 use crate::once::Onces;
 use crate::problems;
@@ -52,6 +53,7 @@ pub struct App {
     https: OnceLock<Arc<Https>>,
     leases: Arc<Leases>,
     tunnels: Arc<Tunnels>,
+    measured: Arc<Measured>,
 }
 
 fn keeps(boot: Option<&Report>) -> bool {
@@ -76,6 +78,7 @@ impl App {
         let apps = Arc::new(Apps::open(&data, broker.clone(), Arc::clone(&blobs), Arc::clone(&systemd), &pages, registry));
         Self {
             tunnels: Arc::new(Tunnels::new(Arc::clone(&apps), net.as_ref())),
+            measured: Arc::new(Measured::new(net.as_ref())),
             leases: Arc::new(Leases::open(&data, Arc::clone(&apps), Arc::clone(&blobs), net.clone())),
             apps,
             blobs,
@@ -134,6 +137,11 @@ impl App {
     /// Services of other nodes that are open through this one.
     pub fn tunnels(&self) -> &Arc<Tunnels> {
         &self.tunnels
+    }
+
+    /// What was measured to members without a connection.
+    pub fn measured(&self) -> &Arc<Measured> {
+        &self.measured
     }
 
     /// HTTPS, where it is served.

@@ -32,6 +32,7 @@ mod leases;
 mod map;
 mod own;
 mod people;
+mod quality;
 mod settings;
 mod storage;
 mod store;

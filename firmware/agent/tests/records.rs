@@ -91,6 +91,14 @@ fn what_one_publishes_the_other_reads_and_both_hold_the_same_view() {
     let found = garden.json(&["search", "gracia", "--node", "roof"]);
     assert_eq!(found["services"][0]["address"], "http://127.0.0.1:8080/", "{found}");
     assert_eq!((&found["services"][0]["state"], &found["services"][0]["me"]), (&json!("alive"), &json!(false)));
+    // How well it is reached is measured here, over the connection that there is.
+    wait("garden has measured", || {
+        let found = garden.json(&["search", "gracia"]);
+        let quality = &found["services"][0]["quality"];
+        (quality["percent"].as_u64()? >= 50 && quality["rtt-ms"].is_u64()).then_some(())
+    });
+    let own = roof.json(&["search", "gracia"]);
+    assert_eq!(own["services"][0]["quality"], json!({ "percent": 100, "rtt-ms": null, "lost-permille": null }), "{own}");
     for query in ["&text=photos", "&category=storage", "&node=garden", "&after=x.y"] {
         assert!(!get(&page, &format!("/api/v1/services?limit=200{query}"), &[]).1.contains("wiki"), "{query}");
     }

@@ -98,6 +98,12 @@ impl Key {
         HEXLOWER.encode(&self.0)
     }
 
+    /// The key of its 64 hexadecimal digits; none of anything else.
+    #[must_use]
+    pub fn of_hex(digits: &str) -> Option<Self> {
+        HEXLOWER.decode(digits.as_bytes()).ok()?.try_into().ok().map(Self)
+    }
+
     /// The first 10 hexadecimal digits, for logs.
     #[must_use]
     pub fn short(&self) -> String {

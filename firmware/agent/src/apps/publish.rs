@@ -1,10 +1,10 @@
-//! Published apps: a service of the registry while the app runs, withdrawn when it does not.
+//! Published apps: each a service of the registry that says how the app is, so that who looks for it finds it and learns that it is stopped.
 
 use super::record::Kept;
 use super::{Apps, Face, Publication, Refused};
 use crate::broker::Run;
 use crate::limits::PUBLISHED_EVERY;
-use crate::net::{Draft, Registry};
+use crate::net::{Draft, Registry, Service, ServiceHealth};
 use crate::revision::Expected;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,12 +44,23 @@ fn draft(app: &Face, ports: &BTreeMap<String, u16>, wanted: &Publication) -> Res
         category: app.category.word().to_owned(),
         port: Some(*number),
         scheme: Some(port.scheme().to_owned()),
+        languages: wanted.languages.clone(),
         ..Draft::default()
     })
 }
 
+/// What is told of how an app is.
+fn health(run: Run) -> ServiceHealth {
+    match run {
+        Run::Absent | Run::Stopped => ServiceHealth::Stopped,
+        Run::Failing | Run::Ill => ServiceHealth::Ill,
+        Run::Starting => ServiceHealth::Starting,
+        Run::Running => ServiceHealth::Well,
+    }
+}
+
 impl Apps {
-    /// Publishes an app while it runs, or no more.
+    /// Publishes an app, or no more.
     ///
     /// # Errors
     /// See [`NotPublished`]; nothing was changed.
@@ -94,8 +105,8 @@ impl Apps {
         }
     }
 
-    /// Publishes what runs and shall be published; withdraws what was published here and does not. Where Docker can't be asked,
-    /// nobody can say that it runs.
+    /// Publishes what shall be published, with how it is; withdraws what was published here and shall not be. Where Docker can't be asked, nobody
+    /// can say that it runs.
     async fn tell(self: &Arc<Self>, registry: &Registry) {
         let seen = self.look().await.unwrap_or_default();
         let (apps, told) = {
@@ -105,10 +116,10 @@ impl Apps {
         let mut wanted = BTreeMap::new();
         for (name, app) in apps {
             let run = seen.get(&name).map(|state| state.run).unwrap_or_default();
-            let Some(publication) = app.publication.filter(|_| matches!(run, Run::Running | Run::Starting)) else { continue };
+            let Some(publication) = app.publication else { continue };
             let Ok(facts) = self.face(&name, &app.what) else { continue };
             if let Ok(service) = draft(&facts, &app.choices.ports, &publication).and_then(|draft| draft.service(&name)) {
-                wanted.insert(name, service);
+                wanted.insert(name, Service { health: health(run), ..service });
             }
         }
         for (name, service) in &wanted {
@@ -143,5 +154,18 @@ impl Apps {
         if let Ok(Err(error)) = self.in_background(|apps| apps.alter(change)).await {
             log::error!("what is published of `{name}` can't be recorded: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_runs_and_is_well_is_said_to_be_well() {
+        let said = |run| health(run);
+        assert_eq!([Run::Absent, Run::Stopped].map(said), [ServiceHealth::Stopped; 2]);
+        assert_eq!([Run::Failing, Run::Ill].map(said), [ServiceHealth::Ill; 2]);
+        assert_eq!([Run::Starting, Run::Running].map(said), [ServiceHealth::Starting, ServiceHealth::Well]);
     }
 }

@@ -79,6 +79,9 @@ pub struct Publication {
     /// Which of its ports; its only one without.
     #[serde(default)]
     pub port: Option<String>,
+    /// Which languages it speaks to people, such as `ca`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
 }
 
 /// What a job is to bring about.

@@ -57,7 +57,7 @@ pub struct AppView {
     pub image: String,
     /// Whether the catalog has another version.
     pub newer: bool,
-    /// Whether it is published while it runs.
+    /// Whether it is published.
     pub published: bool,
     /// The job that is at work on it.
     pub job: Option<u64>,

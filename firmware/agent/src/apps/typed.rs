@@ -10,10 +10,9 @@ pub fn port(line: &str) -> Result<Vec<FormPort>, String> {
     let wrong = || format!("`{line}` is no port: write it as `8080:80`, `53/udp` or `8080:80 http`");
     let scheme = match scheme {
         None => None,
-        Some(word) => Some(Scheme::of(word).ok_or_else(|| {
-            let all: Vec<&str> = Scheme::ALL.iter().map(|scheme| scheme.word()).collect();
-            format!("`{word}` is nothing that is spoken on a port here: {}", all.join(", "))
-        })?),
+        Some(word) => {
+            Some(Scheme::of(word).ok_or_else(|| format!("`{word}` is nothing that is spoken on a port here: {}", Scheme::listed()))?)
+        }
     };
     let read = read_port(ports).filter(|ports| words.next().is_none() && ports.iter().all(|port| port.address.is_none()));
     let one = |port: contract::apps::own::Published| FormPort {
@@ -72,7 +71,7 @@ mod tests {
             assert_eq!(ports.iter().map(show_port).collect::<Vec<_>>(), [line]);
         }
         assert_eq!(port("80-82").unwrap().len(), 3);
-        for line in ["", "x", "0", "127.0.0.1:80:80", "80 ftp", "80 http x"] {
+        for line in ["", "x", "0", "127.0.0.1:80:80", "80 gopher", "80 http x"] {
             assert!(port(line).is_err(), "{line}");
         }
         for line in ["data:/data", "/srv/music:/music:ro"] {

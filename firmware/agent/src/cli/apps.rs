@@ -93,7 +93,7 @@ enum AppVerb {
         #[command(flatten)]
         local: Local,
     },
-    /// Publish an app to the microcloud while it runs.
+    /// Publish an app to the microcloud, with how it is.
     Publish {
         /// The app.
         name: String,
@@ -106,6 +106,9 @@ enum AppVerb {
         /// Which of its ports, by its name [default: the only one].
         #[arg(long)]
         port: Option<String>,
+        /// A language that it speaks to people, such as ca; may be given more than once.
+        #[arg(long)]
+        language: Vec<String>,
         #[command(flatten)]
         local: Local,
     },
@@ -225,10 +228,10 @@ impl AppArgs {
                 let answer = local.client().get(&format!("{}/logs?lines={lines}", at(&name))).await?;
                 local.show(&answer, |answer| Ok(text(answer, "logs")))?;
             }
-            AppVerb::Publish { name, title, description, port, local } => {
-                let wanted = Publication { title, description, port };
+            AppVerb::Publish { name, title, description, port, language, local } => {
+                let wanted = Publication { title, description, port, languages: language };
                 let answer = local.client().put(&format!("{}/publication", at(&name)), &wanted).await?;
-                local.show(&answer, |_| Ok(format!("`{name}` is published while it runs.\nNext: `cloudy search` on any node.")))?;
+                local.show(&answer, |_| Ok(format!("`{name}` is published.\nNext: `cloudy search` on any node.")))?;
             }
             AppVerb::Withdraw(Named { name, local }) => {
                 let answer = local.client().delete(&format!("{}/publication", at(&name))).await?;

@@ -33,6 +33,9 @@ pub struct Publish {
     /// What is spoken on that port, such as mqtt [default: http].
     #[arg(long, requires = "port")]
     scheme: Option<String>,
+    /// A language that it speaks to people, such as ca; may be given more than once.
+    #[arg(long)]
+    language: Vec<String>,
     #[command(flatten)]
     local: Local,
 }
@@ -43,8 +46,8 @@ impl Publish {
     /// # Errors
     /// The agent does not answer, or refuses.
     pub async fn run(self) -> Result<()> {
-        let Self { key, title, description, category, url, port, path, scheme, local } = self;
-        let draft = Draft { title, description, category, url, port, path, scheme };
+        let Self { key, title, description, category, url, port, path, scheme, language, local } = self;
+        let draft = Draft { title, description, category, url, port, path, scheme, languages: language };
         let answer = local.client().put(&format!("/api/v1/services/{}", encode(&key)), &draft).await?;
         local.show(&answer, |answer| {
             let told = if answer.get("published").and_then(Value::as_bool) == Some(true) {
@@ -111,6 +114,17 @@ impl Find {
     }
 }
 
+/// How a service is and is reached, in a few words.
+fn how(service: &Value) -> String {
+    let said = |field, but| service.get(field).and_then(Value::as_str).filter(|said| *said != but);
+    let word = said("state", "alive").or_else(|| said("health", "well")).map(str::to_owned);
+    let quality = |field| service.pointer(&format!("/quality/{field}")).and_then(Value::as_u64);
+    let percent = quality("percent").map(|percent| format!("{percent} %"));
+    let rtt = quality("rtt-ms").map(|ms| format!("{ms} ms"));
+    let known: Vec<String> = [word, percent, rtt].into_iter().flatten().collect();
+    if known.is_empty() { "not measured yet".to_owned() } else { known.join(", ") }
+}
+
 fn services(answer: &Value) -> Result<String> {
     let mut out = String::new();
     let found = answer.get("services").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -118,14 +132,7 @@ fn services(answer: &Value) -> Result<String> {
         out.push_str("Nothing was found. Next: `cloudy publish NAME` on a node shares something.\n");
     }
     for service in &found {
-        let state = service.get("state").and_then(Value::as_str).filter(|state| *state != "alive").map(|state| format!(" ({state})"));
-        writeln!(
-            out,
-            "{:<24} {:<20} {}",
-            text(service, "key"),
-            text(service, "node-name") + &state.unwrap_or_default(),
-            text(service, "title")
-        )?;
+        writeln!(out, "{:<24} {:<20} {:<22} {}", text(service, "key"), text(service, "node-name"), how(service), text(service, "title"))?;
         let more = [text(service, "category"), text(service, "address"), text(service, "description").replace('\n', " ")];
         for line in more.iter().filter(|line| !line.is_empty()) {
             writeln!(out, "    {line}")?;

@@ -67,7 +67,7 @@ pub struct Logs {
     pub logs: String,
 }
 
-/// Whether an app is published while it runs.
+/// Whether an app is published.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AppPublished))]
 pub struct Told {
@@ -291,7 +291,7 @@ pub(super) async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<Strin
     Ok(Json(Told { name, published: false }))
 }
 
-/// Publishes an app while it runs, or no more.
+/// Publishes an app, or no more.
 pub(super) async fn set_publication(app: &App, name: &str, wanted: Option<Publication>, expected: Expected) -> Result<(), Refusal> {
     let registry = app.registry().ok_or_else(|| refuse(StatusCode::CONFLICT, NO_COMMUNITY.to_owned()))?;
     app.apps().publish(&registry, name, wanted, expected).await.map_err(|error| match error {

@@ -3,7 +3,8 @@
 use super::paging;
 use super::problem::Refusal;
 use crate::links;
-use crate::net::{ClusterView, Draft, Listed, Page, Refused, Registry, RegistryView, Search};
+use crate::net::{ClusterView, Draft, Listed, Liveness, Page, Refused, Registry, RegistryView, Search};
+use crate::quality::{self, Reach};
 use crate::state::App;
 use crate::tunnels::is_doubtful;
 use axum::Json;
@@ -11,12 +12,14 @@ use axum::extract::{Path, Query, State, rejection::QueryRejection};
 use axum::http::{StatusCode, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use cluster::NodeId;
 use cluster::records::{Order, WriteError};
 use cluster::store::StoreError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
 /// `POST /api/v1/services`
@@ -83,25 +86,42 @@ fn no_community() -> Refusal {
     refuse(StatusCode::CONFLICT, NO_COMMUNITY)
 }
 
-/// A page of services, with how their nodes are.
+/// A page of services, with how their nodes are and how well they are reached.
 pub async fn find(app: &App, query: &Search) -> Result<Page, Refusal> {
     let found = app.registry().ok_or_else(no_community)?.search(query).await.map_err(|error| refused(&error))?;
     let mut page = found.map_err(|words| refuse(StatusCode::BAD_REQUEST, words))?;
     if let Some(view) = app.view() {
         let linked = view.members.iter().filter_map(|member| Some(member.link.as_ref()?.address?.ip().to_canonical()));
         let near = links::near_ones(page.services.iter().filter_map(|service| service.host).chain(linked));
-        page.services.iter_mut().for_each(|service| say_state(service, &view, &near));
+        let measured = app.measured();
+        page.services.iter_mut().for_each(|service| say_state(service, &view, &near, |node| measured.of(node)));
+        measured.look(page.services.iter().filter(|service| is_to_be_measured(service, &view)).filter_map(|service| id(service)).collect());
     }
     Ok(page)
 }
 
-/// Says how its node is and is reached. `near` are the addresses that are on a network of this node.
-fn say_state(service: &mut Listed, view: &ClusterView, near: &BTreeSet<IpAddr>) {
+/// Says how its node is and is reached. `near` are the addresses that are on a network of this node, `measured` what is known without a connection.
+fn say_state(service: &mut Listed, view: &ClusterView, near: &BTreeSet<IpAddr>, measured: impl Fn(&NodeId) -> Option<Reach>) {
     let member = view.members.iter().find(|member| member.id == service.node);
+    let link = member.and_then(|member| member.link.as_ref());
     service.state = member.map(|member| member.state);
     if let Some(host) = service.host.filter(|_| !service.me && service.service.port.is_some()) {
-        service.doubtful = is_doubtful(host, near, member.and_then(|member| member.link.as_ref()));
+        service.doubtful = is_doubtful(host, near, link);
     }
+    let of_link = link.and_then(|link| Some(Reach { rtt: Duration::from_millis(link.rtt_ms?), lost_permille: link.lost_permille }));
+    let reach = of_link.or_else(|| measured(&id(service)?));
+    service.quality = quality::view(service.me, service.state, service.service.health, reach);
+}
+
+/// Whether how its node is reached is to be measured: there is no connection that says so, and somebody may answer.
+fn is_to_be_measured(service: &Listed, view: &ClusterView) -> bool {
+    let linked = || view.members.iter().any(|member| member.id == service.node && member.link.is_some());
+    !service.me && matches!(service.state, Some(Liveness::Alive | Liveness::Suspect)) && !linked()
+}
+
+/// Its node's id.
+fn id(service: &Listed) -> Option<NodeId> {
+    NodeId::of_hex(&service.node)
 }
 
 /// What is asked for, if it is a question.
@@ -169,4 +189,45 @@ pub(super) async fn withdraw(State(app): State<Arc<App>>, Path(key): Path<String
 fn kept(registry: &Registry, key: String, order: Order) -> Kept {
     let published = registry.view().phase == crate::net::OwnPhase::Open;
     Kept { key, epoch: order.epoch, sequence: order.sequence, published }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{LinkView, MemberView};
+
+    fn view(link: Option<(u64, u16)>) -> ClusterView {
+        let link = link.map(|(rtt, lost)| LinkView { address: None, through: None, rtt_ms: Some(rtt), lost_permille: Some(lost) });
+        let member = MemberView { id: NodeId::of_seed(&[1; 32]).hex(), link, state: Liveness::Alive, ..MemberView::default() };
+        ClusterView { members: vec![member], ..ClusterView::default() }
+    }
+
+    fn listed() -> Listed {
+        Listed { node: NodeId::of_seed(&[1; 32]).hex(), ..Listed::default() }
+    }
+
+    fn said(view: &ClusterView, measured: Option<Reach>) -> Listed {
+        let mut service = listed();
+        say_state(&mut service, view, &BTreeSet::new(), |_| measured);
+        service
+    }
+
+    #[test]
+    fn a_connection_says_how_a_node_is_reached_and_without_one_what_was_measured() {
+        let once = Some(Reach { rtt: Duration::from_millis(40), lost_permille: None });
+        let figures = |service: Listed| service.quality.map(|quality| (quality.rtt_ms, quality.lost_permille));
+        assert_eq!(figures(said(&view(Some((7, 3))), once)), Some((Some(7), Some(3))));
+        assert_eq!(figures(said(&view(None), once)), Some((Some(40), None)));
+        assert_eq!(figures(said(&view(None), None)), None);
+    }
+
+    #[test]
+    fn only_those_that_may_answer_and_have_no_connection_are_measured() {
+        let (linked, free) = (view(Some((7, 3))), view(None));
+        assert!(is_to_be_measured(&said(&free, None), &free) && !is_to_be_measured(&said(&linked, None), &linked));
+        for state in [None, Some(Liveness::Down)] {
+            assert!(!is_to_be_measured(&Listed { state, ..listed() }, &free), "{state:?}");
+        }
+        assert!(!is_to_be_measured(&Listed { me: true, ..said(&free, None) }, &free));
+    }
 }

@@ -434,9 +434,7 @@ pub(super) async fn writers(State(agent): State<Arc<Agent>>, Path(app): Path<Str
 
 pub(super) async fn set_writers(State(agent): State<Arc<Agent>>, Path(app): Path<String>, Json(request): Json<WritersRequest>) -> Answer {
     let key = |id: &String| {
-        let bytes = data_encoding::HEXLOWER.decode(id.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes
-            .map(cluster::keys::Key)
+        cluster::keys::Key::of_hex(id)
             .ok_or_else(|| No::unprocessable(format!("`{}` is no id: 64 hexadecimal digits", id.chars().take(70).collect::<String>())))
     };
     let writers = match &request.only {

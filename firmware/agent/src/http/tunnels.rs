@@ -58,10 +58,14 @@ fn refused(error: &Refused) -> Refusal {
     let status = match error {
         Refused::NoNode(_) | Refused::NoService { .. } => StatusCode::NOT_FOUND,
         Refused::Own(_) | Refused::Whole(_) | Refused::NoPort | Refused::NodesOwn | Refused::NoCommunity => StatusCode::CONFLICT,
-        Refused::NotReached { .. } | Refused::Silent { .. } | Refused::Busy { .. } | Refused::Unread { .. } => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        Refused::TooMany | Refused::NoListener(_) | Refused::Records(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::NotReached { .. }
+        | Refused::Silent { .. }
+        | Refused::Stopped { .. }
+        | Refused::Busy { .. }
+        | Refused::Unread { .. }
+        | Refused::TooMany
+        | Refused::NoListener(_)
+        | Refused::Records(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     Refusal::new(status, error.to_string())
 }

@@ -5,7 +5,7 @@ use super::plan::{Act, Seen, Still};
 use super::policy::Verdict;
 use super::record::{Heard, Held, Kept, Lent};
 use super::time::lead;
-use super::{Leases, Refused, Stands, next, node};
+use super::{Leases, Refused, Stands, next};
 use crate::apps::Wish;
 use crate::apps::{NOT_NOW, Refused as AppRefused};
 use crate::blobs::{Refused as BlobRefused, Taking};
@@ -360,7 +360,7 @@ impl Leases {
         let (mut waits, mut done) = (BTreeSet::new(), Vec::new());
         let all = self.kept().tell.clone();
         for tell in all {
-            let Some(to) = node(&tell.to).filter(|_| !waits.contains(&tell.to)) else { continue };
+            let Some(to) = NodeId::of_hex(&tell.to).filter(|_| !waits.contains(&tell.to)) else { continue };
             match registry.send(to, kind::LEASES, tell.said.to_bytes(), LEASE_MESSAGE_LIFE).await {
                 Ok(message) => done.push((tell, Some(message.to_string()))),
                 // Nobody is there any more who could be told; who is suspended may come back.

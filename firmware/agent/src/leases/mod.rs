@@ -236,7 +236,7 @@ impl Leases {
     /// This node and its community.
     fn place(&self) -> Option<(NodeId, CommunityId)> {
         let view = self.view_of_net()?;
-        Some((node(&view.me.id)?, CommunityId(digits(&view.community?.id)?)))
+        Some((NodeId::of_hex(&view.me.id)?, CommunityId(digits(&view.community?.id)?)))
     }
 
     /// All that is shown.
@@ -384,9 +384,4 @@ fn ending(error: tokio::task::JoinError) -> Refused {
 
 fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
     HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
-}
-
-/// A node's id of its hexadecimal digits.
-fn node(id: &str) -> Option<NodeId> {
-    digits(id).map(cluster::keys::Key)
 }

@@ -2,7 +2,7 @@
 
 use super::about::About;
 use super::record::{GIVEN_MOST, Given, Kept};
-use super::{COPIES_MOST, EXCLUSIVE_SECONDS, Leases, Lent, Refused, SHARED_SECONDS, Wish, ending, node, place, time};
+use super::{COPIES_MOST, EXCLUSIVE_SECONDS, Leases, Lent, Refused, SHARED_SECONDS, Wish, ending, place, time};
 use crate::blobs::Visibility;
 use crate::host;
 use cluster::NodeId;
@@ -89,7 +89,7 @@ impl Leases {
         match (&wish.node, wish.copies) {
             (Some(id), None) => {
                 let member = view.members.iter().find(|member| member.id == *id && !member.me);
-                let known = member.and_then(|member| node(&member.id));
+                let known = member.and_then(|member| NodeId::of_hex(&member.id));
                 let unknown = || Refused::Wrong(format!("no other node of the community has the id `{}`", id.escape_debug()));
                 known.map(|node| vec![node]).ok_or_else(unknown)
             }
@@ -110,7 +110,7 @@ impl Leases {
                         "{copies} copies are wanted, and {there} other nodes are there that could run one: those whose Docker runs and that have none yet"
                     )));
                 }
-                Ok(nodes.iter().filter_map(|id| node(id)).collect())
+                Ok(nodes.iter().filter_map(|id| NodeId::of_hex(id)).collect())
             }
             _ => Err(Refused::Wrong("say either which node, or how many copies".to_owned())),
         }

@@ -3,9 +3,9 @@
 use super::{
     ClusterView, Liveness,
     endpoint::{blobs_transport, tunnel_transport},
-    gate::{BLOBS_ALPN, Gate, TUNNEL_ALPN},
+    gate::{BLOBS_ALPN, CLOSE_DONE, Gate, TUNNEL_ALPN},
     ids::endpoint_paths,
-    ways::Ways,
+    ways::{Ways, taken},
 };
 use cluster::NodeId;
 use iroh::{
@@ -97,5 +97,15 @@ impl MemberLine {
             connecting.await.map_err(|error| error.to_string())
         };
         timeout(DIAL_TIMEOUT, dial).await.unwrap_or_else(|_| Err(format!("no answer within {} s", DIAL_TIMEOUT.as_secs())))
+    }
+    /// The round trip to a member, as a handshake with it took it; nothing is asked of it.
+    ///
+    /// # Errors
+    /// What was seen.
+    pub async fn round_trip(&self, node: &NodeId) -> Result<Duration, String> {
+        let conn = self.dial(node, Purpose::Tunnel).await?;
+        let rtt = taken(&conn.paths()).map(|path| path.rtt());
+        conn.close(CLOSE_DONE, b"measured");
+        rtt.ok_or_else(|| "its path is not known".to_owned())
     }
 }

@@ -39,7 +39,8 @@ pub use line::{Callers, MemberLine, Purpose};
 pub use registry::an_app;
 pub use registry::{
     AppChanged, AppImage, BlobFacts, BlobSearch, Draft, Form, Holder, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine, NotSent, OwnPhase,
-    PART_BYTES, Page, Refused, Registry, RegistryView, Search, Service, Standing, check_key, is_hash, is_plain, kind, most_say,
+    PART_BYTES, Page, Refused, Registry, RegistryView, Search, Service, ServiceHealth, Standing, check_key, is_hash, is_plain, kind,
+    most_say,
 };
 #[cfg(test)]
 pub use registry::{Changed, SERVICES_PAGE};

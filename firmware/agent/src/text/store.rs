@@ -25,7 +25,8 @@ words! {
         changed_meanwhile: "Somebody else changed this app since you opened the page. This is how it is now: look at it, and change it again if that is still what you want.", "Otra persona cambió esta aplicación después de que usted abriera la página. Así está ahora: mírela y vuelva a cambiarla si aún lo quiere.", "Algú altre ha canviat aquesta aplicació després que obríssiu la pàgina. Ara està així: mireu-la i torneu a canviar-la si encara ho voleu.";
         unchanged: "stays as it is", "queda como está", "queda com està";
         neighbours_see: "What neighbours see", "Lo que ven los vecinos", "El que veuen els veïns";
-        neighbours_why: "While it runs, everybody in the microcloud finds it by these words.", "Mientras funciona, toda la micronube la encuentra con estas palabras.", "Mentre funciona, tot el micronúvol la troba amb aquestes paraules.";
+        neighbours_why: "Everybody in the microcloud finds it by these words, and sees whether it runs.", "Toda la micronube la encuentra con estas palabras y ve si funciona.", "Tot el micronúvol la troba amb aquestes paraules i veu si funciona.";
+        languages: "Its languages, by their tags", "Sus idiomas, por sus etiquetas", "Els seus idiomes, per les seves etiquetes";
         title: "Title", "Título", "Títol";
         description: "Description", "Descripción", "Descripció";
         newer: "The store has a newer version.", "El catálogo tiene una versión más nueva.", "El catàleg té una versió més nova.";

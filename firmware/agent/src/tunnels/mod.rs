@@ -85,6 +85,12 @@ pub enum Refused {
         /// The node's name.
         node: String,
     },
+    /// The app is stopped.
+    #[error("the service is stopped on `{node}`: it is there again once somebody starts it there")]
+    Stopped {
+        /// The node's name.
+        node: String,
+    },
     /// The other node has enough to do.
     #[error("`{node}` was reached, but serves as many connections as it can: try again later")]
     Busy {
@@ -158,11 +164,6 @@ pub struct Tunnels {
     connections: Arc<Semaphore>,
 }
 
-fn node_of(id: &str) -> Option<NodeId> {
-    let bytes = data_encoding::HEXLOWER.decode(id.as_bytes()).ok()?;
-    bytes.try_into().ok().map(cluster::keys::Key)
-}
-
 impl Tunnels {
     /// None is open yet. Ports of `apps` are left to them.
     pub fn new(apps: Arc<Apps>, net: Option<&NetHandle>) -> Self {
@@ -198,7 +199,7 @@ impl Tunnels {
             return Err(Refused::Own(key.escape_debug().to_string()));
         }
         let no_node = || Refused::NoNode(node.chars().take(64).collect::<String>().escape_debug().to_string());
-        let id = node_of(node).filter(|id| lines.admits(id)).ok_or_else(no_node)?;
+        let id = NodeId::of_hex(node).filter(|id| lines.admits(id)).ok_or_else(no_node)?;
         let nothing = |name: &str| {
             let name = if name.is_empty() { id.short() } else { name.to_owned() };
             Refused::NoService { node: name, key: key.chars().take(64).collect::<String>().escape_debug().to_string() }
@@ -303,6 +304,7 @@ fn refused(not_opened: NotOpened, node: String, key: &str) -> Refused {
         NotOpened::Refused(Answer::NoPort) => Refused::NoPort,
         NotOpened::Refused(Answer::NodesOwn) => Refused::NodesOwn,
         NotOpened::Refused(Answer::Silent) => Refused::Silent { node },
+        NotOpened::Refused(Answer::Stopped) => Refused::Stopped { node },
         NotOpened::Refused(Answer::Busy) => Refused::Busy { node },
         NotOpened::Refused(Answer::Unread | Answer::Open) => Refused::Unread { node },
     }

@@ -3,7 +3,7 @@
 use super::wire::Answer;
 use crate::limits::{TUNNEL_IDLE, TUNNEL_PORTS};
 use crate::links::Whence;
-use crate::net::{LinkView, Service};
+use crate::net::{LinkView, Service, ServiceHealth};
 use crate::users::Place;
 use cluster::NodeId;
 use sha2::{Digest, Sha256};
@@ -11,14 +11,17 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The port of this node to which a member's connection may lead: that of a service which this node publishes at this moment, and none on
-/// which the agent itself listens. `own` are the agent's ports.
+/// The port of this node to which a member's connection may lead: that of a service which this node publishes at this moment and which is not
+/// stopped, and none on which the agent itself listens. `own` are the agent's ports.
 ///
 /// # Errors
 /// What the member is told.
 pub fn target(published: Option<&Service>, own: &[u16]) -> Result<u16, Answer> {
     let service = published.ok_or(Answer::Unknown)?;
     let port = service.port.filter(|_| service.url.is_none()).ok_or(Answer::NoPort)?;
+    if service.health == ServiceHealth::Stopped {
+        return Err(Answer::Stopped);
+    }
     if own.contains(&port) || TUNNEL_PORTS.contains(&port) { Err(Answer::NodesOwn) } else { Ok(port) }
 }
 
@@ -67,6 +70,8 @@ mod tests {
         assert_eq!(target(Some(&of(None)), &own), Err(Answer::NoPort));
         let whole = Service { url: Some("http://10.0.0.1:8080/".to_owned()), ..of(Some(8080)) };
         assert_eq!(target(Some(&whole), &own), Err(Answer::NoPort));
+        let stopped = Service { health: ServiceHealth::Stopped, ..of(Some(8080)) };
+        assert_eq!(target(Some(&stopped), &own), Err(Answer::Stopped));
         for port in [80, 443, 4748, *TUNNEL_PORTS.start(), *TUNNEL_PORTS.end()] {
             assert_eq!(target(Some(&of(Some(port))), &own), Err(Answer::NodesOwn), "{port}");
         }

@@ -30,11 +30,13 @@ pub enum Answer {
     Busy,
     /// What was asked can't be read.
     Unread,
+    /// It is published and stopped: its port may be another's by now.
+    Stopped,
 }
 
 impl Answer {
     /// All of them, by the byte that says them.
-    const ALL: [Self; 7] = [Self::Open, Self::Unknown, Self::NoPort, Self::NodesOwn, Self::Silent, Self::Busy, Self::Unread];
+    const ALL: [Self; 8] = [Self::Open, Self::Unknown, Self::NoPort, Self::NodesOwn, Self::Silent, Self::Busy, Self::Unread, Self::Stopped];
 
     /// The byte that says it.
     pub fn byte(self) -> u8 {

@@ -26,45 +26,6 @@ pub const STORE_NAME_CHARS: usize = 20;
 /// Where the program lies that says whether an app answers, in every image.
 pub const ANSWERS: &str = "/usr/lib/cloudy/answers";
 
-impl Scheme {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::Dns,
-        Self::Http,
-        Self::Https,
-        Self::Icecast,
-        Self::Luanti,
-        Self::Mqtt,
-        Self::Mysql,
-        Self::Postgresql,
-        Self::Proxy,
-        Self::Syncthing,
-        Self::Xmpp,
-    ];
-
-    /// The one that is written so.
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scheme| scheme.word() == word)
-    }
-
-    /// As it stands in addresses.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Http => "http",
-            Self::Https => "https",
-            Self::Icecast => "icecast",
-            Self::Luanti => "luanti",
-            Self::Mqtt => "mqtt",
-            Self::Mysql => "mysql",
-            Self::Postgresql => "postgresql",
-            Self::Proxy => "proxy",
-            Self::Syncthing => "syncthing",
-            Self::Xmpp => "xmpp",
-        }
-    }
-}
-
 impl Category {
     /// All of them, in the order in which they are offered.
     pub const ALL: [Self; 9] =
@@ -240,22 +201,62 @@ pub enum Protocol {
     Both,
 }
 
-/// What is spoken on a port: the schemes of addresses that may be published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "they are their own names")]
-pub enum Scheme {
-    Dns,
-    Http,
-    Https,
-    Icecast,
-    Luanti,
-    Mqtt,
-    Mysql,
-    Postgresql,
-    Proxy,
-    Syncthing,
-    Xmpp,
+macro_rules! schemes {
+    ($($name:ident $word:literal)*) => {
+        /// What is spoken on a port: the schemes of addresses that may be published.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[expect(missing_docs, reason = "they are their own names")]
+        pub enum Scheme { $($name),* }
+
+        impl Scheme {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// As it stands in addresses.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$name => $word),* }
+            }
+        }
+    };
+}
+
+schemes! {
+    Dns "dns"
+    Ftp "ftp"
+    Gemini "gemini"
+    Http "http"
+    Https "https"
+    Icecast "icecast"
+    Irc "irc"
+    Ircs "ircs"
+    Luanti "luanti"
+    Mqtt "mqtt"
+    Mqtts "mqtts"
+    Mumble "mumble"
+    Mysql "mysql"
+    Postgresql "postgresql"
+    Proxy "proxy"
+    Rtsp "rtsp"
+    Sftp "sftp"
+    Smb "smb"
+    Ssh "ssh"
+    Syncthing "syncthing"
+    Ws "ws"
+    Wss "wss"
+    Xmpp "xmpp"
+}
+
+impl Scheme {
+    /// The one that is written so.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|scheme| scheme.word() == word)
+    }
+
+    /// Those that there are, for who wrote another.
+    pub fn listed() -> String {
+        Self::ALL.iter().map(|scheme| scheme.word()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// What an app keeps.

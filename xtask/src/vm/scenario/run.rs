@@ -189,8 +189,7 @@ impl Stage<'_> {
             let kept = placeholder(value).and_then(|name| self.saved.get(name)).cloned();
             *value = kept.unwrap_or_else(|| value.clone());
         }
-        let browsed =
-            browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), &step, self.axe.filter(|_| step.scripts))?;
+        let browsed = browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), &step, self.axe)?;
         self.saved.extend(browsed.kept);
         for violation in browsed.violations {
             self.say(&format!("            axe-core: {violation}"));

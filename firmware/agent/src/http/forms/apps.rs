@@ -200,7 +200,9 @@ fn emptied<'a>(facts: &'a Face, fields: &'a BTreeMap<String, String>) -> impl It
 /// How it shall be published; an empty field leaves it to the app's own words.
 fn publication(fields: &BTreeMap<String, String>) -> Publication {
     let said = |name: &str| fields.get(name).map(|said| said.trim().to_owned()).filter(|said| !said.is_empty());
-    Publication { title: said("title"), description: said("description"), port: said("port") }
+    let tags = fields.get("languages").map(String::as_str).unwrap_or_default().split([',', ' ', ';']).filter(|tag| !tag.is_empty());
+    let languages = tags.map(str::to_ascii_lowercase).collect();
+    Publication { title: said("title"), description: said("description"), port: said("port"), languages }
 }
 
 #[cfg(test)]
@@ -225,6 +227,8 @@ mod tests {
         let said = publication(&fields.into());
         assert_eq!(said, Publication { title: Some("Our broker".to_owned()), ..Publication::default() });
         assert_eq!(publication(&BTreeMap::new()), Publication::default());
+        let tags = publication(&[("languages".to_owned(), " ca, ES,,pt-br ".to_owned())].into()).languages;
+        assert_eq!(tags, ["ca", "es", "pt-br"]);
     }
 
     #[test]

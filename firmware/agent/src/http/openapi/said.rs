@@ -356,7 +356,7 @@ fn on_node(id: &str) -> Option<Said> {
             .query("lines", "So many lines; 100 without, 1000 at most.", json!({ "type": "integer", "minimum": 0 }))
             .gives::<apps::Logs>("Its last lines, 128 KiB at most.")
             .refuses(&[404, 503]),
-        "app_publish" => told(of("apps", "Publish an app to the microcloud while it runs").takes::<Publication>()),
+        "app_publish" => told(of("apps", "Publish an app to the microcloud, with how it is").takes::<Publication>()),
         "app_withdraw" => told(of("apps", "Publish an app no more")),
         "jobs" => of("jobs", "What is being done with apps, and what was")
             .gives::<jobs::JobsPage>("A page of jobs, the newest first.")

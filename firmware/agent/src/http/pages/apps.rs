@@ -339,6 +339,7 @@ fn publish_form(view: &View<'_>, app: &AppView, change: &Changeable) -> Markup {
                         }
                     } }
                 }
+                label { (words.languages) input name="languages" value=(now.languages.join(", ")) maxlength="100" autocapitalize="none" placeholder="ca, es"; }
                 button.main { (if app.published { words.change } else { words.publish }) }
             }
         }

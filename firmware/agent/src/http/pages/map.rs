@@ -6,6 +6,7 @@
 
 use super::home::{called, liveness};
 use crate::net::{ClusterView, HealthView, LinkView, Liveness, MemberView};
+use crate::quality::{LOSSY_PERMILLE, Quality, SLOW_MS};
 use crate::text::{Lang, Map};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -32,24 +33,10 @@ const NAME_COLUMNS: usize = 10;
 const TABLE_NAME_COLUMNS: usize = 24;
 /// Links that the table has: the worst.
 const ROWS: usize = 100;
-/// A round trip of so many milliseconds is slow: people begin to wait for pages.
-const SLOW_MS: u64 = 100;
-/// So many packets lost of a thousand are a bad link.
-const LOSSY_PERMILLE: u16 = 20;
 /// What a node said this many of its periods ago is nothing of now.
 const STALE_PERIODS: u64 = 4;
 
-/// How a link is, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Quality {
-    Good,
-    Slow,
-    Lossy,
-}
-
 impl Quality {
-    const ALL: [Self; 3] = [Self::Good, Self::Slow, Self::Lossy];
-
     /// The line's class, and in words.
     fn shown(self, words: &Map) -> (&'static str, &'static str) {
         match self {
@@ -80,11 +67,7 @@ struct Line {
 
 impl Line {
     fn quality(&self) -> Quality {
-        match (self.lost_permille >= LOSSY_PERMILLE, self.rtt_ms >= SLOW_MS) {
-            (true, _) => Quality::Lossy,
-            (_, true) => Quality::Slow,
-            _ => Quality::Good,
-        }
+        Quality::of(self.rtt_ms, self.lost_permille)
     }
 }
 

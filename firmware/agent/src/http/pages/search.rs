@@ -1,11 +1,16 @@
 //! What the microcloud shares: the list that the first page has too, and searching in it.
 
 use super::{View, not_done, tunnels};
-use crate::net::{Liveness, Page, Search};
+use crate::net::{Listed, Liveness, Page, Search, ServiceHealth};
 use crate::text::{Lang, Store};
 use crate::tunnels::TunnelView;
 use contract::apps::Category;
 use maud::{Markup, html};
+
+/// From so many percent on, nobody notices that a service is not here.
+const GOOD: u8 = 70;
+/// From so many on, it can be used.
+const FAIR: u8 = 30;
 
 /// The form, and what was found or why nothing can be; what is open of other nodes, and why something else was not done.
 pub fn body(view: &View<'_>, asked: &Search, found: Result<&Page, &str>, open: &[TunnelView], wrong: Option<&str>) -> Markup {
@@ -51,7 +56,7 @@ pub fn list(view: &View<'_>, found: &Page) -> Markup {
     html! {
         ul.nodes {
             @for found in &found.services {
-                @let class = match found.state { Some(Liveness::Alive) => "ok", Some(Liveness::Suspect) => "warn", _ => "bad" };
+                @let (class, how) = how(lang, found);
                 @let category = &found.service.category;
                 li {
                     span.dot.(class) {}
@@ -61,7 +66,11 @@ pub fn list(view: &View<'_>, found: &Page) -> Markup {
                             Some(at) => a href=(at) rel="noreferrer" { strong { (found.service.title) } },
                             None => strong { (found.service.title) },
                         }
-                        " " span.quiet { (found.node_name) @if !category.is_empty() { " · " (lang.category(category)) } }
+                        " " span.quiet {
+                            (found.node_name) @if !category.is_empty() { " · " (lang.category(category)) }
+                            @if !found.service.languages.is_empty() { " · " (found.service.languages.join(", ")) }
+                        }
+                        div.quiet data-quality { (how) }
                         @if !found.service.description.is_empty() { div.quiet { (found.service.description) } }
                         // What no browser opens, a person gives to the program that does.
                         @if let Some(at) = &found.address { div { code { (at) } } }
@@ -73,11 +82,36 @@ pub fn list(view: &View<'_>, found: &Page) -> Markup {
     }
 }
 
+/// How a service is and is reached: the dot's class, and in words with what was measured.
+fn how(lang: Lang, found: &Listed) -> (&'static str, String) {
+    let words = lang.qualities();
+    let percent = found.quality.as_ref().map(|quality| quality.percent);
+    let (class, word) = match (found.state, found.service.health, percent) {
+        (None | Some(Liveness::Down), ..) if !found.me => ("bad", words.gone),
+        (_, ServiceHealth::Stopped, _) => ("bad", words.stopped),
+        (_, ServiceHealth::Ill, _) => ("warn", words.ill),
+        (_, ServiceHealth::Starting, _) => ("warn", words.starting),
+        (.., None) => ("ok", words.unmeasured),
+        (.., Some(percent)) if percent >= GOOD => ("ok", words.good),
+        (.., Some(percent)) if percent >= FAIR => ("warn", words.fair),
+        (.., Some(_)) => ("bad", words.poor),
+    };
+    let mut said = vec![word.to_owned()];
+    if let Some(quality) = found.quality.as_ref().filter(|quality| quality.percent > 0) {
+        said.push(format!("{} %", quality.percent));
+        said.extend(quality.rtt_ms.map(|ms| format!("{ms} ms")));
+        let lost = quality.lost_permille.filter(|lost| *lost > 0);
+        said.extend(lost.map(|lost| format!("{}.{} % {}", lost / 10, lost % 10, words.lost)));
+    }
+    (class, said.join(" · "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::caller;
     use super::*;
-    use crate::net::{Listed, Service};
+    use crate::net::Service;
+    use crate::quality::QualityView;
 
     fn found(title: &str, address: Option<&str>) -> Listed {
         let service = Service { title: title.to_owned(), category: "messages".to_owned(), ..Service::default() };
@@ -97,6 +131,25 @@ mod tests {
         assert!(html.contains("href=\"http://10.0.0.1:80\"") && html.contains("<code>mqtt://10.0.0.1:1883</code>"), "{html}");
         assert!(html.contains("&lt;b&gt;Broker") && html.contains("mensajes") && !html.contains("href=\"javascript"));
         assert_eq!(html.matches("href=").count(), 1);
+    }
+
+    #[test]
+    fn how_a_service_is_and_is_reached_stands_there_in_words_and_figures() {
+        let of = |state, health, quality: Option<(u8, u64, u16)>| {
+            let quality = quality.map(|(percent, ms, lost)| QualityView { percent, rtt_ms: Some(ms), lost_permille: Some(lost) });
+            let plain = found("Wiki", None);
+            how(Lang::En, &Listed { state, quality, service: Service { health, ..plain.service }, ..plain })
+        };
+        let (alive, well) = (Some(Liveness::Alive), ServiceHealth::Well);
+        let said = |class, words: &str| (class, words.to_owned());
+        assert_eq!(of(alive, well, Some((97, 12, 0))), said("ok", "good · 97 % · 12 ms"));
+        assert_eq!(of(alive, well, Some((41, 12, 204))), said("warn", "fair · 41 % · 12 ms · 20.4 % lost"));
+        assert_eq!(of(alive, well, Some((12, 3000, 0))), said("bad", "poor · 12 % · 3000 ms"));
+        assert_eq!(of(alive, well, None), said("ok", "not measured yet"));
+        assert_eq!(of(alive, ServiceHealth::Stopped, Some((0, 12, 0))), said("bad", "stopped"));
+        assert_eq!(of(alive, ServiceHealth::Starting, Some((50, 1, 0))), said("warn", "starting · 50 % · 1 ms"));
+        assert_eq!(of(Some(Liveness::Down), well, Some((0, 1, 0))), said("bad", "its node does not answer"));
+        assert_eq!(of(None, well, None), said("bad", "its node does not answer"));
     }
 
     #[test]

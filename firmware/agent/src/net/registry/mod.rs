@@ -22,7 +22,7 @@ pub use apps::AppChanged;
 pub use blobs::{BlobFacts, BlobSearch, Form, Holder, MAX_BLOB_BYTES, MAX_TOLD, PART_BYTES, is_hash, most_say};
 pub use facts::Machine;
 pub use messages::{NotSent, Standing, kind};
-pub use service::{Draft, Service, check_key, is_plain};
+pub use service::{Draft, Health as ServiceHealth, Service, check_key, is_plain};
 #[cfg(test)]
 pub use services::MAX_PAGE as SERVICES_PAGE;
 pub use services::{Listed, Page, Search};

@@ -4,6 +4,7 @@
 //! published is held to the same limits as what is published here.
 
 use cluster::records::{Change, Kind, Record, Slot};
+use contract::apps::Scheme;
 use serde::{Deserialize, Serialize};
 
 /// The layout that this version writes.
@@ -16,10 +17,37 @@ const MAX_TITLE_BYTES: usize = 120;
 const MAX_DESCRIPTION_BYTES: usize = 2000;
 /// Longest category in bytes.
 const MAX_CATEGORY_BYTES: usize = 40;
-/// Longest scheme in bytes.
-const MAX_SCHEME_BYTES: usize = 20;
+/// Languages at most.
+const MAX_LANGUAGES: usize = 8;
+/// Longest name of a language in bytes.
+const MAX_LANGUAGE_BYTES: usize = 12;
 /// Longest address in bytes.
 const MAX_URL_BYTES: usize = 400;
+
+/// How a service is, as its node sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ServiceHealth))]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Well, as far as anybody looks.
+    #[default]
+    Well,
+    /// It runs, and has not shown yet that it is well.
+    Starting,
+    /// It is stopped.
+    Stopped,
+    /// It should run and does not, or not well; so is what later versions say here.
+    #[serde(other)]
+    Ill,
+}
+
+impl Health {
+    /// Whether there is nothing to say of it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_well(&self) -> bool {
+        *self == Self::Well
+    }
+}
 
 /// A service, as its node describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +74,12 @@ pub struct Service {
     /// What is spoken on that port; `http` without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
+    /// Which languages it speaks to people, such as `ca`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
+    /// How it is.
+    #[serde(default, skip_serializing_if = "Health::is_well")]
+    pub health: Health,
 }
 
 /// A wish to publish: the body of `PUT /api/v1/services/KEY`.
@@ -74,6 +108,9 @@ pub struct Draft {
     /// See [`Service::scheme`].
     #[serde(default)]
     pub scheme: Option<String>,
+    /// See [`Service::languages`].
+    #[serde(default)]
+    pub languages: Vec<String>,
 }
 
 impl Draft {
@@ -82,9 +119,9 @@ impl Draft {
     /// # Errors
     /// What is wrong with it, with the mend.
     pub fn service(self, key: &str) -> Result<Service, String> {
-        let Self { title, description, category, url, port, path, scheme } = self;
+        let Self { title, description, category, url, port, path, scheme, languages } = self;
         let title = title.unwrap_or_else(|| key.to_owned());
-        let service = Service { title, description, category, url, port, path, scheme };
+        let service = Service { title, description, category, url, port, path, scheme, languages, health: Health::Well };
         check_key(key)?;
         service.check()?;
         Ok(service)
@@ -105,10 +142,16 @@ pub fn check_key(key: &str) -> Result<(), String> {
     }
 }
 
-/// RFC 3986, section 3.1, in lower case.
-fn is_scheme(scheme: &str) -> bool {
-    scheme.starts_with(|c: char| c.is_ascii_lowercase())
-        && scheme.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+.-".contains(&c))
+/// What an address may begin with: what a neighbour's program may be given to open.
+fn check_scheme(scheme: &str) -> Result<(), String> {
+    let wrong = || format!("`{}` is nothing that may be published: use one of {}", scheme.escape_default(), Scheme::listed());
+    Scheme::of(scheme).map(drop).ok_or_else(wrong)
+}
+
+/// The beginning of a language tag of BCP 47, in lower case.
+fn is_language(tag: &str) -> bool {
+    let word = |part: &str| (2..=8).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    tag.len() <= MAX_LANGUAGE_BYTES && tag.starts_with(|c: char| c.is_ascii_lowercase()) && tag.split('-').all(word)
 }
 
 /// No character that changes how a terminal or page shows what is around it.
@@ -139,21 +182,15 @@ impl Service {
         check_text("category", &self.category, MAX_CATEGORY_BYTES)?;
         if let Some(url) = &self.url {
             check_text("address", url, MAX_URL_BYTES)?;
-            let scheme = url.split_once("://").filter(|(_, rest)| !rest.is_empty()).map(|(scheme, _)| scheme).unwrap_or_default();
-            if !is_scheme(scheme) || url.contains(char::is_whitespace) {
-                return Err(format!("`{url}` is no address: write it whole, such as http://192.168.1.20:8080/"));
-            }
+            let parts = url.split_once("://").filter(|(_, rest)| !rest.is_empty() && !url.contains(char::is_whitespace));
+            let (scheme, _) = parts.ok_or_else(|| format!("`{url}` is no address: write it whole, such as http://192.168.1.20:8080/"))?;
+            check_scheme(scheme)?;
             if self.port.is_some() || self.path.is_some() || self.scheme.is_some() {
                 return Err("give either a whole address or a port with a path, not both".to_owned());
             }
         }
         if let Some(scheme) = &self.scheme {
-            if !is_scheme(scheme) || scheme.len() > MAX_SCHEME_BYTES {
-                return Err(format!(
-                    "`{}` is nothing that is spoken on a port: write it as in addresses, such as mqtt",
-                    scheme.escape_default()
-                ));
-            }
+            check_scheme(scheme)?;
             if self.port.is_none() {
                 return Err("what is spoken needs a port".to_owned());
             }
@@ -169,6 +206,9 @@ impl Service {
         }
         if self.port == Some(0) {
             return Err("0 is no port".to_owned());
+        }
+        if self.languages.len() > MAX_LANGUAGES || !self.languages.iter().all(|tag| is_language(tag)) {
+            return Err(format!("name at most {MAX_LANGUAGES} languages, each by its tag, such as ca"));
         }
         Ok(())
     }
@@ -229,8 +269,15 @@ mod tests {
         assert_eq!(service.address(None), None);
         let broker = Draft { port: Some(1883), scheme: Some("mqtt".to_owned()), ..Draft::default() }.service("broker").unwrap();
         assert_eq!(broker.address(Some([192, 168, 1, 2].into())).as_deref(), Some("mqtt://192.168.1.2:1883"));
-        let later = br#"{"title":"x","hours":[9,17]}"#;
-        assert_eq!(Service::of(&record("x", later)).unwrap().title, "x");
+        let later = br#"{"title":"x","hours":[9,17],"health":"haunted"}"#;
+        let later = Service::of(&record("x", later)).unwrap();
+        assert!(later.title == "x" && later.health == Health::Ill);
+        for (health, said) in [(Health::Well, ""), (Health::Starting, "starting"), (Health::Stopped, "stopped"), (Health::Ill, "ill")] {
+            let service = Service { health, ..service.clone() };
+            let Change::Put { value, .. } = service.put("wiki") else { panic!() };
+            assert_eq!(Service::of(&record("wiki", &value)), Some(service));
+            assert_eq!(String::from_utf8(value).unwrap().contains(&format!("\"health\":\"{said}\"")), !said.is_empty(), "{health:?}");
+        }
     }
 
     #[test]
@@ -253,6 +300,11 @@ mod tests {
             Draft { url: Some("http://a/".to_owned()), port: Some(1), ..Draft::default() },
             Draft { scheme: Some("mqtt".to_owned()), ..Draft::default() },
             Draft { scheme: Some("java\nscript".to_owned()), port: Some(1), ..Draft::default() },
+            Draft { scheme: Some("javascript".to_owned()), port: Some(1), ..Draft::default() },
+            url("javascript://%0aalert(1)"),
+            url("file:///etc/passwd"),
+            Draft { languages: vec!["català".to_owned()], ..Draft::default() },
+            Draft { languages: vec!["ca".to_owned(); 9], ..Draft::default() },
         ];
         for draft in wrong {
             let value = serde_json::to_vec(&Service {
@@ -261,6 +313,7 @@ mod tests {
                 port: draft.port,
                 path: draft.path.clone(),
                 scheme: draft.scheme.clone(),
+                languages: draft.languages.clone(),
                 ..Service::default()
             });
             assert_eq!(Service::of(&record("k", &value.unwrap())), None, "{draft:?}");

@@ -2,6 +2,7 @@
 
 use super::{Copy, Facts, Refused, Registry, Service, service};
 use crate::net::Liveness;
+use crate::quality::QualityView;
 use cluster::{
     NodeId,
     records::{Change, Kind, Order},
@@ -64,6 +65,8 @@ pub struct Listed {
     pub host: Option<IpAddr>,
     /// Where it is reached, if it says.
     pub address: Option<String>,
+    /// How well it is reached from this node; none while that was not measured.
+    pub quality: Option<QualityView>,
     /// What it is.
     #[serde(flatten)]
     pub service: Service,
@@ -108,14 +111,13 @@ impl Search {
     }
 }
 
-fn cursor(node: &NodeId, key: &str) -> String {
-    format!("{}.{key}", node.hex())
+fn cursor(node: &str, key: &str) -> String {
+    format!("{node}.{key}")
 }
 
 fn read_cursor(text: &str) -> Option<(NodeId, String)> {
     let (node, key) = text.split_once('.')?;
-    let bytes = data_encoding::HEXLOWER.decode(node.as_bytes()).ok()?;
-    Some((cluster::keys::Key(bytes.try_into().ok()?), key.to_owned()))
+    Some((NodeId::of_hex(node)?, key.to_owned()))
 }
 
 /// Lower case without the accents of the languages that we speak, so that `gracia` finds `Gràcia`.
@@ -182,13 +184,13 @@ impl Query {
                     sequence,
                     host: host(&facts),
                     address: service.address(host(&facts)),
+                    quality: None,
                     service,
                 });
                 ControlFlow::Continue(())
             })?;
             if flow.is_break() {
-                let last = page.services.last().and_then(|last| Some((read_cursor(&format!("{}.", last.node))?.0, &last.key)));
-                page.next = last.map(|(node, key)| cursor(&node, key));
+                page.next = page.services.last().map(|last| cursor(&last.node, &last.key));
                 break;
             }
         }
@@ -309,7 +311,7 @@ mod tests {
     #[test]
     fn a_cursor_is_read_back_and_nonsense_is_refused() {
         let node = cluster::keys::Key([0xab; 32]);
-        assert_eq!(read_cursor(&cursor(&node, "a.b")), Some((node, "a.b".to_owned())));
+        assert_eq!(read_cursor(&cursor(&node.hex(), "a.b")), Some((node, "a.b".to_owned())));
         for nonsense in ["x", "abab.x", "..", &"é".repeat(40)] {
             assert!(Search { after: nonsense.to_owned(), ..Search::default() }.query().is_err(), "{nonsense}");
         }

@@ -2,7 +2,7 @@
 
 use super::super::{Command, Draft, NetHandle, gate::TUNNEL_ALPN, ids::node_id};
 use super::{PATIENCE, Stranger, by_token, command, config, founding, invite, shut_down, until};
-use crate::net::{self, JoinConfig, Purpose};
+use crate::net::{self, JoinConfig, Purpose, Service, ServiceHealth};
 use crate::tunnels::{Server, serve};
 use cluster::NodeId;
 use iroh::endpoint::Connection;
@@ -133,6 +133,15 @@ async fn what_is_withdrawn_or_moved_ends_and_what_is_said_anew_does_not() {
     two.publish("other", Some(9)).await;
     assert!(timeout(PATIENCE, moves.read_to_end(100)).await.unwrap().is_err());
     let _ended = moved.finish();
+    // The port of what is stopped may be another's by now; once it runs, it is there again.
+    let stopped = Service { health: ServiceHealth::Stopped, port: Some(two.port), title: "Other".to_owned(), ..Service::default() };
+    registry.publish("other", &stopped, false).await.unwrap();
+    assert_eq!(asked(&conn, &head("other")).await.unwrap().0, 7);
+    registry.publish("other", &Service { health: ServiceHealth::Well, ..stopped }, false).await.unwrap();
+    let (answer, _send, mut open) = asked(&conn, &head("other")).await.unwrap();
+    assert_eq!(answer, 0);
+    registry.publish("other", &Service { health: ServiceHealth::Stopped, ..anew.clone() }, false).await.unwrap();
+    assert!(timeout(PATIENCE, open.read_to_end(100)).await.unwrap().is_err(), "what was open to it ends");
     send.write_all(b"still").await.unwrap();
     let mut said = [0; 5];
     timeout(PATIENCE, recv.read_exact(&mut said)).await.unwrap().unwrap();
@@ -170,6 +179,17 @@ async fn strangers_are_not_let_in_and_who_is_removed_is_cut_off() {
         assert!(asked(&conn, &head("echo")).await.is_none());
     }
     shut_down(two.member).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_round_trip_is_measured_to_a_member_by_its_key() {
+    let two = Two::start().await;
+    let roof = node_id(&two.roof.view.borrow().me.id.parse().unwrap());
+    let took = timeout(PATIENCE, two.member.line.round_trip(&roof)).await.unwrap().unwrap();
+    assert!(!took.is_zero() && took < PATIENCE, "{took:?}");
+    // Somebody else at the same address is not taken for it, and who has no address is not looked for.
+    let stranger = cluster::keys::Key::of_seed(&[7; 32]);
+    assert!(timeout(PATIENCE, two.member.line.round_trip(&stranger)).await.unwrap().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
