@@ -95,7 +95,7 @@ pub async fn find(app: &App, query: &Search) -> Result<Page, Refusal> {
         let near = links::near_ones(page.services.iter().filter_map(|service| service.host).chain(linked));
         let measured = app.measured();
         page.services.iter_mut().for_each(|service| say_state(service, &view, &near, |node| measured.of(node)));
-        measured.look(page.services.iter().filter(|service| is_to_be_measured(service, &view)).filter_map(|service| id(service)).collect());
+        measured.look(page.services.iter().filter(|service| is_to_be_measured(service, &view)).filter_map(id).collect());
     }
     Ok(page)
 }
