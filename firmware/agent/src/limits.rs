@@ -253,6 +253,8 @@ pub const PASSWORD_MAX_BYTES: usize = 256;
 pub const USERS_KEPT: usize = 32;
 /// Tokens for programs that are kept.
 pub const USER_TOKENS_KEPT: usize = 64;
+/// Services, or nodes with all of theirs, that one person does not want to be shown.
+pub const USER_MUTED_KEPT: usize = 200;
 /// A session ends after this long without use.
 pub const SESSION_IDLE: Duration = Duration::from_secs(8 * 3600);
 /// A session ends this long after its login, used or not.

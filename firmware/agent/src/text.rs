@@ -28,6 +28,7 @@ mod encrypted;
 mod files;
 mod found;
 mod help;
+mod hidden;
 mod leases;
 mod map;
 mod own;

@@ -138,6 +138,59 @@ fn what_one_publishes_the_other_reads_and_both_hold_the_same_view() {
 }
 
 #[test]
+fn an_admin_hides_from_all_what_its_owner_still_sees_and_shows_it_again() {
+    let agents = community(&["roof"]);
+    let (garden, roof) = (&agents[0], &agents[1]);
+    let id = |agent: &Agent| agent.json(&["status"])["node"].as_str().unwrap().to_owned();
+    let refused = |agent: &Agent, words: &[&str]| {
+        let output = agent.run(words);
+        assert!(!output.status.success(), "{words:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let keys = |agent: &Agent, query: &str| services(agent, query).into_keys().collect::<Vec<_>>();
+    garden.json(&["publish", "of-garden"]);
+    roof.json(&["publish", "photos"]);
+    roof.json(&["publish", "wiki"]);
+    let all = ["of-garden", "photos", "wiki"];
+    for agent in [garden, roof] {
+        wait("all is listed", || (keys(agent, "") == all).then_some(()));
+    }
+    // An ordinary member hides nothing, and nobody hides what there is not, or their own.
+    assert!(refused(roof, &["hide", "garden", "of-garden"]).contains("this node is no admin"));
+    assert!(refused(garden, &["hide", "roof", "nothing"]).contains("publishes no `nothing`"));
+    assert!(refused(garden, &["hide", "garden", "of-garden"]).contains("cloudy withdraw"));
+    assert!(refused(garden, &["hide", "roof", "wiki", "--reason", "\u{1b}[31m"]).contains("control characters"));
+
+    garden.json(&["hide", "roof", "wiki", "--reason", "It asks for passwords"]);
+    assert_eq!(keys(garden, ""), ["of-garden", "photos"]);
+    assert_eq!(keys(garden, "&hidden=true"), all);
+    // A page is full though something was left out of it.
+    assert_eq!(garden.json(&["search", "--limit", "2"])["services"].as_array().unwrap().len(), 2);
+    let mark = |agent: &Agent, words: &[&str]| {
+        let found = agent.json(words);
+        let wiki = found["services"].as_array().unwrap().iter().find(|service| service["key"] == "wiki").cloned();
+        wiki.map(|wiki| wiki["hidden"].clone()).unwrap_or_default()
+    };
+    let expected = |me: bool| json!({ "by": id(garden), "by-name": "garden", "me": me, "all": false, "reason": "It asks for passwords" });
+    assert_eq!(mark(garden, &["search", "--hidden"]), expected(true));
+    wait("its owner sees it", || (mark(roof, &["search"]) == expected(false)).then_some(()));
+    assert_eq!(keys(roof, ""), all, "it is listed at home");
+    assert!(get(&roof.page(), "/search", &[]).1.contains("It asks for passwords"));
+    assert!(refused(roof, &["show", "roof", "wiki"]).contains("`garden` that hides this: only that node shows it again"));
+    assert_eq!(roof.json(&["hide"])["hidden"][0]["key"], "wiki");
+
+    garden.json(&["show", "roof", "wiki"]);
+    assert_eq!(keys(garden, ""), all);
+    assert!(refused(garden, &["show", "roof", "wiki"]).contains("does not hide that"));
+    wait("its owner sees it shown", || mark(roof, &["search"]).is_null().then_some(()));
+    garden.json(&["hide", "roof"]);
+    assert_eq!(keys(garden, ""), ["of-garden"]);
+    assert!(refused(garden, &["show", "roof", "wiki"]).contains("all services of that node"));
+    garden.json(&["show", "roof"]);
+    assert_eq!(keys(garden, ""), all);
+}
+
+#[test]
 fn pages_follow_each_other_without_a_gap() {
     let agents = community(&["roof"]);
     for agent in &agents {

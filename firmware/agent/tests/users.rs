@@ -224,6 +224,26 @@ fn a_microcloud_is_begun_on_one_page_and_joined_on_another() {
     let page = ben.get("/microcloud").body;
     assert!(page.contains("Home") && page.contains("can't invite") && !page.contains("/microcloud/found"), "{page}");
 
+    // What another node publishes, ana does not want to see, and then nobody is to see; and both end again.
+    two.json(&["publish", "wiki"]);
+    let node = two.json(&["status"])["node"].as_str().unwrap().to_owned();
+    let wiki = format!("node={node}&service=wiki");
+    let listed = |page: &Answer| page.body.contains("<strong>wiki</strong>");
+    wait("one finds it", || listed(&stranger.get("/search")).then_some(()));
+    assert_eq!(ana.press("/search", "/muted/mute", &wiki).header("location"), "/search");
+    assert!(!listed(&ana.get("/search")) && !listed(&ana.get("/")) && listed(&stranger.get("/search")) && listed(&stranger.get("/")));
+    assert!(ana.get("/api/v1/services?muted=true").json()["services"][0]["muted"] == true);
+    assert_eq!(ana.press("/account", "/muted/show", &wiki).header("location"), "/account");
+    assert!(listed(&ana.get("/search")));
+    assert!(!stranger.get("/search").body.contains("/hidden/hide") && !ben.get("/search").body.contains("/hidden/hide"));
+    assert_eq!(ana.press("/search", "/hidden/hide", &format!("{wiki}&reason=spam")).header("location"), "/search");
+    assert!(!listed(&ana.get("/search")) && !listed(&stranger.get("/search")));
+    assert_eq!(ana.press("/search?hidden=true", "/hidden/show", &wiki).header("location"), "/search?hidden=true");
+    assert!(listed(&stranger.get("/search")));
+    let all = format!("/api/v1/hidden/{node}");
+    assert_eq!(ana.api("PUT", &all, &json!({ "reason": "x" })).status, 200);
+    assert_eq!((ana.api("DELETE", &all, &json!({})).status, ana.api("DELETE", &all, &json!({})).status), (200, 404));
+
     // The door, the name, leaving; what there is not is not there.
     assert_eq!(ana.press("/microcloud", "/microcloud/door", "minutes=10").status, 303);
     assert!(ana.get("/microcloud").body.contains("The door is open."));

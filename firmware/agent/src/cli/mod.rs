@@ -6,6 +6,7 @@ mod blob;
 mod by_hand;
 mod check;
 mod disk;
+mod hide;
 mod https;
 mod install;
 mod lease;
@@ -219,6 +220,10 @@ enum Verb {
     Open(tunnel::Open),
     /// Services of other nodes that are open through this one.
     Tunnels(tunnel::TunnelsArgs),
+    /// Hide a service of another node, or all of a node, from all who search, where this node is an admin; or list what is hidden.
+    Hide(hide::Hide),
+    /// Show to all again what this node hid.
+    Show(hide::Show),
     /// Apps of this node: what can be installed, what is, and how it is.
     App(apps::AppArgs),
     /// Backups of apps, encrypted to an owner's key.
@@ -416,6 +421,8 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Search(find) => find.run().await?,
         Verb::Open(open) => open.run().await?,
         Verb::Tunnels(tunnels) => tunnels.run().await?,
+        Verb::Hide(hide) => hide.run().await?,
+        Verb::Show(show) => show.run().await?,
         Verb::Store(store) => store.run().await?,
         Verb::Blob(blob) => blob.run().await?,
         Verb::Https(https) => https.run().await?,

@@ -94,6 +94,9 @@ pub struct Find {
     /// Most services to show.
     #[arg(long, default_value_t = 50)]
     limit: usize,
+    /// Show what admins hide from all, too.
+    #[arg(long)]
+    hidden: bool,
     /// Go on after what the page before gave.
     #[arg(long, default_value = "")]
     after: String,
@@ -107,8 +110,8 @@ impl Find {
     /// # Errors
     /// The agent does not answer, or refuses.
     pub async fn run(self) -> Result<()> {
-        let Self { words, category, node, limit, after, local } = self;
-        let search = Search { text: words.join(" "), category, node, limit: Some(limit), after };
+        let Self { words, category, node, limit, hidden, after, local } = self;
+        let search = Search { text: words.join(" "), category, node, limit: Some(limit), after, hidden, muted: false };
         let answer = local.client().get(&format!("/api/v1/services?{}", serde_urlencoded::to_string(&search)?)).await?;
         local.show(&answer, services)
     }
@@ -136,6 +139,9 @@ fn services(answer: &Value) -> Result<String> {
         let more = [text(service, "category"), text(service, "address"), text(service, "description").replace('\n', " ")];
         for line in more.iter().filter(|line| !line.is_empty()) {
             writeln!(out, "    {line}")?;
+        }
+        if let Some(mark) = service.get("hidden").filter(|mark| mark.is_object()) {
+            writeln!(out, "    {}", super::hide::words(mark))?;
         }
     }
     if let Some(next) = answer.get("next").and_then(Value::as_str) {

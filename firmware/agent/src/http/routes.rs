@@ -2,8 +2,8 @@
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
 use super::{
-    apps, backups, blobs, browse, by_hand, changes, encrypted, forms, jobs, leases, own, services, settings, shared_apps, storage, store,
-    tunnels, users,
+    apps, backups, blobs, browse, by_hand, changes, encrypted, forms, hidden, jobs, leases, muted, own, services, settings, shared_apps,
+    storage, store, tunnels, users,
 };
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
@@ -92,6 +92,8 @@ routes! {
     page_tunnel          GET    "/tunnels/{port}"                     Reach   No forms::tunnels::show;
     page_tunnel_send     POST   "/tunnels"                            Reach   No forms::tunnels::open;
     page_tunnel_close    POST   "/tunnels/{port}/close"               Operate No forms::tunnels::close;
+    page_hidden_send     POST   "/hidden/{action}"                    Own     No forms::hidden::act;
+    page_muted_send      POST   "/muted/{action}"                     Account No forms::hidden::act_for_oneself;
     page_help            GET    "/help"                               Look    No forms::show_help;
     page_files           GET    "/files"                              Look    No forms::files::show;
     page_file_send       POST   "/files/{hash}/{action}"              Operate No forms::files::act;
@@ -157,6 +159,7 @@ routes! {
     status               GET    "/api/v1/status"                      Look    No super::show_status;
     nodes                GET    "/api/v1/nodes"                       Look    No super::show_nodes;
     services             GET    "/api/v1/services"                    Look    No services::search;
+    hidden               GET    "/api/v1/hidden"                      Look    No hidden::list;
     view                 GET    "/api/v1/view"                        Look    No services::agreement;
     watch                GET    "/api/v1/watch"                       Look    No services::watch;
     apps                 GET    "/api/v1/apps"                        Look    No apps::list;
@@ -222,6 +225,11 @@ routes! {
     own_tokens           GET    "/api/v1/account/tokens"              Account No users::own_tokens;
     own_token_make       POST   "/api/v1/account/tokens"              Account Secret users::make_own_token;
     own_token_revoke     DELETE "/api/v1/account/tokens/{id}"         Account No users::revoke_own_token;
+    muted                GET    "/api/v1/account/muted"               Account No muted::list;
+    mute_node            PUT    "/api/v1/account/muted/{node}"        Account No muted::mute_node;
+    mute_service         PUT    "/api/v1/account/muted/{node}/{key}"  Account No muted::mute_service;
+    unmute_node          DELETE "/api/v1/account/muted/{node}"        Account No muted::unmute_node;
+    unmute_service       DELETE "/api/v1/account/muted/{node}/{key}"  Account No muted::unmute_service;
     users                GET    "/api/v1/users"                       Own     No users::list;
     user_add             POST   "/api/v1/users"                       Own     Kept users::add;
     user                 GET    "/api/v1/users/{name}"                Own     No users::one;
@@ -257,6 +265,10 @@ routes! {
     service_publish_new  POST   "/api/v1/services"                    Own     Kept services::publish_new;
     service_publish      PUT    "/api/v1/services/{key}"              Own     No services::publish;
     service_withdraw     DELETE "/api/v1/services/{key}"              Own     No services::withdraw;
+    hide_node            PUT    "/api/v1/hidden/{node}"               Own     No hidden::hide_node;
+    hide_service         PUT    "/api/v1/hidden/{node}/{key}"         Own     No hidden::hide_service;
+    show_node            DELETE "/api/v1/hidden/{node}"               Own     No hidden::show_node;
+    show_service         DELETE "/api/v1/hidden/{node}/{key}"         Own     No hidden::show_service;
     tunnels              GET    "/api/v1/tunnels"                     Reach   No tunnels::list;
     tunnel_open          POST   "/api/v1/tunnels"                     Reach   No tunnels::open;
     tunnel_close         DELETE "/api/v1/tunnels/{port}"              Operate No tunnels::close;

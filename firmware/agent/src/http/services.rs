@@ -1,17 +1,18 @@
 //! The registry in the API: searching and watching for everybody, publishing for owners.
 
-use super::paging;
+use super::caller::Caller;
 use super::problem::Refusal;
+use super::{muted, paging};
 use crate::links;
-use crate::net::{ClusterView, Draft, Listed, Liveness, Page, Refused, Registry, RegistryView, Search};
+use crate::net::{ClusterView, Draft, Lens, Listed, Liveness, Page, Refused, Registry, RegistryView, Search, admins};
 use crate::quality::{self, Reach};
 use crate::state::App;
 use crate::tunnels::is_doubtful;
-use axum::Json;
 use axum::extract::{Path, Query, State, rejection::QueryRejection};
 use axum::http::{StatusCode, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use cluster::NodeId;
 use cluster::records::{Order, WriteError};
 use cluster::store::StoreError;
@@ -82,13 +83,14 @@ pub(super) fn refused(refused: &Refused) -> Refusal {
 pub(super) const NO_COMMUNITY: &str =
     "this node belongs to no microcloud, so there are no records: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
 
-fn no_community() -> Refusal {
+pub(super) fn no_community() -> Refusal {
     refuse(StatusCode::CONFLICT, NO_COMMUNITY)
 }
 
-/// A page of services, with how their nodes are and how well they are reached.
-pub async fn find(app: &App, query: &Search) -> Result<Page, Refusal> {
-    let found = app.registry().ok_or_else(no_community)?.search(query).await.map_err(|error| refused(&error))?;
+/// A page of services as whoever asks is to see them, with how their nodes are and how well they are reached.
+pub async fn find(app: &App, caller: &Caller, query: &Search) -> Result<Page, Refusal> {
+    let lens = Lens { admins: app.view().as_ref().map(admins).unwrap_or_default(), muted: muted::of(app, caller) };
+    let found = app.registry().ok_or_else(no_community)?.search(query, lens).await.map_err(|error| refused(&error))?;
     let mut page = found.map_err(|words| refuse(StatusCode::BAD_REQUEST, words))?;
     if let Some(view) = app.view() {
         let linked = view.members.iter().filter_map(|member| Some(member.link.as_ref()?.address?.ip().to_canonical()));
@@ -105,6 +107,9 @@ fn say_state(service: &mut Listed, view: &ClusterView, near: &BTreeSet<IpAddr>, 
     let member = view.members.iter().find(|member| member.id == service.node);
     let link = member.and_then(|member| member.link.as_ref());
     service.state = member.map(|member| member.state);
+    if let Some(hidden) = &mut service.hidden {
+        hidden.by_name = name_of(view, &hidden.by);
+    }
     if let Some(host) = service.host.filter(|_| !service.me && service.service.port.is_some()) {
         service.doubtful = is_doubtful(host, near, link);
     }
@@ -124,6 +129,11 @@ fn id(service: &Listed) -> Option<NodeId> {
     NodeId::of_hex(&service.node)
 }
 
+/// What a member is called; empty where that is not known.
+pub(super) fn name_of(view: &ClusterView, id: &str) -> String {
+    view.members.iter().find(|member| member.id == id).map(|member| member.name.clone()).unwrap_or_default()
+}
+
 /// What is asked for, if it is a question.
 pub(super) fn asked(query: Result<Query<Search>, QueryRejection>) -> Result<Search, Refusal> {
     query.map(|Query(asked)| asked).map_err(|error| refuse(StatusCode::BAD_REQUEST, error.body_text()))
@@ -131,10 +141,11 @@ pub(super) fn asked(query: Result<Query<Search>, QueryRejection>) -> Result<Sear
 
 pub(super) async fn search(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     query: Result<Query<Search>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let page = find(&app, &asked(query)?).await?;
+    let page = find(&app, &caller, &asked(query)?).await?;
     Ok(paging::answer(&uri, page.next.clone(), |_| page))
 }
 

@@ -6,6 +6,7 @@ mod crowd;
 mod encrypted;
 mod forms;
 mod jobs;
+mod muted;
 
 use super::*;
 use crate::users::{Operation, Role, Scope, Users, may};
@@ -112,13 +113,14 @@ async fn near_by(router: Router, method: &str, path: &str, headers: &str, body: 
 
 /// A route with something in place of what it captures.
 fn filled(path: &str) -> String {
-    let fill: [(&str, &str); 7] = [
+    let fill: [(&str, &str); 8] = [
         ("{name}/{action}", "x/start"),
         ("{*key}", "a/b"),
         ("{app}", "notes"),
         ("{action}", "x"),
         ("{id}", "1"),
         ("{key}", "x"),
+        ("{node}", "x"),
         ("{port}", "32000"),
     ];
     fill.iter().fold(path.to_owned(), |path, (what, with)| path.replace(what, with)).replace("{name}", "x").replace("{label}", "notes")

@@ -230,7 +230,7 @@ type Asked = Result<Query<Paging>, QueryRejection>;
 /// What a refused change answers.
 pub fn refused(error: Refused) -> Refusal {
     let status = match &error {
-        Refused::Rule(RuleRefused::Unknown | RuleRefused::NoToken) => StatusCode::NOT_FOUND,
+        Refused::Rule(RuleRefused::Unknown | RuleRefused::NoToken | RuleRefused::NotMuted) => StatusCode::NOT_FOUND,
         Refused::Rule(RuleRefused::Changed) => StatusCode::PRECONDITION_FAILED,
         Refused::Rule(RuleRefused::Name) | Refused::Password(PasswordRefused::Length) => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::Rule(_) => StatusCode::CONFLICT,

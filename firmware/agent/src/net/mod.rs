@@ -38,9 +38,9 @@ pub use line::{Callers, MemberLine, Purpose};
 #[cfg(test)]
 pub use registry::an_app;
 pub use registry::{
-    AppChanged, AppImage, BlobFacts, BlobSearch, Draft, Form, Holder, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine, NotSent, OwnPhase,
-    PART_BYTES, Page, Refused, Registry, RegistryView, Search, Service, ServiceHealth, Standing, check_key, is_hash, is_plain, kind,
-    most_say,
+    AppChanged, AppImage, BlobFacts, BlobSearch, Draft, Form, HiddenMark, Hide, Holder, Lens, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine,
+    NotSent, OwnPhase, PART_BYTES, Page, Refused, Registry, RegistryView, Search, Service, ServiceHealth, ServiceRef, Standing, admins,
+    check_key, check_reason, is_hash, is_plain, kind, most_say,
 };
 #[cfg(test)]
 pub use registry::{Changed, SERVICES_PAGE};

@@ -31,6 +31,7 @@ use password::Passwords;
 use secret::Code;
 use serde::{Deserialize, Serialize};
 use sessions::Sessions;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -350,6 +351,20 @@ impl Users {
         self.alter(move |kept| kept.set_password(&of, hash, &expected)).await?;
         self.logout_everywhere(name);
         Ok(())
+    }
+
+    /// Shows a person something no more of what is shared, or again.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn set_muted(self: &Arc<Self>, name: &str, what: String, muted: bool) -> Result<(), Refused> {
+        let of = name.to_owned();
+        self.alter(move |kept| if muted { kept.mute(&of, what) } else { kept.unmute(&of, &what) }).await
+    }
+
+    /// What a person has muted.
+    pub fn muted(&self, name: &str) -> BTreeSet<String> {
+        lock(&self.kept).muted(name)
     }
 
     /// Makes a token for a person's program: its number, and its text, which is shown this once.

@@ -2,10 +2,10 @@
 
 use super::role::{Role, Scope};
 use super::secret::Secret;
-use crate::limits::{USER_TOKENS_KEPT, USERS_KEPT};
+use crate::limits::{USER_MUTED_KEPT, USER_TOKENS_KEPT, USERS_KEPT};
 use crate::revision::Expected;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Characters of a name at most.
 const NAME_CHARS: usize = 32;
@@ -23,6 +23,10 @@ pub struct User {
     /// Another one after each change of role or password, and never one that somebody had before.
     #[serde(default)]
     pub revision: u64,
+    /// What the person does not want to be shown of what is shared, as `net::ServiceRef` writes it. An agent that does not know this field
+    /// passes it over.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    muted: BTreeSet<String>,
 }
 
 /// What a program carries.
@@ -79,6 +83,12 @@ pub enum Refused {
     /// Tokens.
     #[error("there are {USER_TOKENS_KEPT} tokens already: revoke one first")]
     ManyTokens,
+    /// What is muted.
+    #[error("you have muted {USER_MUTED_KEPT} services and nodes already: show one again first")]
+    ManyMuted,
+    /// That is not muted.
+    #[error("you have not muted that: `GET /api/v1/account/muted` lists what you have")]
+    NotMuted,
     /// It is not as it was seen.
     #[error("somebody else has changed this user meanwhile: look at how it is now, and change it again if that is still wanted")]
     Changed,
@@ -130,7 +140,7 @@ impl Kept {
             return Err(Refused::ManyUsers);
         }
         let revision = self.next_revision();
-        self.users.insert(name.to_owned(), User { role, password, revision });
+        self.users.insert(name.to_owned(), User { role, password, revision, muted: BTreeSet::new() });
         Ok(())
     }
 
@@ -188,6 +198,33 @@ impl Kept {
         let left = self.users.iter().any(|(other, user)| other != name && user.role == Role::Owner);
         let is_owner = self.users.get(name).is_some_and(|user| user.role == Role::Owner);
         if is_owner && !left { Err(Refused::LastOwner) } else { Ok(()) }
+    }
+
+    /// Shows a person something no more.
+    ///
+    /// # Errors
+    /// There is no such person, or too much is muted.
+    pub fn mute(&mut self, name: &str, what: String) -> Result<(), Refused> {
+        let muted = &mut self.users.get_mut(name).ok_or(Refused::Unknown)?.muted;
+        if muted.len() >= USER_MUTED_KEPT && !muted.contains(&what) {
+            return Err(Refused::ManyMuted);
+        }
+        muted.insert(what);
+        Ok(())
+    }
+
+    /// Shows it again.
+    ///
+    /// # Errors
+    /// There is no such person, or it is not muted.
+    pub fn unmute(&mut self, name: &str, what: &str) -> Result<(), Refused> {
+        let user = self.users.get_mut(name).ok_or(Refused::Unknown)?;
+        if user.muted.remove(what) { Ok(()) } else { Err(Refused::NotMuted) }
+    }
+
+    /// What a person has muted.
+    pub fn muted(&self, name: &str) -> BTreeSet<String> {
+        self.users.get(name).map(|user| user.muted.clone()).unwrap_or_default()
     }
 
     /// Takes a new token in, of which the hash is kept; its number.
@@ -282,6 +319,36 @@ mod tests {
         kept.remove("ben", &seen).unwrap();
         kept.add("ben", Role::Owner, String::new()).unwrap();
         assert_eq!(kept.remove("ben", &seen), refused, "what was seen was somebody else");
+    }
+
+    #[test]
+    fn what_a_person_mutes_is_muted_for_that_person_alone_and_goes_with_the_person() {
+        let mut kept = owned();
+        kept.add("ben", Role::Operator, String::new()).unwrap();
+        for n in 0..USER_MUTED_KEPT {
+            kept.mute("ben", format!("node.{n}")).unwrap();
+        }
+        assert_eq!(kept.mute("ben", "one more".to_owned()), Err(Refused::ManyMuted));
+        assert_eq!(kept.mute("ben", "node.7".to_owned()), Ok(()), "it is muted already");
+        assert_eq!(kept.mute("eva", "x".to_owned()), Err(Refused::Unknown));
+        assert!(kept.muted("ben").len() == USER_MUTED_KEPT && kept.muted("ana").is_empty() && kept.muted("eva").is_empty());
+        assert_eq!(kept.unmute("ana", "node.7"), Err(Refused::NotMuted));
+        kept.unmute("ben", "node.7").unwrap();
+        assert_eq!(kept.unmute("ben", "node.7"), Err(Refused::NotMuted));
+        let again: Kept = serde_json::from_slice(&serde_json::to_vec(&kept).unwrap()).unwrap();
+        assert_eq!(again, kept);
+        kept.remove("ben", &Expected::anything()).unwrap();
+        kept.add("ben", Role::Operator, String::new()).unwrap();
+        assert!(kept.muted("ben").is_empty(), "a namesake inherits nothing");
+    }
+
+    #[test]
+    fn files_of_agents_before_and_after_this_one_are_read() {
+        let before: Kept = serde_json::from_str(r#"{"users":{"ana":{"role":"owner","password":"1","revision":2}}}"#).unwrap();
+        assert!(before.owned() && before.muted("ana").is_empty());
+        assert!(!serde_json::to_string(&before).unwrap().contains("muted"));
+        let after = r#"{"users":{"ana":{"role":"owner","password":"1","revision":2,"later":[1]}},"later":{}}"#;
+        assert_eq!(serde_json::from_str::<Kept>(after).unwrap(), before);
     }
 
     #[test]

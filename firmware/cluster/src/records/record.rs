@@ -35,6 +35,8 @@ impl Kind {
     pub const OFFER: Self = Self(6);
     /// A lease that answers an offer.
     pub const LEASE: Self = Self(7);
+    /// A service, or all of a node, that an admin hides from all who search.
+    pub const HIDDEN: Self = Self(8);
 
     /// The kind in a word; `other` for those of later versions.
     #[must_use]
@@ -47,6 +49,7 @@ impl Kind {
             Self::REVOCATION => "revocation",
             Self::OFFER => "offer",
             Self::LEASE => "lease",
+            Self::HIDDEN => "hidden",
             _ => "other",
         }
     }

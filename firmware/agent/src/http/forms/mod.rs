@@ -8,6 +8,7 @@ pub mod cloud;
 pub mod encrypted;
 pub mod files;
 pub mod found;
+pub mod hidden;
 pub mod leases;
 pub mod own;
 pub mod people;
@@ -94,12 +95,12 @@ fn to(path: &str) -> Response {
 }
 
 pub async fn show_home(reader: Reader) -> Response {
-    let (status, view, services, apps) = shown(&reader.app, reader.lang).await;
+    let (status, view, services, apps) = shown(&reader).await;
     reader.page("/", Some("/body"), &home::body(&reader.view(), &status, view.as_ref(), &services, &apps))
 }
 
 pub async fn show_home_body(reader: Reader) -> Response {
-    let (status, view, services, apps) = shown(&reader.app, reader.lang).await;
+    let (status, view, services, apps) = shown(&reader).await;
     html(home::body(&reader.view(), &status, view.as_ref(), &services, &apps))
 }
 
@@ -109,7 +110,7 @@ pub async fn show_help(reader: Reader) -> Response {
 
 /// What is shown of the search where something else was not done.
 async fn home_search(reader: &Reader, headers: &HeaderMap, wrong: Option<&str>) -> Markup {
-    let found = services::find(&reader.app, &Search::default()).await.unwrap_or_default();
+    let found = services::find(&reader.app, &reader.caller, &Search::default()).await.unwrap_or_default();
     let open = api_tunnels::all(&reader.app, &reader.caller, headers);
     search::body(&reader.view(), &Search::default(), Ok(&found), &open, wrong)
 }
@@ -118,7 +119,7 @@ async fn home_search(reader: &Reader, headers: &HeaderMap, wrong: Option<&str>) 
 pub async fn show_search(reader: Reader, headers: HeaderMap, query: Result<Query<Search>, QueryRejection>) -> Response {
     let (asked, found) = match services::asked(query) {
         Ok(asked) => {
-            let found = services::find(&reader.app, &asked).await;
+            let found = services::find(&reader.app, &reader.caller, &asked).await;
             (asked, found)
         }
         Err(refusal) => (Search::default(), Err(refusal)),
@@ -131,7 +132,8 @@ pub async fn show_search(reader: Reader, headers: HeaderMap, query: Result<Query
 }
 
 /// What the first page shows.
-async fn shown(app: &App, lang: Lang) -> (Status, Option<ClusterView>, Page, Vec<AppView>) {
-    let services = services::find(app, &Search::default()).await.unwrap_or_default();
-    (app.status(lang).await, app.view(), services, app.apps().list().await)
+async fn shown(reader: &Reader) -> (Status, Option<ClusterView>, Page, Vec<AppView>) {
+    let app = &reader.app;
+    let services = services::find(app, &reader.caller, &Search::default()).await.unwrap_or_default();
+    (app.status(reader.lang).await, app.view(), services, app.apps().list().await)
 }

@@ -1,12 +1,14 @@
 //! Forms about people: logging in and out, claiming, users, one's own account.
 
 use super::{Reader, to};
-use crate::http::pages::people as page;
+use crate::http::muted;
+use crate::http::pages::{hidden, people as page};
 use crate::http::users::{Claim, Login, person, refused, remove_person, with_session, with_tried, without_session};
 use crate::revision::Expected;
 use crate::users::{PasswordRefused, Refused, Role, RuleRefused, Scope};
 use axum::extract::{Form, Path};
 use axum::response::Response;
+use maud::{Markup, html};
 use serde::Deserialize;
 
 /// In the reader's language, where there are words for it.
@@ -127,8 +129,12 @@ pub async fn show_account(reader: Reader) -> Response {
 }
 
 fn account(reader: &Reader, made: Option<&str>) -> Response {
-    let tokens = reader.app.users().tokens(reader.caller.user());
-    reader.page("/account", None, &page::account(&reader.view(), &tokens, made, None))
+    reader.page("/account", None, &account_body(reader, made, None))
+}
+
+fn account_body(reader: &Reader, made: Option<&str>, wrong: Option<&str>) -> Markup {
+    let (view, tokens) = (reader.view(), reader.app.users().tokens(reader.caller.user()));
+    html! { (page::account(&view, &tokens, made, wrong)) (hidden::muted(&view, &muted::all(&reader.app, &reader.caller))) }
 }
 
 /// The forms of one's account.
@@ -168,7 +174,7 @@ pub async fn act_on_account(reader: Reader, Path(action): Path<String>, Form(for
     match done {
         Ok(()) => to("/account"),
         Err(error) => {
-            let body = page::account(&reader.view(), &users.tokens(Some(&user)), None, Some(&words(&reader, &error)));
+            let body = account_body(&reader, None, Some(&words(&reader, &error)));
             reader.refused(&refused(error), "/account", &body)
         }
     }

@@ -207,6 +207,8 @@ fn path_parameter(path: &str, name: &str) -> Value {
         "label" => ("What the app calls itself.", json!({ "type": "string" })),
         "action" => ("What is done.", json!({ "$ref": "#/components/schemas/Action" })),
         "key" if path.contains("/store/") => ("The key; it may have slashes in it.", json!({ "type": "string" })),
+        "key" if path.contains("{node}") => ("The key by which that node publishes it.", json!({ "type": "string" })),
+        "node" => ("The node's id in hexadecimal.", json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })),
         "key" => ("The key by which this node publishes it.", json!({ "type": "string" })),
         "hash" => ("BLAKE3 in hexadecimal, in lower case.", json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })),
         "port" => ("The port of this node at which it is.", json!({ "type": "integer", "minimum": 1, "maximum": 65535 })),

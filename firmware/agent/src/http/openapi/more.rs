@@ -1,6 +1,6 @@
 //! What is said of the operations on files and on the node's settings.
 
-use super::super::{backups, blobs, by_hand, leases, paging, settings, storage, tunnels};
+use super::super::{backups, blobs, by_hand, hidden as hides, leases, muted, paging, settings, storage, tunnels};
 use super::{Said, of};
 use crate::apps::{AdoptWish, BackupWish, HandView, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
@@ -207,6 +207,41 @@ pub fn opened(id: &str) -> Option<Said> {
         "tunnel_close" => of("services", "Close a tunnel, with all that goes through it")
             .gives::<tunnels::TunnelClosed>("It is closed.")
             .refuses(&[404]),
+        _ => return None,
+    })
+}
+
+/// Of what admins hide from all, and people from themselves.
+pub fn hidden(id: &str) -> Option<Said> {
+    let hide = |said: Said| {
+        said.more("What is hidden is in no list any more; it goes on, and its own node lists it still, with who hid it and why. This node must be an admin.")
+            .takes::<hides::HideWish>()
+            .gives::<hides::HiddenView>("It is hidden, and all members hear of it.")
+            .refuses(&[404, 409, 503, 507])
+    };
+    let show = |said: Said| {
+        said.more("Only the node that hid it does: `hidden` of the answer says what hides it still.")
+            .gives::<hides::ShownAgain>("This node hides it no more.")
+            .refuses(&[404, 409, 422, 503, 507])
+    };
+    let mute = |said: Said| said.gives::<muted::MutedView>("It is left out of what this person finds.").refuses(&[404, 409, 422, 503, 507]);
+    let unmute = |said: Said| said.gives::<muted::MutedView>("It is shown again.").refuses(&[404, 422, 507]);
+    Some(match id {
+        "hidden" => of("services", "What admins hide from all who search")
+            .gives::<hides::HiddenPage>("A page of it, by node.")
+            .paged(paging::MAX_PAGE)
+            .refuses(&[409, 503]),
+        "hide_node" => hide(of("services", "Hide all services of a node from all who search")),
+        "hide_service" => hide(of("services", "Hide a service of another node from all who search")),
+        "show_node" => show(of("services", "Show a node's services to all again")),
+        "show_service" => show(of("services", "Show a service to all again")),
+        "muted" => of("people", "What one does not want to be shown of what is shared")
+            .gives::<muted::MutedPage>("A page of it, by node.")
+            .paged(paging::MAX_PAGE),
+        "mute_node" => mute(of("people", "Be shown no service of a node any more")),
+        "mute_service" => mute(of("people", "Be shown a service no more")),
+        "unmute_node" => unmute(of("people", "Be shown a node's services again")),
+        "unmute_service" => unmute(of("people", "Be shown a service again")),
         _ => return None,
     })
 }

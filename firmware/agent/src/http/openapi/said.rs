@@ -99,6 +99,7 @@ pub fn of_route(id: &str) -> Option<Said> {
         .or_else(|| more::leases(id))
         .or_else(|| more::settings(id))
         .or_else(|| more::opened(id))
+        .or_else(|| more::hidden(id))
         .or_else(|| people(id))
         .or_else(|| stores(id))
 }
@@ -200,6 +201,8 @@ fn microcloud(id: &str) -> Option<Said> {
             )
             .query("category", "The category.", json!({ "type": "string" }))
             .query("node", "The node's name or id, or the beginning of its id.", json!({ "type": "string" }))
+            .query("hidden", "Whether what admins hide from all is listed too.", json!({ "type": "boolean", "default": false }))
+            .query("muted", "Whether what the person who asks has muted is listed too.", json!({ "type": "boolean", "default": false }))
             .gives::<Page>("A page of services, in the order of node ids and keys.")
             .paged(SERVICES_PAGE)
             .refuses(&[409, 503]),

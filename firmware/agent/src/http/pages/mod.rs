@@ -9,6 +9,7 @@ pub mod encrypted;
 pub mod files;
 pub mod found;
 pub mod help;
+pub mod hidden;
 pub mod home;
 pub mod leases;
 pub mod map;

@@ -1,6 +1,6 @@
 //! What the microcloud shares: the list that the first page has too, and searching in it.
 
-use super::{View, not_done, tunnels};
+use super::{View, hidden, not_done, tunnels};
 use crate::net::{Listed, Liveness, Page, Search, ServiceHealth};
 use crate::text::{Lang, Store};
 use crate::tunnels::TunnelView;
@@ -26,6 +26,7 @@ pub fn body(view: &View<'_>, asked: &Search, found: Result<&Page, &str>, open: &
             Ok(found) => section.whole aria-live="polite" {
                 @if found.services.is_empty() { p { (words.nothing_found) } }
                 (list(view, found))
+                (hidden::way(view, found.admin, asked))
                 @if let Some(next) = &found.next { p { a.button href=(address(asked, next)) { (words.more) } } }
             },
         }
@@ -46,13 +47,14 @@ fn fields(asked: &Search, lang: Lang, words: &Store) -> Markup {
 
 /// Where the rest of what was found is.
 fn address(asked: &Search, next: &str) -> String {
-    let fields = [("text", asked.text.as_str()), ("category", &asked.category), ("node", &asked.node), ("after", next)];
+    let mut fields = vec![("text", asked.text.as_str()), ("category", &asked.category), ("node", &asked.node), ("after", next)];
+    fields.extend([("hidden", asked.hidden), ("muted", asked.muted)].into_iter().filter(|(_, too)| *too).map(|(name, _)| (name, "true")));
     format!("/search?{}", serde_urlencoded::to_string(fields).unwrap_or_default())
 }
 
 /// Services, each with how its node is and where it is reached.
 pub fn list(view: &View<'_>, found: &Page) -> Markup {
-    let lang = view.lang;
+    let (lang, admin) = (view.lang, found.admin);
     html! {
         ul.nodes {
             @for found in &found.services {
@@ -75,6 +77,7 @@ pub fn list(view: &View<'_>, found: &Page) -> Markup {
                         // What no browser opens, a person gives to the program that does.
                         @if let Some(at) = &found.address { div { code { (at) } } }
                         (tunnels::button(view, found))
+                        (hidden::more(view, admin, found))
                     }
                 }
             }

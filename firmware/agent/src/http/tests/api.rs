@@ -238,7 +238,12 @@ async fn what_is_shown_of_jobs_and_apps_has_the_shape_that_is_said() {
     };
     shape(&reference("AppView"), &serde_json::to_value(app).unwrap(), "an app");
     shape(&reference("Status"), &serde_json::to_value(crate::problems::tests::well()).unwrap(), "a status");
-    let found = crate::net::Listed { state: Some(crate::net::Liveness::Down), address: Some("x".to_owned()), ..Default::default() };
-    let page = crate::net::Page { services: vec![found], next: Some("x".to_owned()) };
+    let found = crate::net::Listed {
+        state: Some(crate::net::Liveness::Down),
+        address: Some("x".to_owned()),
+        hidden: Some(Default::default()),
+        ..Default::default()
+    };
+    let page = crate::net::Page { services: vec![found], next: Some("x".to_owned()), admin: true };
     shape(&reference("ServicesPage"), &serde_json::to_value(page).unwrap(), "services");
 }

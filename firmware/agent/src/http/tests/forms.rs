@@ -1,9 +1,10 @@
 //! Each form and button of each page is an operation of the API, for the same people: what a page can do, a program can.
 
+use super::super::muted::MutedView;
 use super::super::pages::tests::caller;
 use super::super::pages::{
-    View, api, apps, backups, by_hand, cloud, encrypted, files, found, help, home, leases, not_done, own, page, people, search, settings,
-    storage, tunnels,
+    View, api, apps, backups, by_hand, cloud, encrypted, files, found, help, hidden, home, leases, not_done, own, page, people, search,
+    settings, storage, tunnels,
 };
 use super::super::routes::{Route, TABLE};
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
@@ -11,12 +12,12 @@ use crate::broker::Run;
 use crate::net::{ClusterView, CommunityView, Door, Listed, Liveness, Me, MemberView, Page, Search, Service};
 use crate::problems::tests::well;
 use crate::text::Lang;
-use crate::users::{Role, Scope, Token, UserView, Way};
+use crate::users::{Operation, Role, Scope, Token, UserView, Way};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 74] = [
+const EQUALS: [(&str, &str, &str); 78] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -25,6 +26,10 @@ const EQUALS: [(&str, &str, &str); 74] = [
     ("post", "/files/{name}/share", "blob_change"),
     ("post", "/files/{name}/remove", "blob_remove"),
     ("get", "/search", "services"),
+    ("post", "/hidden/hide", "hide_service"),
+    ("post", "/hidden/show", "show_service"),
+    ("post", "/muted/mute", "mute_service"),
+    ("post", "/muted/show", "unmute_service"),
     ("post", "/tunnels", "tunnel_open"),
     ("post", "/tunnels/{port}/close", "tunnel_close"),
     ("post", "/login", "login"),
@@ -94,7 +99,7 @@ const EQUALS: [(&str, &str, &str); 74] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 20] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
@@ -104,6 +109,7 @@ const PAGES: [&str; 19] = [
     "files.rs",
     "found.rs",
     "help.rs",
+    "hidden.rs",
     "home.rs",
     "leases.rs",
     "map.rs",
@@ -196,13 +202,16 @@ fn people_pages(view: &View<'_>) -> Markup {
 fn all_pages(view: &View<'_>) -> String {
     let service = Service { title: "Wiki".to_owned(), port: Some(8080), ..Service::default() };
     let open = ["http", "mqtt"].map(tunnels::tests::open);
-    let found = Page { services: vec![Listed { service, ..Listed::default() }], next: Some("x".to_owned()) };
+    let hides = [false, true].map(|all| hidden::tests::hidden(Some(hidden::tests::mark(true, all))));
+    let services = std::iter::once(Listed { service, ..Listed::default() }).chain(hides).collect();
+    let found = Page { services, next: Some("x".to_owned()), admin: true };
+    let muted = [None, Some("wiki".to_owned())].map(|key| MutedView { key, ..MutedView::default() });
     let document = serde_json::from_slice(&super::super::browse::text().unwrap()).unwrap();
     let body = html! {
         (home::body(view, &well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }]))
         (search::body(view, &Search::default(), Ok(&found), &open, None)) (search::body(view, &Search::default(), Err("x"), &[], Some("x")))
         @for tunnel in &open { (tunnels::one(view, tunnel)) }
-        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }

@@ -9,6 +9,7 @@ mod blobs;
 mod copy;
 mod facts;
 mod file;
+mod hidden;
 mod keeper;
 mod messages;
 mod service;
@@ -21,6 +22,7 @@ pub use app_image::tests::an_app;
 pub use apps::AppChanged;
 pub use blobs::{BlobFacts, BlobSearch, Form, Holder, MAX_BLOB_BYTES, MAX_TOLD, PART_BYTES, is_hash, most_say};
 pub use facts::Machine;
+pub use hidden::{HiddenMark, Hide, Lens, ServiceRef, admins, check_reason};
 pub use messages::{NotSent, Standing, kind};
 pub use service::{Draft, Health as ServiceHealth, Service, check_key, is_plain};
 #[cfg(test)]

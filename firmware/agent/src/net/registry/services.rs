@@ -1,5 +1,6 @@
 //! Searching what all published: by text, category and node, a page at a time.
 
+use super::hidden::{HiddenMark, Hides, Lens};
 use super::{Copy, Facts, Refused, Registry, Service, service};
 use crate::net::Liveness;
 use crate::quality::QualityView;
@@ -35,6 +36,17 @@ pub struct Search {
     pub limit: Option<usize>,
     /// What the page before gave as `next`.
     pub after: String,
+    /// Whether what admins hide from all is listed too, with who hides it and why.
+    #[serde(skip_serializing_if = "is_not")]
+    pub hidden: bool,
+    /// Whether what the one who asks has muted is listed too.
+    #[serde(skip_serializing_if = "is_not")]
+    pub muted: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_not(wanted: &bool) -> bool {
+    !wanted
 }
 
 /// A service that was found.
@@ -67,6 +79,10 @@ pub struct Listed {
     pub address: Option<String>,
     /// How well it is reached from this node; none while that was not measured.
     pub quality: Option<QualityView>,
+    /// Who hides it from all who search, if an admin does.
+    pub hidden: Option<HiddenMark>,
+    /// Whether the one who asks has muted it.
+    pub muted: bool,
     /// What it is.
     #[serde(flatten)]
     pub service: Service,
@@ -81,6 +97,9 @@ pub struct Page {
     pub services: Vec<Listed>,
     /// For the page after this; none at the end.
     pub next: Option<String>,
+    /// Whether this node is an admin, so that its owners may hide services from all.
+    #[serde(skip)]
+    pub admin: bool,
 }
 
 /// What a search means, made once.
@@ -90,6 +109,8 @@ struct Query {
     node: String,
     limit: usize,
     after: Option<(NodeId, String)>,
+    hidden: bool,
+    muted: bool,
 }
 
 impl Search {
@@ -107,6 +128,8 @@ impl Search {
             node: fold(&self.node),
             limit: self.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE),
             after,
+            hidden: self.hidden,
+            muted: self.muted,
         })
     }
 }
@@ -148,8 +171,14 @@ impl Query {
         self.words.iter().all(|word| all.contains(word))
     }
 
-    fn run(&self, copy: &Copy) -> Result<Page, StoreError> {
-        let mut page = Page::default();
+    /// Whether a service is listed. Its own node lists it always, so that its owner learns that it is hidden.
+    fn lists(&self, me: bool, hidden: bool, muted: bool) -> bool {
+        (me || !hidden || self.hidden) && (!muted || self.muted)
+    }
+
+    fn run(&self, copy: &Copy, lens: &Lens) -> Result<Page, StoreError> {
+        let hides = Hides::read(copy, &lens.admins)?;
+        let mut page = Page { admin: lens.admins.contains(&copy.me()), ..Page::default() };
         for node in copy.view().members() {
             let after = match &self.after {
                 Some((at, _)) if node < at => continue,
@@ -168,6 +197,10 @@ impl Query {
                 let Some(service) = Service::of(&found.record).filter(|service| self.fits(key, service, &facts)) else {
                     return ControlFlow::Continue(());
                 };
+                let (hidden, muted) = (hides.mark(node, Some(key), &copy.me()), lens.mutes(node, key));
+                if !self.lists(*node == copy.me(), hidden.is_some(), muted) {
+                    return ControlFlow::Continue(());
+                }
                 if page.services.len() == self.limit {
                     return ControlFlow::Break(());
                 }
@@ -185,6 +218,8 @@ impl Query {
                     host: host(&facts),
                     address: service.address(host(&facts)),
                     quality: None,
+                    hidden,
+                    muted,
                     service,
                 });
                 ControlFlow::Continue(())
@@ -205,16 +240,16 @@ fn host(facts: &Facts) -> Option<IpAddr> {
 }
 
 impl Registry {
-    /// Services that fit, a page of them.
+    /// Services that fit and that the one who asks is to see, a page of them.
     ///
     /// # Errors
     /// In words: the search can't be understood, or the records can't be read.
-    pub async fn search(&self, search: &Search) -> Result<Result<Page, String>, Refused> {
+    pub async fn search(&self, search: &Search, lens: Lens) -> Result<Result<Page, String>, Refused> {
         let query = match search.query() {
             Ok(query) => query,
             Err(words) => return Ok(Err(words)),
         };
-        match self.with(move |copy, _| query.run(copy)).await? {
+        match self.with(move |copy, _| query.run(copy, &lens)).await? {
             Ok(page) => Ok(Ok(page)),
             Err(error) => Err(Refused::Closed(error.to_string())),
         }
@@ -296,6 +331,19 @@ mod tests {
         for (text, category) in [("gracia photos", ""), ("", "sabe")] {
             assert!(!query(text, category).fits("wiki-1", &service, &facts), "{text} {category}");
         }
+    }
+
+    #[test]
+    fn what_is_hidden_or_muted_is_left_out_unless_it_is_asked_for_and_ones_own_is_seen() {
+        let lists = |hidden, muted| {
+            let query = Search { hidden, muted, ..Search::default() }.query().unwrap();
+            move |me, is_hidden, is_muted| query.lists(me, is_hidden, is_muted)
+        };
+        let (usual, all) = (lists(false, false), lists(true, true));
+        assert!(usual(false, false, false) && !usual(false, true, false) && !usual(false, false, true));
+        assert!(usual(true, true, false), "its owner learns that it is hidden");
+        assert!(all(false, true, true) && lists(true, false)(false, true, false) && !lists(true, false)(false, true, true));
+        assert!(lists(false, true)(false, false, true) && !lists(false, true)(false, true, true));
     }
 
     #[test]
