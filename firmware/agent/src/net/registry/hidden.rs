@@ -8,11 +8,9 @@ use crate::net::ClusterView;
 use crate::net::ids::{label, of_label};
 use cluster::{
     NodeId,
-    keys::Key,
     records::{Change, Kind, Order, Record, Slot, WriteError},
     store::StoreError,
 };
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,8 +37,7 @@ impl ServiceRef {
     /// # Errors
     /// What is wrong with them.
     pub fn new(node: &str, key: Option<&str>) -> Result<Self, String> {
-        let bytes = HEXLOWER.decode(node.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-        let node = bytes.map(Key).ok_or("a node's id has 64 digits of 0-9 and a-f: `cloudy nodes --json` lists them")?;
+        let node = NodeId::of_hex(node).ok_or("a node's id has 64 digits of 0-9 and a-f: `cloudy nodes --json` lists them")?;
         key.map_or(Ok(()), check_key)?;
         Ok(Self { node, key: key.map(str::to_owned) })
     }
@@ -111,7 +108,7 @@ impl Lens {
 /// Who is an admin at present, as the members are seen.
 pub fn admins(view: &ClusterView) -> BTreeSet<NodeId> {
     let admins = view.members.iter().filter(|member| member.admin && !member.suspended);
-    admins.filter_map(|member| Some(ServiceRef::new(&member.id, None).ok()?.node)).collect()
+    admins.filter_map(|member| NodeId::of_hex(&member.id)).collect()
 }
 
 /// That a service is hidden from all.
@@ -244,6 +241,7 @@ impl Registry {
 mod tests {
     use super::*;
     use crate::net::MemberView;
+    use cluster::keys::Key;
     use proptest::prelude::*;
 
     const ADMIN: NodeId = Key([1; 32]);
