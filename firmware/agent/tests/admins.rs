@@ -37,6 +37,10 @@ fn removed(agent: &Agent) -> usize {
     agent.json(&["nodes"])["community"]["removed"].as_array().unwrap().len()
 }
 
+fn finds(agent: &Agent) -> usize {
+    agent.json(&["search"])["services"].as_array().unwrap().len()
+}
+
 #[test]
 fn a_second_admin_decides_while_the_first_is_off_and_no_more_once_it_is_dismissed() {
     let mut garden = Agent::start("garden", "[join]\nfound = \"Gracia\"\nmdns = false\n");
@@ -76,11 +80,18 @@ fn a_second_admin_decides_while_the_first_is_off_and_no_more_once_it_is_dismisse
     garden.child = Agent::spawn(garden.data.path());
     garden.wait_until_up();
     wait("it learns of it", || (removed(&garden) == 1 && garden.alive() == ["garden", "hut", "roof"]).then_some(()));
+    // What it hides from all is hidden, until then.
+    hut.json(&["publish", "wiki"]);
+    wait("it is found", || (finds(&garden) == 1 && finds(&roof) == 1).then_some(()));
+    roof.json(&["hide", "hut", "wiki"]);
+    wait("it is found no more", || (finds(&garden) == 0).then_some(()));
+    assert!(finds(&roof) == 0 && refused(&garden, &["show", "hut", "wiki"]).contains("`roof` that hides this"));
     garden.json(&["dismiss", "roof", "--undo"]);
     for agent in [&garden, &roof, &hut, &shed] {
         wait("all are in", || (agent.alive() == ["garden", "hut", "roof", "shed"] && admins(agent) == ["garden"]).then_some(()));
     }
-    assert!(!decides(&roof));
+    assert!(!decides(&roof) && finds(&garden) == 1 && finds(&roof) == 1);
+    assert!(refused(&roof, &["hide", "hut", "wiki"]).contains("this node is no admin"));
     assert!(refused(&roof, &["invite"]).contains("holds no key"));
     assert!(refused(&garden, &["appoint", "roof"]).contains("for good"));
     let late = join("late", &unused);

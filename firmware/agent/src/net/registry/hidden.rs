@@ -139,11 +139,14 @@ pub struct Hide {
     pub reason: Option<String>,
 }
 
+/// Who hides something, and why.
+type ByWhom = BTreeMap<NodeId, Option<String>>;
+
 /// All that is hidden: node, key (none for all of the node's), who hides it, why.
 #[derive(Debug, Default)]
 pub struct Hides {
     admins: BTreeSet<NodeId>,
-    said: BTreeMap<NodeId, BTreeMap<Option<String>, BTreeMap<NodeId, Option<String>>>>,
+    said: BTreeMap<NodeId, BTreeMap<Option<String>, ByWhom>>,
 }
 
 impl Hides {
@@ -183,7 +186,7 @@ impl Hides {
     }
 
     fn list(self) -> Vec<Hide> {
-        let of_key = |node, (key, said): (Option<String>, BTreeMap<NodeId, Option<String>>)| {
+        let of_key = |node, (key, said): (Option<String>, ByWhom)| {
             said.into_iter().map(move |(by, reason)| Hide { what: ServiceRef { node, key: key.clone() }, by, reason })
         };
         self.said.into_iter().flat_map(|(node, keys)| keys.into_iter().flat_map(move |keys| of_key(node, keys))).collect()
