@@ -86,13 +86,8 @@ const PARTS: &[Part] = &[
     Part::new("image", "an image from nothing", &["xtask", "image", BOARD]).on(Lane::Image),
     Part::new("vm", "scenarios on virtual machines that boot it", &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"])
         .on(Lane::Image),
-    // Each architecture's programs are compiled once and its root made once, for all of its boards. Tests of the code, which mostly
-    // wait, run meanwhile and go first.
+    // Tests of the code, which mostly wait, run meanwhile and go first.
     Part::new("image-pi", "a Pi's image, with nothing that could run its programs", &["xtask", "image", PI, "--without-emulation"])
-        .on(Lane::Image)
-        .yielding(),
-    Part::new("image-rpi4", "the image of a Pi 4", &["xtask", "image", "rpi4", "--without-emulation"]).on(Lane::Image).yielding(),
-    Part::new("image-arm64", "the image of 64-bit ARM machines with UEFI", &["xtask", "image", "arm64-uefi", "--without-emulation"])
         .on(Lane::Image)
         .yielding(),
     Part::new("u-boot", "a Pi's boot script on the real U-Boot, in many cases", &["xtask", "vm", PI, "--boot-cases"]).on(Lane::Image),
@@ -134,6 +129,9 @@ const PARTS: &[Part] = &[
     )
     .slow(),
     Part::new("u-boot-kills", "QEMU is killed between any two writes of the boot state", &["xtask", "vm", PI, "--boot-kills"]).slow(),
+    // Of the same programs and packages as the Pi 3's.
+    Part::new("image-rpi4", "the image of a Pi 4", &["xtask", "image", "rpi4", "--without-emulation"]).slow(),
+    Part::new("image-arm64", "the image of 64-bit ARM machines with UEFI", &["xtask", "image", "arm64-uefi", "--without-emulation"]).slow(),
     Part::new("image-rpi5", "the image of a Pi 5, which QEMU lacks", &["xtask", "image", "rpi5", "--without-emulation"]).slow(),
     Part::new(
         "vm-full",
@@ -354,7 +352,7 @@ mod tests {
         };
         let quick: Vec<&Part> = PARTS.iter().filter(|part| !part.slow).collect();
         let groups: Vec<_> = groups(&quick).iter().map(names).collect();
-        let images = "image then vm then image-pi then image-rpi4 then image-arm64 then u-boot then vm-arm";
+        let images = "image then vm then image-pi then u-boot then vm-arm";
         let expected: [&[&str]; 4] = [&["tidy"], &["format"], &["clippy then unit", images], &["disturbed"]];
         assert_eq!(groups, expected);
     }
