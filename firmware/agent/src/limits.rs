@@ -294,6 +294,8 @@ pub const DISK_WAIT: Duration = Duration::from_secs(60);
 
 /// A member that this node has no connection to is measured again, when a service of it is found, after so long.
 pub const MEASURED_AGAIN: Duration = Duration::from_secs(120);
+/// What was measured so long ago is shown no more.
+pub const MEASURED_HOLDS: Duration = Duration::from_secs(600);
 /// At most so many at once.
 pub const MEASURED_AT_ONCE: usize = 4;
 /// And in a minute: each costs a handshake.

@@ -2,9 +2,9 @@
 //!
 //! Architecture invariant: only members are dialled, by their key; what a service says of its address is never connected to by a search.
 
-use crate::limits::{MEASURED_A_MINUTE, MEASURED_AGAIN, MEASURED_AT_ONCE};
+use crate::limits::{MEASURED_A_MINUTE, MEASURED_AGAIN, MEASURED_AT_ONCE, MEASURED_HOLDS};
 use crate::net::{MemberLine, NetHandle};
-use crate::quality::Reach;
+use crate::quality::{Measure, Reach};
 use cluster::NodeId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 struct Tried {
     /// When it was begun, since [`Measured`] was made.
     at: Duration,
-    /// What came of the last one that came to an end; none where it was not reached.
-    reach: Option<Reach>,
+    /// What came of the last one that came to an end, and when that was.
+    found: Option<(Duration, Measure)>,
 }
 
 type Table = BTreeMap<NodeId, Tried>;
@@ -49,9 +49,9 @@ impl Measured {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was last measured to a member.
-    pub fn of(&self, node: &NodeId) -> Option<Reach> {
-        self.tried().get(node)?.reach
+    /// What was measured to a member, unless that was long ago.
+    pub fn of(&self, node: &NodeId) -> Option<Measure> {
+        fresh(self.tried().get(node)?.found?, self.began.elapsed())
     }
 
     /// Measures those of some members for which it is time, while whoever asks goes on.
@@ -70,19 +70,25 @@ impl Measured {
             let (measured, line) = (Arc::clone(self), line.clone());
             tokio::spawn(async move {
                 let Ok(_turn) = measured.turns.acquire().await else { return };
-                let reach = match line.round_trip(&node).await {
-                    Ok(rtt) => Some(Reach { rtt, lost_permille: None }),
+                let found = match line.round_trip(&node).await {
+                    Ok(rtt) => Measure::Reached(Reach { rtt, lost_permille: None }),
                     Err(seen) => {
-                        log::debug!(node = node.short(), seen; "the round trip to a member was not measured");
-                        None
+                        log::debug!(node = node.short(), seen; "a member was not reached when it was to be measured");
+                        Measure::Silent
                     }
                 };
+                let now = measured.began.elapsed();
                 if let Some(tried) = measured.tried().get_mut(&node) {
-                    tried.reach = reach;
+                    tried.found = Some((now, found));
                 }
             });
         }
     }
+}
+
+/// What was found, while it says something of now.
+fn fresh((at, found): (Duration, Measure), now: Duration) -> Option<Measure> {
+    (now.saturating_sub(at) < MEASURED_HOLDS).then_some(found)
 }
 
 /// Whom to measure of those that were found: nobody again so soon, and no more in a minute than a node may, whoever searches how often.
@@ -109,7 +115,7 @@ mod tests {
     }
 
     fn table(tried: &[(u8, u64)]) -> Table {
-        tried.iter().map(|(number, at)| (node(*number), Tried { at: Duration::from_secs(*at), reach: None })).collect()
+        tried.iter().map(|(number, at)| (node(*number), Tried { at: Duration::from_secs(*at), found: None })).collect()
     }
 
     #[test]
@@ -121,6 +127,13 @@ mod tests {
         assert_eq!(due(&tried, found.into_iter(), Duration::from_secs(99 + again)), [4, 2].map(node));
     }
 
+    #[test]
+    fn what_was_measured_long_ago_says_nothing_of_now() {
+        let (at, now) = (Duration::from_secs(7), Duration::from_secs(7) + MEASURED_HOLDS);
+        assert_eq!(fresh((at, Measure::Silent), now - Duration::from_secs(1)), Some(Measure::Silent));
+        assert_eq!(fresh((at, Measure::Silent), now), None);
+    }
+
     proptest! {
         /// However often people search, and whatever they find.
         #[test]
@@ -129,7 +142,7 @@ mod tests {
             for (later, found) in searches {
                 now += Duration::from_secs(later);
                 for node in due(&tried, found.into_iter().map(node), now) {
-                    tried.insert(node, Tried { at: now, reach: None });
+                    tried.insert(node, Tried { at: now, found: None });
                     begun.push((now, node));
                 }
                 let within = begun.iter().filter(|(at, _)| now - *at < MINUTE).count();

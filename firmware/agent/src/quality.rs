@@ -51,6 +51,15 @@ pub struct Reach {
     pub lost_permille: Option<u16>,
 }
 
+/// What came of measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// It was reached.
+    Reached(Reach),
+    /// It was not.
+    Silent,
+}
+
 /// How well a service is reached from this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ServiceQuality))]
@@ -64,20 +73,21 @@ pub struct QualityView {
     pub lost_permille: Option<u16>,
 }
 
-/// How well a service is reached: `reach` is none where nothing was measured, and `here` says that it is of this node. None while nothing can
+/// How well a service is reached: `measure` is none where nothing was measured, and `here` says that it is of this node. None while nothing can
 /// be said.
-pub fn view(here: bool, state: Option<Liveness>, health: ServiceHealth, reach: Option<Reach>) -> Option<QualityView> {
+pub fn view(here: bool, state: Option<Liveness>, health: ServiceHealth, measure: Option<Measure>) -> Option<QualityView> {
     let state = if here { Some(Liveness::Alive) } else { state };
     let gone = matches!(state, None | Some(Liveness::Down)) || health == ServiceHealth::Stopped;
-    let share = match (here, reach) {
+    let share = match (here, measure) {
         _ if gone => 0.0,
         (true, _) => 1.0,
-        (false, Some(reach)) => worth(reach),
+        (false, Some(Measure::Reached(reach))) => worth(reach),
+        (false, Some(Measure::Silent)) => 0.0,
         (false, None) => return None,
     };
     let unsure = state == Some(Liveness::Suspect) || health != ServiceHealth::Well;
     let percent = (share * if unsure { UNSURE } else { 1.0 } * 100.0).round();
-    let reach = reach.filter(|_| !here);
+    let reach = measure.and_then(|measure| if let Measure::Reached(reach) = measure { Some(reach) } else { None }).filter(|_| !here);
     Some(QualityView {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shares are from 0 to 1")]
         percent: percent as u8,
@@ -98,12 +108,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn reach(ms: u64, lost_permille: u16) -> Option<Reach> {
-        Some(Reach { rtt: Duration::from_millis(ms), lost_permille: Some(lost_permille) })
+    fn reach(ms: u64, lost_permille: u16) -> Option<Measure> {
+        Some(Measure::Reached(Reach { rtt: Duration::from_millis(ms), lost_permille: Some(lost_permille) }))
     }
 
-    fn percent(state: Option<Liveness>, health: ServiceHealth, reach: Option<Reach>) -> Option<u8> {
-        view(false, state, health, reach).map(|quality| quality.percent)
+    fn percent(state: Option<Liveness>, health: ServiceHealth, measure: Option<Measure>) -> Option<u8> {
+        view(false, state, health, measure).map(|quality| quality.percent)
     }
 
     #[test]
@@ -113,7 +123,7 @@ mod tests {
         for (ms, lost, expected) in figures {
             assert_eq!(percent(alive, well, reach(ms, lost)), Some(expected), "{ms} ms, {lost} of 1,000 lost");
         }
-        let unknown = Some(Reach { rtt: Duration::from_millis(3), lost_permille: None });
+        let unknown = Some(Measure::Reached(Reach { rtt: Duration::from_millis(3), lost_permille: None }));
         let shown = view(false, alive, well, unknown).unwrap();
         assert_eq!((shown.percent, shown.rtt_ms, shown.lost_permille), (100, Some(3), None));
     }
@@ -123,6 +133,7 @@ mod tests {
         let (well, good) = (ServiceHealth::Well, reach(1, 0));
         assert_eq!(percent(Some(Liveness::Down), well, good), Some(0));
         assert_eq!(percent(None, well, good), Some(0));
+        assert_eq!(view(false, Some(Liveness::Alive), well, Some(Measure::Silent)), Some(QualityView::default()));
         assert_eq!(percent(Some(Liveness::Alive), ServiceHealth::Stopped, good), Some(0));
         assert_eq!(percent(Some(Liveness::Alive), ServiceHealth::Stopped, None), Some(0));
         assert_eq!(percent(Some(Liveness::Suspect), well, good), Some(50));

@@ -34,6 +34,7 @@ pub use own::NotSaved;
 pub use places::JobPlace;
 pub use plan::Kind as JobKind;
 pub use publish::NotPublished;
+use publish::Watched;
 pub use record::Publication;
 #[cfg(test)]
 pub use shared::tests::found as a_found_app;
@@ -100,6 +101,8 @@ pub struct Apps {
     by_hand: tokio::sync::Mutex<()>,
     /// Apps that wait for their disk, with what is said of it.
     waiting: Mutex<BTreeMap<String, String>>,
+    /// What is told of those that are published depends on what was seen before.
+    watched: Mutex<Watched>,
     /// Disks on which something was put aside.
     untidy: Mutex<BTreeSet<DiskId>>,
     /// Where disks are mounted.
@@ -144,6 +147,7 @@ impl Apps {
             by_hand: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             untidy: Mutex::default(),
+            watched: Mutex::default(),
             disks: Places::default(),
         }
     }

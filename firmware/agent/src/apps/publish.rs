@@ -7,7 +7,13 @@ use crate::limits::PUBLISHED_EVERY;
 use crate::net::{Draft, Registry, Service, ServiceHealth};
 use crate::revision::Expected;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After so many looks that came to nothing, what was told before is not believed any more.
+const BLIND_LOOKS: u32 = 3;
+/// So long an app runs that was ill before it is told to be well.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// Why an app is not published.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +55,7 @@ fn draft(app: &Face, ports: &BTreeMap<String, u16>, wanted: &Publication) -> Res
     })
 }
 
-/// What is told of how an app is.
+/// What is told of how an app is that was looked at.
 fn health(run: Run) -> ServiceHealth {
     match run {
         Run::Absent | Run::Stopped => ServiceHealth::Stopped,
@@ -59,7 +65,49 @@ fn health(run: Run) -> ServiceHealth {
     }
 }
 
+/// What is remembered from one look at the apps to the next.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// Looks that came to nothing, one after the other: Docker could not be asked.
+    blind: u32,
+    /// Since when each app that runs was seen to.
+    running: BTreeMap<String, Instant>,
+}
+
+impl Watched {
+    /// Notes how apps are; none where nobody can say.
+    fn note(&mut self, seen: Option<&BTreeMap<String, Run>>, now: Instant) {
+        let Some(seen) = seen else {
+            self.blind = self.blind.saturating_add(1);
+            return;
+        };
+        self.blind = 0;
+        self.running.retain(|name, _| seen.get(name) == Some(&Run::Running));
+        for (name, _) in seen.iter().filter(|(_, run)| **run == Run::Running) {
+            self.running.entry(name.clone()).or_insert(now);
+        }
+    }
+
+    /// What is told of an app now, after what was told `before`. One that ends and is started again and again stays ill until it has run for a
+    /// while, so that not each of its starts is a record that all neighbours take; one that nobody can look at is as it was, for a few looks.
+    fn told(&self, name: &str, before: Option<ServiceHealth>, run: Option<Run>, now: Instant) -> ServiceHealth {
+        let Some(run) = run else {
+            return before.filter(|_| self.blind < BLIND_LOOKS).unwrap_or(ServiceHealth::Stopped);
+        };
+        let steady = || self.running.get(name).is_some_and(|since| now.saturating_duration_since(*since) >= STEADY);
+        match (before, health(run)) {
+            (Some(ServiceHealth::Ill), ServiceHealth::Starting) => ServiceHealth::Ill,
+            (Some(ServiceHealth::Ill), ServiceHealth::Well) if !steady() => ServiceHealth::Ill,
+            (_, now) => now,
+        }
+    }
+}
+
 impl Apps {
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Publishes an app, or no more.
     ///
     /// # Errors
@@ -93,7 +141,7 @@ impl Apps {
         loop {
             let any = {
                 let kept = self.kept();
-                !kept.told.is_empty() || kept.apps.values().any(|app| app.publication.is_some())
+                !kept.told.is_empty() || kept.apps.values().any(|app| app.publication().is_some())
             };
             if any && let Some(registry) = registry() {
                 self.tell(&registry).await;
@@ -105,28 +153,34 @@ impl Apps {
         }
     }
 
-    /// Publishes what shall be published, with how it is; withdraws what was published here and shall not be. Where Docker can't be asked, nobody
-    /// can say that it runs.
+    /// Publishes what shall be published, with how it is; withdraws what was published here and shall not be.
     async fn tell(self: &Arc<Self>, registry: &Registry) {
-        let seen = self.look().await.unwrap_or_default();
+        let seen = self.look().await.ok();
+        let seen: Option<BTreeMap<String, Run>> = seen.map(|seen| seen.iter().map(|(name, state)| (name.clone(), state.run)).collect());
+        let now = Instant::now();
+        self.watched().note(seen.as_ref(), now);
         let (apps, told) = {
             let kept = self.kept();
             (kept.apps.clone(), kept.told.clone())
         };
         let mut wanted = BTreeMap::new();
         for (name, app) in apps {
-            let run = seen.get(&name).map(|state| state.run).unwrap_or_default();
-            let Some(publication) = app.publication else { continue };
+            let Some(publication) = app.publication() else { continue };
             let Ok(facts) = self.face(&name, &app.what) else { continue };
             if let Ok(service) = draft(&facts, &app.choices.ports, &publication).and_then(|draft| draft.service(&name)) {
-                wanted.insert(name, Service { health: health(run), ..service });
+                wanted.insert(name, service);
             }
         }
         for (name, service) in &wanted {
             // Noted first: what is published is withdrawn even if the agent is killed in between.
             self.note(name, true).await;
-            let same = registry.published(name).await.is_ok_and(|now| now.as_ref() == Some(service));
-            if !same && let Err(error) = registry.publish(name, service, false).await {
+            let before = registry.published(name).await.ok().flatten();
+            let run = seen.as_ref().map(|seen| seen.get(name).copied().unwrap_or_default());
+            let health = self.watched().told(name, before.as_ref().map(|before| before.health), run, now);
+            let service = Service { health, ..service.clone() };
+            if before.as_ref() != Some(&service)
+                && let Err(error) = registry.publish(name, &service, false).await
+            {
                 log::warn!("the app `{name}` could not be published: {error}");
             }
         }
@@ -167,5 +221,45 @@ mod tests {
         assert_eq!([Run::Absent, Run::Stopped].map(said), [ServiceHealth::Stopped; 2]);
         assert_eq!([Run::Failing, Run::Ill].map(said), [ServiceHealth::Ill; 2]);
         assert_eq!([Run::Starting, Run::Running].map(said), [ServiceHealth::Starting, ServiceHealth::Well]);
+    }
+    #[test]
+    fn what_ends_and_starts_again_and_again_is_told_once() {
+        let (mut watched, begun) = (Watched::default(), Instant::now());
+        let mut told = vec![];
+        let mut look = |watched: &mut Watched, run, at| {
+            let now = begun + Duration::from_secs(at);
+            watched.note(Some(&[("wiki".to_owned(), run)].into()), now);
+            told.push(watched.told("wiki", told.last().copied(), Some(run), now));
+        };
+        // Without a health check what starts is well at once; with one it starts.
+        for at in 0..20 {
+            let run = [Run::Running, Run::Failing, Run::Starting, Run::Failing][at as usize % 4];
+            look(&mut watched, run, at * 10);
+        }
+        for at in 20..30 {
+            look(&mut watched, Run::Running, at * 10);
+        }
+        look(&mut watched, Run::Stopped, 300);
+        look(&mut watched, Run::Running, 310);
+        let of_running: Vec<ServiceHealth> = told[20..30].to_vec();
+        assert_eq!(of_running.iter().filter(|health| **health == ServiceHealth::Ill).count(), 6, "a minute");
+        told.dedup();
+        let [well, ill, stopped] = [ServiceHealth::Well, ServiceHealth::Ill, ServiceHealth::Stopped];
+        assert_eq!(told, [well, ill, well, stopped, well]);
+    }
+
+    #[test]
+    fn what_nobody_can_look_at_is_as_it_was_for_a_few_looks() {
+        let (mut watched, now) = (Watched::default(), Instant::now());
+        for look in 1..=BLIND_LOOKS + 1 {
+            watched.note(None, now);
+            let told = watched.told("wiki", Some(ServiceHealth::Well), None, now);
+            assert_eq!(told == ServiceHealth::Well, look < BLIND_LOOKS, "{look}");
+        }
+        watched.note(Some(&BTreeMap::new()), now);
+        assert_eq!(watched.told("wiki", Some(ServiceHealth::Well), Some(Run::Absent), now), ServiceHealth::Stopped);
+        watched.note(None, now);
+        assert_eq!(watched.told("wiki", Some(ServiceHealth::Well), None, now), ServiceHealth::Well);
+        assert_eq!(watched.told("wiki", None, None, now), ServiceHealth::Stopped, "of what was never told nothing is believed");
     }
 }

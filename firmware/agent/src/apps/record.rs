@@ -27,7 +27,10 @@ pub struct Installed {
     pub choices: Choices,
     /// Whether and how it is published.
     #[serde(default)]
-    pub publication: Option<Publication>,
+    publication: Option<Publication>,
+    /// Which languages it speaks to people, as it is published. Here, since an older agent reads no publication that says more than it knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    languages: Vec<String>,
     /// Another one after each change of what a person sets, and never one that this or another app had before.
     #[serde(default)]
     pub revision: u64,
@@ -56,6 +59,24 @@ pub struct Own {
 }
 
 impl Installed {
+    /// One that is not published.
+    pub fn new(what: What, choices: Choices) -> Self {
+        Self { what, choices, publication: None, languages: Vec::new(), revision: 0 }
+    }
+
+    /// Whether and how it is published.
+    pub fn publication(&self) -> Option<Publication> {
+        self.publication.clone().map(|publication| Publication { languages: self.languages.clone(), ..publication })
+    }
+
+    /// The same with another publication.
+    #[must_use]
+    pub fn published(self, wanted: Option<Publication>) -> Self {
+        let languages = wanted.as_ref().map(|wanted| wanted.languages.clone()).unwrap_or_default();
+        let publication = wanted.map(|wanted| Publication { languages: Vec::new(), ..wanted });
+        Self { publication, languages, ..self }
+    }
+
     /// Its facts and image, if it is one of the catalog.
     pub fn entry(&self) -> Option<&Entry> {
         match &self.what {
@@ -293,7 +314,7 @@ impl Kept {
             return Err(Refused::Changed(name.to_owned()));
         }
         self.last_revision += 1;
-        (app.publication, app.revision) = (wanted, self.last_revision);
+        *app = Installed { revision: self.last_revision, ..app.clone().published(wanted) };
         Ok(())
     }
 
@@ -318,7 +339,7 @@ mod tests {
     fn installed(layer: &[u8]) -> Installed {
         let digest = Digest::of(layer);
         let entry = Entry { name: "broker".to_owned(), index: digest.clone(), facts: digest, icon: None, blobs: BTreeMap::new() };
-        Installed { what: What::Entry(entry), choices: Choices::default(), publication: None, revision: 0 }
+        Installed::new(What::Entry(entry), Choices::default())
     }
 
     fn end(kept: &mut Kept, id: u64, phase: Phase) {
@@ -345,7 +366,7 @@ mod tests {
         // Who saw it before that says nothing more of it; nor does anybody of an app that is not there, or that a job is at work on.
         assert!(matches!(kept.publish("broker", None, &Expected::only(1)), Err(Refused::Changed(_))));
         assert!(matches!(kept.publish("other", None, &Expected::anything()), Err(Refused::NotInstalled(_))));
-        assert!(kept.apps["broker"].publication.is_some() && kept.apps["broker"].revision == 2);
+        assert!(kept.apps["broker"].publication().is_some() && kept.apps["broker"].revision == 2);
         let job = kept.begin("broker", Kind::Remove { with_data: false }, None);
         assert!(matches!(kept.publish("broker", None, &Expected::anything()), Err(Refused::Busy { .. })));
         end(&mut kept, job.id, Phase::Failed { reason: String::new() });

@@ -290,7 +290,7 @@ impl Apps {
                 image: facts.as_ref().map(|facts| facts.image.clone()).unwrap_or_default(),
                 own: app.entry().is_none(),
                 newer,
-                published: app.publication.is_some(),
+                published: app.publication().is_some(),
                 job: self.kept().busy(&name).map(|job| job.id),
                 revision: app.revision,
                 name,
@@ -310,8 +310,8 @@ impl Apps {
     pub fn changeable(&self, name: &str, update: bool) -> Option<Changeable> {
         let (app, facts) = self.version(name, update)?;
         let settings = set(&app, &facts);
-        let ports = proposed(&facts, app.choices.ports, &self.held());
-        Some(Changeable { facts, ports, settings, publication: app.publication, revision: app.revision })
+        let ports = proposed(&facts, app.choices.ports.clone(), &self.held());
+        Some(Changeable { facts, ports, settings, publication: app.publication(), revision: app.revision })
     }
 
     /// What an installed app takes; with `update`, the version that the catalog has. It may wait for the disk too.

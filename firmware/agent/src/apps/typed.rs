@@ -71,7 +71,7 @@ mod tests {
             assert_eq!(ports.iter().map(show_port).collect::<Vec<_>>(), [line]);
         }
         assert_eq!(port("80-82").unwrap().len(), 3);
-        for line in ["", "x", "0", "127.0.0.1:80:80", "80 gopher", "80 http x"] {
+        for line in ["", "x", "0", "127.0.0.1:80:80", "80 ftp", "80 http x"] {
             assert!(port(line).is_err(), "{line}");
         }
         for line in ["data:/data", "/srv/music:/music:ro"] {

@@ -203,7 +203,7 @@ impl Apps {
         choices.settings.retain(|setting, _| app.settings.contains_key(setting));
         choices.ports.extend(wish.ports);
         choices.settings.extend(wish.settings);
-        let target = Installed { publication: now.publication, ..self.target(name, what, choices)? };
+        let target = self.target(name, what, choices)?.published(now.publication());
         // What is kept of it was read above, so nobody may have changed it since.
         self.begin(name, Kind::Change, &Expected::only(now.revision), |_| Ok(Some(target).into()))
     }
@@ -292,7 +292,7 @@ impl Apps {
                 })?;
             }
         }
-        Ok(Installed { what, choices, publication: None, revision: 0 })
+        Ok(Installed::new(what, choices))
     }
 
     /// The ports that are the node's own, or of apps.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct HideWish {
-    /// Why, which all may read: plain text of 200 bytes at most.
+    /// Why, which all may read: plain text of 400 bytes at most.
     #[serde(default)]
     pub reason: Option<String>,
 }

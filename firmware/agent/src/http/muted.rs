@@ -8,6 +8,7 @@ use super::services::{name_of, no_community};
 use super::users::{person, refused};
 use crate::net::ServiceRef;
 use crate::state::App;
+use crate::users::Operation;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::Uri;
@@ -42,9 +43,9 @@ pub struct MutedPage {
 
 type Answer = Result<Json<MutedView>, Refusal>;
 
-/// What whoever asks has muted; nothing where nobody is known.
+/// What whoever asks has muted; nothing where nobody is known, and for those who could not undo it: guests, and programs with a token.
 pub(super) fn of(app: &App, caller: &Caller) -> BTreeSet<ServiceRef> {
-    let muted = caller.user().map(|user| app.users().muted(user)).unwrap_or_default();
+    let muted = caller.user().filter(|_| caller.may(Operation::Account)).map(|user| app.users().muted(user)).unwrap_or_default();
     muted.iter().filter_map(|text| ServiceRef::of_text(text)).collect()
 }
 

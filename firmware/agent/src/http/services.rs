@@ -4,8 +4,8 @@ use super::caller::Caller;
 use super::problem::Refusal;
 use super::{muted, paging};
 use crate::links;
-use crate::net::{ClusterView, Draft, Lens, Listed, Liveness, Page, Refused, Registry, RegistryView, Search, admins};
-use crate::quality::{self, Reach};
+use crate::net::{ClusterView, Draft, Lens, LinkView, Listed, Liveness, Page, Refused, Registry, RegistryView, Search, admins};
+use crate::quality::{self, Measure, Reach};
 use crate::state::App;
 use crate::tunnels::is_doubtful;
 use axum::extract::{Path, Query, State, rejection::QueryRejection};
@@ -89,10 +89,11 @@ pub(super) fn no_community() -> Refusal {
 
 /// A page of services as whoever asks is to see them, with how their nodes are and how well they are reached.
 pub async fn find(app: &App, caller: &Caller, query: &Search) -> Result<Page, Refusal> {
-    let lens = Lens { admins: app.view().as_ref().map(admins).unwrap_or_default(), muted: muted::of(app, caller) };
+    let view = app.view();
+    let lens = Lens { admins: view.as_ref().map(admins).unwrap_or_default(), muted: muted::of(app, caller) };
     let found = app.registry().ok_or_else(no_community)?.search(query, lens).await.map_err(|error| refused(&error))?;
     let mut page = found.map_err(|words| refuse(StatusCode::BAD_REQUEST, words))?;
-    if let Some(view) = app.view() {
+    if let Some(view) = view {
         let linked = view.members.iter().filter_map(|member| Some(member.link.as_ref()?.address?.ip().to_canonical()));
         let near = links::near_ones(page.services.iter().filter_map(|service| service.host).chain(linked));
         let measured = app.measured();
@@ -103,7 +104,7 @@ pub async fn find(app: &App, caller: &Caller, query: &Search) -> Result<Page, Re
 }
 
 /// Says how its node is and is reached. `near` are the addresses that are on a network of this node, `measured` what is known without a connection.
-fn say_state(service: &mut Listed, view: &ClusterView, near: &BTreeSet<IpAddr>, measured: impl Fn(&NodeId) -> Option<Reach>) {
+fn say_state(service: &mut Listed, view: &ClusterView, near: &BTreeSet<IpAddr>, measured: impl Fn(&NodeId) -> Option<Measure>) {
     let member = view.members.iter().find(|member| member.id == service.node);
     let link = member.and_then(|member| member.link.as_ref());
     service.state = member.map(|member| member.state);
@@ -113,9 +114,9 @@ fn say_state(service: &mut Listed, view: &ClusterView, near: &BTreeSet<IpAddr>, 
     if let Some(host) = service.host.filter(|_| !service.me && service.service.port.is_some()) {
         service.doubtful = is_doubtful(host, near, link);
     }
-    let of_link = link.and_then(|link| Some(Reach { rtt: Duration::from_millis(link.rtt_ms?), lost_permille: link.lost_permille }));
-    let reach = of_link.or_else(|| measured(&id(service)?));
-    service.quality = quality::view(service.me, service.state, service.service.health, reach);
+    let reach = |link: &LinkView| Some(Reach { rtt: Duration::from_millis(link.rtt_ms?), lost_permille: link.lost_permille });
+    let measure = link.and_then(reach).map(Measure::Reached).or_else(|| measured(&id(service)?));
+    service.quality = quality::view(service.me, service.state, service.service.health, measure);
 }
 
 /// Whether how its node is reached is to be measured: there is no connection that says so, and somebody may answer.
@@ -205,7 +206,7 @@ fn kept(registry: &Registry, key: String, order: Order) -> Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{LinkView, MemberView};
+    use crate::net::MemberView;
 
     fn view(link: Option<(u64, u16)>) -> ClusterView {
         let link = link.map(|(rtt, lost)| LinkView { address: None, through: None, rtt_ms: Some(rtt), lost_permille: Some(lost) });
@@ -217,7 +218,7 @@ mod tests {
         Listed { node: NodeId::of_seed(&[1; 32]).hex(), ..Listed::default() }
     }
 
-    fn said(view: &ClusterView, measured: Option<Reach>) -> Listed {
+    fn said(view: &ClusterView, measured: Option<Measure>) -> Listed {
         let mut service = listed();
         say_state(&mut service, view, &BTreeSet::new(), |_| measured);
         service
@@ -225,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_connection_says_how_a_node_is_reached_and_without_one_what_was_measured() {
-        let once = Some(Reach { rtt: Duration::from_millis(40), lost_permille: None });
+        let once = Some(Measure::Reached(Reach { rtt: Duration::from_millis(40), lost_permille: None }));
         let figures = |service: Listed| service.quality.map(|quality| (quality.rtt_ms, quality.lost_permille));
         assert_eq!(figures(said(&view(Some((7, 3))), once)), Some((Some(7), Some(3))));
         assert_eq!(figures(said(&view(None), once)), Some((Some(40), None)));

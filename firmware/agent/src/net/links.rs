@@ -32,6 +32,8 @@ pub(super) const MEMBER_STREAMS: u32 = 16;
 const MAX_ANCHORED: usize = 32;
 /// How long a dial may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
+/// Of fewer packets sent, those that were lost say nothing of the path.
+const ENOUGH_PACKETS: u64 = 100;
 /// Datagrams kept for a member that is being dialled; older ones are dropped, as a network would. Streams that wait.
 const MAX_WAITING: usize = 8;
 /// Two connections to one member that came up within so long were dialled from both ends at once.
@@ -270,7 +272,8 @@ impl Links {
         let path = taken(&paths)?;
         let rtt_ms = u64::try_from(path.rtt().as_millis()).ok();
         let stats = path.stats();
-        let lost_permille = stats.lost_packets.saturating_mul(1000).checked_div(stats.sent_packets);
+        let enough = Some(stats.sent_packets).filter(|sent| *sent >= ENOUGH_PACKETS);
+        let lost_permille = enough.map(|sent| stats.lost_packets.saturating_mul(1000) / sent);
         let lost_permille = lost_permille.map(|lost| u16::try_from(lost).unwrap_or(u16::MAX).min(1000));
         let through = Way::through(path.remote_addr()).map(|node| node.hex());
         Some(LinkView { address: ip(path.remote_addr()), through, rtt_ms, lost_permille })

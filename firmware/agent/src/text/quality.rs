@@ -10,6 +10,7 @@ words! {
         stopped: "stopped", "parado", "aturat";
         ill: "not well", "no funciona bien", "no funciona bé";
         starting: "starting", "arrancando", "engegant";
+        unreached: "not reached from here", "no se llega desde aquí", "des d'aquí no s'hi arriba";
         unmeasured: "not measured yet", "aún sin medir", "encara sense mesurar";
         lost: "lost", "perdido", "perdut";
     }

@@ -203,7 +203,7 @@ pub enum Protocol {
 
 macro_rules! schemes {
     ($($name:ident $word:literal)*) => {
-        /// What is spoken on a port: the schemes of addresses that may be published.
+        /// What is spoken on a port of an app.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         #[expect(missing_docs, reason = "they are their own names")]
@@ -223,27 +223,15 @@ macro_rules! schemes {
 
 schemes! {
     Dns "dns"
-    Ftp "ftp"
-    Gemini "gemini"
     Http "http"
     Https "https"
     Icecast "icecast"
-    Irc "irc"
-    Ircs "ircs"
     Luanti "luanti"
     Mqtt "mqtt"
-    Mqtts "mqtts"
-    Mumble "mumble"
     Mysql "mysql"
     Postgresql "postgresql"
     Proxy "proxy"
-    Rtsp "rtsp"
-    Sftp "sftp"
-    Smb "smb"
-    Ssh "ssh"
     Syncthing "syncthing"
-    Ws "ws"
-    Wss "wss"
     Xmpp "xmpp"
 }
 

@@ -49,7 +49,7 @@ pub fn more(view: &View<'_>, admin: bool, found: &Listed) -> Markup {
                     form method="post" action="/hidden/hide" {
                         p.quiet { (words.hide_why) }
                         (about(view, &found.node, Some(&found.key)))
-                        label { (words.reason) input name="reason" maxlength="200"; }
+                        label { (words.reason) input name="reason" maxlength="100"; }
                         (whole(words.whole))
                         button { (words.hide) }
                     }

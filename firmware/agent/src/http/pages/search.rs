@@ -63,8 +63,7 @@ pub fn list(view: &View<'_>, found: &Page) -> Markup {
                 li {
                     span.dot.(class) {}
                     div.wide {
-                        // Others write this: no scheme but these may become a link.
-                        @match found.address.as_ref().filter(|at| at.starts_with("http://") || at.starts_with("https://")) {
+                        @match found.address.as_ref().filter(|at| opens(found, at)) {
                             Some(at) => a href=(at) rel="noreferrer" { strong { (found.service.title) } },
                             None => strong { (found.service.title) },
                         }
@@ -85,6 +84,12 @@ pub fn list(view: &View<'_>, found: &Page) -> Markup {
     }
 }
 
+/// Whether a browser is led there: others write the address, so no scheme but these may become a link, and the port of what is stopped may be
+/// another's by now.
+fn opens(found: &Listed, address: &str) -> bool {
+    found.service.health != ServiceHealth::Stopped && (address.starts_with("http://") || address.starts_with("https://"))
+}
+
 /// How a service is and is reached: the dot's class, and in words with what was measured.
 fn how(lang: Lang, found: &Listed) -> (&'static str, String) {
     let words = lang.qualities();
@@ -94,7 +99,9 @@ fn how(lang: Lang, found: &Listed) -> (&'static str, String) {
         (_, ServiceHealth::Stopped, _) => ("bad", words.stopped),
         (_, ServiceHealth::Ill, _) => ("warn", words.ill),
         (_, ServiceHealth::Starting, _) => ("warn", words.starting),
+        (Some(Liveness::Suspect), _, None) => ("warn", words.unmeasured),
         (.., None) => ("ok", words.unmeasured),
+        (.., Some(0)) => ("bad", words.unreached),
         (.., Some(percent)) if percent >= GOOD => ("ok", words.good),
         (.., Some(percent)) if percent >= FAIR => ("warn", words.fair),
         (.., Some(_)) => ("bad", words.poor),
@@ -134,6 +141,10 @@ mod tests {
         assert!(html.contains("href=\"http://10.0.0.1:80\"") && html.contains("<code>mqtt://10.0.0.1:1883</code>"), "{html}");
         assert!(html.contains("&lt;b&gt;Broker") && html.contains("mensajes") && !html.contains("href=\"javascript"));
         assert_eq!(html.matches("href=").count(), 1);
+        let plain = found("Wiki", Some("http://10.0.0.1:80"));
+        let stopped = Service { health: ServiceHealth::Stopped, port: Some(80), ..plain.service };
+        let html = list(&view, &Page { services: vec![Listed { service: stopped, ..plain }], ..Page::default() }).into_string();
+        assert!(html.contains("Wiki") && !html.contains("href=") && !html.contains("action=\"/tunnels\""), "{html}");
     }
 
     #[test]
@@ -149,6 +160,8 @@ mod tests {
         assert_eq!(of(alive, well, Some((41, 12, 204))), said("warn", "fair · 41 % · 12 ms · 20.4 % lost"));
         assert_eq!(of(alive, well, Some((12, 3000, 0))), said("bad", "poor · 12 % · 3000 ms"));
         assert_eq!(of(alive, well, None), said("ok", "not measured yet"));
+        assert_eq!(of(Some(Liveness::Suspect), well, None).0, "warn");
+        assert_eq!(of(alive, well, Some((0, 0, 0))), said("bad", "not reached from here"));
         assert_eq!(of(alive, ServiceHealth::Stopped, Some((0, 12, 0))), said("bad", "stopped"));
         assert_eq!(of(alive, ServiceHealth::Starting, Some((50, 1, 0))), said("warn", "starting · 50 % · 1 ms"));
         assert_eq!(of(Some(Liveness::Down), well, Some((0, 1, 0))), said("bad", "its node does not answer"));

@@ -2,7 +2,7 @@
 
 use super::View;
 use super::home::called;
-use crate::net::Listed;
+use crate::net::{Listed, ServiceHealth};
 use crate::tunnels::TunnelView;
 use crate::users::Operation;
 use maud::{Markup, html};
@@ -16,7 +16,8 @@ pub fn is_for_browsers(scheme: &str) -> bool {
 pub fn button(view: &View<'_>, found: &Listed) -> Markup {
     let words = view.lang.tunnels();
     let main = found.doubtful.then_some("main");
-    let (port, may) = (!found.me && found.service.port.is_some(), view.caller.may(Operation::Reach));
+    let port = !found.me && found.service.port.is_some() && found.service.health != ServiceHealth::Stopped;
+    let may = view.caller.may(Operation::Reach);
     html! {
         @if port && found.doubtful { div.mend { (words.doubtful) } }
         @if port && !may && found.doubtful { div { a href="/login" { (words.log_in) } } }

@@ -20,7 +20,7 @@ use std::{
 /// The layout that this version writes.
 const SCHEMA: u16 = 1;
 /// Longest reason in bytes.
-const MAX_REASON_BYTES: usize = 200;
+const MAX_REASON_BYTES: usize = 400;
 
 /// A service of a node, or all that a node publishes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,6 +17,8 @@ const MAX_TITLE_BYTES: usize = 120;
 const MAX_DESCRIPTION_BYTES: usize = 2000;
 /// Longest category in bytes.
 const MAX_CATEGORY_BYTES: usize = 40;
+/// Schemes of addresses that may be published beside those that apps of the catalog speak.
+const MORE_SCHEMES: [&str; 12] = ["ftp", "gemini", "irc", "ircs", "mqtts", "mumble", "rtsp", "sftp", "smb", "ssh", "ws", "wss"];
 /// Languages at most.
 const MAX_LANGUAGES: usize = 8;
 /// Longest name of a language in bytes.
@@ -144,8 +146,15 @@ pub fn check_key(key: &str) -> Result<(), String> {
 
 /// What an address may begin with: what a neighbour's program may be given to open.
 fn check_scheme(scheme: &str) -> Result<(), String> {
-    let wrong = || format!("`{}` is nothing that may be published: use one of {}", scheme.escape_default(), Scheme::listed());
-    Scheme::of(scheme).map(drop).ok_or_else(wrong)
+    if Scheme::of(scheme).is_some() || MORE_SCHEMES.contains(&scheme) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` is nothing that may be published: use one of {}, {}",
+        scheme.escape_default(),
+        Scheme::listed(),
+        MORE_SCHEMES.join(", ")
+    ))
 }
 
 /// The beginning of a language tag of BCP 47, in lower case.
@@ -322,7 +331,7 @@ mod tests {
         for key in ["", "A", "a b", "../x", ".x", "-x", "a/b", "é", &"x".repeat(65)] {
             assert!(check_key(key).is_err(), "{key}");
         }
-        assert!(url("mqtt://10.0.0.1:1883").service("broker").is_ok());
+        assert!(url("mqtt://10.0.0.1:1883").service("broker").is_ok() && url("smb://10.0.0.1/films").service("films").is_ok());
     }
 
     proptest! {

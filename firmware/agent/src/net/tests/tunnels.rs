@@ -187,7 +187,7 @@ async fn the_round_trip_is_measured_to_a_member_by_its_key() {
     let roof = node_id(&two.roof.view.borrow().me.id.parse().unwrap());
     let took = timeout(PATIENCE, two.member.line.round_trip(&roof)).await.unwrap().unwrap();
     assert!(!took.is_zero() && took < PATIENCE, "{took:?}");
-    // Somebody else at the same address is not taken for it, and who has no address is not looked for.
+    // Who is not known is not looked for.
     let stranger = cluster::keys::Key::of_seed(&[7; 32]);
     assert!(timeout(PATIENCE, two.member.line.round_trip(&stranger)).await.unwrap().is_err());
 }
