@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::net::ServiceRef;
+use crate::users::Role;
 
 #[tokio::test]
 async fn what_a_person_mutes_is_seen_and_undone_by_that_person_alone() {
@@ -11,6 +12,9 @@ async fn what_a_person_mutes_is_seen_and_undone_by_that_person_alone() {
     for (name, key) in [("ana", Some("wiki")), ("ana", None), ("ben", Some("photos"))] {
         app.users().set_muted(name, ServiceRef::new(&node, key).unwrap().text(), true).await.unwrap();
     }
+    // Who could not undo it is not bound by it: somebody who was made a guest.
+    let bound = |role| crate::http::muted::of(&app, &pages::tests::caller(Some(role))).len();
+    assert_eq!([Role::Owner, Role::Operator, Role::Guest].map(bound), [2, 2, 0]);
     let keys = async |cookie: &str| {
         let answer = far(&app, "GET", own, &format!("cookie: {cookie}\r\n"), "").await;
         assert_eq!(answer.status, 200, "{}", answer.text);
