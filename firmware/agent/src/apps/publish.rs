@@ -1,6 +1,6 @@
 //! Published apps: each a service of the registry that says how the app is, so that who looks for it finds it and learns that it is stopped.
 
-use super::record::Kept;
+use super::record::{Installed, Kept};
 use super::{Apps, Face, Publication, Refused};
 use crate::broker::Run;
 use crate::limits::PUBLISHED_EVERY;
@@ -141,7 +141,7 @@ impl Apps {
         loop {
             let any = {
                 let kept = self.kept();
-                !kept.told.is_empty() || kept.apps.values().any(|app| app.publication().is_some())
+                !kept.told.is_empty() || kept.apps.values().any(Installed::is_published)
             };
             if any && let Some(registry) = registry() {
                 self.tell(&registry).await;
@@ -222,6 +222,7 @@ mod tests {
         assert_eq!([Run::Failing, Run::Ill].map(said), [ServiceHealth::Ill; 2]);
         assert_eq!([Run::Starting, Run::Running].map(said), [ServiceHealth::Starting, ServiceHealth::Well]);
     }
+
     #[test]
     fn what_ends_and_starts_again_and_again_is_told_once() {
         let (mut watched, begun) = (Watched::default(), Instant::now());

@@ -64,7 +64,12 @@ impl Installed {
         Self { what, choices, publication: None, languages: Vec::new(), revision: 0 }
     }
 
-    /// Whether and how it is published.
+    /// Whether it is published.
+    pub fn is_published(&self) -> bool {
+        self.publication.is_some()
+    }
+
+    /// How it is published, if it is.
     pub fn publication(&self) -> Option<Publication> {
         self.publication.clone().map(|publication| Publication { languages: self.languages.clone(), ..publication })
     }
@@ -366,7 +371,7 @@ mod tests {
         // Who saw it before that says nothing more of it; nor does anybody of an app that is not there, or that a job is at work on.
         assert!(matches!(kept.publish("broker", None, &Expected::only(1)), Err(Refused::Changed(_))));
         assert!(matches!(kept.publish("other", None, &Expected::anything()), Err(Refused::NotInstalled(_))));
-        assert!(kept.apps["broker"].publication().is_some() && kept.apps["broker"].revision == 2);
+        assert!(kept.apps["broker"].is_published() && kept.apps["broker"].revision == 2);
         let job = kept.begin("broker", Kind::Remove { with_data: false }, None);
         assert!(matches!(kept.publish("broker", None, &Expected::anything()), Err(Refused::Busy { .. })));
         end(&mut kept, job.id, Phase::Failed { reason: String::new() });

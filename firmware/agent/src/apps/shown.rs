@@ -290,7 +290,7 @@ impl Apps {
                 image: facts.as_ref().map(|facts| facts.image.clone()).unwrap_or_default(),
                 own: app.entry().is_none(),
                 newer,
-                published: app.publication().is_some(),
+                published: app.is_published(),
                 job: self.kept().busy(&name).map(|job| job.id),
                 revision: app.revision,
                 name,

@@ -10,6 +10,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use cluster::NodeId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -91,7 +92,7 @@ pub(super) async fn published(registry: &Registry, view: &ClusterView, node: &st
 }
 
 fn is_admin(view: &ClusterView) -> bool {
-    view.members.iter().any(|member| member.me && member.admin && !member.suspended)
+    NodeId::of_hex(&view.me.id).is_some_and(|me| admins(view).contains(&me))
 }
 
 fn shown(hide: Hide, view: &ClusterView) -> HiddenView {

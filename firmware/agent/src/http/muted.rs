@@ -6,7 +6,7 @@ use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
 use super::services::{name_of, no_community};
 use super::users::{person, refused};
-use crate::net::ServiceRef;
+use crate::net::{ClusterView, ServiceRef};
 use crate::state::App;
 use crate::users::Operation;
 use axum::extract::rejection::QueryRejection;
@@ -49,14 +49,15 @@ pub(super) fn of(app: &App, caller: &Caller) -> BTreeSet<ServiceRef> {
     muted.iter().filter_map(|text| ServiceRef::of_text(text)).collect()
 }
 
-fn shown(app: &App, what: ServiceRef) -> MutedView {
+fn shown(view: Option<&ClusterView>, what: ServiceRef) -> MutedView {
     let node = what.node.hex();
-    MutedView { node_name: app.view().map(|view| name_of(&view, &node)).unwrap_or_default(), node, key: what.key }
+    MutedView { node_name: view.map(|view| name_of(view, &node)).unwrap_or_default(), node, key: what.key }
 }
 
 /// The same, as it is shown.
 pub(super) fn all(app: &App, caller: &Caller) -> Vec<MutedView> {
-    of(app, caller).into_iter().map(|what| shown(app, what)).collect()
+    let view = app.view();
+    of(app, caller).into_iter().map(|what| shown(view.as_ref(), what)).collect()
 }
 
 /// Shows a person something no more.
@@ -66,14 +67,14 @@ pub(super) async fn mute(app: &App, caller: &Caller, node: &str, key: Option<&st
     let view = app.view().ok_or_else(no_community)?;
     let what = published(&registry, &view, node, key).await?;
     app.users().set_muted(&user, what.text(), true).await.map_err(refused)?;
-    Ok(shown(app, what))
+    Ok(shown(Some(&view), what))
 }
 
 /// Shows it again.
 pub(super) async fn unmute(app: &App, caller: &Caller, node: &str, key: Option<&str>) -> Result<MutedView, Refusal> {
     let (user, what) = (person(caller)?, meant(node, key)?);
     app.users().set_muted(&user, what.text(), false).await.map_err(refused)?;
-    Ok(shown(app, what))
+    Ok(shown(app.view().as_ref(), what))
 }
 
 pub(super) async fn list(
@@ -84,7 +85,8 @@ pub(super) async fn list(
 ) -> Result<Response, Refusal> {
     let kept = app.users().muted(&person(&caller)?).into_iter().collect();
     let (texts, next) = paging::cut(kept, Order::Up, String::clone, &paging::asked(asked)?)?;
-    let muted = texts.iter().filter_map(|text| ServiceRef::of_text(text)).map(|what| shown(&app, what)).collect();
+    let view = app.view();
+    let muted = texts.iter().filter_map(|text| ServiceRef::of_text(text)).map(|what| shown(view.as_ref(), what)).collect();
     Ok(paging::answer(&uri, next, |next| MutedPage { muted, next }))
 }
 

@@ -1,6 +1,7 @@
 //! Forms about services that are hidden from all, or from oneself.
 
 use super::{Reader, home_search, to};
+use crate::http::problem::Refusal;
 use crate::http::{hidden, muted};
 use axum::extract::{Form, Path};
 use axum::http::HeaderMap;
@@ -33,9 +34,14 @@ pub async fn act(reader: Reader, headers: HeaderMap, Path(action): Path<String>,
         "show" => hidden::show(app, &fields.node, fields.key()).await.map(|_| "/search?hidden=true"),
         _ => return reader.nothing(),
     };
+    answer(&reader, &headers, done).await
+}
+
+/// Leads on, or says on the page of the search why nothing was done.
+async fn answer(reader: &Reader, headers: &HeaderMap, done: Result<&str, Refusal>) -> Response {
     match done {
         Ok(there) => to(there),
-        Err(refusal) => reader.refused(&refusal, "/search", &home_search(&reader, &headers, Some(&refusal.detail)).await),
+        Err(refusal) => reader.refused(&refusal, "/search", &home_search(reader, headers, Some(&refusal.detail)).await),
     }
 }
 
@@ -47,8 +53,5 @@ pub async fn act_for_oneself(reader: Reader, headers: HeaderMap, Path(action): P
         "show" => muted::unmute(app, caller, &fields.node, fields.key()).await.map(|_| "/account"),
         _ => return reader.nothing(),
     };
-    match done {
-        Ok(there) => to(there),
-        Err(refusal) => reader.refused(&refusal, "/search", &home_search(&reader, &headers, Some(&refusal.detail)).await),
-    }
+    answer(&reader, &headers, done).await
 }
