@@ -126,6 +126,7 @@ pub async fn run(options: Options) -> Result<()> {
     giving.spawn(Arc::clone(app.apps()).keep_taking(Arc::clone(app.blobs())));
     giving.spawn(Arc::clone(app.leases()).keep_going());
     giving.spawn(Arc::clone(app.leases()).keep_time());
+    giving.spawn(Arc::clone(app.leases()).keep_replicas());
     giving.spawn(storage::keep(Arc::clone(&app)));
     giving.spawn(stores::keep(Arc::clone(&app), options.stores));
     if let Some(net) = &net {

@@ -213,3 +213,58 @@ fn what_nobody_else_may_run_stands_still_until_its_lender_is_heard() {
     roof.stop();
     garden.stop();
 }
+
+/// Where copies run or are asked for, as their lender sees it.
+fn copies(lender: &Agent, state: &str) -> Vec<String> {
+    let given = lender.json(&["lease", "ls"])["given"].as_array().cloned().unwrap();
+    given.iter().filter(|lease| lease["state"] == state).map(|lease| lease["node-name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn as_many_copies_are_kept_as_are_wanted() {
+    let mut garden = lender();
+    let mut holders = ["roof", "barn"].map(|name| holder(name, &garden));
+    for (agent, _) in &holders {
+        agent.json(&["lease", "consent", "accept", "--node", "garden"]);
+    }
+    wait("it is known that their Docker runs", || {
+        let members = garden.json(&["nodes"])["members"].as_array().cloned().unwrap();
+        (members.iter().filter(|member| member["health"]["docker"] == "running").count() == 2).then_some(())
+    });
+    assert!(refused(&garden, &["lease", "keep", "broker", "--copies", "1"]).contains("`password` must be said"));
+    assert!(refused(&garden, &["lease", "keep", "broker", "--copies", "17", "--set", "password=x"]).contains("at most 16"));
+    assert!(refused(&garden, &["lease", "keep", "wiki", "--copies", "1"]).contains("no app `wiki`"));
+    garden.json(&["lease", "keep", "broker", "--copies", "1", "--set", "password=se-cret"]);
+    let first = wait("one runs", || copies(&garden, "runs").pop());
+    let at = usize::from(first == "barn");
+    // A start of the lender's agent asks nobody else.
+    restart(&mut garden);
+    for (agent, _) in &holders {
+        wait("they meet again", || (agent.alive().len() == 3).then_some(()));
+    }
+    wait("it is counted again", || (garden.json(&["lease", "ls"])["replicas"][0]["running"] == 1).then_some(()));
+    assert_eq!((copies(&garden, "runs"), copies(&garden, "offered")), (vec![first.clone()], vec![]));
+    // Where it was removed it does not come again; somebody else is asked, with the same settings.
+    holders[at].0.json(&["app", "remove", "broker"]);
+    let second = wait("another one runs", || copies(&garden, "runs").pop().filter(|name| *name != first));
+    let kept = wait("it is counted", || Some(garden.json(&["lease", "ls"])["replicas"][0].clone()).filter(|kept| kept["running"] == 1));
+    assert_eq!((&kept["wanted"], &kept["left-alone"], &kept["why"]), (&1.into(), &1.into(), &"".into()), "{kept}");
+    assert!(!kept.to_string().contains("se-cret"));
+    assert_eq!(words(&holders[1 - at].1), ["pull", "up"]);
+    // More are wanted than there are nodes: it is said. Saying it anew asks the other one again.
+    garden.json(&["lease", "keep", "broker", "--copies", "3"]);
+    wait("both run", || (copies(&garden, "runs").len() == 2).then_some(()));
+    wait("one lacks", || (garden.json(&["lease", "ls"])["replicas"][0]["missing"] == 1).then_some(()));
+    // One is enough: the one that came last goes.
+    garden.json(&["lease", "keep", "broker", "--copies", "1"]);
+    wait("one is left", || (copies(&garden, "runs") == [second.clone()]).then_some(()));
+    garden.json(&["lease", "keep", "broker", "--copies", "0"]);
+    wait("none is left, nor a wish", || {
+        (copies(&garden, "runs").is_empty() && garden.json(&["lease", "ls"])["replicas"].as_array().unwrap().is_empty()).then_some(())
+    });
+    for (agent, _) in &mut holders {
+        wait("it is gone", || agent.json(&["app", "list"])["apps"].as_array().unwrap().is_empty().then_some(()));
+        agent.stop();
+    }
+    garden.stop();
+}

@@ -1,8 +1,8 @@
 //! `cloudy lease …`: apps on somebody else's node, by offer and consent.
 
 use super::{Local, text};
-use crate::http::{LeaseDecision, LeaseWord};
-use crate::leases::{Consent, Policy, Wish};
+use crate::http::{LeaseDecision, LeaseWord, encode};
+use crate::leases::{Consent, Policy, Wanted, Wish};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use serde_json::Value;
@@ -26,7 +26,7 @@ enum LeaseVerb {
         /// The other node: its name, or the beginning of its id.
         #[arg(long, conflicts_with = "copies", required_unless_present = "copies")]
         node: Option<String>,
-        /// Or so many nodes, those with the most free memory first.
+        /// Or so many nodes: the owner's own first, then those with the most free memory.
         #[arg(long)]
         copies: Option<u16>,
         /// A setting of the app.
@@ -39,6 +39,25 @@ enum LeaseVerb {
         #[arg(long)]
         term_seconds: Option<u32>,
         /// Words to the other node's owner.
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        local: Local,
+    },
+    /// Keep copies of an app on other nodes: one whose node is gone for five minutes is made elsewhere.
+    Keep {
+        /// The app.
+        app: String,
+        /// How many, the owner's own nodes first; 0 takes all of them back.
+        #[arg(long)]
+        copies: u16,
+        /// A setting of the app; without any it is set as before.
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        settings: Vec<String>,
+        /// How long each runs without hearing of this node.
+        #[arg(long)]
+        term_seconds: Option<u32>,
+        /// Words to the other nodes' owners.
         #[arg(long, default_value = "")]
         note: String,
         #[command(flatten)]
@@ -100,6 +119,11 @@ impl LeaseArgs {
                     let ids = offered.get("leases").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
                     Ok(format!("Offered: {}\nNext: `cloudy lease ls` shows whether its owner agrees", ids.collect::<Vec<_>>().join(", ")))
                 })?;
+            }
+            LeaseVerb::Keep { app, copies, settings, term_seconds, note, local } => {
+                let settings = if settings.is_empty() { None } else { Some(pairs(&settings)?) };
+                let wanted = Wanted { replicas: copies, settings, term_seconds, note };
+                local.show(&local.client().put(&format!("/api/v1/replicas/{}", encode(&app)), &wanted).await?, list)?;
             }
             LeaseVerb::Ls(local) => local.show(&local.client().get("/api/v1/leases").await?, list)?,
             LeaseVerb::Accept { id, local } => decide(&local, &id, LeaseWord::Accept).await?,
@@ -175,6 +199,23 @@ fn list(answer: &Value) -> Result<String> {
     }
     for lease in of("given") {
         line(&mut out, &lease, &text(&lease, "app"), "on")?;
+    }
+    for kept in of("replicas") {
+        let number = |name: &str| kept.get(name).and_then(Value::as_u64).unwrap_or(0);
+        writeln!(
+            out,
+            "{:<10} {:<16} {} of {} run, {} coming, {} gone, {} more than could be asked",
+            "kept",
+            text(&kept, "app"),
+            number("running"),
+            number("wanted"),
+            number("coming"),
+            number("gone"),
+            number("missing")
+        )?;
+        if !text(&kept, "why").is_empty() {
+            writeln!(out, "    {}", text(&kept, "why"))?;
+        }
     }
     if out.is_empty() {
         out.push_str("Nothing runs on another's node. Next: `cloudy lease offer APP --node NODE`");

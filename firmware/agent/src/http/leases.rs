@@ -4,7 +4,7 @@
 use super::apps::{kept, refused as app_refused};
 use super::problem::Refusal;
 use super::shared_apps;
-use crate::leases::{LeasesView, Policy, Refused, Wish};
+use crate::leases::{LeasesView, Policy, Refused, Wanted, Wish};
 use crate::state::App;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -80,6 +80,12 @@ pub(super) async fn choose_policy(app: &App, policy: Policy) -> Result<(), Refus
     app.leases().set_policy(policy).await.map_err(refused)
 }
 
+/// Says how many copies of an app are kept.
+pub(super) async fn choose_replicas(app: &App, name: String, wanted: Wanted) -> Result<(), Refusal> {
+    kept(app)?;
+    app.leases().set_replicas(name, wanted).await.map_err(refused)
+}
+
 pub(super) async fn list(State(app): State<Arc<App>>) -> Json<LeasesView> {
     Json(app.leases().view())
 }
@@ -99,5 +105,14 @@ pub(super) async fn decide(
 
 pub(super) async fn set_policy(State(app): State<Arc<App>>, Json(policy): Json<Policy>) -> Result<Json<LeasesView>, Refusal> {
     choose_policy(&app, policy).await?;
+    Ok(Json(app.leases().view()))
+}
+
+pub(super) async fn set_replicas(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Json(wanted): Json<Wanted>,
+) -> Result<Json<LeasesView>, Refusal> {
+    choose_replicas(&app, name, wanted).await?;
     Ok(Json(app.leases().view()))
 }

@@ -122,6 +122,7 @@ routes! {
     page_lease_form_send POST   "/leases/offer/{name}"                Own     No forms::leases::offer;
     page_lease_send      POST   "/leases/{id}/{action}"               Own     No forms::leases::act;
     page_policy_send     POST   "/lease-policy"                       Own     No forms::leases::set_policy;
+    page_replicas_send   POST   "/replicas/{name}"                    Own     No forms::leases::set_replicas;
     page_account         GET    "/account"                            Account No forms::people::show_account;
     page_account_send    POST   "/account/{action}"                   Account No forms::people::act_on_account;
     page_cloud           GET    "/microcloud"                         Own     No forms::cloud::show;
@@ -190,6 +191,7 @@ routes! {
     lease_offer          POST   "/api/v1/leases"                      Own     Kept leases::offer;
     lease_decide         PUT    "/api/v1/leases/{id}"                 Own     No leases::decide;
     lease_policy_set     PUT    "/api/v1/lease-policy"                Own     No leases::set_policy;
+    replicas_set         PUT    "/api/v1/replicas/{name}"             Own     No leases::set_replicas;
     jobs                 GET    "/api/v1/jobs"                        Inspect No jobs::list;
     jobs_events          GET    "/api/v1/jobs/events"                 Inspect No jobs::events;
     job                  GET    "/api/v1/jobs/{id}"                   Inspect No jobs::one;

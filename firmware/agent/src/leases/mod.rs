@@ -13,16 +13,20 @@ mod place;
 mod plan;
 mod policy;
 mod record;
+mod replicas;
+mod replicate;
 mod shown;
 mod time;
 
 pub use plan::Stands;
 pub use policy::{Consent, Policy};
 pub use record::Lent;
-pub use shown::{GivenView, HeldView, LeasesView};
+pub use replicas::Wanted;
+pub use shown::{GivenView, HeldView, LeasesView, ReplicasView};
 
 use crate::apps::{Apps, Bar, NotShared, Refused as AppRefused};
 use crate::blobs::Blobs;
+use crate::host;
 use crate::net::{ClusterView, NetHandle, Refused as RecordsRefused, Registry};
 use about::About;
 use cluster::leases::{Holding, Lease, Lending, Said, Terms};
@@ -59,7 +63,7 @@ pub struct Wish {
     pub app: String,
     /// The id of the node that is asked; none where `copies` says how many are.
     pub node: Option<String>,
-    /// So many nodes are asked, those with the most free memory first.
+    /// So many nodes are asked: the owner's own first, then those with the most free memory.
     pub copies: Option<u16>,
     /// How it is set there.
     pub settings: BTreeMap<String, String>,
@@ -109,6 +113,10 @@ struct Clocks {
     /// When something was tried last, so that what fails is not tried without a pause.
     tried: BTreeMap<String, Millis>,
     lending: BTreeMap<String, Lending>,
+    /// Since when nodes that run copies are not there.
+    gone: BTreeMap<String, Millis>,
+    /// What came of keeping an app's copies when that was looked at last.
+    keeping: BTreeMap<String, replicate::Kept>,
 }
 
 impl Clocks {
@@ -131,6 +139,8 @@ pub struct Leases {
     wake: Notify,
     /// Its time of an exclusive app may have changed.
     timed: Notify,
+    /// How many copies there are, or are wanted, may have changed.
+    counted: Notify,
 }
 
 impl Leases {
@@ -140,7 +150,8 @@ impl Leases {
         let mut kept = Kept::load(&file);
         let clocks = Self::clocks_after_a_start(&mut kept);
         let (kept, altering, started, wake) = (Mutex::new(kept), Mutex::new(()), running(), Notify::new());
-        let leases = Self { file, apps, blobs, net, kept, altering, clocks: Mutex::new(clocks), started, wake, timed: Notify::new() };
+        let (clocks, timed, counted) = (Mutex::new(clocks), Notify::new(), Notify::new());
+        let leases = Self { file, apps, blobs, net, kept, altering, clocks, started, wake, timed, counted };
         leases.bar();
         leases
     }
@@ -188,6 +199,7 @@ impl Leases {
         let mut next = now.clone();
         let out = change(&mut next);
         if next != now {
+            next.set_aside(host::now_secs());
             next.forget();
             next.save(&self.file).map_err(|error| Refused::NotKept(format!("{error:#}")))?;
             *self.kept() = next;
@@ -203,6 +215,7 @@ impl Leases {
         self.bar();
         self.wake.notify_one();
         self.timed.notify_one();
+        self.counted.notify_one();
         Ok(out)
     }
 
@@ -283,7 +296,8 @@ impl Leases {
         let (mut given, mut held): (Vec<GivenView>, Vec<HeldView>) = (given.collect(), held.collect());
         given.sort_by_key(|lease| (lease.state == Lent::Over, std::cmp::Reverse(lease.offered)));
         held.sort_by_key(|lease| (lease.state == Stands::Over, std::cmp::Reverse(lease.offered)));
-        LeasesView { given, held, policy: kept.policy.clone() }
+        let replicas = kept.replicas.iter().map(|(app, wish)| replicate::shown(app, wish, &kept.copies(app), &clocks)).collect();
+        LeasesView { given, held, policy: kept.policy.clone(), replicas }
     }
 
     /// An owner agrees to an offer.

@@ -17,6 +17,11 @@ impl Leases {
     /// # Errors
     /// See [`Refused`]; nothing was offered.
     pub async fn offer(self: &Arc<Self>, wish: Wish) -> Result<Vec<String>, Refused> {
+        self.offer_as(wish, false).await
+    }
+
+    /// Likewise; `placed` says that it is one of the copies that are kept.
+    pub(super) async fn offer_as(self: &Arc<Self>, wish: Wish, placed: bool) -> Result<Vec<String>, Refused> {
         let seconds = wish.term_seconds.unwrap_or(if wish.exclusive { EXCLUSIVE_SECONDS } else { SHARED_SECONDS });
         let terms = Terms { seconds, exclusive: wish.exclusive };
         if !terms.are_allowed() {
@@ -57,7 +62,7 @@ impl Leases {
             }
             for offer in offers {
                 let (id, why, message) = (offer.id.to_string(), String::new(), None);
-                kept.given.insert(id, Given { app: of.clone(), offer, lease: None, stands: Lent::Offered, why, message, at });
+                kept.given.insert(id, Given { app: of.clone(), offer, lease: None, stands: Lent::Offered, why, message, at, placed });
             }
             true
         });
@@ -103,7 +108,7 @@ impl Leases {
                     let same = kept.given.values().filter(|given| given.app == wish.app && given.stands != Lent::Over);
                     same.map(Given::to).collect()
                 };
-                let nodes = place::place(&view.members, &taken, copies.into());
+                let nodes = place::place(&view.members, &taken, &self.own_nodes(), copies.into());
                 if nodes.len() < copies.into() {
                     let there = nodes.len();
                     return Err(Refused::Conflict(format!(
@@ -140,11 +145,11 @@ impl Leases {
 }
 
 /// Whether somebody has the app already whom this offer would not be alone with, or who is not to be alone with it.
-fn lent_elsewhere(kept: &Kept, app: &str, terms: Terms) -> bool {
+pub(super) fn lent_elsewhere(kept: &Kept, app: &str, terms: Terms) -> bool {
     let mut others = kept.given.values().filter(|given| given.app == app && given.stands != Lent::Over);
     others.any(|given| terms.exclusive || given.offer.terms.exclusive)
 }
 
-fn lent_already() -> Refused {
+pub(super) fn lent_already() -> Refused {
     Refused::Conflict("the app is lent or offered already, and nobody else may run what is exclusive: take that back first".to_owned())
 }

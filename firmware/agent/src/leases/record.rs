@@ -4,6 +4,7 @@
 use super::about::About;
 use super::plan::Stands;
 use super::policy::Policy;
+use super::replicas;
 use crate::settings::{read_or_put_aside, write_whole};
 use anyhow::{Context, Result};
 use cluster::leases::{Lease, LeaseId, MAX_REASON_BYTES, Offer, Said, Terms};
@@ -81,6 +82,9 @@ pub struct Given {
     pub message: Option<String>,
     /// When it was offered, by this node's clock.
     pub at: u64,
+    /// It is one of the copies that are kept, and not offered by hand.
+    #[serde(default)]
+    pub placed: bool,
 }
 
 /// A lease as it was signed.
@@ -143,6 +147,8 @@ pub struct Kept {
     pub held: BTreeMap<String, Held>,
     /// In this order.
     pub tell: Vec<ToTell>,
+    /// Apps of which copies are kept, by name.
+    pub replicas: BTreeMap<String, replicas::Wish>,
 }
 
 /// What became of something that was said.

@@ -21,7 +21,16 @@ fn strict(id: u8, exclusive: bool) -> Offer {
 
 fn lender(offer: Offer) -> (Kept, String) {
     let id = offer.id.to_string();
-    let given = Given { app: "wiki".to_owned(), offer, lease: None, stands: Lent::Offered, why: String::new(), message: None, at: 1 };
+    let given = Given {
+        app: "wiki".to_owned(),
+        offer,
+        lease: None,
+        stands: Lent::Offered,
+        why: String::new(),
+        message: None,
+        at: 1,
+        placed: false,
+    };
     (Kept { given: [(id.clone(), given)].into(), ..Kept::default() }, id)
 }
 
@@ -127,4 +136,25 @@ fn the_lender_of_an_exclusive_app_waits_for_its_holders_word() {
     let file = file.path().join("leases.json");
     holder.save(&file).unwrap();
     assert_eq!(Kept::load(&file), holder);
+}
+
+#[test]
+fn a_node_where_a_copy_came_to_nothing_is_left_alone_and_one_whose_copy_was_spare_is_not() {
+    let (mut kept, id) = lender(offer(7));
+    kept.replicas.insert("wiki".to_owned(), replicas::Wish { replicas: 1, ..replicas::Wish::default() });
+    let placed = |kept: &mut Kept, placed| kept.given.get_mut(&id).unwrap().placed = placed;
+    let aside = |kept: &Kept| kept.replicas["wiki"].aside.clone();
+    placed(&mut kept, true);
+    kept.set_aside(9);
+    assert!(aside(&kept).is_empty() && kept.copies("wiki").len() == 1 && kept.copies("chat").is_empty(), "it is a copy");
+    kept.hear(&node(2), Said::Refused { id: offer(7).id, why: "no".to_owned() }, &node(1), &HOME, 9);
+    kept.set_aside(9);
+    assert_eq!(aside(&kept), [(node(2).hex(), 9)].into());
+    assert!(kept.copies("wiki").is_empty());
+    // It is noted once, and not for ever.
+    kept.set_aside(9 + replicas::REST_SECS);
+    assert!(aside(&kept).is_empty());
+    placed(&mut kept, false);
+    kept.set_aside(10);
+    assert!(aside(&kept).is_empty(), "it was taken back, and may be asked again");
 }

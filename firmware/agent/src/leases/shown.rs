@@ -17,6 +17,33 @@ pub struct LeasesView {
     pub held: Vec<HeldView>,
     /// What becomes of offers before anybody looks at them.
     pub policy: Policy,
+    /// Apps of this node of which copies are kept on others.
+    pub replicas: Vec<ReplicasView>,
+}
+
+/// An app of which copies are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Replicas))]
+#[serde(rename_all = "kebab-case")]
+pub struct ReplicasView {
+    /// The app's name.
+    pub app: String,
+    /// How many are wanted.
+    pub wanted: u16,
+    /// How many run, on nodes that are there.
+    pub running: u16,
+    /// How many are asked for or on their way.
+    pub coming: u16,
+    /// How many are on nodes that are gone: after 300 seconds they are made elsewhere.
+    pub gone: u16,
+    /// How many more are wanted than there are nodes that could be asked now.
+    pub missing: u16,
+    /// Nodes that are not asked for a week, since they said no or it came to nothing there; setting the number anew asks them again.
+    pub left_alone: u16,
+    /// Which settings are made.
+    pub settings: Vec<String>,
+    /// Why it does not go on, if it does not.
+    pub why: String,
 }
 
 /// An app of this node on another one.

@@ -36,6 +36,18 @@ words! {
         note: "Words to its owner", "Unas palabras para su propietario", "Unes paraules per al seu propietari";
         offer_now: "Offer", "Ofrecer", "Ofereix";
         nobody: "There is no other node in the microcloud yet.", "Todavía no hay ningún otro nodo en la micronube.", "Encara no hi ha cap altre node al micronúvol.";
+        kept: "Copies that are kept", "Copias que se mantienen", "Còpies que es mantenen";
+        kept_why: "When a node with a copy is gone for five minutes, another one is asked. To have fewer, write a smaller number; 0 takes all back.", "Cuando un nodo con una copia falta cinco minutos, se pregunta a otro. Para tener menos, escriba un número menor; 0 las retira todas.", "Quan un node amb una còpia falta cinc minuts, es pregunta a un altre. Per tenir-ne menys, escriviu un nombre menor; 0 les retira totes.";
+        kept_of: "of", "de", "de";
+        kept_run: "run", "en marcha", "en marxa";
+        kept_coming: "on their way", "en camino", "de camí";
+        kept_gone: "on nodes that are gone", "en nodos que faltan", "en nodes que falten";
+        kept_missing: "more wanted than nodes that could be asked now", "más de las que se pueden pedir ahora a otros nodos", "més de les que ara es poden demanar a altres nodes";
+        kept_alone: "nodes said no, or it came to nothing there: they are left alone for a week, or until you save here again", "nodos dijeron que no, o allí no se pudo: no se les pregunta en una semana, o hasta que guarde aquí de nuevo", "nodes van dir que no, o allà no va ser possible: no se'ls pregunta en una setmana, o fins que torneu a desar aquí";
+        how_many: "How many copies", "Cuántas copias", "Quantes còpies";
+        keep_title: "Or keep copies on several", "O mantener copias en varios", "O mantenir còpies en diversos";
+        keep_why: "So many other nodes run it, each with data of its own. Nodes whose apps run here without being asked come first, then those with the most free memory. Their owners are asked; whoever says no is left alone.", "La ejecutan tantos otros nodos, cada uno con datos propios. Primero los nodos cuyas aplicaciones se ejecutan aquí sin preguntar, después los que tienen más memoria libre. Se pregunta a sus propietarios; a quien dice que no se le deja en paz.", "L'executen tants altres nodes, cadascun amb dades pròpies. Primer els nodes les aplicacions dels quals s'executen aquí sense preguntar, després els que tenen més memòria lliure. Es pregunta als seus propietaris; a qui diu que no se'l deixa en pau.";
+        keep_now: "Keep so many", "Mantener tantas", "Mantén-ne tantes";
         policy: "Who is asked", "A quién se pregunta", "A qui es pregunta";
         policy_why: "Offers wait for an owner of this node, unless it is said here what becomes of them. Apps of your own other nodes can run without being asked.", "Las ofertas esperan a un propietario de este nodo, salvo que aquí se diga otra cosa. Las aplicaciones de sus otros nodos pueden ejecutarse sin preguntar.", "Les ofertes esperen un propietari d'aquest node, tret que aquí es digui una altra cosa. Les aplicacions dels vostres altres nodes es poden executar sense preguntar.";
         others: "All other nodes", "Todos los demás nodos", "Tots els altres nodes";

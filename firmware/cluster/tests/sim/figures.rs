@@ -126,8 +126,9 @@ fn sixty_nodes_at_rest() {
 #[test]
 #[ignore = "slow: part of the full tests"]
 fn a_thousand_nodes_at_rest_and_after_a_mass_restart() {
-    let mut world = settled(121, 1000, 0.0);
-    println!("1,000 nodes have met");
+    let mut world = World::of_members(121, 1000, 0.0);
+    let took = world.until_looking(s(1), s(1200), |world| world.agrees(0) && world.same_rosters() && world.same_views());
+    println!("1,000 nodes have met {:?} after the last was switched on", took.expect("they meet"));
     world.pass(s(120));
     at_rest(&mut world, s(300));
     for node in 0..1000 {

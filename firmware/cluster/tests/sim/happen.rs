@@ -4,7 +4,7 @@ use crate::world::{DIAL_TIMEOUT, Event, World, id_of};
 use cluster::{
     hello::{Reply, Request},
     records,
-    roster::{Item, Standing},
+    roster::{Item, Roster, Standing},
     sync,
 };
 use std::time::Duration;
@@ -113,19 +113,22 @@ impl World {
         }
     }
 
+    fn roster(&self, index: usize) -> &Roster {
+        self.nodes[index].as_ref().unwrap().node.roster()
+    }
+
     fn compare(&mut self, from: usize, to: usize) {
         let now = self.now;
-        let roster = |world: &Self, index: usize| world.nodes[index].as_ref().unwrap().node.roster().clone();
-        let open: sync::Open = sync::read(&sync::frame(&sync::open(&roster(self, from)))).unwrap();
-        let answer = sync::read(&sync::frame(&sync::answer(&roster(self, to), &open))).unwrap();
+        let open: sync::Open = sync::read(&sync::frame(&sync::open(self.roster(from)))).unwrap();
+        let answer = sync::read(&sync::frame(&sync::answer(self.roster(to), &open))).unwrap();
         self.net.stream(now, &mut self.rng, from, to, 40);
         let sync::Answer::Marks(marks) = answer else { return };
-        let give = sync::frame(&sync::give(&roster(self, from), &marks));
+        let give = sync::frame(&sync::give(self.roster(from), &marks));
         self.net.stream(now, &mut self.rng, to, from, 16 * marks.len());
         self.net.stream(now, &mut self.rng, from, to, give.len());
         let give: sync::Give = sync::read(&give).unwrap();
         self.life(to).node.take(now, give.items);
-        let items = sync::frame(&sync::items(&roster(self, to), &give.want));
+        let items = sync::frame(&sync::items(self.roster(to), &give.want));
         self.net.stream(now, &mut self.rng, to, from, items.len());
         let items: sync::Items = sync::read(&items).unwrap();
         self.life(from).node.take(now, items.0);

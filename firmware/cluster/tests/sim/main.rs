@@ -10,6 +10,7 @@ mod figures;
 mod happen;
 mod hostile;
 mod look;
+mod many;
 mod membership;
 mod messages;
 mod network;

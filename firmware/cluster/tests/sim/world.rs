@@ -51,6 +51,7 @@ pub struct Life {
     pub node: Node,
     pub records: Replica<RedbStore>,
     pub number: u64,
+    members_stale: bool,
     peers_stale: bool,
 }
 
@@ -86,6 +87,10 @@ pub struct World {
     /// Dials that members asked for to find out whether another lives.
     pub confirms: u64,
     pub introduced: BTreeMap<(usize, usize), Millis>,
+    /// Rosters are written when a node stops, and not with each change: for worlds of many nodes.
+    pub saves_late: bool,
+    /// The roster that was read last: after a mass restart all read the same.
+    read: Option<(Vec<u8>, Roster)>,
 }
 
 pub fn seed_of(index: usize) -> [u8; 32] {
@@ -139,6 +144,8 @@ impl World {
             count: 0,
             confirms: 0,
             introduced: BTreeMap::new(),
+            saves_late: false,
+            read: None,
         };
         let token = world.token(1);
         let mut roster = Roster::new(world.founding.clone());
@@ -152,7 +159,8 @@ impl World {
         self.kit.invite(&self.founding, Vec::new(), terms, Vec::new(), &mut self.rng)
     }
 
-    fn add(&mut self, roster: Roster) {
+    /// Adds a node that was admitted, and starts it.
+    pub fn add(&mut self, roster: Roster) {
         let index = self.nodes.len();
         self.ids.insert(id_of(index), index);
         self.files.push(Files { epoch: 0, roster: roster.to_bytes() });
@@ -185,7 +193,7 @@ impl World {
     /// Starts a node from its disk, in a new epoch.
     pub fn start(&mut self, index: usize) {
         self.files[index].epoch += 1;
-        let roster = Roster::from_bytes(&self.files[index].roster).unwrap();
+        let roster = self.read(index);
         let admin = (index == 0).then(|| Admin { kit: self.kit.clone(), grants: Vec::new() });
         let epoch = self.files[index].epoch;
         let seed = seed_of(self.seeds[index]);
@@ -195,8 +203,20 @@ impl World {
         let community = self.founding.id();
         let records = Replica::open(self.now, store, seed, community, None, self.rng.random()).unwrap();
         self.count += 1;
-        self.nodes[index] = Some(Life { node, records, number: self.count, peers_stale: true });
+        self.nodes[index] = Some(Life { node, records, number: self.count, members_stale: true, peers_stale: true });
         self.perform(index);
+    }
+
+    fn read(&mut self, index: usize) -> Roster {
+        let bytes = &self.files[index].roster;
+        match &self.read {
+            Some((read, roster)) if read == bytes => roster.clone(),
+            _ => {
+                let roster = Roster::from_bytes(bytes).unwrap();
+                self.read = Some((bytes.clone(), roster.clone()));
+                roster
+            }
+        }
     }
 
     /// Takes a node's power.
@@ -225,7 +245,10 @@ impl World {
         self.schedule(after, Event::Silent { at, of });
     }
 
-    fn stop(&mut self, index: usize) {
+    pub fn stop(&mut self, index: usize) {
+        if let Some(life) = self.nodes[index].as_ref().filter(|_| self.saves_late) {
+            self.files[index].roster = life.node.roster().to_bytes();
+        }
         self.nodes[index] = None;
         self.net.unlink_all(index);
         self.rewake(index);
@@ -321,10 +344,12 @@ impl World {
                 if self.net.relinked.remove(&from) {
                     life.peers_stale = true;
                 }
+                if life.members_stale {
+                    life.members_stale = false;
+                    life.records.set_members(now, life.node.admitted(), life.node.roster().digest());
+                }
                 if life.peers_stale {
                     life.peers_stale = false;
-                    let members = life.node.admitted();
-                    life.records.set_members(now, members, life.node.roster().digest());
                     let beliefs = life.node.beliefs().into_iter();
                     let alive = beliefs.filter(|(_, belief)| belief.state == Liveness::Alive).map(|(node, _)| node);
                     let linked: Vec<NodeId> = self.net.linked(from).map(|peer| id_of(self.seeds[peer])).collect();
@@ -362,8 +387,10 @@ impl World {
             Output::SaveEpoch(epoch) => self.files[from].epoch = epoch,
             Output::SaveRoster => {
                 let life = self.nodes[from].as_mut().unwrap();
-                life.peers_stale = true;
-                self.files[from].roster = life.node.roster().to_bytes();
+                (life.members_stale, life.peers_stale) = (true, true);
+                if !self.saves_late {
+                    self.files[from].roster = life.node.roster().to_bytes();
+                }
             }
             Output::Changed => self.nodes[from].as_mut().unwrap().peers_stale = true,
         }

@@ -2,10 +2,10 @@
 
 use super::apps::wish as app_wish;
 use super::{Reader, html, to};
-use crate::http::leases::{Word, begin_offer, choose_policy, take_decision};
+use crate::http::leases::{Word, begin_offer, choose_policy, choose_replicas, take_decision};
 use crate::http::pages::leases::{self as page, Shown};
 use crate::http::problem::Refusal;
-use crate::leases::{Consent, Policy, Wish};
+use crate::leases::{Consent, Policy, Wanted, Wish};
 use axum::extract::{Form, Path};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -128,6 +128,34 @@ fn wish(app: &str, fields: &BTreeMap<String, String>) -> Result<Wish, Refusal> {
     Ok(Wish { app: app.to_owned(), node, copies, settings, exclusive, note: said("note").unwrap_or_default(), ..Wish::default() })
 }
 
+/// `POST /replicas/NAME`: from the form that offers an app, with its settings, or from the list, with a number alone.
+pub async fn set_replicas(reader: Reader, Path(name): Path<String>, Form(fields): Form<BTreeMap<String, String>>) -> Response {
+    let listed = fields.contains_key("listed");
+    let done = match wanted(&fields) {
+        Ok(wanted) => choose_replicas(&reader.app, name.clone(), wanted).await,
+        Err(refusal) => Err(refusal),
+    };
+    match done {
+        Ok(()) => to(HERE),
+        Err(refusal) if listed => refused(&reader, &refusal),
+        Err(refusal) => match form(&reader, &name, Some(&refusal.detail)).await {
+            Some(body) => reader.refused(&refusal, HERE, &body),
+            None => refused(&reader, &refusal),
+        },
+    }
+}
+
+/// How many copies are wanted. Where the number alone is said, settings stay as they are.
+fn wanted(fields: &BTreeMap<String, String>) -> Result<Wanted, Refusal> {
+    let said = fields.get("replicas").map(|said| said.trim()).unwrap_or_default();
+    let no_number =
+        || Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("`{}` is no number of copies: say 0 to 16", said.escape_debug()));
+    let replicas = said.parse().map_err(|_| no_number())?;
+    let settings = if fields.contains_key("listed") { None } else { Some(app_wish(fields)?.settings) };
+    let note = fields.get("note").map(|note| note.trim().to_owned()).unwrap_or_default();
+    Ok(Wanted { replicas, settings, term_seconds: None, note })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +172,17 @@ mod tests {
         assert_eq!(said.settings, fields(&[("title", "Ours")]));
         let anybody = wish("wiki", &fields(&[("node", "")])).unwrap();
         assert_eq!((anybody.node, anybody.copies, anybody.exclusive), (None, Some(1), false));
+    }
+
+    #[test]
+    fn a_number_of_copies_is_said_with_settings_or_alone() {
+        let said = wanted(&fields(&[("csrf", "x"), ("replicas", " 3 "), ("set.title", "Ours"), ("note", "hi")])).unwrap();
+        assert_eq!((said.replicas, said.settings, said.note.as_str()), (3, Some(fields(&[("title", "Ours")])), "hi"));
+        let alone = wanted(&fields(&[("listed", "true"), ("replicas", "0")])).unwrap();
+        assert_eq!((alone.replicas, alone.settings), (0, None));
+        for wrong in ["", "-1", "many", "70000"] {
+            assert!(wanted(&fields(&[("replicas", wrong)])).is_err(), "{wrong}");
+        }
     }
 
     #[test]

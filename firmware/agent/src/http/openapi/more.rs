@@ -6,7 +6,7 @@ use crate::apps::{AdoptWish, BackupWish, HandView, JobView, Key, KeyView, NewKey
 use crate::blobs::{BlobView, BlobsPage, Change};
 use crate::broker::ByHand;
 use crate::https::{Choice, HttpsView};
-use crate::leases::{LeasesView, Policy, Wish as LeaseWish};
+use crate::leases::{LeasesView, Policy, Wanted, Wish as LeaseWish};
 use crate::settings::{SettingsView, Wish};
 use crate::storage::{PrepareWish, StorageView};
 use serde_json::json;
@@ -67,7 +67,7 @@ pub fn blobs(id: &str) -> Option<Said> {
 pub fn leases(id: &str) -> Option<Said> {
     Some(match id {
         "leases" => of("apps", "Apps of this node on others, and of others on this one")
-            .more("`given` is what this node offers or lends, `held` what it is asked to run or runs; `policy` says what becomes of offers.")
+            .more("`given` is what this node offers or lends, `held` what it is asked to run or runs; `policy` says what becomes of offers, `replicas` of which apps copies are kept.")
             .gives::<LeasesView>("All of them; what is over is forgotten after a while."),
         "lease_offer" => of("apps", "Offer an app of this node's catalog to another node")
             .more("Its owner, or the policy that its owner set, agrees or does not: `leases` shows it. The app is given to the microcloud as a blob.")
@@ -78,6 +78,11 @@ pub fn leases(id: &str) -> Option<Said> {
             .takes::<leases::Decision>()
             .gives::<LeasesView>("How all of them stand.")
             .refuses(&[404, 409, 503, 507]),
+        "replicas_set" => of("apps", "Say how many copies of an app are kept on other nodes")
+            .more("The owner's own nodes are asked first, then those with the most free memory; a copy whose node is gone for 300 seconds is made elsewhere.")
+            .takes::<Wanted>()
+            .gives::<LeasesView>("How all of them stand; `replicas` says how many run.")
+            .refuses(&[404, 409, 422, 507]),
         "lease_policy_set" => of("apps", "Say what becomes of offers before anybody looks at them")
             .takes::<Policy>()
             .gives::<LeasesView>("How all of them stand.")

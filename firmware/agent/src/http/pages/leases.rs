@@ -5,7 +5,7 @@ use super::apps::{setting, spoken, title};
 use super::home::size;
 use super::{View, not_done};
 use crate::apps::Face;
-use crate::leases::{Consent, GivenView, HeldView, LeasesView, Lent, Policy, Stands};
+use crate::leases::{Consent, GivenView, HeldView, LeasesView, Lent, Policy, ReplicasView, Stands};
 use crate::text::Leases as Words;
 use maud::{Markup, html};
 
@@ -20,7 +20,7 @@ pub struct Shown {
 /// All of it.
 pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
     let words = view.lang.leases();
-    let LeasesView { given, held, policy } = &shown.leases;
+    let LeasesView { given, held, policy, replicas } = &shown.leases;
     let asked = || held.iter().filter(|lease| lease.state == Stands::Asked);
     html! {
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
@@ -33,6 +33,9 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             @if !held.iter().any(|lease| lease.state != Stands::Asked) { p.quiet { (words.none_here) } }
             ul.nodes { @for lease in held.iter().filter(|lease| lease.state != Stands::Asked) { (here(view, lease)) } }
         }
+        @if !replicas.is_empty() {
+            section.whole { h2 { (words.kept) } p { (words.kept_why) } ul.nodes { @for app in replicas { (kept(view, app)) } } }
+        }
         section.whole {
             h2 { (words.elsewhere) }
             @if given.is_empty() { p.quiet { (words.none_elsewhere) } }
@@ -40,6 +43,32 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             p { a href="/apps" { (view.lang.store().store) } }
         }
         section.whole { h2 { (words.policy) } (consents(view, policy, &shown.nodes)) }
+    }
+}
+
+fn kept(view: &View<'_>, app: &ReplicasView) -> Markup {
+    let words = view.lang.leases();
+    let class = if app.running >= app.wanted { "ok" } else { "warn" };
+    let counts = [(app.coming, words.kept_coming), (app.gone, words.kept_gone), (app.missing, words.kept_missing)];
+    html! {
+        li data-kept=(app.app) {
+            span.dot.(class) {}
+            div.wide {
+                strong { (app.app) } " "
+                span.quiet {
+                    (app.running) " " (words.kept_of) " " (app.wanted) " " (words.kept_run)
+                    @for (count, word) in counts.iter().filter(|(count, _)| *count > 0) { " · " (count) " " (word) }
+                }
+                @if app.left_alone > 0 { p.quiet { (app.left_alone) " " (words.kept_alone) } }
+                @if !app.why.is_empty() { p.mend { (app.why) } }
+                form.inline method="post" action=(format!("/replicas/{}", app.app)) {
+                    (view.csrf())
+                    input type="hidden" name="listed" value="true";
+                    label { (words.how_many) input name="replicas" type="number" min="0" max="16" required value=(app.wanted); }
+                    button { (words.save) }
+                }
+            }
+        }
     }
 }
 
@@ -162,6 +191,19 @@ pub fn form(view: &View<'_>, app: &Face, nodes: &[(String, String)], wrong: Opti
             }
             p { a href="/leases" { (words.back) } }
         }
+        @if !nodes.is_empty() {
+            section.whole {
+                h2 { (words.keep_title) }
+                p { (words.keep_why) }
+                form method="post" action=(format!("/replicas/{}", app.name)) {
+                    (view.csrf())
+                    label { (words.how_many) input name="replicas" type="number" min="1" max="16" required value=(nodes.len().min(2)); }
+                    @for (name, setting) in &app.settings { (self::setting(name, setting, None, view.lang)) }
+                    label { (words.note) input name="note" maxlength="500" autocomplete="off"; }
+                    button.main { (words.keep_now) }
+                }
+            }
+        }
     }
 }
 
@@ -203,7 +245,18 @@ pub mod tests {
     pub fn shown(any: bool) -> Shown {
         let held = [Stands::Asked, Stands::Agreed, Stands::Runs, Stands::Ending, Stands::Over].map(|state| held(state, true));
         let given = [Lent::Offered, Lent::Agreed, Lent::Runs, Lent::Ending, Lent::Over].map(given);
-        let leases = LeasesView { held: held.into(), given: given.into(), policy: Policy::default() };
+        let kept = ReplicasView {
+            app: "wiki".to_owned(),
+            wanted: 3,
+            running: 1,
+            coming: 1,
+            gone: 4,
+            missing: 2,
+            left_alone: 5,
+            ..ReplicasView::default()
+        };
+        let replicas = vec![ReplicasView { why: "<u>full".to_owned(), ..kept }];
+        let leases = LeasesView { held: held.into(), given: given.into(), policy: Policy::default(), replicas };
         let nodes = vec![("0f".repeat(32), "<i>roof".to_owned())];
         if any { Shown { leases, nodes } } else { Shown { leases: LeasesView::default(), nodes: Vec::new() } }
     }
@@ -224,7 +277,11 @@ pub mod tests {
         );
         assert!(html.contains("9 seconds") && html.contains("stands still"));
         assert_eq!(html.matches("value=\"accept\"").count(), 1, "all nodes at once are taken by nobody");
+        for said in ["1 of 3 run", "1 on their way", "4 on nodes that are gone", "2 more wanted", "5 nodes said no", "&lt;u&gt;full"] {
+            assert!(html.contains(said), "{said}: {html}");
+        }
         let empty = body(&view, &shown(false), None).into_string();
+        assert!(!empty.contains("/replicas/"));
         assert!(empty.contains("runs nothing for others") && !empty.contains("/accept\""));
     }
 }

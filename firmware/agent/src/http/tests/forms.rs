@@ -17,7 +17,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 78] = [
+const EQUALS: [(&str, &str, &str); 79] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -55,6 +55,7 @@ const EQUALS: [(&str, &str, &str); 78] = [
     ("post", "/leases/{name}/refuse", "lease_decide"),
     ("post", "/leases/{name}/end", "lease_decide"),
     ("post", "/lease-policy", "lease_policy_set"),
+    ("post", "/replicas/{name}", "replicas_set"),
     ("post", "/own-form", "own_app_save"),
     ("post", "/own-compose", "own_app_save"),
     ("post", "/own/{name}/remove", "own_app_forget"),
