@@ -13,7 +13,7 @@ use crate::{
     hello::{self, Reason, Reply, Request},
     keys::NodeId,
     kit::Kit,
-    membership::{self, Belief, Liveness, Membership},
+    membership::{self, Belief, Membership},
     roster::{Item, Roster, Standing},
     sync,
     wire::WireError,
@@ -28,6 +28,11 @@ use std::{
 const COMPARE_PERIOD: Duration = Duration::from_secs(30);
 /// With how many members news are compared at once.
 const COMPARE_NEWS_WITH: usize = 3;
+/// News are compared again after this at the earliest, or [`NEWS_PAUSE_EACH`] for each member where that is longer: what comes meanwhile is told
+/// together. Else, in a large community that starts as one, each of many cards would be passed on by itself.
+const NEWS_PAUSE: Duration = Duration::from_millis(500);
+/// A comparison takes as many bytes as there are members; so those of news are bounded whatever their number.
+const NEWS_PAUSE_EACH: Duration = Duration::from_millis(2);
 /// The same member is not asked to compare more often than this.
 const COMPARE_PAUSE: Duration = Duration::from_secs(1);
 /// How many members a goodbye is told to, each time.
@@ -94,6 +99,8 @@ pub struct Node {
     rng: StdRng,
     outputs: VecDeque<Output>,
     next_compare: Millis,
+    /// When news may be compared next, and whether some wait for that.
+    next_news: (Millis, bool),
     /// With how many of those who come up rosters are still to be compared, since news found nobody there.
     untold: usize,
     compared: BTreeMap<NodeId, Millis>,
@@ -135,6 +142,7 @@ impl Node {
             rng,
             outputs: VecDeque::new(),
             next_compare: now.plus(COMPARE_PERIOD),
+            next_news: (now, false),
             untold: 0,
             compared: BTreeMap::new(),
             farewells: BTreeMap::new(),
@@ -210,7 +218,8 @@ impl Node {
     #[must_use]
     pub fn next_wake(&self) -> Millis {
         let farewell = self.farewells.values().map(|(_, _, at)| *at).min().unwrap_or(self.next_compare);
-        self.membership.next_wake().min(self.next_compare).min(farewell)
+        let news = if self.next_news.1 { self.next_news.0 } else { self.next_compare };
+        self.membership.next_wake().min(self.next_compare).min(farewell).min(news)
     }
 
     /// Does what is due.
@@ -221,6 +230,9 @@ impl Node {
             // Some jitter, so that nodes that started together drift apart.
             self.next_compare = now.plus(COMPARE_PERIOD.mul_f64(self.rng.random_range(0.8..1.2)));
             self.compare_some(now, 1);
+        }
+        if self.next_news.1 {
+            self.compare_news(now);
         }
         self.collect(now);
     }
@@ -240,7 +252,7 @@ impl Node {
             return;
         }
         if let Ok(farewell) = Farewell::from_bytes(bytes)
-            && self.membership.part(now, farewell.life())
+            && self.membership.part(now, farewell.life(), true)
         {
             self.farewells.insert(farewell.node(), (bytes.to_vec(), FAREWELL_ROUNDS, now));
             self.pass_farewells_on(now);
@@ -261,9 +273,7 @@ impl Node {
     }
 
     fn tell_some(&mut self, bytes: &[u8]) {
-        let beliefs = self.membership.states().into_iter();
-        let alive = beliefs.filter(|(_, belief)| belief.state == Liveness::Alive).map(|(node, _)| node);
-        for to in alive.sample(&mut self.rng, FAREWELL_FANOUT) {
+        for to in self.membership.present().sample(&mut self.rng, FAREWELL_FANOUT) {
             self.outputs.push_back(Output::Send { to, bytes: bytes.to_vec() });
         }
     }
@@ -341,8 +351,7 @@ impl Node {
     #[must_use]
     pub fn seeds(&self) -> Vec<Seed> {
         let me = Seed { node: self.me, addresses: self.facts.addresses.clone() };
-        let alive = self.membership.states().into_iter().filter(|(_, belief)| belief.state == Liveness::Alive);
-        let others = alive.filter_map(|(node, _)| {
+        let others = self.membership.alive().filter_map(|node| {
             let card = self.roster.card(&node)?;
             Some(Seed { node, addresses: card.facts().addresses.clone() })
         });
@@ -397,14 +406,22 @@ impl Node {
         self.renew_admin();
         self.membership.set_admitted(now, self.roster.members());
         self.outputs.push_back(Output::SaveRoster);
-        self.compare_some(now, COMPARE_NEWS_WITH);
+        self.compare_news(now);
         self.collect(now);
     }
 
+    /// Compares with some members, since the roster changed; not before its time.
+    fn compare_news(&mut self, now: Millis) {
+        self.next_news.1 = now < self.next_news.0;
+        if !self.next_news.1 {
+            let members = u32::try_from(self.roster.nodes().count()).unwrap_or(u32::MAX);
+            self.next_news.0 = now.plus(NEWS_PAUSE.max(NEWS_PAUSE_EACH.saturating_mul(members)));
+            self.compare_some(now, COMPARE_NEWS_WITH);
+        }
+    }
+
     fn compare_some(&mut self, now: Millis, count: usize) {
-        let beliefs = self.membership.states().into_iter();
-        let alive = beliefs.filter(|(_, belief)| belief.state == Liveness::Alive);
-        let chosen = alive.map(|(node, _)| node).sample(&mut self.rng, count);
+        let chosen = self.membership.alive().sample(&mut self.rng, count);
         self.untold = count.saturating_sub(chosen.len());
         for node in chosen {
             self.compare(now, node);
@@ -441,6 +458,11 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Members that are believed alive.
+    pub fn alive(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.membership.alive()
     }
 
     /// The nodes whose connections are to be served.

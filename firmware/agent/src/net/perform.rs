@@ -17,7 +17,7 @@ use iroh::endpoint::Connection;
 use std::time::{Duration, Instant};
 
 /// How long the dial that confirms a member's absence may take.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(7);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(6);
 
 impl State {
     /// Does what the state machine asks for.

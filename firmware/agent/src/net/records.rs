@@ -7,7 +7,7 @@ use super::{
     state::State,
 };
 use anyhow::{Context, Result};
-use cluster::{CommunityId, NodeId, membership::Liveness, records::Order};
+use cluster::{CommunityId, NodeId, records::Order};
 use rand::RngExt;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
@@ -65,8 +65,7 @@ impl State {
             self.members_stale = !registry.set_members(node.admitted(), node.roster().digest());
         }
         if self.peers_stale {
-            let alive = node.beliefs().into_iter().filter(|(_, belief)| belief.state == Liveness::Alive).map(|(node, _)| node);
-            self.peers_stale = !registry.set_peers(alive.collect(), self.links.linked_nodes());
+            self.peers_stale = !registry.set_peers(node.alive().collect(), self.links.linked_nodes());
         }
     }
 

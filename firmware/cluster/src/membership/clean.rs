@@ -12,9 +12,17 @@ pub(super) enum Unclean {
     Stranger,
 }
 
+/// What is left of a datagram.
+pub(super) struct Clean {
+    /// For foca.
+    pub bytes: Vec<u8>,
+    /// The sender's life, where it says that this is over.
+    pub over: Option<Life>,
+}
+
 impl Membership {
     /// Reads a datagram as foca would, keeps what is admitted, and writes it again.
-    pub(super) fn clean(&mut self, from: NodeId, bytes: &[u8]) -> Result<Vec<u8>, Unclean> {
+    pub(super) fn clean(&mut self, from: NodeId, bytes: &[u8]) -> Result<Clean, Unclean> {
         if bytes.len() > MAX_DATAGRAM_BYTES {
             return Err(Unclean::Malformed);
         }
@@ -34,6 +42,7 @@ impl Membership {
         if !self.admitted.contains(&from) || named.is_some_and(|node| !self.admitted.contains(&node)) {
             return Err(Unclean::Stranger);
         }
+        let mut over = None;
         let mut clean = body[..body.len() - rest.len()].to_vec();
         if let Some((count, members)) = rest.split_first_chunk::<2>() {
             rest = members;
@@ -48,7 +57,7 @@ impl Membership {
                     self.hear_of_self(member.id());
                 }
                 if member.id().node == from && member.state() == State::Down && *member.id() == header.src {
-                    self.parted.insert(from);
+                    over = Some(header.src.clone());
                 }
                 if self.admitted.contains(&member.id().node) {
                     updates.extend_from_slice(bytes);
@@ -66,6 +75,6 @@ impl Membership {
                 clean.extend_from_slice(&updates);
             }
         }
-        if rest.is_empty() { Ok(clean) } else { Err(Unclean::Malformed) }
+        if rest.is_empty() { Ok(Clean { bytes: clean, over }) } else { Err(Unclean::Malformed) }
     }
 }

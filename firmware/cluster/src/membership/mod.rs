@@ -126,8 +126,8 @@ pub struct Membership {
     reached: BTreeMap<NodeId, Millis>,
     /// Members whose connection fell silent: until when their suspicion lasts, and whether the own dial failed.
     silent: BTreeMap<NodeId, (Millis, bool)>,
-    /// Members that said goodbye themselves, so that nothing needs confirming.
-    parted: BTreeSet<NodeId>,
+    /// Members that said goodbye themselves, so that nothing needs confirming, and whether they signed it.
+    parted: BTreeMap<NodeId, bool>,
     next_retry: Millis,
     /// Since when members are suspected.
     suspects: BTreeMap<NodeId, Millis>,
@@ -153,7 +153,7 @@ impl Membership {
             confirming: BTreeMap::new(),
             reached: BTreeMap::new(),
             silent: BTreeMap::new(),
-            parted: BTreeSet::new(),
+            parted: BTreeMap::new(),
             next_retry: Millis(0),
             suspects: BTreeMap::new(),
             next_suspects: Millis(0),
@@ -269,9 +269,9 @@ impl Membership {
         let suspect = self.foca.iter_members().find(|member| member.id().node == node && member.state() == State::Suspect).cloned();
         let Some(suspect) = suspect else { return };
         let down = Member::new(suspect.id().clone(), suspect.incarnation(), State::Down);
-        let parted = self.parted.insert(node);
+        let parted = self.parted.insert(node, false);
         self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(down), tell, runtime));
-        if parted {
+        if parted.is_none() {
             self.parted.remove(&node);
         }
         self.outputs.push_back(Output::Changed);
@@ -305,6 +305,11 @@ impl Membership {
         match self.clean(from, bytes) {
             Ok(clean) => {
                 self.heard.insert(from, now);
+                // foca may leave the datagram aside: it may be to an earlier life of this node.
+                if let Some(life) = clean.over {
+                    self.part(now, &life, false);
+                }
+                let clean = clean.bytes;
                 self.with_foca(now, |foca, runtime| foca.handle_data(&clean, runtime));
             }
             Err(reason) => match reason {
@@ -370,17 +375,18 @@ impl Membership {
         (PROBE_PERIOD * members.clamp(PROBE_PERIOD_MEMBERS, 64 * PROBE_PERIOD_MEMBERS) / PROBE_PERIOD_MEMBERS).min(MAX_PROBE_PERIOD)
     }
 
-    /// A member has said itself, signed, that this life of it is over. True if that was not known.
-    pub fn part(&mut self, now: Millis, life: &Life) -> bool {
+    /// A member has said itself that this life of it is over, to this node or signed. True if that was not known; what is signed is news where
+    /// it was only said, since it can be passed on.
+    pub fn part(&mut self, now: Millis, life: &Life, signed: bool) -> bool {
         let known = self.foca.iter_membership_state().find(|member| member.id().node == life.node);
         let order = |life: &Life| (life.epoch, life.renewal);
         let is_news = !self.left
             && life.node != self.me().node
             && self.admitted.contains(&life.node)
-            && !self.parted.contains(&life.node)
+            && self.parted.get(&life.node).is_none_or(|was| signed && !was)
             && known.is_none_or(|known| order(known.id()) <= order(life));
         if is_news {
-            self.parted.insert(life.node);
+            self.parted.insert(life.node, signed);
             // Nothing needs an own dial any more.
             self.confirming.remove(&life.node);
             self.reached.remove(&life.node);
@@ -431,6 +437,22 @@ impl Membership {
         states
     }
 
+    /// Admitted members but this node that are believed alive, as [`Membership::states`] says of each, in no order.
+    pub fn alive(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.with_state(|state| state == State::Alive)
+    }
+
+    /// The same with those that are suspected: most are there, and what they are not told now nobody tells them later.
+    pub fn present(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.with_state(|state| state != State::Down)
+    }
+
+    fn with_state(&self, wanted: fn(State) -> bool) -> impl Iterator<Item = NodeId> + '_ {
+        let me = self.me().node;
+        let some = self.foca.iter_membership_state().filter(move |member| wanted(member.state())).map(|member| member.id().node);
+        some.filter(move |node| *node != me && self.admitted.contains(node))
+    }
+
     /// Lets foca work and collects what it wants.
     fn with_foca(
         &mut self,
@@ -461,7 +483,7 @@ impl Membership {
                 }
                 OwnedNotification::MemberDown(life) => {
                     self.reached.remove(&life.node);
-                    if !self.left && !self.parted.contains(&life.node) {
+                    if !self.left && !self.parted.contains_key(&life.node) {
                         self.confirm(now, life.node);
                     }
                 }

@@ -27,7 +27,7 @@ pub(super) const PROBE_RTT: Duration = Duration::from_millis(1200);
 pub(super) const SUSPECT_TO_DOWN: Duration = Duration::from_secs(10);
 /// The same for a member whose connection fell silent: it said nothing for long before, so it is given as long as the own
 /// dial takes. With what everybody's own dial takes after that, a loss of power is known to all within half a minute.
-pub(super) const SILENT_TO_DOWN: Duration = Duration::from_secs(7);
+pub(super) const SILENT_TO_DOWN: Duration = Duration::from_secs(6);
 /// How often suspicions are looked through for those that nobody here ends: foca drops its timers when this node
 /// itself was given up for a moment, and then it may have missed what the others decided.
 pub(super) const SUSPECTS_PERIOD: Duration = Duration::from_secs(4);

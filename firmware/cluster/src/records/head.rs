@@ -143,6 +143,12 @@ impl Head {
         (self.order, self.mark())
     }
 
+    /// Whether another says the same: what has its [`Head::rank`]. The hashes are made only where nothing cheaper decides.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self == other || (self.order == other.order && self.mark() == other.mark())
+    }
+
     /// Checks community, limits and signatures.
     ///
     /// # Errors

@@ -6,7 +6,6 @@ use cluster::{
     Clock, Founding, Kit, Millis, NodeId, Terms, Token,
     card::Facts,
     hello::{self, Reply, Request},
-    membership::Liveness,
     node::{Admin, Node, Output},
     records::{self, Replica},
     roster::{Item, Roster},
@@ -20,7 +19,7 @@ use std::{
 };
 
 /// How long the dial that confirms an absence may take, as in the agent's driver.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(7);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(6);
 /// When a connection over which nothing comes any more is given up: the agent's 12 s, counted from the next keep-alive of
 /// iroh, which is sent within 5 s.
 const IDLE_TIMEOUT_MS: std::ops::Range<u64> = 12_000..17_000;
@@ -86,6 +85,8 @@ pub struct World {
     count: u64,
     /// Dials that members asked for to find out whether another lives.
     pub confirms: u64,
+    /// Comparisons of rosters that members began.
+    pub compares: u64,
     pub introduced: BTreeMap<(usize, usize), Millis>,
     /// Rosters are written when a node stops, and not with each change: for worlds of many nodes.
     pub saves_late: bool,
@@ -143,6 +144,7 @@ impl World {
             wake_of: Vec::new(),
             count: 0,
             confirms: 0,
+            compares: 0,
             introduced: BTreeMap::new(),
             saves_late: false,
             read: None,
@@ -350,8 +352,7 @@ impl World {
                 }
                 if life.peers_stale {
                     life.peers_stale = false;
-                    let beliefs = life.node.beliefs().into_iter();
-                    let alive = beliefs.filter(|(_, belief)| belief.state == Liveness::Alive).map(|(node, _)| node);
+                    let alive: Vec<NodeId> = life.node.alive().collect();
                     let linked: Vec<NodeId> = self.net.linked(from).map(|peer| id_of(self.seeds[peer])).collect();
                     life.records.set_peers(now, alive, linked);
                 }
@@ -373,6 +374,7 @@ impl World {
             Output::Send { to, bytes } => self.send(from, to, bytes),
             Output::Compare(to) => {
                 let Some(&to) = self.ids.get(&to) else { return };
+                self.compares += 1;
                 let after = Duration::from_millis(self.rng.random_range(20..400));
                 self.schedule(after, Event::Compare { from, to });
             }

@@ -1,6 +1,6 @@
 //! Taking heads of others: a head counts once all its records are here.
 
-use super::{NEWS_PAUSE, NEWS_ROUNDS, Output, Phase, Question, Replica, held, mark_key, record_key, slot_of};
+use super::{NEWS_MOST, NEWS_PAUSE, NEWS_ROUNDS, Output, Phase, Question, Replica, held, mark_key, record_key, slot_of};
 use crate::{
     clock::Millis,
     keys::NodeId,
@@ -61,12 +61,13 @@ impl<S: Store> Replica<S> {
         let node = head.node();
         let own = node == self.me && self.own.phase != Phase::Copied;
         let known = if own { self.own.head.as_ref() } else { self.view.head(&node) };
-        let known_rank = known.map(Head::rank);
-        let wanted = self.wanted.get(&node).map(|wanted| wanted.head.clone());
-        if !self.view.members().contains(&node) || known_rank.is_some_and(|rank| rank.0 > head.order()) || known_rank == Some(head.rank()) {
+        // Most heads come several times: hashes are made of those alone that differ.
+        let is_known = |known: &Head| known.order() > head.order() || known.is(&head);
+        if !self.view.members().contains(&node) || known.is_some_and(is_known) {
             return;
         }
-        let same_as_wanted = wanted.as_ref().is_some_and(|wanted| wanted.rank() == head.rank());
+        let wanted = self.wanted.get(&node).map(|wanted| wanted.head.clone());
+        let same_as_wanted = wanted.as_ref().is_some_and(|wanted| wanted.is(&head));
         if !same_as_wanted && head.verify(self.community).is_err() {
             self.refused.statements += 1;
             return;
@@ -85,7 +86,7 @@ impl<S: Store> Replica<S> {
         }
         match self.wanted.get_mut(&node) {
             Some(wanted) if wanted.head.rank() > head.rank() => return,
-            Some(wanted) if wanted.head.rank() == head.rank() => {
+            Some(wanted) if wanted.head.is(&head) => {
                 if wanted.sources.len() < MAX_SOURCES && !wanted.sources.contains(&from) {
                     wanted.sources.push_back(from);
                 }
@@ -295,7 +296,10 @@ impl<S: Store> Replica<S> {
         let node = head.node();
         let rank = head.rank();
         self.view.put_head(head);
-        self.news.insert(node, (NEWS_ROUNDS, now.plus(NEWS_PAUSE / 4)));
+        // Beyond that, comparisons bring many at once.
+        if self.news.len() < NEWS_MOST || self.news.contains_key(&node) {
+            self.news.insert(node, (NEWS_ROUNDS, now.plus(NEWS_PAUSE / 4)));
+        }
         match self.wanted.get_mut(&node) {
             Some(wanted) if wanted.head.rank() > rank => {
                 // The one who told of the newer head had to give an older one; others may be quicker.

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(super) const NEWS_FANOUT: usize = 4;
 /// How often it is told.
 pub(super) const NEWS_ROUNDS: u8 = 3;
+/// Of so many nodes at once: where more have news, as after a restart of all, comparisons tell it cheaper.
+pub(super) const NEWS_MOST: usize = 64;
 /// Between two times.
 pub(super) const NEWS_PAUSE: Duration = Duration::from_millis(500);
 /// Between hearing of another view and comparing, so that what is under way arrives first.

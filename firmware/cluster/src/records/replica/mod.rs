@@ -24,7 +24,7 @@ use crate::{
     store::{Batch, Store, StoreError, Sync, Table},
 };
 use fetch::Wanted;
-use gossip::{MAX_COMPARES, NEWS_PAUSE, NEWS_ROUNDS};
+use gossip::{MAX_COMPARES, NEWS_MOST, NEWS_PAUSE, NEWS_ROUNDS};
 use own::Own;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use std::{
@@ -270,7 +270,7 @@ impl<S: Store> Replica<S> {
     pub fn set_peers(&mut self, now: Millis, alive: impl IntoIterator<Item = NodeId>, linked: impl IntoIterator<Item = NodeId>) {
         let me = self.me;
         let alive: BTreeSet<NodeId> = alive.into_iter().filter(|node| *node != me).collect();
-        let new: Vec<NodeId> = alive.iter().filter(|node| !self.peers.contains(node)).copied().collect();
+        let new: Vec<NodeId> = if alive == self.peers { Vec::new() } else { alive.difference(&self.peers).copied().collect() };
         self.linked = linked.into_iter().filter(|node| alive.contains(node)).collect();
         self.peers = alive;
         for node in new.into_iter().sample(&mut self.rng, MAX_COMPARES) {
