@@ -18,6 +18,8 @@ pub(super) struct Clean {
     pub bytes: Vec<u8>,
     /// The sender's life, where it says that this is over.
     pub over: Option<Life>,
+    /// That its sender lives, and what it says of others, where it was sent to an earlier life of this node: foca takes nothing of such a datagram.
+    pub late: Vec<Member<Life>>,
 }
 
 impl Membership {
@@ -42,7 +44,12 @@ impl Membership {
         if !self.admitted.contains(&from) || named.is_some_and(|node| !self.admitted.contains(&node)) {
             return Err(Unclean::Stranger);
         }
-        let mut over = None;
+        let (mut over, mut late) = (None, Vec::new());
+        let me = self.me().clone();
+        let to_earlier = header.dst.node == me.node && header.dst != me && header.message != Message::Announce;
+        if to_earlier {
+            late.push(Member::new(header.src.clone(), header.src_incarnation, State::Alive));
+        }
         let mut clean = body[..body.len() - rest.len()].to_vec();
         if let Some((count, members)) = rest.split_first_chunk::<2>() {
             rest = members;
@@ -62,6 +69,9 @@ impl Membership {
                 if self.admitted.contains(&member.id().node) {
                     updates.extend_from_slice(bytes);
                     kept += 1;
+                    if to_earlier && member.id().node != me.node {
+                        late.push(member);
+                    }
                 } else if member.state() != State::Down {
                     unknown = true;
                 }
@@ -75,6 +85,6 @@ impl Membership {
                 clean.extend_from_slice(&updates);
             }
         }
-        if rest.is_empty() { Ok(Clean { bytes: clean, over }) } else { Err(Unclean::Malformed) }
+        if rest.is_empty() { Ok(Clean { bytes: clean, over, late }) } else { Err(Unclean::Malformed) }
     }
 }

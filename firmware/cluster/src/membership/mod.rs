@@ -309,8 +309,14 @@ impl Membership {
                 if let Some(life) = clean.over {
                     self.part(now, &life, false);
                 }
-                let clean = clean.bytes;
-                self.with_foca(now, |foca, runtime| foca.handle_data(&clean, runtime));
+                // Whoever was given up for a moment is written to by its earlier name for a while: what it is told of others holds. As
+                // foca does, it believes nothing of whom it gave up itself.
+                let given_up = self.foca.iter_membership_state().any(|member| member.id().node == from && member.state() == State::Down);
+                if !clean.late.is_empty() && !given_up {
+                    self.with_foca(now, |foca, runtime| foca.apply_many(clean.late.into_iter(), true, runtime));
+                } else {
+                    self.with_foca(now, |foca, runtime| foca.handle_data(&clean.bytes, runtime));
+                }
             }
             Err(reason) => match reason {
                 Unclean::Malformed => self.refused.malformed += 1,

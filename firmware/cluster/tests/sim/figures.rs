@@ -44,8 +44,10 @@ fn share_that_knows(world: &World, new: NodeId) -> f64 {
 #[test]
 fn sixty_nodes_at_a_fifth_lost() {
     let mut worst = [Duration::ZERO; 4];
-    let seeds: u64 = std::env::var("CLOUDY_SEEDS").ok().map_or(3, |seeds| seeds.parse().unwrap());
-    for seed in 100..100 + seeds {
+    // Those at which something was told to a suspect, over a failing dial, or to an earlier life; or so many others.
+    let more: u64 = std::env::var("CLOUDY_SEEDS").ok().map_or(0, |seeds| seeds.parse().unwrap());
+    let seeds = if more > 0 { (100..100 + more).collect() } else { vec![100, 105, 109, 110] };
+    for seed in seeds {
         let mut world = settled(seed, 60, LOSS);
         let token = world.token(1);
         let new = world.join(3, &token).unwrap();
@@ -129,7 +131,9 @@ fn nodes_that_start_at_once_tell_their_news_together() {
     let mut world = World::of_members(124, 60, 0.1);
     let took = world.until(s(60), |world| world.agrees(0) && world.same_rosters()).expect("they meet");
     let (compares, bytes) = (world.compares as f64 / 60.0, world.net.bytes as f64 / 60.0e3);
-    println!("60 nodes have met {took:?} after the last was switched on, with {compares:.1} comparisons of rosters and {bytes:.0} KB per node");
+    println!(
+        "60 nodes have met {took:?} after the last was switched on, with {compares:.1} comparisons of rosters and {bytes:.0} KB per node"
+    );
     // Each of 60 cards comes to each node; told by themselves, they take more than 30.
     assert!(compares <= 20.0, "{compares:.1} comparisons");
 }
@@ -153,7 +157,9 @@ fn a_thousand_nodes_at_rest_and_after_a_mass_restart() {
     let took = world.until_looking(s(1), s(1200), |world| world.agrees(0) && world.same_rosters() && world.same_views());
     let took = took.expect("they come back");
     let (megabytes, compares) = ((world.net.bytes - before.0) as f64 / 1.0e6 / count as f64, (world.compares - before.1) / count as u64);
-    println!("{count} nodes hold the same {took:?} after a mass restart, with {megabytes:.1} MB and {compares} comparisons of rosters per node");
+    println!(
+        "{count} nodes hold the same {took:?} after a mass restart, with {megabytes:.1} MB and {compares} comparisons of rosters per node"
+    );
     assert!(took <= s(120), "{took:?}");
 }
 

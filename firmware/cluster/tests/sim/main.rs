@@ -17,4 +17,5 @@ mod network;
 mod power;
 mod records;
 mod seeds;
+mod told;
 mod world;

@@ -18,7 +18,13 @@ impl World {
         world.start(0);
         for index in 1..count {
             if index % 100 == 0 {
-                println!("{index} nodes are on after {:?}: {} comparisons of rosters, {} datagrams, {} MB", world.now, world.compares, world.net.datagrams, world.net.bytes / 1_000_000);
+                println!(
+                    "{index} nodes are on after {:?}: {} comparisons of rosters, {} datagrams, {} MB",
+                    world.now,
+                    world.compares,
+                    world.net.datagrams,
+                    world.net.bytes / 1_000_000
+                );
             }
             world.add(roster.clone());
             world.pass(Duration::from_secs(3) / count as u32);
