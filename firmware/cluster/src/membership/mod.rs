@@ -9,6 +9,7 @@
 //! within one life are counted beside it and need no disk. A node that hears of a later epoch of its own was
 //! restored from an old copy: it moves beyond that epoch and says so.
 
+mod beliefs;
 mod clean;
 mod settings;
 
@@ -416,47 +417,6 @@ impl Membership {
     /// What is to be done, oldest first.
     pub fn outputs(&mut self) -> impl Iterator<Item = Output> + '_ {
         self.outputs.drain(..)
-    }
-
-    /// What is believed of each admitted member but this node.
-    #[must_use]
-    pub fn states(&self) -> BTreeMap<NodeId, Belief> {
-        let me = self.me().node;
-        let unknown = |node: &NodeId| Belief { state: Liveness::Down, epoch: 0, incarnation: 0, heard: self.heard.get(node).copied() };
-        let mut states: BTreeMap<NodeId, Belief> =
-            self.admitted.iter().filter(|node| **node != me).map(|node| (*node, unknown(node))).collect();
-        for member in self.foca.iter_membership_state() {
-            let life = member.id();
-            let Some(belief) = states.get_mut(&life.node) else {
-                continue;
-            };
-            belief.epoch = life.epoch;
-            belief.incarnation = life.renewal.saturating_add(u32::from(member.incarnation()));
-            let doubted = self.confirming.contains_key(&life.node) || self.reached.contains_key(&life.node);
-            belief.state = match member.state() {
-                State::Alive => Liveness::Alive,
-                State::Suspect => Liveness::Suspect,
-                State::Down if doubted => Liveness::Suspect,
-                State::Down => Liveness::Down,
-            };
-        }
-        states
-    }
-
-    /// Admitted members but this node that are believed alive, as [`Membership::states`] says of each, in no order.
-    pub fn alive(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.with_state(|state| state == State::Alive)
-    }
-
-    /// The same with those that are suspected: most are there, and what they are not told now nobody tells them later.
-    pub fn present(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.with_state(|state| state != State::Down)
-    }
-
-    fn with_state(&self, wanted: fn(State) -> bool) -> impl Iterator<Item = NodeId> + '_ {
-        let me = self.me().node;
-        let some = self.foca.iter_membership_state().filter(move |member| wanted(member.state())).map(|member| member.id().node);
-        some.filter(move |node| *node != me && self.admitted.contains(node))
     }
 
     /// Lets foca work and collects what it wants.

@@ -46,7 +46,7 @@ fn sixty_nodes_at_a_fifth_lost() {
     let mut worst = [Duration::ZERO; 4];
     // Those at which something was told to a suspect, over a failing dial, or to an earlier life; or so many others.
     let more: u64 = std::env::var("CLOUDY_SEEDS").ok().map_or(0, |seeds| seeds.parse().unwrap());
-    let seeds = if more > 0 { (100..100 + more).collect() } else { vec![100, 105, 109, 110] };
+    let seeds = if more > 0 { (100..100 + more).collect() } else { vec![105, 109, 110] };
     for seed in seeds {
         let mut world = settled(seed, 60, LOSS);
         let token = world.token(1);
