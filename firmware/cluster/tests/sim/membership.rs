@@ -136,7 +136,7 @@ fn at_rest(time: Duration) {
 #[test]
 fn who_was_suspected_and_lives_is_not_dialled_for_ever() {
     let mut world = joined(51, 6, 0.0);
-    world.net.loss = 0.5;
+    world.net.loss = 0.7;
     world.until(s(3600), |world| world.confirms > 5).expect("nobody was suspected");
     world.net.loss = 0.0;
     world.pass(s(120));
