@@ -70,10 +70,20 @@ pub fn finish(shown: &str, mut child: Child, mut each: impl FnMut(&str) + Send) 
     check(shown, status, tail.iter().map(String::as_str))?;
     Ok(stdout)
 }
+
 /// Resident memory of a process in megabytes (of 1,000,000 bytes).
 pub fn rss_mb(process: u32) -> Result<f64> {
+    memory_mb(process, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in megabytes.
+pub fn peak_mb(process: u32) -> Result<f64> {
+    memory_mb(process, "VmHWM:")
+}
+
+fn memory_mb(process: u32, what: &str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).context("a process has ended")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process has ended")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(what)).context("a process has ended")?;
     let kibibytes: f64 = line.split_whitespace().next().context("no figure")?.parse()?;
     Ok(kibibytes * 1024.0 / 1e6)
 }

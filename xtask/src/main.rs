@@ -25,6 +25,7 @@ mod near;
 mod packages;
 mod parallel;
 mod plan;
+mod relay;
 mod release;
 mod sandbox;
 mod stages;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench WHAT`: figures side by side with the peers, in one run, as ratios.
 
+mod api;
 mod apps;
 mod archive;
 mod arm;
@@ -30,6 +31,7 @@ pub struct BenchVerb {
 
 #[derive(Subcommand)]
 enum What {
+    Api(api::Api),
     Apps(apps::Apps),
     Arm(arm::Arm),
     Boot(boot::Boot),
@@ -47,6 +49,7 @@ impl BenchVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         match self.what {
+            What::Api(api) => api.run(),
             What::Apps(apps) => apps.run(),
             What::Arm(arm) => arm.run(),
             What::Boot(boot) => boot.run(),

@@ -11,7 +11,7 @@ use contract::apps::compose::STORES_DIR;
 
 use super::node::Node;
 use super::trial::{Step, Trial};
-use super::{DATA, LAYOUT, PROGRAM, TRIALS, bench, registry};
+use super::{DATA, LAYOUT, OPEN, PROGRAM, TRIALS, bench, doors, registry};
 
 /// Laid over every project: unlike other limits, which it lets go, Docker refuses one on processors that it can't set.
 const LAB_PROJECT: &str = "services:\n  app:\n    cpus: 0\n";
@@ -48,8 +48,13 @@ pub fn inside(words: &[String]) -> Result<i32> {
     let trials: Vec<Trial> = serde_json::from_slice(&fs::read(TRIALS)?).context("the trials can't be read")?;
     let mut dockerd = start()?;
     registry::serve(Path::new(LAYOUT))?;
-    if let [runs] = words {
-        bench::inside(trials.first().context("there is nothing to measure with")?, runs.parse()?)?;
+    if let [what] = words {
+        let trial = trials.first().context("there is no app")?;
+        if what == OPEN {
+            doors::inside(trial)?;
+        } else {
+            bench::inside(trial, what.parse()?)?;
+        }
         return Ok(0);
     }
     let mut node = if Path::new(PROGRAM).exists() { Some(Node::start()?) } else { None };

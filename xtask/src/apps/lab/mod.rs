@@ -7,6 +7,7 @@ mod backups;
 mod bench;
 mod by_hand;
 mod docker;
+mod doors;
 mod node;
 mod own;
 mod registry;
@@ -16,10 +17,13 @@ mod trial;
 
 pub use bench::Measured;
 pub use docker::inside;
+pub use doors::{ALL as ALL_DOORS, Seen};
 pub use trial::Trial;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ChildStdin, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -31,12 +35,20 @@ use crate::ui;
 pub const VERB: &str = "__lab";
 /// Docker, and clients of the apps' protocols: laid over the tools tree.
 const LAYER: &str = "images/tools/docker.lock";
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(200);
 /// Where things lie inside.
 const LAYOUT: &str = "/layout";
 const TRIALS: &str = "/lab/trials.json";
 /// A node's program, where one is tried.
 const PROGRAM: &str = "/lab/cloudy";
 const DATA: &str = "/var/lib/docker";
+/// Where what asks from outside reaches the nodes inside.
+const DOORS: &str = "/doors";
+/// What names the lab that only opens its doors.
+const OPEN: &str = "doors";
+/// How long it may take until they are open.
+const OPENING: Duration = Duration::from_secs(600);
 
 /// Runs the trials, one after the other, with the images of `layout`: by compose alone, or through a node whose program is given.
 pub fn run(shop: &Workshop, layout: &Path, trials: &[Trial], node: Option<&Path>) -> Result<()> {
@@ -56,6 +68,38 @@ pub fn measure(shop: &Workshop, layout: &Path, trial: &Trial, node: &Path, runs:
         sandbox.command([VERB.to_owned(), runs.to_string()]).run_with(|_| Ok(()), ui::say)
     })?;
     serde_json::from_slice(&told).context("what was measured can't be read")
+}
+
+/// Opens the doors of a node of that program in a folder, has it asked there, and says what was seen of it. The folder's path is short: a
+/// socket's must be.
+pub fn behind_doors(
+    shop: &Workshop,
+    layout: &Path,
+    trial: &Trial,
+    node: &Path,
+    folder: &Path,
+    ask: impl FnOnce() -> Result<()> + Send,
+) -> Result<Seen> {
+    let _stage = ui::stage("lab", "a node, its neighbours and a Docker of our own");
+    let mut asked_for = Ok(());
+    let told = in_lab(shop, layout, std::slice::from_ref(trial), Some(node), |sandbox| {
+        let ready = folder.join(doors::READY);
+        let asked = |mut open: ChildStdin| {
+            let begun = Instant::now();
+            while !ready.exists() {
+                ensure!(begun.elapsed() < OPENING, "the lab's doors did not open");
+                // Where the lab has ended, nobody reads this.
+                open.write_all(b"\n").context("the lab has ended")?;
+                std::thread::sleep(LOOK);
+            }
+            // What goes wrong there is no fault of the lab.
+            asked_for = ask();
+            Ok(())
+        };
+        sandbox.bind_writable(folder, DOORS).command([VERB, OPEN]).run_with(asked, ui::say)
+    })?;
+    asked_for?;
+    serde_json::from_slice(&told).context("what was seen can't be read")
 }
 
 fn in_lab<T>(

@@ -2,7 +2,7 @@
 //! removed by the node's own command line, and the agent is killed in the middle of it.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,14 @@ impl Drop for Node {
 fn background(words: &[&str]) -> Result<Child> {
     let log = File::options().create(true).append(true).open(LOG)?;
     let mut program = command(PROGRAM, words);
-    program.env("RUST_BACKTRACE", "0").stdout(log.try_clone()?).stderr(log).spawn().context("failed to start the node's program")
+    // As the agent's unit has it: by itself glibc keeps the memory of a password's hash.
+    program
+        .env("RUST_BACKTRACE", "0")
+        .env("MALLOC_MMAP_THRESHOLD_", "1048576")
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("failed to start the node's program")
 }
 
 fn broker() -> Result<Child> {
@@ -63,20 +70,27 @@ fn broker() -> Result<Child> {
 
 fn agent() -> Result<Child> {
     // On all addresses, as on a node: containers try to reach it.
-    let at = ["--http", "[::]:8088", "--bind", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--name", "lab"];
+    let at = ["--http", "[::]:8088", "--https", "[::]:8443", "--bind", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--name", "lab"];
     background(&[&["agent", "--data", DATA, "--broker", BROKER, "--registry", REGISTRY], at.as_slice()].concat())
 }
 
 fn cloudy(words: &[&str]) -> Result<Output> {
+    cloudy_of(DATA, words)
+}
+
+fn cloudy_of(data: &str, words: &[&str]) -> Result<Output> {
     // What stands after `--` is an app's.
     let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
     let (ours, its) = words.split_at(end);
-    command(PROGRAM, &[ours, &["--data", DATA], its].concat()).output().context("failed to start the node's program")
+    command(PROGRAM, &[ours, &["--data", data], its].concat()).output().context("failed to start the node's program")
 }
 
 /// What a command says that must succeed.
 pub(super) fn must(words: &[&str]) -> Result<String> {
-    let output = cloudy(words)?;
+    succeeded(words, &cloudy(words)?)
+}
+
+fn succeeded(words: &[&str], output: &Output) -> Result<String> {
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "`cloudy {}` ended with {}:\n{said}\n{}", words.join(" "), output.status, tail(LOG));
     Ok(said)
@@ -139,6 +153,50 @@ pub(super) fn has(app: &str) -> Result<(usize, usize)> {
     Ok((containers.lines().count(), volumes.lines().count()))
 }
 
+/// Another node on loopback, without a Docker.
+pub(super) struct Neighbour {
+    agent: Child,
+    data: String,
+    /// Where its page is.
+    pub page: u16,
+}
+
+impl Neighbour {
+    /// Starts it, and waits until it answers.
+    pub fn start(name: &str, page: u16) -> Result<Self> {
+        let data = format!("/run/{name}");
+        fs::create_dir_all(&data)?;
+        let http = format!("127.0.0.1:{page}");
+        let at = ["--http", &http, "--bind", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--registry", "127.0.0.1:0", "--name", name];
+        let agent = background(&[&["agent", "--data", &data, "--broker", "/nonexistent/broker.sock"], at.as_slice()].concat())?;
+        let started = Self { agent, data, page };
+        until(&format!("{name} answers"), || Ok(cloudy_of(&started.data, &["status", "--json"])?.status.success()))?;
+        Ok(started)
+    }
+
+    /// What a command says to it that must succeed.
+    pub fn must(&self, words: &[&str]) -> Result<String> {
+        succeeded(words, &cloudy_of(&self.data, words)?)
+    }
+
+    /// Its API's own socket.
+    pub fn socket(&self) -> PathBuf {
+        Path::new(&self.data).join("agent.sock")
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        let _ = self.agent.kill();
+        let _ = self.agent.wait();
+    }
+}
+
+/// What agents and broker said of panics.
+pub(super) fn panics() -> Vec<String> {
+    fs::read_to_string(LOG).unwrap_or_default().lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect()
+}
+
 impl Node {
     /// Starts broker and agent, and waits until the agent answers.
     pub fn start() -> Result<Self> {
@@ -153,6 +211,11 @@ impl Node {
     /// The processes of agent and broker.
     pub(super) fn ids(&self) -> (u32, u32) {
         (self.agent.id(), self.broker.id())
+    }
+
+    /// Whether agent and broker live.
+    pub(super) fn lives(&mut self) -> Result<bool> {
+        Ok(self.agent.try_wait()?.is_none() && self.broker.try_wait()?.is_none())
     }
 
     /// Kills the agent as a power cut would, and starts it again.

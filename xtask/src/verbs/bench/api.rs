@@ -1,0 +1,214 @@
+//! `cargo xtask bench api`: Schemathesis sends a node so many requests, as each role, that fit the API's document or do not, and now and then
+//! one that must be taken. Ends with an error where an answer was a fault of the server's or broke the document, something panicked, or an
+//! operation was never done.
+//!
+//! The node is a real one, with broker and Docker, in the lab; beside it stand a neighbour and a spare node (`apps/lab/doors.rs`). What a
+//! valid request is, and what has to be there before, `ci/api` says.
+
+mod roles;
+mod tally;
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::{collections::BTreeMap, fs};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde_json::json;
+use xshell::{Shell, cmd};
+
+use self::roles::{Role, document};
+use self::tally::{Tally, Told};
+use crate::apps::lab::{self, Trial};
+use crate::apps::oci::Layout;
+use crate::apps::plan::AppPlan;
+use crate::apps::{Apps as Catalog, OUT, build};
+use crate::board::Arch;
+use crate::plan::Profile;
+use crate::relay::{Ends, join};
+use crate::stages::{self, Workshop};
+use crate::trees::Trees;
+use crate::verbs::app::fetch_all;
+use crate::{cmd as commands, ui};
+
+const VERSION: &str = "4.32.5";
+/// The app of the catalog that the nodes have.
+const APP: &str = "web";
+/// What an answer is looked at for.
+const CHECKS: &str = "no_fault_of_the_server,content_type_conformance,response_schema_conformance,status_code_conformance";
+/// Streams, which have no end to wait for: each is read once instead.
+const STREAMS: [&str; 3] = ["watch", "jobs_events", "job_events"];
+/// How much of what Schemathesis says is shown where it found something.
+const SHOWN_LINES: usize = 80;
+
+/// Sends the API what fits its document and what does not.
+#[derive(Args)]
+pub struct Api {
+    /// Requests, of all roles together; each operation is asked as often as the others.
+    #[arg(long, default_value_t = 100_000)]
+    requests: u64,
+    /// Only as this role; may be given more than once.
+    #[arg(long, value_name = "ROLE")]
+    role: Vec<Role>,
+    /// The node's program, instead of a release's that is made for it.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Api {
+    /// Runs it.
+    pub fn run(self) -> Result<()> {
+        ensure!(self.requests > 0, "--requests must be at least 1");
+        let repo = crate::verbs::root()?;
+        let schemathesis = installed(&repo)?;
+        let catalog = Catalog::load(&Trees::of(&repo))?;
+        let plan = AppPlan::make(&catalog, catalog.app(APP)?, &[Arch::Amd64])?;
+        let shop = Workshop::open(repo, None)?;
+        fetch_all(&shop, std::slice::from_ref(&plan))?;
+        let layout = Layout::at(&shop.repo.join(OUT))?;
+        let index = build::app(&shop, &catalog, &plan, &layout)?;
+        let trial = Trial::read(&catalog, plan.app, &index.digest, true)?;
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => stages::programs_for(&shop, Arch::Amd64, Profile::Release)?.of("agent")?.to_owned(),
+        };
+        let folder = tempfile::Builder::new().prefix("cloudy-doors-").tempdir().context("failed to make the doors' folder")?;
+        let roles = if self.role.is_empty() { Role::ALL.to_vec() } else { self.role.clone() };
+        let mut tally = Tally::default();
+        let seen = lab::behind_doors(&shop, &shop.repo.join(OUT), &trial, &program, folder.path(), || {
+            let asking = Asking { repo: &shop.repo, schemathesis: &schemathesis, doors: doors(folder.path())? };
+            tally.streams = roles::streams(folder.path())?;
+            roles::people(&folder.path().join("socket"))?;
+            let each = self.requests.div_ceil(roles.len() as u64);
+            for role in &roles {
+                asking.ask(*role, each, &mut tally).with_context(|| format!("failed to ask as {role}"))?;
+            }
+            Ok(())
+        })?;
+        let operations = document(&shop.repo)?;
+        if self.json {
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&json!({ "roles": tally.roles, "seen": seen, "never": tally.never(&operations) }))?
+            );
+        } else {
+            tally.lines(&operations).iter().for_each(|line| println!("{line}"));
+            println!("the agent had {:.1} MB at most", seen.agent_most_mb);
+        }
+        let mut faults = tally.faults(&operations, &roles);
+        faults.extend(seen.panics);
+        if !seen.alive {
+            faults.push("the agent or its broker has ended".to_owned());
+        }
+        ensure!(faults.is_empty(), "{}", faults.join("\n"));
+        Ok(())
+    }
+}
+
+/// Has Schemathesis in a folder of its own.
+fn installed(repo: &Path) -> Result<PathBuf> {
+    let venv = repo.join("target").join(format!("schemathesis-{VERSION}"));
+    let program = venv.join("bin/schemathesis");
+    if !program.exists() {
+        let _stage = ui::stage("schemathesis", format!("{VERSION}, from its package index"));
+        let shell = Shell::new()?;
+        let mend = "Schemathesis needs Python with `venv`: install the package `python3-venv`";
+        commands::read(cmd!(shell, "python3 -m venv {venv}")).context(mend)?;
+        let pip = venv.join("bin/pip");
+        let package = format!("schemathesis=={VERSION}");
+        commands::read(cmd!(shell, "{pip} install --quiet {package}"))?;
+    }
+    Ok(program)
+}
+
+/// A URL for each door.
+fn doors(folder: &Path) -> Result<BTreeMap<&'static str, String>> {
+    lab::ALL_DOORS
+        .into_iter()
+        .map(|door| {
+            let listener = TcpListener::bind("127.0.0.1:0").context("failed to listen on loopback")?;
+            let url = format!("http://{}", listener.local_addr()?);
+            let socket = folder.join(door);
+            std::thread::spawn(move || {
+                for outside in listener.incoming().flatten() {
+                    if let Ok(inside) = UnixStream::connect(&socket) {
+                        std::thread::spawn(move || join(Ends::Tcp(outside), Ends::Unix(inside)));
+                    }
+                }
+            });
+            Ok((door, url))
+        })
+        .collect()
+}
+
+struct Asking<'a> {
+    repo: &'a Path,
+    schemathesis: &'a Path,
+    doors: BTreeMap<&'static str, String>,
+}
+
+impl Asking<'_> {
+    /// Asks as a role until so many requests were sent.
+    fn ask(&self, role: Role, requests: u64, tally: &mut Tally) -> Result<()> {
+        let operations = document(self.repo)?;
+        let mut left_out: Vec<&str> = STREAMS.to_vec();
+        left_out.extend(operations.iter().filter(|found| found.local && role != Role::Local).map(|found| found.id.as_str()));
+        if matches!(role, Role::Owner | Role::Local) {
+            // It would go.
+            left_out.push("leave");
+        }
+        let asked = operations.len() - left_out.len();
+        let mut sent = 0;
+        for round in 0.. {
+            if sent >= requests {
+                break;
+            }
+            let _stage = ui::stage("api", format!("as {role}: {sent} of {requests} requests were sent"));
+            let examples = (requests - sent).div_ceil(asked as u64).max(1);
+            let told = self.round(role, round, examples, &left_out)?;
+            let more = told.sent();
+            ensure!(more > 0, "Schemathesis sent nothing");
+            sent += more;
+            tally.add(role, told);
+        }
+        Ok(())
+    }
+
+    fn round(&self, role: Role, round: u32, examples: u64, left_out: &[&str]) -> Result<Told> {
+        let shell = Shell::new()?;
+        let work = self.repo.join("target/api");
+        fs::create_dir_all(&work).with_context(|| format!("failed to make `{}`", work.display()))?;
+        // What it keeps for itself lies there too.
+        shell.change_dir(&work);
+        let (out, file) = (work.join(format!("{role}-{round}.txt")), work.join("tally.json"));
+        let _old = fs::remove_file(&file);
+        let url = &self.doors[if role == Role::Local { "socket" } else { "page" }];
+        let excluded = left_out.iter().flat_map(|id| ["--exclude-operation-id", id]);
+        let (schemathesis, document) = (self.schemathesis, self.repo.join(roles::DOCUMENT));
+        let (examples, seed) = (examples.to_string(), (round + 1).to_string());
+        let command = cmd!(shell, "{schemathesis} run {document} --url {url} {excluded...} --workers 2 --max-examples {examples} --seed {seed} --phases examples,coverage,fuzzing --checks {CHECKS} --generation-database none --no-color --continue-on-failure")
+            .env("SCHEMATHESIS_HOOKS", self.repo.join("ci/api/hooks.py"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("CLOUDY_API_DOORS", serde_json::to_string(&self.doors)?)
+            .env("CLOUDY_API_ROLE", role.to_string())
+            .env("CLOUDY_API_TOKEN", role.token(&self.doors["socket"])?.unwrap_or_default())
+            .env("CLOUDY_API_TALLY", &file)
+            .quiet()
+            .ignore_status();
+        let output = command.output()?;
+        fs::write(&out, [output.stdout.as_slice(), output.stderr.as_slice()].concat())?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let read = fs::read(&file).with_context(|| format!("Schemathesis told nothing; what it said stands in `{}`", out.display()))?;
+        let mut told: Told = serde_json::from_slice(&read).context("what was counted can't be read")?;
+        if !output.status.success() {
+            let lines: Vec<&str> = text.lines().collect();
+            lines.iter().skip(lines.len().saturating_sub(SHOWN_LINES)).for_each(|line| ui::say(line));
+            told.found = Some(format!("as {role}, Schemathesis found what stands in `{}`", out.display()));
+        }
+        Ok(told)
+    }
+}
