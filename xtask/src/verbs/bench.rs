@@ -11,6 +11,7 @@ mod downloads;
 mod emulated;
 mod image;
 mod load;
+mod memory;
 mod mutations;
 mod pages;
 mod whole;
@@ -40,6 +41,7 @@ enum What {
     Downloads(downloads::Downloads),
     Image(image::Image),
     Load(load::LoadBench),
+    Memory(memory::Memory),
     Mutations(mutations::Mutations),
     Pages(pages::Pages),
     Whole(whole::Whole),
@@ -58,6 +60,7 @@ impl BenchVerb {
             What::Downloads(downloads) => downloads.run(),
             What::Image(image) => image.run(),
             What::Load(load) => load.run(),
+            What::Memory(memory) => memory.run(),
             What::Mutations(mutations) => mutations.run(),
             What::Pages(pages) => pages.run(),
             What::Whole(whole) => whole.run(),
@@ -72,6 +75,7 @@ pub fn maybe_be_inside() {
         Some(cluster::inner::VERB) => cluster::inner::run,
         Some(pages::VERB) => pages::inside,
         Some(load::VERB) => load::inside,
+        Some(memory::VERB) => memory::inside,
         _ => return,
     };
     let result = args.next().context("no specification").and_then(|json| measure(&json));

@@ -144,7 +144,7 @@ pub fn inside(json: &str) -> Result<()> {
     let spec: Spec = serde_json::from_str(json)?;
     let nodes = net::make(spec.nodes)?;
     let first = nodes.first().context("no nodes")?;
-    let agents = pages::form(&nodes, spec.services, |node, number, folder, token| {
+    let agents = pages::form(&nodes, spec.services, cloudy::TEXT, |node, number, folder, token| {
         let mut agent = cloudy::agent(node, number, folder, token)?;
         agent.args(["--https", &format!("{}:{PORT}", node.address)]).env(THRESHOLD.0, THRESHOLD.1);
         agent.spawn().context("failed to start cloudy")

@@ -163,7 +163,7 @@ impl Row {
 
 /// Each node knows each other by its address on the link, and the kernel's table for that is one for all namespaces: where it is full, nobody
 /// reaches anybody.
-fn enough_neighbours(nodes: usize) -> Result<()> {
+pub(super) fn enough_neighbours(nodes: usize) -> Result<()> {
     let Ok(said) = fs::read_to_string(NEIGHBOURS) else { return Ok(()) };
     let most: usize = said.trim().parse().with_context(|| format!("`{NEIGHBOURS}` is no number"))?;
     let (wanted, double) = (nodes * nodes, nodes * nodes * 2);
@@ -197,11 +197,12 @@ pub(super) fn folder_of(number: usize) -> PathBuf {
     Path::new(INSIDE).join("work").join(format!("n{number}"))
 }
 
-/// Makes a microcloud of the nodes, whose agents `start` starts, and has them publish so many services together; ends when the first
+/// Makes a microcloud of the nodes, whose agents `start` starts, and has them publish so many services of that text together; ends when the first
 /// node knows all of it.
 pub(super) fn form(
     nodes: &[Node],
     services: usize,
+    text: &str,
     start: impl Fn(&Node, usize, &Path, Option<&str>) -> Result<Child>,
 ) -> Result<inner::Agents> {
     let first = nodes.first().context("no nodes")?;
@@ -219,7 +220,7 @@ pub(super) fn form(
     eprintln!("  {} nodes know each other", nodes.len());
     for number in 0..services {
         let at = number % nodes.len();
-        cloudy::publish(&folder_of(at), &format!("plaza-{number}.")).with_context(|| format!("publishing service {number}"))?;
+        cloudy::publish(&folder_of(at), &format!("plaza-{number}."), text).with_context(|| format!("publishing service {number}"))?;
     }
     let known = || cloudy::count(first).ok().filter(|count| *count == services);
     inner::wait("all services", FORM, known)?;
@@ -232,7 +233,7 @@ pub fn inside(json: &str) -> Result<()> {
     let spec: Spec = serde_json::from_str(json)?;
     let nodes = net::make(spec.nodes)?;
     let first = nodes.first().context("no nodes")?;
-    let agents = form(&nodes, spec.services, cloudy::start)?;
+    let agents = form(&nodes, spec.services, cloudy::TEXT, cloudy::start)?;
     let cookie = cloudy::owner(first, &folder_of(0), NAME, PASSWORD)?;
     let mut pages = Vec::new();
     for path in PATHS {

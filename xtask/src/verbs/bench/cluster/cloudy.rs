@@ -50,9 +50,12 @@ pub fn alive(node: &Node) -> Result<usize> {
     Ok(members.iter().filter(|member| member["state"] == "alive").count())
 }
 
+/// What a service says of itself where nothing depends on it.
+pub const TEXT: &str = "hello";
+
 /// Publishes a service.
-pub fn publish(folder: &Path, name: &str) -> Result<()> {
-    let service = json!({ "key": name, "title": name, "description": "hello" });
+pub fn publish(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let service = json!({ "key": name, "title": name, "description": text });
     ask::post(&folder.join("agent.sock"), "/api/v1/services", &service).map(drop)
 }
 

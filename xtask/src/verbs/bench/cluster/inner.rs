@@ -186,7 +186,7 @@ impl<'a> Cluster<'a> {
                     self.heard(&heard, &name, begun)
                 }
                 Side::Cloudy => {
-                    cloudy::publish(&self.folder(from), &name)?;
+                    cloudy::publish(&self.folder(from), &name, cloudy::TEXT)?;
                     self.readable(&name, begun)
                 }
             };
