@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end so")]
 
+use std::sync::LazyLock;
+
 use cluster::{
     Card, Certificate, Clock, Founding, Kit, NodeId, Refusal, Seed, Terms, Token,
     admins::Appointment,
@@ -37,6 +39,12 @@ fn made(terms: Terms) -> Made {
 
 fn once() -> Made {
     made(Terms { uses: 1, not_after: Some(3_000) })
+}
+
+/// The same, made once.
+fn shared() -> &'static Made {
+    static MADE: LazyLock<Made> = LazyLock::new(once);
+    &MADE
 }
 
 fn name(text: &str) -> Name {
@@ -319,7 +327,12 @@ fn names_are_bounded_and_plain() {
 type Reader = fn(&[u8]) -> bool;
 
 /// One valid input of each format, and what reads it; true if it was accepted as signed by those it names.
-fn formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
+fn formats() -> &'static [(&'static str, Vec<u8>, Reader)] {
+    static FORMATS: LazyLock<Vec<(&'static str, Vec<u8>, Reader)>> = LazyLock::new(make_formats);
+    &FORMATS
+}
+
+fn make_formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
     let Made { kit, founding, token, node } = once();
     let certificate = token.redeem(node);
     let revocation = kit.revoke(&founding, Vec::new(), Whom::Invite { key: token.invite().key(), but: vec![node] });
@@ -331,16 +344,15 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
         ("token", token.to_bytes(), |bytes| Token::from_bytes(bytes).is_ok()),
         ("founding", founding.to_bytes(), |bytes| Founding::from_bytes(bytes).is_ok()),
         ("certificate", certificate.to_bytes(), |bytes| {
-            let founding = once().founding;
-            Certificate::from_bytes(bytes).is_ok_and(|certificate| certificate.verify(&founding).is_ok())
+            Certificate::from_bytes(bytes).is_ok_and(|certificate| certificate.verify(&shared().founding).is_ok())
         }),
         ("revocation", wire::encode(&revocation), |bytes| {
             let read = wire::decode::<Revocation>(bytes, 4096);
-            read.is_ok_and(|revocation| revocation.verify(&once().founding).is_ok())
+            read.is_ok_and(|revocation| revocation.verify(&shared().founding).is_ok())
         }),
         ("appointment", wire::encode(&kit.appoint(&founding, node)), |bytes| {
             let read = wire::decode::<Appointment>(bytes, 1024);
-            read.is_ok_and(|appointment| appointment.verify(&once().founding).is_ok())
+            read.is_ok_and(|appointment| appointment.verify(&shared().founding).is_ok())
         }),
         ("card", wire::encode(&card(1, 1)), |bytes| wire::decode::<Card>(bytes, 640).is_ok_and(|card| card.verify().is_ok())),
         ("request", hello::request_bytes(&Request::Join { certificate: certificate.to_bytes() }), |bytes| {
@@ -360,16 +372,16 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
             false
         }),
         ("give", sync::frame(&sync::give(&roster, &[])), |bytes| {
-            let mut roster = Roster::new(once().founding);
+            let mut roster = Roster::new(shared().founding.clone());
             sync::read::<sync::Give>(bytes).is_ok_and(|give| sync::take(&mut roster, give.items).1 == 0 && roster.marks().len() == 2)
-                && roster.nodes().next() != Some(once().node)
+                && roster.nodes().next() != Some(shared().node)
         }),
         ("marks", sync::frame(&sync::Answer::Marks(roster.marks())), |bytes| {
             let _read = sync::read::<sync::Answer>(bytes);
             false
         }),
         ("roster", roster.to_bytes(), |bytes| {
-            Roster::from_bytes(bytes).is_ok_and(|read| read.nodes().next().is_some_and(|node| node != once().node))
+            Roster::from_bytes(bytes).is_ok_and(|read| read.nodes().next().is_some_and(|node| node != shared().node))
         }),
     ]
 }
@@ -406,8 +418,6 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
     /// Changing bytes never panics, and what is signed is refused once anything in it is changed.
     #[test]
     fn mutated_inputs_are_refused(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
@@ -418,10 +428,10 @@ proptest! {
                 bytes[at] = *to;
             }
             // A token's seeds are hints and stand under no signature: with other seeds it is the same token in all else.
-            let Made { token, node, .. } = once();
-            let rest = |token: &Token| (token.community().clone(), token.redeem(node));
-            let unsigned = what == "token" && Token::from_bytes(&bytes).is_ok_and(|read| rest(&read) == rest(&token));
-            prop_assert!(bytes == good || unsigned || !accepts(&bytes), "{} was accepted with {:?}", what, changes);
+            let Made { token, node, .. } = shared();
+            let rest = |token: &Token| (token.community().clone(), token.redeem(*node));
+            let unsigned = *what == "token" && Token::from_bytes(&bytes).is_ok_and(|read| rest(&read) == rest(token));
+            prop_assert!(bytes == *good || unsigned || !accepts(&bytes), "{} was accepted with {:?}", what, changes);
         }
     }
 
@@ -445,7 +455,7 @@ proptest! {
 
     #[test]
     fn texts_find_a_changed_letter(at in any::<prop::sample::Index>(), to in "[a-z2-7]") {
-        let text = once().token.to_text();
+        let text = shared().token.to_text();
         let at = 15 + at.index(text.len() - 15);
         let mut changed = text.clone();
         changed.replace_range(at..=at, &to);

@@ -10,6 +10,7 @@ mod double;
 mod downloads;
 mod emulated;
 mod image;
+mod inputs;
 mod load;
 mod memory;
 mod mutations;
@@ -40,6 +41,7 @@ enum What {
     Double(double::Double),
     Downloads(downloads::Downloads),
     Image(image::Image),
+    Inputs(inputs::Inputs),
     Load(load::LoadBench),
     Memory(memory::Memory),
     Mutations(mutations::Mutations),
@@ -59,6 +61,7 @@ impl BenchVerb {
             What::Double(double) => double.run(),
             What::Downloads(downloads) => downloads.run(),
             What::Image(image) => image.run(),
+            What::Inputs(inputs) => inputs.run(),
             What::Load(load) => load.run(),
             What::Memory(memory) => memory.run(),
             What::Mutations(mutations) => mutations.run(),

@@ -162,7 +162,9 @@ proptest! {
             check(&net, at, &history);
         }
     }
+}
 
+proptest! {
     #[test]
     fn shares_from_anywhere_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in ".{0,60}") {
         drop(Entry::from_bytes(&bytes));

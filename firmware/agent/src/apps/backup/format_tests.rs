@@ -181,8 +181,6 @@ fn files_that_do_not_come_next_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
     #[test]
     fn whatever_is_read_never_panics_and_a_changed_byte_is_noticed(at in 0usize..4000, xor in 1u8.., junk in prop::collection::vec(any::<u8>(), 0..600)) {
         let identity = Identity::generate();
