@@ -19,6 +19,8 @@ TALLY = os.environ["CLOUDY_API_TALLY"]
 ROLE = os.environ["CLOUDY_API_ROLE"]
 # Nothing where the role has none.
 TOKEN = os.environ["CLOUDY_API_TOKEN"]
+# Each round is a new process.
+FIRST = os.environ["CLOUDY_API_ROUND"] == "0"
 # The first request to each operation is a valid one, and then each so many.
 EVERY = 60
 # What may be done once, and by one role, since it can't be undone.
@@ -29,10 +31,22 @@ asked = collections.Counter()
 statuses = collections.defaultdict(collections.Counter)
 unmade = {}
 valid_ones = set()
+# Those that somebody else sends: who has logged in, or an app.
+of_somebody = set()
+not_this_role = set()
+# Operations whose job was begun and not done, and those whose job was done.
+begun = set()
+done = set()
+# Answers to other methods, which its coverage phase tries too.
+others = collections.Counter()
 
 
 def operation_of(case):
     return case.operation.definition.raw["operationId"]
+
+
+def fits(case):
+    return case.method.upper() == case.operation.method.upper()
 
 
 def authorize(case):
@@ -55,18 +69,18 @@ def tar(context, value):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     name = operation_of(case)
-    # Its coverage phase asks with other methods too.
-    fits = case.method.upper() == case.operation.method.upper()
     with lock:
         number = asked[name]
-        asked[name] += fits
-    wanted = made(name, number, case.operation) if fits and number % EVERY == 0 else None
+        asked[name] += fits(case)
+    wanted = made(name, number, case.operation) if fits(case) and number % EVERY == 0 else None
     if wanted is None:
         authorize(case)
         harmless(name, case.body)
         return
     with lock:
         valid_ones.add(case.id)
+        if wanted["headers"]:
+            of_somebody.add(case.id)
     case.path_parameters = wanted["path"]
     case.query = wanted["query"]
     case.cookies = {}
@@ -95,7 +109,7 @@ def made(name, number, operation):
         return None if "{" in operation.path or operation.definition.raw.get("requestBody") else valid.request()
     try:
         if make is not None:
-            return None if name in ONCE and (number or ROLE != "local") else make()
+            return None if name in ONCE and not (FIRST and number == 0 and ROLE == "local") else make()
         if ROLE == "local":
             at_another()
     except Exception as error:  # What could not be made is told at the end.
@@ -107,10 +121,31 @@ def made(name, number, operation):
 @schemathesis.hook
 def after_call(context, case, response):
     name = operation_of(case)
+    if not fits(case):
+        others[response.status_code] += 1
+        return
     with lock:
         statuses[name][response.status_code] += 1
-        if case.id in valid_ones and not 200 <= response.status_code < 300:
+        was_valid, was_sessions = case.id in valid_ones, case.id in of_somebody
+        if was_valid and not 200 <= response.status_code < 300:
             unmade[name] = f"{ROLE} was answered {response.status_code}: {response.text[:300]}"
+    if was_valid and response.status_code == 202 and "state" in response.text:
+        ended(name, response.json())
+    if was_sessions:
+        not_this_role.add(name)
+
+
+def ended(name, job):
+    """What was begun counts where it is done in the end."""
+    if "id" not in job:
+        return
+    try:
+        world.lab.done(job)
+        done.add(name)
+    except Exception as error:
+        with lock:
+            unmade[name] = f"{error}"
+        begun.add(name)
 
 
 @atexit.register
@@ -118,6 +153,8 @@ def tell():
     told = {
         "role": ROLE,
         "statuses": {name: dict(counts) for name, counts in statuses.items()},
+        "others": sum(others.values()),
+        "not_done": sorted((begun - done) | (not_this_role if ROLE in ("nobody", "guest") else set())),
         "unmade": unmade,
         "before": [list(answer) for answer in world.Client.answers],
     }

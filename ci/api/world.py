@@ -1,4 +1,4 @@
-"""What a valid request to each operation is, on the nodes that `cargo xtask bench api` starts, and what has to be there before it."""
+"""What has to be there before an operation can be asked for what it must do, on the nodes that `cargo xtask bench api` starts."""
 
 import io
 import itertools
@@ -18,7 +18,7 @@ PASSWORD = "a password of somebody"
 STAY = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"]
 # How long a job or a neighbour may take.
 PATIENCE = 120
-numbers = itertools.count(os.getpid() * 1000)
+numbers = itertools.count()
 
 
 class Unmade(Exception):
@@ -27,7 +27,7 @@ class Unmade(Exception):
 
 def fresh(kind):
     """A name that nobody has."""
-    return f"{kind}-{next(numbers)}"
+    return f"{kind}-{os.getpid()}-{next(numbers)}"
 
 
 class Client:
@@ -78,7 +78,9 @@ class Client:
 
     def done(self, job, good=True):
         """Waits until a job is over."""
-        over = self.until(f"job {job['id']} is over", lambda: (lambda seen: seen if seen["over"] else None)(self.get(f"/api/v1/jobs/{job['id']}")))
+        path = f"/api/v1/jobs/{job['id']}"
+        self.until(f"job {job['id']} is over", lambda: self.get(path)["over"])
+        over = self.get(path)
         if good and over["state"] != "done":
             raise Unmade(f"{over['kind']} of {over['app']}: {over['state']}, {over['reason']}")
         return over
@@ -186,9 +188,15 @@ def idle(name):
 
 
 def blob(client=lab, visibility="community"):
-    client.ask("PUT", "/api/v1/blob-quota", {"quota-bytes": None})
-    text = fresh("text").encode()
-    return client.must("POST", f"/api/v1/blobs?name={text.decode()}&media-type=text/plain&visibility={visibility}", text, content="application/octet-stream")["hash"]
+    text = fresh("text")
+
+    def is_added():
+        # Another request may have left no room for it.
+        client.must("PUT", "/api/v1/blob-quota", {"quota-bytes": None})
+        status, said = client.ask("POST", f"/api/v1/blobs?name={text}&media-type=text/plain&visibility={visibility}", text.encode(), content="application/octet-stream")
+        return said if status == 201 else None
+
+    return client.until("a file is added", is_added)["hash"]
 
 
 def friends_blob():
@@ -225,25 +233,20 @@ def user(role="operator"):
 
 def session(role):
     """The headers of somebody who has logged in, as a page of the node sends them."""
+    page, body = Client("page"), json.dumps({"name": user(role), "password": PASSWORD}).encode()
+    request = urllib.request.Request(page.url + "/api/v1/session", data=body, headers={"Content-Type": "application/json"})
 
-    def make():
-        name = user(role)
-        page = Client("page")
-        request = urllib.request.Request(page.url + "/api/v1/session", data=json.dumps({"name": name, "password": PASSWORD}).encode(), headers={"Content-Type": "application/json"})
+    def log_in():
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.headers["Set-Cookie"].split(";")[0], json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code == 429:
+                return None
+            raise Unmade(f"logging in: {error.code} {error.read()[:300]}") from error
 
-        def log_in():
-            try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
-                    return answer.headers["Set-Cookie"].split(";")[0], json.loads(answer.read())
-            except urllib.error.HTTPError as error:
-                if error.code == 429:
-                    return None
-                raise Unmade(f"logging in: {error.code} {error.read()[:300]}") from error
-
-        cookie, said = page.until("somebody can log in", log_in)
-        return {"Cookie": cookie, "Origin": page.url, "X-CSRF-Token": said["csrf"]}
-
-    return make()
+    cookie, said = page.until("somebody can log in", log_in)
+    return {"Cookie": cookie, "Origin": page.url, "X-CSRF-Token": said["csrf"]}
 
 
 def container(running=False):
@@ -269,8 +272,10 @@ def image():
 
 
 def backup_key():
-    """The key of a person, with its secret."""
-    return kept.get("key", lambda: lab.must("POST", "/api/v1/backup-key"))
+    """The key of a person, with its secret, which the node has. It may have been given another since."""
+    key = kept.get("key", lambda: lab.must("POST", "/api/v1/backup-key"))
+    lab.must("PUT", "/api/v1/backup-key", {"recipient": key["recipient"]})
+    return key
 
 
 def backup():

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::node::{self, Neighbour, Node, docker, is, json, must};
@@ -29,8 +29,8 @@ pub const ALL: [&str; 7] = ["page", "socket", "friend", "friend-page", "spare", 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Seen {
-    /// The most memory that the agent had, in megabytes.
-    pub agent_most_mb: f64,
+    /// The most memory that the agent had, in megabytes; none where it has ended.
+    pub agent_most_mb: Option<f64>,
     /// What agents and broker said of panics.
     pub panics: Vec<String>,
     /// Whether agent and broker live.
@@ -50,6 +50,7 @@ pub fn inside(trial: &Trial) -> Result<()> {
     must(&["app", "install", name])?;
     is(name, "running")?;
     let image = docker(&["inspect", "--format", "{{.Image}}", &format!("{}-app-1", trial.project)])?;
+    ensure!(image.starts_with("sha256:"), "Docker has no container of `{name}`: {image}");
     docker(&["tag", image.trim(), IMAGE])?;
     must(&["app", "remove", name, "--with-data"])?;
     let friend = Neighbour::start("friend", 8089)?;
@@ -73,7 +74,7 @@ pub fn inside(trial: &Trial) -> Result<()> {
     fs::write(Path::new(DOORS).join(READY), "")?;
     // Who has asked enough closes it.
     stdin().read_to_end(&mut Vec::new())?;
-    let seen = Seen { agent_most_mb: peak_mb(node.ids().0)?, panics: node::panics(), alive: node.lives()? };
+    let seen = Seen { agent_most_mb: peak_mb(node.ids().0).ok(), panics: node::panics()?, alive: node.lives()? };
     println!("{}", serde_json::to_string(&seen)?);
     Ok(())
 }

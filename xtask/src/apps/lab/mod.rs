@@ -70,8 +70,8 @@ pub fn measure(shop: &Workshop, layout: &Path, trial: &Trial, node: &Path, runs:
     serde_json::from_slice(&told).context("what was measured can't be read")
 }
 
-/// Opens the doors of a node of that program in a folder, has it asked there, and says what was seen of it. The folder's path is short: a
-/// socket's must be.
+/// Opens the doors of a node of that program in a folder, has it asked there, and says what came of that and what was seen of the node. The folder's path is short:
+/// a socket's must be.
 pub fn behind_doors(
     shop: &Workshop,
     layout: &Path,
@@ -79,7 +79,7 @@ pub fn behind_doors(
     node: &Path,
     folder: &Path,
     ask: impl FnOnce() -> Result<()> + Send,
-) -> Result<Seen> {
+) -> Result<(Result<()>, Seen)> {
     let _stage = ui::stage("lab", "a node, its neighbours and a Docker of our own");
     let mut asked_for = Ok(());
     let told = in_lab(shop, layout, std::slice::from_ref(trial), Some(node), |sandbox| {
@@ -98,8 +98,7 @@ pub fn behind_doors(
         };
         sandbox.bind_writable(folder, DOORS).command([VERB, OPEN]).run_with(asked, ui::say)
     })?;
-    asked_for?;
-    serde_json::from_slice(&told).context("what was seen can't be read")
+    Ok((asked_for, serde_json::from_slice(&told).context("what was seen can't be read")?))
 }
 
 fn in_lab<T>(

@@ -193,8 +193,9 @@ impl Drop for Neighbour {
 }
 
 /// What agents and broker said of panics.
-pub(super) fn panics() -> Vec<String> {
-    fs::read_to_string(LOG).unwrap_or_default().lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect()
+pub(super) fn panics() -> Result<Vec<String>> {
+    let log = fs::read(LOG).context("failed to read what the agents said")?;
+    Ok(String::from_utf8_lossy(&log).lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect())
 }
 
 impl Node {

@@ -1,6 +1,6 @@
 //! `cargo xtask bench api`: Schemathesis sends a node so many requests, as each role, that fit the API's document or do not, and now and then
 //! one that must be taken. Ends with an error where an answer was a fault of the server's or broke the document, something panicked, or an
-//! operation was never done.
+//! operation was never done. That each role is refused what it may not do, the agent's own tests hold (`http/tests.rs`).
 //!
 //! The node is a real one, with broker and Docker, in the lab; beside it stand a neighbour and a spare node (`apps/lab/doors.rs`). What a
 //! valid request is, and what has to be there before, `ci/api` says.
@@ -37,8 +37,12 @@ const VERSION: &str = "4.32.5";
 const APP: &str = "web";
 /// What an answer is looked at for.
 const CHECKS: &str = "no_fault_of_the_server,content_type_conformance,response_schema_conformance,status_code_conformance";
-/// Streams, which have no end to wait for: each is read once instead.
-const STREAMS: [&str; 3] = ["watch", "jobs_events", "job_events"];
+/// Streams, which have no end to wait for: the beginning of each is read instead, which has that text.
+const STREAMS: [(&str, &str, &str); 3] = [
+    ("watch", "/api/v1/watch", "text/event-stream"),
+    ("jobs_events", "/api/v1/jobs/events", "text/event-stream"),
+    ("job_events", "/api/v1/jobs/{id}/events", "\ndata:"),
+];
 /// How much of what Schemathesis says is shown where it found something.
 const SHOWN_LINES: usize = 80;
 
@@ -79,7 +83,7 @@ impl Api {
         let folder = tempfile::Builder::new().prefix("cloudy-doors-").tempdir().context("failed to make the doors' folder")?;
         let roles = if self.role.is_empty() { Role::ALL.to_vec() } else { self.role.clone() };
         let mut tally = Tally::default();
-        let seen = lab::behind_doors(&shop, &shop.repo.join(OUT), &trial, &program, folder.path(), || {
+        let (asked, seen) = lab::behind_doors(&shop, &shop.repo.join(OUT), &trial, &program, folder.path(), || {
             let asking = Asking { repo: &shop.repo, schemathesis: &schemathesis, doors: doors(folder.path())? };
             tally.streams = roles::streams(folder.path())?;
             roles::people(&folder.path().join("socket"))?;
@@ -97,9 +101,10 @@ impl Api {
             );
         } else {
             tally.lines(&operations).iter().for_each(|line| println!("{line}"));
-            println!("the agent had {:.1} MB at most", seen.agent_most_mb);
+            println!("the agent had {:.1} MB at most", seen.agent_most_mb.unwrap_or(f64::NAN));
         }
         let mut faults = tally.faults(&operations, &roles);
+        faults.extend(asked.err().map(|error| format!("{error:#}")));
         faults.extend(seen.panics);
         if !seen.alive {
             faults.push("the agent or its broker has ended".to_owned());
@@ -155,7 +160,7 @@ impl Asking<'_> {
     /// Asks as a role until so many requests were sent.
     fn ask(&self, role: Role, requests: u64, tally: &mut Tally) -> Result<()> {
         let operations = document(self.repo)?;
-        let mut left_out: Vec<&str> = STREAMS.to_vec();
+        let mut left_out: Vec<&str> = STREAMS.map(|(id, _, _)| id).to_vec();
         left_out.extend(operations.iter().filter(|found| found.local && role != Role::Local).map(|found| found.id.as_str()));
         if matches!(role, Role::Owner | Role::Local) {
             // It would go.
@@ -190,11 +195,12 @@ impl Asking<'_> {
         let excluded = left_out.iter().flat_map(|id| ["--exclude-operation-id", id]);
         let (schemathesis, document) = (self.schemathesis, self.repo.join(roles::DOCUMENT));
         let (examples, seed) = (examples.to_string(), (round + 1).to_string());
-        let command = cmd!(shell, "{schemathesis} run {document} --url {url} {excluded...} --workers 2 --max-examples {examples} --seed {seed} --phases examples,coverage,fuzzing --checks {CHECKS} --generation-database none --no-color --continue-on-failure")
+        let command = cmd!(shell, "{schemathesis} run {document} --url {url} {excluded...} --workers 1 --max-examples {examples} --seed {seed} --phases examples,coverage,fuzzing --checks {CHECKS} --generation-database none --no-color --continue-on-failure")
             .env("SCHEMATHESIS_HOOKS", self.repo.join("ci/api/hooks.py"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("CLOUDY_API_DOORS", serde_json::to_string(&self.doors)?)
             .env("CLOUDY_API_ROLE", role.to_string())
+            .env("CLOUDY_API_ROUND", round.to_string())
             .env("CLOUDY_API_TOKEN", role.token(&self.doors["socket"])?.unwrap_or_default())
             .env("CLOUDY_API_TALLY", &file)
             .quiet()

@@ -34,7 +34,7 @@ const RSS_MAX_MB: f64 = 128.0;
 /// Between two looks at its memory.
 const RSS_EVERY: Duration = Duration::from_millis(100);
 /// As the agent's unit has it: by itself glibc keeps the memory of a password's hash.
-const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
+pub(super) const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
 
 /// Measures a node under load.
 #[derive(Args)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cluster::{cloudy, net};
+use super::load::THRESHOLD;
 use super::{median, pages};
 use crate::ask;
 use crate::cmd::rss_mb;
@@ -107,7 +108,10 @@ pub fn inside(json: &str) -> Result<()> {
     let nodes = net::make(spec.nodes)?;
     let first = nodes.first().context("no nodes")?;
     let text = "\"".repeat(QUOTES);
-    let agents = pages::form(&nodes, spec.nodes * spec.services, &text, cloudy::start)?;
+    let agents = pages::form(&nodes, spec.nodes * spec.services, &text, |node, number, folder, token| {
+        let mut agent = cloudy::agent(node, number, folder, token)?;
+        agent.env(THRESHOLD.0, THRESHOLD.1).spawn().context("failed to start cloudy")
+    })?;
     let processes: Vec<u32> = agents.0.iter().map(std::process::Child::id).collect();
     let asked = *processes.first().context("no agent")?;
     let before = rest(asked)?;
@@ -138,7 +142,8 @@ pub fn inside(json: &str) -> Result<()> {
 fn rest(process: u32) -> Result<f64> {
     let begun = Instant::now();
     let (mut has, mut since) = (rss_mb(process)?, Instant::now());
-    while since.elapsed() < STILL && begun.elapsed() < PATIENCE {
+    while since.elapsed() < STILL {
+        ensure!(begun.elapsed() < PATIENCE, "its memory changed for {} s", PATIENCE.as_secs());
         std::thread::sleep(LOOK);
         let now = rss_mb(process)?;
         if (now - has).abs() > 0.5 {

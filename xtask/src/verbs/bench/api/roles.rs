@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
@@ -121,11 +121,12 @@ pub fn streams(doors: &Path) -> Result<Vec<String>> {
     let socket = doors.join("socket");
     let jobs = told(&socket, "/api/v1/jobs?limit=1", "\r\n\r\n{")?;
     let id = jobs.split("\"id\":").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()).context("no job was made")?;
-    let job = format!("/api/v1/jobs/{id}/events");
-    for (path, has) in [("/api/v1/watch", "text/event-stream"), ("/api/v1/jobs/events", "text/event-stream"), (&job, "\ndata:")] {
-        told(&socket, path, has)?;
+    let mut read = Vec::new();
+    for (stream, path, has) in super::STREAMS {
+        told(&socket, &path.replace("{id}", id), has)?;
+        read.push(stream.to_owned());
     }
-    Ok(super::STREAMS.map(str::to_owned).into())
+    Ok(read)
 }
 
 /// What is answered, as soon as it says that it must.
@@ -133,10 +134,10 @@ fn told(socket: &Path, path: &str, has: &str) -> Result<String> {
     let mut stream = UnixStream::connect(socket).context("failed to reach the node")?;
     stream.set_read_timeout(Some(BEGIN))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream, application/json\r\n\r\n")?;
-    let (mut text, mut piece) = (String::new(), [0; 4096]);
+    let (begun, mut text, mut piece) = (Instant::now(), String::new(), [0; 4096]);
     while !(text.starts_with("HTTP/1.1 200") && text.contains(has)) {
         let read = stream.read(&mut piece).with_context(|| format!("`{path}` begins with {text:?}"))?;
-        if read == 0 {
+        if read == 0 || begun.elapsed() > BEGIN {
             bail!("`{path}` says {text:?}");
         }
         text += &String::from_utf8_lossy(&piece[..read]);

@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::roles::{Operation, Role};
 
-/// What is done on a booted image instead, since the lab has no systemd and no disks; and where.
-pub const ON_IMAGES: [(&str, &str); 11] = [
-    ("app_move", "ci/scenarios/storage.toml"),
-    ("disk_act", "ci/scenarios/storage.toml"),
-    ("disk_install", "ci/scenarios/install-to.toml"),
-    ("disk_prepare", "ci/scenarios/storage.toml"),
-    ("disks", "ci/scenarios/install-to.toml"),
-    ("power", "ci/scenarios/settings.toml"),
-    ("replace", "firmware/agent/tests/replaced.rs"),
-    ("reset", "ci/scenarios/settings.toml"),
-    ("settings_keep", "ci/scenarios/settings.toml"),
-    ("settings_set", "ci/scenarios/settings.toml"),
-    ("unit", "ci/scenarios/community.toml"),
+/// What is done elsewhere, since the lab has no systemd, no disks, and no node that is gone: operation, file, and what of that file does it.
+pub const ELSEWHERE: [(&str, &str, &str); 11] = [
+    ("app_move", "ci/scenarios/storage.toml", "cloudy disk move mosquitto"),
+    ("disk_act", "ci/scenarios/storage.toml", "cloudy disk eject"),
+    ("disk_install", "ci/scenarios/install-to.toml", "cloudy install-to"),
+    ("disk_prepare", "ci/scenarios/storage.toml", "cloudy disk prepare"),
+    ("disks", "ci/scenarios/install-to.toml", "cloudy install-to"),
+    ("power", "ci/scenarios/settings.toml", "press = \"Restart now\""),
+    ("replace", "firmware/agent/tests/replaced.rs", "\"replace\", \"roof\""),
+    ("reset", "ci/scenarios/settings.toml", "/settings/reset"),
+    ("settings_keep", "ci/scenarios/wifi.toml", "cloudy settings keep"),
+    ("settings_set", "ci/scenarios/settings.toml", "cloudy settings set"),
+    ("unit", "ci/scenarios/community.toml", "cloudy unit restart"),
 ];
 /// What the lab did by the node's command line before anybody asked: without it there would be no app.
 const BY_THE_LAB: [&str; 1] = ["catalog_add"];
@@ -26,10 +26,14 @@ const BY_THE_LAB: [&str; 1] = ["catalog_add"];
 /// What one run of Schemathesis counted.
 #[derive(Debug, Default, Deserialize)]
 pub struct Told {
-    /// Operation → status → how often.
+    /// Operation → status → how often, of requests with its own method.
     statuses: BTreeMap<String, BTreeMap<u16, u64>>,
     /// Operation → why what it needs could not be made, or what was answered to a valid request.
     unmade: BTreeMap<String, String>,
+    /// Requests with other methods.
+    others: u64,
+    /// Operations whose job was not done although it was begun, or that somebody else did: what their answers say does not count.
+    not_done: BTreeSet<String>,
     /// What was asked besides, to make what requests need: method, path, status.
     before: Vec<(String, String, u16)>,
     /// What Schemathesis complains of.
@@ -40,7 +44,7 @@ pub struct Told {
 impl Told {
     /// Requests.
     pub fn sent(&self) -> u64 {
-        self.statuses.values().flat_map(BTreeMap::values).sum()
+        self.statuses.values().flat_map(BTreeMap::values).sum::<u64>() + self.others
     }
 }
 
@@ -73,7 +77,7 @@ impl Tally {
         for (id, statuses) in told.statuses {
             for (status, times) in statuses {
                 *of.statuses.entry(status).or_default() += times;
-                if is_done(status) {
+                if is_done(status) && !told.not_done.contains(&id) {
                     of.done.insert(id.clone());
                 }
             }
@@ -85,9 +89,12 @@ impl Tally {
 
     /// Operations that were done to no request, here or where they are done instead.
     pub fn never(&self, operations: &[Operation]) -> Vec<String> {
-        let elsewhere =
-            |id: &str| ON_IMAGES.iter().any(|(on, _)| *on == id) || BY_THE_LAB.contains(&id) || self.streams.iter().any(|read| read == id);
-        let before = |found: &Operation| self.before.iter().any(|(method, path)| *method == found.method && is_of(path, &found.path));
+        let elsewhere = |id: &str| {
+            ELSEWHERE.iter().any(|(on, _, _)| *on == id) || BY_THE_LAB.contains(&id) || self.streams.iter().any(|read| read == id)
+        };
+        let before = |found: &Operation| {
+            self.before.iter().any(|(method, path)| operation_of(method, path, operations).is_some_and(|of| of.id == found.id))
+        };
         let asked = |id: &str| self.roles.values().any(|of| of.done.contains(id));
         operations
             .iter()
@@ -122,10 +129,13 @@ impl Tally {
         let asked: BTreeSet<&String> = self.roles.values().flat_map(|of| &of.done).collect();
         let (all, here) = (operations.len(), asked.len());
         lines.push(format!("together {sent} requests; of {all} operations {here} were done to requests that Schemathesis sent"));
-        let images: Vec<String> =
-            ON_IMAGES.iter().filter(|(id, _)| !asked.contains(&(*id).to_owned())).map(|(id, at)| format!("{id} ({at})")).collect();
-        lines.push(format!("read as streams: {}; done by the lab before: {}", self.streams.join(", "), BY_THE_LAB.join(", ")));
-        lines.push(format!("not done here but elsewhere: {}", images.join(", ")));
+        let elsewhere = ELSEWHERE.iter().filter(|(id, _, _)| !asked.contains(&(*id).to_owned()));
+        let elsewhere: Vec<String> = elsewhere.map(|(id, at, _)| format!("{id} ({at})")).collect();
+        let of_before = |(method, path): &(String, String)| operation_of(method, path, operations).map(|found| found.id.clone());
+        let before: BTreeSet<String> = self.before.iter().filter_map(of_before).filter(|id| !asked.contains(id)).collect();
+        let before: Vec<String> = before.into_iter().chain(BY_THE_LAB.map(str::to_owned)).collect();
+        lines.push(format!("read as streams: {}; done while the nodes were made ready: {}", self.streams.join(", "), before.join(", ")));
+        lines.push(format!("not done here but elsewhere: {}", elsewhere.join(", ")));
         lines
     }
 }
@@ -134,7 +144,13 @@ fn is_done(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-/// Whether a path is one of a template such as `/api/v1/apps/{name}`.
+/// The operation that a request is for: of templates that fit, the one that says most by itself.
+fn operation_of<'a>(method: &str, path: &str, operations: &'a [Operation]) -> Option<&'a Operation> {
+    let fits = operations.iter().filter(|found| found.method == method && is_of(path, &found.path));
+    fits.min_by_key(|found| found.path.matches('{').count())
+}
+
+/// Whether a path fits a template such as `/api/v1/apps/{name}`.
 fn is_of(path: &str, template: &str) -> bool {
     let (mut words, mut wanted) = (path.split('/'), template.split('/'));
     loop {
@@ -164,15 +180,21 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(
             Role::Owner,
-            told(r#"{ "statuses": { "apps": { "200": 3, "304": 1 }, "app": { "404": 5 } }, "unmade": { "app": "no app" }, "before": [] }"#),
+            told(r#"{ "statuses": { "apps": { "200": 3, "304": 1 }, "app": { "404": 5 } }, "others": 0, "not_done": [], "unmade": { "app": "no app" }, "before": [] }"#),
         );
         assert_eq!(tally.never(&operations), ["app"]);
         assert_eq!(tally.faults(&operations, &Role::ALL), ["`app` was never done: no app"]);
         assert!(tally.faults(&operations, &[Role::Owner]).is_empty());
         // What was refused while something was made counts for nothing.
-        tally.add(Role::Local, told(r#"{ "statuses": {}, "unmade": {}, "before": [["GET", "/apps/web", 404]] }"#));
+        tally.add(
+            Role::Local,
+            told(r#"{ "statuses": {}, "others": 0, "not_done": [], "unmade": {}, "before": [["GET", "/apps/web", 404]] }"#),
+        );
         assert_eq!(tally.never(&operations), ["app"]);
-        tally.add(Role::Local, told(r#"{ "statuses": {}, "unmade": {}, "before": [["GET", "/apps/web", 200]] }"#));
+        tally.add(
+            Role::Local,
+            told(r#"{ "statuses": {}, "others": 0, "not_done": [], "unmade": {}, "before": [["GET", "/apps/web", 200]] }"#),
+        );
         assert!(tally.never(&operations).is_empty());
         tally.add(Role::Guest, Told { found: Some("a fault".to_owned()), ..Told::default() });
         assert_eq!(tally.faults(&operations, &Role::ALL), ["a fault"]);
@@ -184,17 +206,36 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_that_of_one_template_alone() {
-        assert!(is_of("/api/v1/apps/web", "/api/v1/apps/{name}"));
-        assert!(!is_of("/api/v1/apps/", "/api/v1/apps/{name}") && !is_of("/api/v1/apps/web/logs", "/api/v1/apps/{name}"));
-        assert!(!is_of("/api/v1/blobs/web", "/api/v1/apps/{name}"));
+    fn a_request_is_for_one_operation_alone() {
+        let operations = [
+            operation("app_act", "POST", "/apps/{name}/{action}"),
+            operation("app_backup", "POST", "/apps/{name}/backup"),
+            operation("app", "GET", "/apps/{name}"),
+        ];
+        let of = |method: &str, path: &str| operation_of(method, path, &operations).map(|found| found.id.as_str());
+        assert_eq!(of("POST", "/apps/web/backup"), Some("app_backup"));
+        assert_eq!(of("POST", "/apps/web/restart"), Some("app_act"));
+        assert_eq!(of("GET", "/apps/web"), Some("app"));
+        for (method, path) in [("PUT", "/apps/web"), ("GET", "/apps/"), ("GET", "/apps/web/logs"), ("GET", "/blobs/web")] {
+            assert_eq!(of(method, path), None, "{method} {path}");
+        }
     }
 
     #[test]
-    fn where_it_is_done_instead_is_there() {
+    fn what_was_begun_and_not_done_does_not_count() {
+        let mut tally = Tally::default();
+        tally.add(
+            Role::Owner,
+            told(r#"{ "statuses": { "app_act": { "202": 3 } }, "others": 0, "not_done": ["app_act"], "unmade": {}, "before": [] }"#),
+        );
+        assert_eq!(tally.never(&[operation("app_act", "POST", "/apps/{name}/{action}")]), ["app_act"]);
+    }
+
+    #[test]
+    fn where_it_is_done_instead_it_is_done() {
         let repo = crate::verbs::root().unwrap();
-        for (id, at) in ON_IMAGES {
-            assert!(repo.join(at).is_file(), "{id}: {at}");
+        for (id, at, how) in ELSEWHERE {
+            assert!(std::fs::read_to_string(repo.join(at)).unwrap().contains(how), "{id}: {at}: {how}");
         }
     }
 }
