@@ -20,16 +20,13 @@ use xshell::{Shell, cmd};
 
 use self::roles::{Role, document};
 use self::tally::{Tally, Told};
-use crate::apps::lab::{self, Trial};
-use crate::apps::oci::Layout;
-use crate::apps::plan::AppPlan;
-use crate::apps::{Apps as Catalog, OUT, build};
+use super::apps;
+use crate::apps::OUT;
+use crate::apps::lab;
 use crate::board::Arch;
 use crate::plan::Profile;
 use crate::relay::{Ends, join};
-use crate::stages::{self, Workshop};
-use crate::trees::Trees;
-use crate::verbs::app::fetch_all;
+use crate::stages;
 use crate::{cmd as commands, ui};
 
 const VERSION: &str = "4.32.5";
@@ -67,15 +64,8 @@ impl Api {
     /// Runs it.
     pub fn run(self) -> Result<()> {
         ensure!(self.requests > 0, "--requests must be at least 1");
-        let repo = crate::verbs::root()?;
-        let schemathesis = installed(&repo)?;
-        let catalog = Catalog::load(&Trees::of(&repo))?;
-        let plan = AppPlan::make(&catalog, catalog.app(APP)?, &[Arch::Amd64])?;
-        let shop = Workshop::open(repo, None)?;
-        fetch_all(&shop, std::slice::from_ref(&plan))?;
-        let layout = Layout::at(&shop.repo.join(OUT))?;
-        let index = build::app(&shop, &catalog, &plan, &layout)?;
-        let trial = Trial::read(&catalog, plan.app, &index.digest, true)?;
+        let schemathesis = installed(&crate::verbs::root()?)?;
+        let (shop, trial) = apps::made(APP)?;
         let program = match &self.program {
             Some(program) => program.clone(),
             None => stages::programs_for(&shop, Arch::Amd64, Profile::Release)?.of("agent")?.to_owned(),

@@ -46,14 +46,7 @@ impl Apps {
     /// Runs the benchmark.
     pub fn run(self) -> Result<()> {
         ensure!(self.runs > 0, "--runs must be at least 1");
-        let repo = crate::verbs::root()?;
-        let catalog = Catalog::load(&Trees::of(&repo))?;
-        let plan = AppPlan::make(&catalog, catalog.app(&self.app)?, &[Arch::Amd64])?;
-        let shop = Workshop::open(repo, None)?;
-        fetch_all(&shop, std::slice::from_ref(&plan))?;
-        let layout = Layout::at(&shop.repo.join(OUT))?;
-        let index = build::app(&shop, &catalog, &plan, &layout)?;
-        let trial = Trial::read(&catalog, plan.app, &index.digest, true)?;
+        let (shop, trial) = made(&self.app)?;
         let program = match self.program {
             Some(program) => program,
             None => stages::programs_for(&shop, Arch::Amd64, Profile::Release)?.of("agent")?.to_owned(),
@@ -66,6 +59,19 @@ impl Apps {
         }
         Ok(())
     }
+}
+
+/// An app of the catalog, made for this machine; and how it is tried.
+pub(super) fn made(app: &str) -> Result<(Workshop, Trial)> {
+    let repo = crate::verbs::root()?;
+    let catalog = Catalog::load(&Trees::of(&repo))?;
+    let plan = AppPlan::make(&catalog, catalog.app(app)?, &[Arch::Amd64])?;
+    let shop = Workshop::open(repo, None)?;
+    fetch_all(&shop, std::slice::from_ref(&plan))?;
+    let layout = Layout::at(&shop.repo.join(OUT))?;
+    let index = build::app(&shop, &catalog, &plan, &layout)?;
+    let trial = Trial::read(&catalog, plan.app, &index.digest, true)?;
+    Ok((shop, trial))
 }
 
 /// A figure, what it may be at most, and what it is held against.
