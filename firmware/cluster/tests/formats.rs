@@ -418,6 +418,8 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(300), ..ProptestConfig::default() })]
+
     /// Changing bytes never panics, and what is signed is refused once anything in it is changed.
     #[test]
     fn mutated_inputs_are_refused(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {

@@ -70,8 +70,8 @@ pub fn measure(shop: &Workshop, layout: &Path, trial: &Trial, node: &Path, runs:
     serde_json::from_slice(&told).context("what was measured can't be read")
 }
 
-/// Opens the doors of a node of that program in a folder, has it asked there, and says what came of that and what was seen of the node. The folder's path is short:
-/// a socket's must be.
+/// Opens the doors of a node of that program in a folder, has it asked there, and says what came of that and what was seen of the node. The
+/// folder's path is short: a socket's must be.
 pub fn behind_doors(
     shop: &Workshop,
     layout: &Path,

@@ -18,7 +18,7 @@ use clap::Args;
 use serde_json::json;
 use xshell::{Shell, cmd};
 
-use self::roles::{Role, document};
+use self::roles::{Operation, Role, document};
 use self::tally::{Tally, Told};
 use super::apps;
 use crate::apps::OUT;
@@ -72,18 +72,20 @@ impl Api {
         };
         let folder = tempfile::Builder::new().prefix("cloudy-doors-").tempdir().context("failed to make the doors' folder")?;
         let roles = if self.role.is_empty() { Role::ALL.to_vec() } else { self.role.clone() };
+        let operations = document(&shop.repo)?;
         let mut tally = Tally::default();
         let (asked, seen) = lab::behind_doors(&shop, &shop.repo.join(OUT), &trial, &program, folder.path(), || {
-            let asking = Asking { repo: &shop.repo, schemathesis: &schemathesis, doors: doors(folder.path())? };
-            tally.streams = roles::streams(folder.path())?;
-            roles::people(&folder.path().join("socket"))?;
+            let socket = folder.path().join("socket");
+            tally.streams = roles::streams(&socket)?;
+            roles::people(&socket)?;
+            let doors = doors(folder.path())?;
+            let asking = Asking { repo: &shop.repo, schemathesis: &schemathesis, operations: &operations, socket: &socket, doors };
             let each = self.requests.div_ceil(roles.len() as u64);
             for role in &roles {
                 asking.ask(*role, each, &mut tally).with_context(|| format!("failed to ask as {role}"))?;
             }
             Ok(())
         })?;
-        let operations = document(&shop.repo)?;
         if self.json {
             println!(
                 "{}",
@@ -143,13 +145,16 @@ fn doors(folder: &Path) -> Result<BTreeMap<&'static str, String>> {
 struct Asking<'a> {
     repo: &'a Path,
     schemathesis: &'a Path,
+    operations: &'a [Operation],
+    /// The node's own.
+    socket: &'a Path,
     doors: BTreeMap<&'static str, String>,
 }
 
 impl Asking<'_> {
     /// Asks as a role until so many requests were sent.
     fn ask(&self, role: Role, requests: u64, tally: &mut Tally) -> Result<()> {
-        let operations = document(self.repo)?;
+        let operations = self.operations;
         let mut left_out: Vec<&str> = STREAMS.map(|(id, _, _)| id).to_vec();
         left_out.extend(operations.iter().filter(|found| found.local && role != Role::Local).map(|found| found.id.as_str()));
         if matches!(role, Role::Owner | Role::Local) {
@@ -191,7 +196,7 @@ impl Asking<'_> {
             .env("CLOUDY_API_DOORS", serde_json::to_string(&self.doors)?)
             .env("CLOUDY_API_ROLE", role.to_string())
             .env("CLOUDY_API_ROUND", round.to_string())
-            .env("CLOUDY_API_TOKEN", role.token(&self.doors["socket"])?.unwrap_or_default())
+            .env("CLOUDY_API_TOKEN", role.token(self.socket)?.unwrap_or_default())
             .env("CLOUDY_API_TALLY", &file)
             .quiet()
             .ignore_status();

@@ -447,6 +447,8 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(512), ..ProptestConfig::default() })]
+
     /// Whatever a file says: no panic, within a bound, and what comes out has only what was understood and allowed.
     #[test]
     fn no_text_is_too_much(lines in prop::collection::vec(prop_oneof![piece(), "\\PC{0,20}", "[ -~\n]{0,30}"], 0..40)) {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -50,11 +49,9 @@ impl Role {
     }
 
     /// A new token, where the role has one.
-    pub fn token(self, socket: &str) -> Result<Option<String>> {
+    pub fn token(self, socket: &Path) -> Result<Option<String>> {
         let Some(scope) = self.scope() else { return Ok(None) };
-        let address: SocketAddr = socket.trim_start_matches("http://").parse()?;
-        let answer = ask::post_page(address, &format!("/api/v1/users/{self}/tokens"), &json!({ "scope": scope }))?;
-        let said: Value = serde_json::from_str(&answer.body).context("a token's answer is no JSON")?;
+        let said = ask::post(socket, &format!("/api/v1/users/{self}/tokens"), &json!({ "scope": scope }))?;
         Ok(Some(said["token"].as_str().context("no token")?.to_owned()))
     }
 }
@@ -117,13 +114,12 @@ fn operations(document: &Value) -> Result<Vec<Operation>> {
 }
 
 /// Reads the beginning of each stream over the node's own socket; those that began as they must.
-pub fn streams(doors: &Path) -> Result<Vec<String>> {
-    let socket = doors.join("socket");
-    let jobs = told(&socket, "/api/v1/jobs?limit=1", "\r\n\r\n{")?;
+pub fn streams(socket: &Path) -> Result<Vec<String>> {
+    let jobs = told(socket, "/api/v1/jobs?limit=1", "\r\n\r\n{")?;
     let id = jobs.split("\"id\":").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()).context("no job was made")?;
     let mut read = Vec::new();
     for (stream, path, has) in super::STREAMS {
-        told(&socket, &path.replace("{id}", id), has)?;
+        told(socket, &path.replace("{id}", id), has)?;
         read.push(stream.to_owned());
     }
     Ok(read)
