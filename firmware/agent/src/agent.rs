@@ -98,6 +98,7 @@ pub async fn run(options: Options) -> Result<()> {
     }
 
     let monitor = net.clone().map(|net| tokio::spawn(monitor(Arc::clone(&app), net)));
+    tokio::spawn(crate::allocator::give_back_again_and_again());
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();
     for (listener, https) in encrypted(&app, data, &options.https).await {

@@ -1,6 +1,7 @@
 //! The `cloudy` program: the agent of a node, and the commands that speak to it.
 
 mod agent;
+mod allocator;
 mod apps;
 mod blobs;
 mod broker;
@@ -44,6 +45,7 @@ mod wifi;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    allocator::set_up();
     let args = <cli::Args as clap::Parser>::parse();
     // One thread: the agent waits far more than it works, and every thread costs memory.
     let runtime = match tokio::runtime::Builder::new_current_thread().max_blocking_threads(limits::BLOCKING_THREADS).enable_all().build() {

@@ -29,6 +29,9 @@ const COMMAND_QUEUE: usize = 16;
 const EVENT_QUEUE: usize = 256;
 /// How often addresses are looked at and the view is made anew, news or not.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How long what is shown stays as it is: it is made of all members, and events come by the hundred. After a command it is made at once, since
+/// whoever gave that looks what came of it.
+const SHOW_PAUSE: Duration = Duration::from_millis(100);
 /// How long a changed roster may stay unwritten. One that admits somebody is written before that is said.
 const ROSTER_DELAY: Duration = Duration::from_secs(2);
 
@@ -72,6 +75,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         registry: registry_sender,
         registry_outputs,
         peers_stale: true,
+        peers_due: Instant::now(),
         members_stale: true,
         said_facts: SaidFacts::default(),
         health: None,
@@ -105,8 +109,12 @@ async fn run(
     view: watch::Sender<ClusterView>,
 ) {
     let mut housekeeping = Instant::now() + HOUSEKEEPING;
+    let mut shown = Instant::now();
+    let mut stale = false;
     loop {
-        let due = due(&state).unwrap_or(housekeeping).min(housekeeping);
+        let show = stale.then(|| shown + SHOW_PAUSE);
+        let due = [due(&state), show].into_iter().flatten().fold(housekeeping, Instant::min);
+        let mut commanded = false;
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Shutdown { reply }) => {
@@ -114,7 +122,10 @@ async fn run(
                     let _gone = reply.send(Ok(()));
                     return;
                 }
-                Some(command) => state.command(command).await,
+                Some(command) => {
+                    state.command(command).await;
+                    commanded = true;
+                }
                 None => {
                     state.shut_down().await;
                     return;
@@ -142,7 +153,11 @@ async fn run(
             housekeeping = Instant::now() + HOUSEKEEPING;
             state.housekeeping();
         }
-        view.send_replace(state.view());
+        stale = !commanded && shown.elapsed() < SHOW_PAUSE;
+        if !stale {
+            view.send_replace(state.view());
+            shown = Instant::now();
+        }
     }
 }
 
@@ -152,5 +167,5 @@ fn due(state: &State) -> Option<Instant> {
     let joining = state.joining.as_ref().and_then(Joining::due);
     let health = state.health.as_ref().and_then(|health| state.started.checked_add(Duration::from_millis(health.next_wake().0)));
     let roster = state.roster_unsaved.map(|since| since + ROSTER_DELAY);
-    [node, joining, roster, health].into_iter().flatten().min()
+    [node, joining, roster, health, state.peers_due()].into_iter().flatten().min()
 }

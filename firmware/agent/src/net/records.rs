@@ -9,7 +9,11 @@ use super::{
 use anyhow::{Context, Result};
 use cluster::{CommunityId, NodeId, records::Order};
 use rand::RngExt;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot::{self, error::TryRecvError};
+
+/// How long the registry is not told again who is there: after a restart of all, somebody comes every few milliseconds.
+const PEERS_PAUSE: Duration = Duration::from_millis(100);
 
 /// What this node said of itself.
 #[derive(Default)]
@@ -64,15 +68,22 @@ impl State {
         if self.members_stale {
             self.members_stale = !registry.set_members(node.admitted(), node.roster().digest());
         }
-        if self.peers_stale {
+        let now = Instant::now();
+        if self.peers_stale && self.peers_due <= now {
+            self.peers_due = now + PEERS_PAUSE;
             self.peers_stale = !registry.set_peers(node.alive().collect(), self.links.linked_nodes());
         }
+    }
+
+    /// When it is to be told next; none where there is nothing to tell, or nobody.
+    pub(super) fn peers_due(&self) -> Option<Instant> {
+        (self.peers_stale && self.node.is_some() && self.registry.borrow().is_some()).then_some(self.peers_due)
     }
 
     /// Does what the registry wants.
     pub(super) fn registry_wants(&mut self, output: Output) {
         match output {
-            // The view is made anew after every event.
+            // What is shown is made anew after each event, or soon after.
             Output::Shown => {}
             Output::Datagram { to, bytes } => {
                 let paths = self.paths_unless_linked(&to);

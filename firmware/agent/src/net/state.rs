@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) registry_outputs: registry::Outputs,
     /// Who is there has changed since the registry was told.
     pub(super) peers_stale: bool,
+    /// When the registry may be told next.
+    pub(super) peers_due: Instant,
     /// Who is a member has changed since the registry was told.
     pub(super) members_stale: bool,
     pub(super) said_facts: SaidFacts,

@@ -42,13 +42,7 @@ const REPORT: &str = r#"{"build":"00112233445566778899aabbccddeeff","slot":"a","
 
 #[expect(clippy::disallowed_methods, reason = "the test runs the program itself")]
 pub fn cloudy() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cloudy"));
-    // As the unit has it.
-    let unit = include_str!("../../../../overlay/common/usr/lib/systemd/system/cloudy.service");
-    command.envs(
-        unit.lines().filter_map(|line| line.strip_prefix("Environment=MALLOC")?.split_once('=')).map(|(k, v)| (format!("MALLOC{k}"), v)),
-    );
-    command
+    Command::new(env!("CARGO_BIN_EXE_cloudy"))
 }
 
 /// A running agent with a data folder of its own; stopped by SIGTERM when dropped.

@@ -20,6 +20,8 @@ use std::{
 
 /// How long the dial that confirms an absence may take, as in the agent's driver.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long records are not told again who is there, as in the agent's driver.
+const PEERS_PAUSE: Duration = Duration::from_millis(100);
 /// When a connection over which nothing comes any more is given up: the agent's 12 s, counted from the next keep-alive of
 /// iroh, which is sent within 5 s.
 const IDLE_TIMEOUT_MS: std::ops::Range<u64> = 12_000..17_000;
@@ -52,6 +54,8 @@ pub struct Life {
     pub number: u64,
     members_stale: bool,
     peers_stale: bool,
+    /// When its records may be told next who is there.
+    peers_due: Millis,
 }
 
 /// Answers in a member's place: none if the member is honest.
@@ -205,7 +209,7 @@ impl World {
         let community = self.founding.id();
         let records = Replica::open(self.now, store, seed, community, None, self.rng.random()).unwrap();
         self.count += 1;
-        self.nodes[index] = Some(Life { node, records, number: self.count, members_stale: true, peers_stale: true });
+        self.nodes[index] = Some(Life { node, records, number: self.count, members_stale: true, peers_stale: true, peers_due: self.now });
         self.perform(index);
     }
 
@@ -319,7 +323,8 @@ impl World {
     fn rewake(&mut self, index: usize) {
         let wake = self.nodes[index].as_ref().map(|life| {
             let node = life.node.next_wake();
-            if self.with_records { node.min(life.records.next_wake()) } else { node }
+            let peers = life.peers_stale.then_some(life.peers_due);
+            if self.with_records { peers.into_iter().fold(node.min(life.records.next_wake()), Millis::min) } else { node }
         });
         if wake != self.wake_of[index] {
             if let Some(old) = self.wake_of[index] {
@@ -350,8 +355,8 @@ impl World {
                     life.members_stale = false;
                     life.records.set_members(now, life.node.admitted(), life.node.roster().digest());
                 }
-                if life.peers_stale {
-                    life.peers_stale = false;
+                if life.peers_stale && life.peers_due <= now {
+                    (life.peers_stale, life.peers_due) = (false, now.plus(PEERS_PAUSE));
                     let alive: Vec<NodeId> = life.node.alive().collect();
                     let linked: Vec<NodeId> = self.net.linked(from).map(|peer| id_of(self.seeds[peer])).collect();
                     life.records.set_peers(now, alive, linked);

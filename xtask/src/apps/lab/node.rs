@@ -53,14 +53,7 @@ impl Drop for Node {
 fn background(words: &[&str]) -> Result<Child> {
     let log = File::options().create(true).append(true).open(LOG)?;
     let mut program = command(PROGRAM, words);
-    // As the agent's unit has it: by itself glibc keeps the memory of a password's hash.
-    program
-        .env("RUST_BACKTRACE", "0")
-        .env("MALLOC_MMAP_THRESHOLD_", "1048576")
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .context("failed to start the node's program")
+    program.env("RUST_BACKTRACE", "0").stdout(log.try_clone()?).stderr(log).spawn().context("failed to start the node's program")
 }
 
 fn broker() -> Result<Child> {

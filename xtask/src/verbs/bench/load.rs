@@ -33,8 +33,6 @@ const PATHS: [&str; 2] = ["/style.css", "/api/v1/services?text=plaza"];
 const RSS_MAX_MB: f64 = 128.0;
 /// Between two looks at its memory.
 const RSS_EVERY: Duration = Duration::from_millis(100);
-/// As the agent's unit has it: by itself glibc keeps the memory of a password's hash.
-pub(super) const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
 
 /// Measures a node under load.
 #[derive(Args)]
@@ -146,7 +144,7 @@ pub fn inside(json: &str) -> Result<()> {
     let first = nodes.first().context("no nodes")?;
     let agents = pages::form(&nodes, spec.services, cloudy::TEXT, |node, number, folder, token| {
         let mut agent = cloudy::agent(node, number, folder, token)?;
-        agent.args(["--https", &format!("{}:{PORT}", node.address)]).env(THRESHOLD.0, THRESHOLD.1);
+        agent.args(["--https", &format!("{}:{PORT}", node.address)]);
         agent.spawn().context("failed to start cloudy")
     })?;
     let process = agents.0.first().context("no agent")?.id();

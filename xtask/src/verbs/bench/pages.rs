@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -29,6 +30,10 @@ pub const VERB: &str = "__bench-pages";
 const FORM: f64 = 900.0;
 /// Nodes that start at once.
 const AT_ONCE: usize = 6;
+/// What a node loses that hears nothing, in hundredths.
+const ALL: u32 = 100;
+/// Services that are published between two words about it.
+const SAID_EVERY: usize = 1000;
 /// How many neighbours the kernel keeps, of all namespaces together.
 const NEIGHBOURS: &str = "/proc/sys/net/ipv4/neigh/default/gc_thresh3";
 /// How long a page may take.
@@ -192,13 +197,22 @@ fn rows(pages: &[Looked]) -> Vec<Row> {
     pages.iter().map(row).collect()
 }
 
-/// Where an agent keeps what it has, by its node's number.
+/// Where an agent keeps what it has, by its node's number: in memory, since the syncs of dozens of agents on one disk are nobody's measure.
 pub(super) fn folder_of(number: usize) -> PathBuf {
-    Path::new(INSIDE).join("work").join(format!("n{number}"))
+    Path::new(INSIDE).join("agents").join(format!("n{number}"))
+}
+
+/// Makes it; what the agent says goes where it can be read afterwards.
+fn folder_for(number: usize) -> Result<PathBuf> {
+    let folder = folder_of(number);
+    fs::create_dir_all(&folder)?;
+    symlink(Path::new(INSIDE).join("work").join(format!("n{number}.log")), folder.join("log"))?;
+    Ok(folder)
 }
 
 /// Makes a microcloud of the nodes, whose agents `start` starts, and has them publish so many services of that text together; ends when the first
-/// node knows all of it.
+/// node knows all of it. They publish while nobody hears them, and tell it all together: else each of the services would be told to everybody by itself,
+/// which takes an hour and is nobody's measure.
 pub(super) fn form(
     nodes: &[Node],
     services: usize,
@@ -207,21 +221,27 @@ pub(super) fn form(
 ) -> Result<inner::Agents> {
     let first = nodes.first().context("no nodes")?;
     let alive = |count: usize| move || cloudy::alive(first).ok().filter(|alive| *alive == count);
-    let mut agents = inner::Agents(vec![start(first, 0, &folder_of(0), None)?]);
+    let mut agents = inner::Agents(vec![start(first, 0, &folder_for(0)?, None)?]);
     inner::wait("the founder", FORM, alive(1))?;
     let token = cloudy::invite(&folder_of(0), nodes.len())?;
     for (number, node) in nodes.iter().enumerate().skip(1) {
-        agents.0.push(start(node, number, &folder_of(number), Some(&token))?);
+        agents.0.push(start(node, number, &folder_for(number)?, Some(&token))?);
         if number % AT_ONCE == 0 {
             inner::wait("some more nodes", FORM, alive(number + 1))?;
         }
     }
     inner::wait("all nodes", FORM, alive(nodes.len()))?;
     eprintln!("  {} nodes know each other", nodes.len());
+    nodes.iter().try_for_each(|node| node.lose(ALL))?;
     for number in 0..services {
         let at = number % nodes.len();
         cloudy::publish(&folder_of(at), &format!("plaza-{number}."), text).with_context(|| format!("publishing service {number}"))?;
+        if number % SAID_EVERY == SAID_EVERY - 1 {
+            eprintln!("  {} of {services} services are published", number + 1);
+        }
     }
+    nodes.iter().try_for_each(|node| node.lose(0))?;
+    inner::wait("all nodes once more", FORM, alive(nodes.len()))?;
     let known = || cloudy::count(first).ok().filter(|count| *count == services);
     inner::wait("all services", FORM, known)?;
     eprintln!("  {services} services are known to the node that is asked");

@@ -1,5 +1,6 @@
 //! Taking heads of others: a head counts once all its records are here.
 
+use super::wants::{Staged, State, Wanted};
 use super::{NEWS_MOST, NEWS_PAUSE, NEWS_ROUNDS, Output, Phase, Question, Replica, held, mark_key, record_key, slot_of};
 use crate::{
     clock::Millis,
@@ -7,17 +8,15 @@ use crate::{
     records::{
         exchange::{Answer, Ask},
         head::{self, Fork, Head},
-        record::{self, Mark, Record, Slot},
+        record::{self, Record, Slot},
     },
     store::{Batch, Store, StoreError, Sync, Table},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// Nodes whose records are fetched at once.
-const MAX_FETCHES: usize = 4;
 /// Members that are asked for the same head, one after the other.
 const MAX_SOURCES: usize = 8;
 /// The first pause after nobody had the records of a head, doubled each time.
@@ -25,38 +24,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest.
 const MAX_PAUSE: Duration = Duration::from_secs(300);
 
-/// A head whose records are not here yet.
-pub(super) struct Wanted {
-    head: Head,
-    /// Who is known to have it, and is not asked yet.
-    sources: VecDeque<NodeId>,
-    tries: u32,
-    at: Millis,
-    state: State,
-}
-
-enum State {
-    Idle,
-    Asked,
-    /// Some records are here, others are asked for.
-    Staged(Box<Staged>),
-}
-
-struct Staged {
-    head: Head,
-    from: NodeId,
-    marks: Vec<Mark>,
-    bodies: BTreeMap<Mark, Vec<u8>>,
-}
-
-impl Wanted {
-    fn due(&self) -> Option<Millis> {
-        (matches!(self.state, State::Idle) && !self.sources.is_empty()).then_some(self.at)
-    }
-}
-
 impl<S: Store> Replica<S> {
-    /// Looks at a head that a member has: takes it, fetches its records, or leaves it.
+    /// Looks at a head that a member has: takes it, wants its records, or leaves it. Whoever gives heads asks for what is wanted once, after the last
+    /// (`fetch_due`), since a restart of all brings a thousand of them together.
     pub(super) fn consider(&mut self, now: Millis, from: NodeId, head: Head) {
         let node = head.node();
         let own = node == self.me && self.own.phase != Phase::Copied;
@@ -84,18 +54,20 @@ impl<S: Store> Replica<S> {
         if own && !self.own_is_elsewhere(now) {
             return;
         }
-        match self.wanted.get_mut(&node) {
+        match self.wanted.get(&node) {
             Some(wanted) if wanted.head.rank() > head.rank() => return,
             Some(wanted) if wanted.head.is(&head) => {
                 if wanted.sources.len() < MAX_SOURCES && !wanted.sources.contains(&from) {
-                    wanted.sources.push_back(from);
+                    self.wanted.change(node, |wanted| wanted.sources.push_back(from));
                 }
             }
-            Some(wanted) => {
-                wanted.head = head;
-                wanted.sources = [from].into();
-                wanted.tries = 0;
-                wanted.at = now;
+            Some(_) => {
+                self.wanted.change(node, |wanted| {
+                    wanted.head = head;
+                    wanted.sources = [from].into();
+                    wanted.tries = 0;
+                    wanted.at = now;
+                });
             }
             None => {
                 let sources = [from].into();
@@ -103,7 +75,6 @@ impl<S: Store> Replica<S> {
             }
         }
         self.take_if_only_the_head_is_new(now, node);
-        self.fetch_due(now);
     }
 
     /// A restart changes the head, not what it lists.
@@ -119,30 +90,16 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn fetches(&self) -> usize {
-        self.wanted.values().filter(|wanted| !matches!(wanted.state, State::Idle)).count()
-    }
-
-    /// When a fetch is to begin next; none while there is no room for one, since the end of another makes it.
-    pub(super) fn next_fetch(&self) -> Option<Millis> {
-        if self.fetches() < MAX_FETCHES { self.wanted.values().filter_map(Wanted::due).min() } else { None }
-    }
-
-    /// Asks for what is wanted and not asked for yet.
+    /// Asks for what is wanted and not asked for yet, as much as there is room for.
     pub(super) fn fetch_due(&mut self, now: Millis) {
-        let mut busy = self.fetches();
-        let due: Vec<NodeId> =
-            self.wanted.iter().filter(|(_, wanted)| wanted.due().is_some_and(|at| at <= now)).map(|(node, _)| *node).collect();
-        for node in due {
-            if busy >= MAX_FETCHES {
-                // Tried again when one of them ends.
-                return;
-            }
+        while let Some(node) = self.wanted.due(now) {
             let since = if node == self.me { None } else { held(&self.view, &node) };
-            let Some(wanted) = self.wanted.get_mut(&node) else { continue };
-            let Some(from) = wanted.sources.pop_front() else { continue };
-            wanted.state = State::Asked;
-            busy += 1;
+            let asked = self.wanted.change(node, |wanted| {
+                let from = wanted.sources.pop_front()?;
+                wanted.state = State::Asked;
+                Some(from)
+            });
+            let Some(from) = asked.flatten() else { return };
             self.ask(now, from, Question::Since(node), &Ask::Since { node, since });
         }
     }
@@ -170,13 +127,8 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn bodies_answered(&mut self, now: Millis, node: NodeId, answer: Option<Answer>) {
-        let staged = match self.wanted.get_mut(&node) {
-            Some(Wanted { state, .. }) => match std::mem::replace(state, State::Idle) {
-                State::Staged(staged) => staged,
-                State::Idle | State::Asked => return,
-            },
-            None => return,
-        };
+        let was = self.wanted.change(node, |wanted| std::mem::replace(&mut wanted.state, State::Idle));
+        let Some(State::Staged(staged)) = was else { return };
         match answer {
             // An answer with nothing brings nothing further.
             Some(Answer::Bodies(bodies)) if !bodies.is_empty() => self.stage(now, node, staged, bodies),
@@ -215,8 +167,7 @@ impl<S: Store> Replica<S> {
             self.fetch_failed(now, node);
         } else {
             let from = staged.from;
-            if let Some(wanted) = self.wanted.get_mut(&node) {
-                wanted.state = State::Staged(staged);
+            if self.wanted.change(node, |wanted| wanted.state = State::Staged(staged)).is_some() {
                 self.ask(now, from, Question::Bodies(node), &Ask::Bodies { node, marks: missing });
             }
         }
@@ -300,12 +251,11 @@ impl<S: Store> Replica<S> {
         if self.news.len() < NEWS_MOST || self.news.contains_key(&node) {
             self.news.insert(node, (NEWS_ROUNDS, now.plus(NEWS_PAUSE / 4)));
         }
-        match self.wanted.get_mut(&node) {
-            Some(wanted) if wanted.head.rank() > rank => {
-                // The one who told of the newer head had to give an older one; others may be quicker.
-                wanted.state = State::Idle;
-            }
-            _ => drop(self.wanted.remove(&node)),
+        if self.wanted.get(&node).is_some_and(|wanted| wanted.head.rank() > rank) {
+            // The one who told of the newer head had to give an older one; others may be quicker.
+            self.wanted.change(node, |wanted| wanted.state = State::Idle);
+        } else {
+            self.wanted.remove(&node);
         }
         if node == self.me {
             let _problem = self.load_own();
@@ -313,20 +263,20 @@ impl<S: Store> Replica<S> {
         self.view_changed(Some(now));
         self.outputs.push_back(Output::Changed { node, slots });
         self.tell_news(now);
-        self.fetch_due(now);
     }
 
     /// Asks the next who has the head, after a pause if all were asked.
     fn fetch_failed(&mut self, now: Millis, node: NodeId) {
-        let Some(wanted) = self.wanted.get_mut(&node) else { return };
-        wanted.state = State::Idle;
-        if wanted.sources.is_empty() {
+        if self.wanted.get(&node).is_some_and(|wanted| wanted.sources.is_empty()) {
             // Whoever has it tells of it again; nothing is remembered of a head that nobody has.
             self.wanted.remove(&node);
             return;
         }
-        wanted.tries = wanted.tries.saturating_add(1);
-        let pause = FIRST_PAUSE.saturating_mul(1 << wanted.tries.min(10)).min(MAX_PAUSE);
-        wanted.at = now.plus(pause);
+        self.wanted.change(node, |wanted| {
+            wanted.state = State::Idle;
+            wanted.tries = wanted.tries.saturating_add(1);
+            let pause = FIRST_PAUSE.saturating_mul(1 << wanted.tries.min(10)).min(MAX_PAUSE);
+            wanted.at = now.plus(pause);
+        });
     }
 }

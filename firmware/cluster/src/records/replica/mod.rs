@@ -8,6 +8,7 @@ mod fetch;
 mod gossip;
 mod own;
 mod query;
+mod wants;
 
 pub use own::{Change, WriteError};
 
@@ -23,7 +24,6 @@ use crate::{
     keys::{CommunityId, NodeId},
     store::{Batch, Store, StoreError, Sync, Table},
 };
-use fetch::Wanted;
 use gossip::{MAX_COMPARES, NEWS_MOST, NEWS_PAUSE, NEWS_ROUNDS};
 use own::Own;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
@@ -32,6 +32,7 @@ use std::{
     ops::ControlFlow,
     time::Duration,
 };
+use wants::Wants;
 
 /// How often a member is told what this node holds.
 const SUMMARY_PERIOD: Duration = Duration::from_secs(10);
@@ -126,7 +127,7 @@ pub struct Replica<S> {
     view: View,
     peers: BTreeSet<NodeId>,
     linked: BTreeSet<NodeId>,
-    wanted: BTreeMap<NodeId, Wanted>,
+    wanted: Wants,
     asked: BTreeMap<u64, Asked>,
     count: u64,
     outputs: VecDeque<Output>,
@@ -171,7 +172,7 @@ impl<S: Store> Replica<S> {
             view: View::default(),
             peers: BTreeSet::new(),
             linked: BTreeSet::new(),
-            wanted: BTreeMap::new(),
+            wanted: Wants::default(),
             asked: BTreeMap::new(),
             count: 0,
             outputs: VecDeque::new(),
@@ -281,7 +282,7 @@ impl<S: Store> Replica<S> {
     /// When [`Replica::tick`] has something to do next.
     #[must_use]
     pub fn next_wake(&self) -> Millis {
-        let fetches = self.next_fetch();
+        let fetches = self.wanted.next();
         let news = self.news.values().map(|(_, at)| *at);
         let asked = self.asked.values().map(|asked| asked.until);
         let differing = self.differing.values().copied();
@@ -331,7 +332,10 @@ impl<S: Store> Replica<S> {
                     self.send_summary(from, false);
                 }
             }
-            Ok(Datagram::News(head)) => self.take(now, from, Statement::Head(head)),
+            Ok(Datagram::News(head)) => {
+                self.take(now, from, Statement::Head(head));
+                self.fetch_due(now);
+            }
         }
     }
 
@@ -380,9 +384,9 @@ impl<S: Store> Replica<S> {
     }
 
     fn statements(&self, wanted: impl Fn(&view::Mark) -> bool) -> Vec<Statement> {
-        let forks = self.view.forks().cloned().map(|fork| Statement::Fork(Box::new(fork)));
-        let heads = self.view.heads().cloned().map(|head| Statement::Head(Box::new(head)));
-        forks.chain(heads).filter(|statement| wanted(&statement.mark())).take(MAX_STATEMENTS).collect()
+        let forks = self.view.forks().filter(|fork| wanted(&fork.mark())).map(|fork| Statement::Fork(Box::new(fork.clone())));
+        let heads = self.view.heads().filter(|head| wanted(&head.mark())).map(|head| Statement::Head(Box::new(head.clone())));
+        forks.chain(heads).take(MAX_STATEMENTS).collect()
     }
 
     /// Takes a head or a proof that a member gave.

@@ -85,9 +85,10 @@ impl Node {
     pub fn lose(&self, percent: u32) -> Result<()> {
         let mut rules = "flush ruleset\n".to_owned();
         if percent > 0 {
+            let which = if percent < 100 { format!("numgen random mod 100 < {percent}") } else { String::new() };
             rules.push_str(&format!(
                 "table inet loss {{\n chain in {{\n type filter hook input priority 0\n \
-                 iifname \"eth0\" ip saddr != {POLLER} numgen random mod 100 < {percent} counter drop\n }}\n}}\n"
+                 iifname \"eth0\" ip saddr != {POLLER} {which} counter drop\n }}\n}}\n"
             ));
         }
         let mut child = self.command("nft").args(["-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
