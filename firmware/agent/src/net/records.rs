@@ -83,7 +83,7 @@ impl State {
     /// Does what the registry wants.
     pub(super) fn registry_wants(&mut self, output: Output) {
         match output {
-            // What is shown is made anew after each event, or soon after.
+            // Shown by the driver.
             Output::Shown => {}
             Output::Datagram { to, bytes } => {
                 let paths = self.paths_unless_linked(&to);

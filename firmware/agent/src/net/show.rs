@@ -52,6 +52,12 @@ impl State {
         }
     }
 
+    /// Shows the records as they are now; it takes no look at the members.
+    pub(super) fn show_records(&self, view: &mut ClusterView) {
+        view.records = self.registry.borrow().as_ref().map(Registry::view);
+        view.problems = self.problems_now();
+    }
+
     fn community(&self, node: &node::Node) -> CommunityView {
         let now = self.now();
         CommunityView {
