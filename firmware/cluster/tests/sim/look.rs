@@ -4,7 +4,7 @@ use crate::{
     network::Faults,
     world::{Life, World, id_of},
 };
-use cluster::{Card, NodeId, membership::Liveness, records};
+use cluster::{Card, NodeId, membership::Liveness, records, roster::Standing};
 use std::collections::BTreeSet;
 
 impl World {
@@ -57,14 +57,31 @@ impl World {
         digests.len() == 1
     }
 
+    /// Those that the founder holds for members, and that are on.
+    pub fn members(&self) -> Vec<usize> {
+        let Some(founder) = &self.nodes[0] else { return Vec::new() };
+        self.on().into_iter().filter(|index| founder.node.roster().standing(&id_of(self.seeds[*index])) == Standing::Member).collect()
+    }
+
+    /// Whether these hold the same roster and the same view, and write.
+    pub fn members_agree(&self) -> bool {
+        let lives: Vec<&Life> = self.members().into_iter().filter_map(|index| self.nodes[index].as_ref()).collect();
+        let rosters: BTreeSet<_> = lives.iter().map(|life| life.node.roster().digest()).collect();
+        let roots: BTreeSet<_> = lives.iter().map(|life| life.records.root()).collect();
+        rosters.len() == 1 && roots.len() == 1 && lives.iter().all(|life| is_open(life))
+    }
+
     /// Whether all running nodes have the same view and write.
     pub fn same_views(&self) -> bool {
         let roots: BTreeSet<_> = self.nodes.iter().flatten().map(|life| life.records.root()).collect();
-        let done = |life: &Life| matches!(life.records.phase(), records::Phase::Open | records::Phase::Copied);
-        roots.len() == 1 && self.nodes.iter().flatten().all(done)
+        roots.len() == 1 && self.nodes.iter().flatten().all(is_open)
     }
 
     pub fn card(&self, at: usize, of: usize) -> Option<&Card> {
         self.nodes[at].as_ref()?.node.roster().card(&id_of(of))
     }
+}
+
+fn is_open(life: &Life) -> bool {
+    matches!(life.records.phase(), records::Phase::Open | records::Phase::Copied)
 }

@@ -5,7 +5,11 @@ use crate::{
     network::Faults,
     world::{World, id_of},
 };
-use cluster::records::{Change, Kind, Phase, Slot, WriteError};
+use cluster::{
+    hello::{Reason, Reply},
+    records::{Change, Kind, Phase, Slot, WriteError},
+    roster::Standing,
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +26,7 @@ const RUNS: usize = 1000;
 /// Seeds that failed once, for ever after.
 const BAD_SEEDS: &str = include_str!("bad_seeds.txt");
 /// Every one of these must have struck.
-const FAULTS: [&str; 16] = [
+const FAULTS: [&str; 20] = [
     "lost",
     "duplicated",
     "reordered",
@@ -39,6 +43,10 @@ const FAULTS: [&str; 16] = [
     "restored old card",
     "damaged database",
     "hostile answer",
+    "revoked",
+    "joined",
+    "refused a used invite",
+    "suspended for a used invite",
 ];
 
 /// What a slot of a node may hold: what was acknowledged last, or what was tried since and not refused for certain.
@@ -47,6 +55,8 @@ struct Model {
     may_hold: BTreeMap<(usize, Slot), Vec<Option<Vec<u8>>>>,
     /// Nodes whose disk did what no node can help: for them only agreement is asked for.
     loose: BTreeSet<usize>,
+    /// Whom the founder took out.
+    revoked: BTreeSet<usize>,
 }
 
 fn slot(number: u32) -> Slot {
@@ -81,13 +91,28 @@ impl Model {
         }
     }
 
+    /// The founder takes out another.
+    fn revoke(&mut self, world: &mut World, node: usize) {
+        let now = world.now;
+        if world.nodes[0].is_some() && node > 0 && world.life(0).node.revoke(now, id_of(node)).is_ok() {
+            world.touch(0);
+            self.revoked.insert(node);
+            world.faults().count("revoked");
+        }
+    }
+
     fn check(&self, world: &World) {
-        for at in world.on() {
-            let records = &world.nodes[at].as_ref().unwrap().records;
-            for ((node, slot), may_hold) in &self.may_hold {
+        let members = world.members();
+        for at in &members {
+            let life = world.nodes[*at].as_ref().unwrap();
+            for gone in self.revoked.iter().filter(|_| !self.loose.contains(&0)) {
+                assert_eq!(life.node.roster().standing(&id_of(*gone)), Standing::Revoked, "node {at} holds {gone} for something else");
+            }
+            let records = &life.records;
+            for ((node, slot), may_hold) in self.may_hold.iter().filter(|((node, _), _)| members.contains(node)) {
                 let found = records.get(&id_of(*node), slot).unwrap().map(|record| record.value);
                 if self.loose.contains(node) {
-                    let same = world.nodes[world.on()[0]].as_ref().unwrap().records.get(&id_of(*node), slot).unwrap();
+                    let same = world.nodes[members[0]].as_ref().unwrap().records.get(&id_of(*node), slot).unwrap();
                     assert_eq!(found, same.map(|record| record.value), "node {at} and another differ on {slot:?} of node {node}");
                 } else {
                     let short = |value: &Option<Vec<u8>>| value.as_ref().map(|value| (value.len(), value.first().copied()));
@@ -121,11 +146,13 @@ fn run(seed: u64) -> Faults {
         world.hostile.insert(liar, Box::new(|rng, _, answer| crate::hostile::twist(rng, answer)));
     }
     let mut images = BTreeMap::new();
+    let invite = world.token(1);
     for _ in 0..script.random_range(10..50) {
         world.pass(Duration::from_millis(script.random_range(0..4000)));
+        let count = world.nodes.len();
         let node = script.random_range(0..count);
         let on = world.nodes[node].is_some();
-        match script.random_range(0..20) {
+        match script.random_range(0..22) {
             0 => {
                 let sides: Vec<u32> = (0..count).map(|_| script.random_range(0..2)).collect();
                 world.part(|index| sides[index]);
@@ -191,6 +218,13 @@ fn run(seed: u64) -> Faults {
                     world.start(node);
                 }
             }
+            15 | 16 if on && count < 9 => match world.join(node, &invite) {
+                Ok(_) => world.faults().count("joined"),
+                Err(Reply::Refused { reason: Reason::USED, .. }) => world.faults().count("refused a used invite"),
+                // Whoever lets in may be out itself, or can't write it down.
+                Err(_) => {}
+            },
+            17 if script.random_bool(0.4) => model.revoke(&mut world, node),
             _ => {
                 for _ in 0..script.random_range(1..4) {
                     if world.nodes[node].is_some() {
@@ -202,13 +236,13 @@ fn run(seed: u64) -> Faults {
     }
     world.heal();
     world.net.loss = world.net.loss.min(0.2);
-    for node in 0..count {
+    for node in 0..world.nodes.len() {
         world.disks[node].set_full(false, false);
         if world.nodes[node].is_none() {
             world.start(node);
         }
     }
-    let agreed = |world: &World| world.same_rosters() && world.same_views();
+    let agreed = |world: &World| world.members_agree();
     let mut took = world.until(Duration::from_secs(240), agreed);
     // What a node signed, told and then lost with its disk it waits for, since somebody might hold it (`ADOPT_PATIENCE`); nothing else may last so long.
     let adopting = |at: &usize| world.nodes[*at].as_ref().is_some_and(|life| life.records.phase() == Phase::Adopting);
@@ -226,6 +260,12 @@ fn run(seed: u64) -> Faults {
     }
     world.hostile.clear();
     model.check(&world);
+    let roster = world.nodes[0].as_ref().unwrap().node.roster();
+    let with = |standing| (0..world.nodes.len()).filter(|node| roster.standing(&id_of(*node)) == standing).count();
+    // Whoever was let in by one that is out has nobody to speak for it.
+    assert!(with(Standing::Stranger) == 0 || !model.revoked.is_empty(), "somebody who was let in is a stranger to the founder");
+    let suspended = with(Standing::Suspended);
+    (0..suspended).for_each(|_| world.net.faults.count("suspended for a used invite"));
     world.net.faults.clone()
 }
 
