@@ -4,8 +4,9 @@
 use nix::libc;
 use std::time::Duration;
 
-/// Blocks of this size and larger go back to the kernel at once, such as the memory of a password's hash.
-const LARGE_BYTES: libc::c_int = 1 << 20;
+/// Blocks of this size and larger go back to the kernel at once, such as the memory of a password's hash or a long answer. By itself glibc would
+/// raise this with each that it gives back.
+const LARGE_BYTES: libc::c_int = 128 << 10;
 /// All threads share one pool: those that wait for files would each keep one.
 const POOLS: libc::c_int = 1;
 /// How often the free pages of smaller blocks go back. It takes a millisecond or two.

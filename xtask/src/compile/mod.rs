@@ -189,7 +189,7 @@ mod tests {
             fs::write(&path, vec![0; bytes]).unwrap();
             Programs { agent: path.clone(), init: path, profile }.read("agent")
         };
-        for (profile, most) in [(Profile::Release, 20_000_000), (Profile::Dev, 64_000_000)] {
+        for (profile, most) in [(Profile::Release, 17_000_000), (Profile::Dev, 64_000_000)] {
             assert_eq!(program(most, profile).unwrap().len(), most);
             assert!(program(most + 1, profile).unwrap_err().to_string().contains(&format!("may have {most}:")));
         }

@@ -459,7 +459,7 @@ impl Profile {
     pub const fn program_max_bytes(self) -> u64 {
         match self {
             Self::Dev => 64_000_000,
-            Self::Release => 20_000_000,
+            Self::Release => 17_000_000,
         }
     }
 }
