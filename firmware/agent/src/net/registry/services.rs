@@ -145,6 +145,10 @@ fn read_cursor(text: &str) -> Option<(NodeId, String)> {
 
 /// Lower case without the accents of the languages that we speak, so that `gracia` finds `Gràcia`.
 pub(super) fn fold(text: &str) -> String {
+    // Most of what is searched through, and a search goes through all that is published.
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let plain = |c: char| match c {
         'à' | 'á' | 'â' | 'ä' | 'ã' | 'å' => 'a',
         'è' | 'é' | 'ê' | 'ë' => 'e',
@@ -167,8 +171,9 @@ impl Query {
         if !self.category.is_empty() && fold(&service.category) != self.category {
             return false;
         }
-        let all = [key, &service.title, &service.description, &service.category, &facts.name].map(fold).join("\n");
-        self.words.iter().all(|word| all.contains(word))
+        // No word has a space in it, so each is within one of them.
+        let all = [key, &service.title, &service.description, &service.category, &facts.name].map(fold);
+        self.words.iter().all(|word| all.iter().any(|one| one.contains(word)))
     }
 
     /// Whether a service is listed. Its own node lists it always, so that its owner learns that it is hidden.
