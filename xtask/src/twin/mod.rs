@@ -10,7 +10,7 @@ mod derived;
 mod folders;
 pub mod foreign;
 pub mod ids;
-mod place;
+pub mod place;
 pub mod rewrite;
 pub mod rules;
 mod scripts;

@@ -24,7 +24,7 @@ const LINUX: [u64; 2] = [6, 6];
 /// The folder, not made yet, for a twin whose files have so many bytes; below `disk` where memory is short.
 pub fn choose(bytes: u64, disk: &Path) -> PathBuf {
     let free = statvfs(MEMORY).map_or(0, |stat| stat.blocks_available() * stat.fragment_size());
-    let available = fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_available(&text)).unwrap_or(0);
+    let available = available_memory().unwrap_or(0);
     let linux = uname().ok().and_then(|name| Some(is_recent(name.release().to_str()?))).unwrap_or(false);
     let pid = std::process::id();
     if linux && fits(bytes, available, free) {
@@ -45,7 +45,12 @@ fn fits(bytes: u64, available: u64, free: u64) -> bool {
     bytes.saturating_mul(MEMORY_TIMES) <= available.min(free)
 }
 
-/// Bytes that programs can still get, of /proc/meminfo.
+/// Bytes of memory that programs can still get, where the kernel says so.
+pub fn available_memory() -> Option<u64> {
+    mem_available(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+/// The same of the text of /proc/meminfo.
 fn mem_available(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)

@@ -132,13 +132,7 @@ async fn run(
                 }
             },
             Some(event) = events.recv() => state.event(event),
-            Some(output) = wanted.recv() => {
-                if matches!(output, registry::Output::Shown) {
-                    // Of what this node wrote itself, too: whoever wrote looks what came of it.
-                    view.send_modify(|view| state.show_records(view));
-                }
-                state.registry_wants(output);
-            }
+            Some(output) = wanted.recv() => state.registry_wants(output, &view),
             () = tokio::time::sleep_until(due.into()) => {}
         }
         let now = state.now();

@@ -2,6 +2,7 @@
 //! what this node is.
 
 use super::{
+    ClusterView,
     exchange::{self, Kind},
     registry::{Config, Facts, Output, Refused, Registry},
     state::State,
@@ -10,7 +11,10 @@ use anyhow::{Context, Result};
 use cluster::{CommunityId, NodeId, records::Order};
 use rand::RngExt;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::sync::{
+    oneshot::{self, error::TryRecvError},
+    watch,
+};
 
 /// How long the registry is not told again who is there: after a restart of all, somebody comes every few milliseconds.
 const PEERS_PAUSE: Duration = Duration::from_millis(100);
@@ -81,10 +85,10 @@ impl State {
     }
 
     /// Does what the registry wants.
-    pub(super) fn registry_wants(&mut self, output: Output) {
+    pub(super) fn registry_wants(&mut self, output: Output, view: &watch::Sender<ClusterView>) {
         match output {
-            // Shown by the driver.
-            Output::Shown => {}
+            // At once, since it may be of what was written here: whoever wrote looks what came of it.
+            Output::Shown => view.send_modify(|view| self.show_records(view)),
             Output::Datagram { to, bytes } => {
                 let paths = self.paths_unless_linked(&to);
                 self.links.send(to, bytes, || paths);

@@ -37,7 +37,7 @@ impl State {
             members.extend(others.map(|id| self.member(node, id, beliefs.get(&id))));
         }
         members.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        ClusterView {
+        let mut view = ClusterView {
             me,
             community: self.node.as_ref().map(|node| self.community(node)),
             members,
@@ -47,9 +47,11 @@ impl State {
                 problem: self.lan_problem.clone(),
                 seen: self.seen.iter().map(|(node, (addresses, says))| lan::view(node, addresses, says)).collect(),
             },
-            records: self.registry.borrow().as_ref().map(Registry::view),
-            problems: self.problems_now(),
-        }
+            records: None,
+            problems: Vec::new(),
+        };
+        self.show_records(&mut view);
+        view
     }
 
     /// Shows the records as they are now; it takes no look at the members.

@@ -57,15 +57,15 @@ impl World {
         digests.len() == 1
     }
 
-    /// Those that the founder holds for members, and that are on.
-    pub fn members(&self) -> Vec<usize> {
+    /// Those that are on and that the founder holds for what is said.
+    pub fn with_standing(&self, standing: Standing) -> Vec<usize> {
         let Some(founder) = &self.nodes[0] else { return Vec::new() };
-        self.on().into_iter().filter(|index| founder.node.roster().standing(&id_of(self.seeds[*index])) == Standing::Member).collect()
+        self.on().into_iter().filter(|index| founder.node.roster().standing(&id_of(self.seeds[*index])) == standing).collect()
     }
 
-    /// Whether these hold the same roster and the same view, and write.
+    /// Whether its members hold the same roster and the same view, and write.
     pub fn members_agree(&self) -> bool {
-        let lives: Vec<&Life> = self.members().into_iter().filter_map(|index| self.nodes[index].as_ref()).collect();
+        let lives: Vec<&Life> = self.with_standing(Standing::Member).into_iter().filter_map(|index| self.nodes[index].as_ref()).collect();
         let rosters: BTreeSet<_> = lives.iter().map(|life| life.node.roster().digest()).collect();
         let roots: BTreeSet<_> = lives.iter().map(|life| life.records.root()).collect();
         rosters.len() == 1 && roots.len() == 1 && lives.iter().all(|life| is_open(life))

@@ -76,6 +76,7 @@ impl Memory {
         ensure!((2..=200).contains(&self.nodes), "--nodes must be 2 to 200");
         ensure!(self.services > 0, "--services must be at least 1");
         pages::enough_neighbours(self.nodes)?;
+        pages::enough_memory(self.nodes, self.nodes * self.services, RECORD_BYTES)?;
         let spec = Spec { nodes: self.nodes, services: self.services };
         let found: Found = pages::measured(self.program, "bench-memory", VERB, &spec)?;
         if self.json {

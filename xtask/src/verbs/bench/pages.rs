@@ -22,6 +22,7 @@ use crate::board::Arch;
 use crate::cmd::rss_mb;
 use crate::plan::Profile;
 use crate::stages::{self, Workshop};
+use crate::twin::place;
 use crate::{tools, ui};
 
 /// The verb that this program is started with inside.
@@ -34,6 +35,10 @@ const AT_ONCE: usize = 6;
 const ALL: u32 = 100;
 /// Services that are published between two words about it.
 const SAID_EVERY: usize = 1000;
+/// What an agent may have beside its database.
+const AGENT_BYTES: u64 = 40_000_000;
+/// What the record of a small service has at most.
+const SMALL_RECORD_BYTES: usize = 500;
 /// How many neighbours the kernel keeps, of all namespaces together.
 const NEIGHBOURS: &str = "/proc/sys/net/ipv4/neigh/default/gc_thresh3";
 /// How long a page may take.
@@ -106,6 +111,7 @@ impl Pages {
         ensure!((2..=200).contains(&self.nodes), "--nodes must be 2 to 200");
         ensure!(self.requests > 0 && self.services > 0, "--requests and --services must be at least 1");
         enough_neighbours(self.nodes)?;
+        enough_memory(self.nodes, self.services, SMALL_RECORD_BYTES)?;
         let spec = Spec { nodes: self.nodes, services: self.services, requests: self.requests };
         let found: Found = measured(self.program, "bench-pages", VERB, &spec)?;
         let rows: Vec<Row> = rows(&found.pages);
@@ -178,6 +184,27 @@ pub(super) fn enough_neighbours(nodes: usize) -> Result<()> {
          `sysctl -w net.ipv4.neigh.default.gc_thresh3={double} net.ipv4.neigh.default.gc_thresh2={double}`, or give --nodes"
     );
     Ok(())
+}
+
+/// Agents keep what they have in memory, each all of it, and a file system there may take half of that.
+pub(super) fn enough_memory(nodes: usize, services: usize, record_bytes: usize) -> Result<()> {
+    let Some(available) = place::available_memory() else { return Ok(()) };
+    let wanted = memory_for(nodes as u64, services as u64, record_bytes as u64);
+    let mb = |bytes: u64| bytes / 1_000_000;
+    ensure!(
+        wanted <= available,
+        "{nodes} nodes with {services} services want {} MB of memory, where {} MB are left: give less --nodes or --services",
+        mb(wanted),
+        mb(available)
+    );
+    Ok(())
+}
+
+/// A database has half as much again as its records.
+const fn memory_for(nodes: u64, services: u64, record_bytes: u64) -> u64 {
+    let databases = nodes * services * record_bytes * 3 / 2;
+    let agents = nodes * AGENT_BYTES;
+    if databases > agents { 2 * databases } else { databases + agents }
 }
 
 /// The value that 99 of 100 are not above.
@@ -288,6 +315,12 @@ fn look(address: &str, path: &str, cookie: &str) -> Result<(f64, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_all_agents_hold_must_fit_the_half_of_memory() {
+        assert_eq!(memory_for(60, 12_000, 4096), 2 * 60 * 12_000 * 6144);
+        assert_eq!(memory_for(3, 200, 500), 3 * AGENT_BYTES + 3 * 200 * 750);
+    }
 
     #[test]
     fn figures_are_held_against_the_static_file() {
