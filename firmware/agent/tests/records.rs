@@ -370,6 +370,8 @@ fn no_acknowledged_write_of_10_000_is_lost_over_200_kills() {
     let begun = Instant::now();
     let tally = kill_again_and_again(200, 10_000);
     println!("in {:.0} s: {tally:?}", begun.elapsed().as_secs_f64());
+    // `cargo xtask bench core` reads it.
+    println!("figure: acknowledged writes lost, of 10,000 over 200 kills of the agent: {} of at most 0 ", tally.lost);
     assert_eq!(tally.lost, 0);
 }
 

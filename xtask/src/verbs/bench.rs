@@ -6,6 +6,7 @@ mod archive;
 mod arm;
 mod boot;
 mod cluster;
+mod core;
 mod double;
 mod downloads;
 mod emulated;
@@ -38,6 +39,7 @@ enum What {
     Arm(arm::Arm),
     Boot(boot::Boot),
     Cluster(cluster::Cluster),
+    Core(core::Core),
     Double(double::Double),
     Downloads(downloads::Downloads),
     Image(image::Image),
@@ -58,6 +60,7 @@ impl BenchVerb {
             What::Arm(arm) => arm.run(),
             What::Boot(boot) => boot.run(),
             What::Cluster(cluster) => cluster.run(),
+            What::Core(core) => core.run(),
             What::Double(double) => double.run(),
             What::Downloads(downloads) => downloads.run(),
             What::Image(image) => image.run(),

@@ -1,6 +1,9 @@
 //! Membership and admission in a simulated world: joining, being cut off, returning, restarting, cheating.
 
-use crate::world::{World, id_of};
+use crate::{
+    figure,
+    world::{World, id_of},
+};
 use cluster::{
     Millis,
     hello::{Reason, Reply, Request},
@@ -124,6 +127,7 @@ fn at_rest(time: Duration) {
     let mut world = joined(50, 12, 0.2);
     let start = (world.net.datagrams, world.net.bytes);
     let given_up = world.until_looking(s(3), time, |world| !world.agrees(0));
+    figure(&format!("live nodes given up in {} hours at 20 % loss", time.as_secs_f64() / 3600.0), f64::from(given_up.is_some()), 0.0, "");
     assert_eq!(given_up, None);
     let per_node_and_second = |count: u64| count as f64 / 12.0 / time.as_secs_f64();
     println!(

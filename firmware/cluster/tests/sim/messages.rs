@@ -3,6 +3,7 @@
 
 use crate::{
     disk::Disk,
+    figure,
     world::{id_of, seed_of},
 };
 use cluster::{
@@ -436,6 +437,7 @@ fn of_10000_messages_none_is_lost_and_none_takes_effect_twice() {
     println!("CLOUDY_SEED={seed}");
     let tally = run(seed, Build::Shipped, MESSAGES);
     println!("{tally:#?}");
+    figure("effects of directed messages lost or applied twice, of 10,000", (tally.effects_lost + tally.effects_twice) as f64, 0.0, "");
     assert_eq!((tally.effects_lost, tally.effects_twice), (0, 0));
     let struck = [tally.lost, tally.duplicated, tally.late, tally.cut_by_a_partition, tally.kills, tally.cuts, tally.in_a_commit];
     assert!(struck.iter().all(|count| *count >= 20), "{struck:?}");

@@ -2,6 +2,7 @@
 
 use crate::{
     disk::Disk,
+    figure,
     world::{id_of, seed_of},
 };
 use cluster::{
@@ -116,6 +117,7 @@ fn no_acknowledged_write_is_lost_over_250_power_cuts() {
     println!("CLOUDY_SEED={seed}");
     let tally = write_and_cut(seed, &Build::Shipped);
     println!("{tally:?}");
+    figure("acknowledged writes lost, of 10,000 over 250 power cuts", tally.lost as f64, 0.0, "");
     assert_eq!((tally.lost, tally.put_aside), (0, 0));
     assert!(tally.acknowledged > WRITES * 9 / 10 && tally.cuts >= 200 && tally.in_a_commit > 50, "{tally:?}");
 }

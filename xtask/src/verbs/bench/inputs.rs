@@ -187,7 +187,7 @@ impl Inputs {
 }
 
 /// How many tests cargo says have passed, in all targets.
-fn passed(said: &str) -> usize {
+pub(super) fn passed(said: &str) -> usize {
     said.lines().filter_map(|line| line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0.parse::<usize>().ok()).sum()
 }
 
