@@ -7,6 +7,7 @@ mod encrypted;
 mod forms;
 mod jobs;
 mod muted;
+mod nodes;
 
 use super::*;
 use crate::users::{Operation, Role, Scope, Users, may};
