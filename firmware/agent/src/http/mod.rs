@@ -7,6 +7,7 @@
 
 mod allow;
 mod apps;
+mod audit;
 mod backups;
 mod blobs;
 mod browse;

@@ -1,6 +1,7 @@
 //! Who may do what, through the real accept loop: each route of the table with each kind of caller.
 
 mod api;
+mod audit;
 mod containers;
 mod crowd;
 mod encrypted;
