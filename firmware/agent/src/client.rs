@@ -29,7 +29,7 @@ impl Client {
         self.ask(Method::GET, path, None).await
     }
 
-    /// `GET path`, page by page: all entries of `field`, in one answer as of a page.
+    /// `GET path`, page by page: all entries of `field`, in one answer as of a page. What else stands on pages is as the last one says it.
     ///
     /// # Errors
     /// When no agent answers, or it refuses.
@@ -43,9 +43,26 @@ impl Client {
             all.append(&mut entries.with_context(|| format!("the answer has no `{field}`: the agent is of another version; restart it"))?);
             match page.get("next").and_then(Value::as_str) {
                 Some(next) if next != after => next.clone_into(&mut after),
-                _ => return Ok(serde_json::json!({ field: all, "next": null })),
+                _ => {
+                    page[field] = all.into();
+                    page["next"] = Value::Null;
+                    return Ok(page);
+                }
             }
         }
+    }
+
+    /// The microcloud as the agent sees it, with all its members: by name, then id, as on a page.
+    ///
+    /// # Errors
+    /// When no agent answers, or it refuses.
+    pub async fn nodes(&self) -> Result<Value> {
+        let mut view = self.list("/api/v1/nodes", "members").await?;
+        if let Some(members) = view.get_mut("members").and_then(Value::as_array_mut) {
+            let text = |member: &Value, key: &str| member.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            members.sort_by_cached_key(|member| (text(member, "name"), text(member, "id")));
+        }
+        Ok(view)
     }
 
     /// `POST path` with a JSON body; the answer's JSON.

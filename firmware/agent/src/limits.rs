@@ -39,6 +39,8 @@ pub const BROKER_STATE_DIR: &str = "/var/lib/cloudy-broker";
 pub const DOCKER_PROGRAM: &str = "/usr/bin/docker";
 /// Where the agent serves images to Docker of this node, and to nobody else.
 pub const REGISTRY_ADDRESS: &str = "127.0.0.1:4748";
+/// The longest wait while Docker counts how large volumes are.
+pub const VOLUME_COUNT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest pull of an image.
 pub const PULL_TIMEOUT: Duration = Duration::from_secs(3600);
 /// How long an app may take until it is well, beside what it says itself: its image is unpacked meanwhile.

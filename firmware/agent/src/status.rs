@@ -1,4 +1,4 @@
-//! What the node says about itself: the shapes of `/api/v1/status`. (`/api/v1/nodes` is `net::ClusterView`.)
+//! What the node says about itself: the shapes of `/api/v1/status`. (`/api/v1/nodes` is `net::ClusterView`, a page of members at a time.)
 //!
 //! Every shape is plain data in kebab-case JSON, made in one place and read by the page, the API and the command line alike.
 

@@ -1,16 +1,17 @@
 //! What was made on this node with Docker by hand: what is shown of it, how a container becomes an app, and what is taken away.
 //!
 //! ```text
-//! look (broker: taken) ▸ saved as an own app ▸ an owner allows what it asks ▸ job: hold ▸ move in ▸ up ▸ the old one stays, stopped
+//! look (broker: taken) ▸ room for a copy ▸ saved as an own app ▸ an owner allows what it asks ▸ job: hold ▸ move in ▸ up ▸ the old one stays, stopped
 //! ```
 //! Architecture invariant: a container that becomes an app is there until an owner removes it, with all that it kept, whatever becomes of
 //! the job; and one of two who ask for the same is refused.
 
+use super::catalog;
 use super::own::NotSaved;
 use super::plan::Kind;
 use super::record::{Adopting, Aim, Kept, Own, What};
 use super::{Apps, DOCKER_UNIT, JobView, Refused};
-use crate::broker::{self, ByHand, NotTaken, Request, Taken, Thing, shown};
+use crate::broker::{self, ByHand, NotTaken, Request, Room, Taken, Thing, shown};
 use crate::revision::Expected;
 use contract::apps::compose::Choices;
 use contract::apps::own;
@@ -81,6 +82,12 @@ fn proposed(name: &str) -> String {
 /// The app that is installed in place of a container.
 fn became(kept: &Kept, container: &str) -> Option<String> {
     kept.adopted.get(container).filter(|app| kept.apps.contains_key(*app)).cloned()
+}
+
+/// Refuses what does not fit a second time; where nobody knows, the job tries, and puts all back if it does not.
+fn fits(taken: &Taken, room: Option<Room>) -> Result<(), Refused> {
+    let Some(Room { needed, free }) = room else { return Ok(()) };
+    catalog::fits(needed, free).map_err(|room| Refused::NoRoom { container: taken.name.clone(), room: Box::new(room) })
 }
 
 impl HandView {
@@ -161,6 +168,10 @@ impl Apps {
         let taken = self.taken(container).await?;
         if !taken.not.is_empty() {
             return Err(Refused::NotTaken { container: taken.name, not: taken.not });
+        }
+        if !taken.carried.is_empty() {
+            let room = self.ask_by_hand(&Request::RoomByHand { container: taken.id.clone() }).await?;
+            fits(&taken, room)?;
         }
         let begun = self.in_background(move |apps| apps.begin_adopting(&taken, wish)).await;
         begun.map_err(|error| Refused::NotKept(error.to_string()))?

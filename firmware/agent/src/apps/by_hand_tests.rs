@@ -16,6 +16,11 @@ fn taken() -> Taken {
     Taken { id: ID.to_owned(), name: "site".to_owned(), form, was, ..Taken::default() }
 }
 
+/// A volume that is copied.
+fn carried() -> broker::Carried {
+    broker::Carried { from: "site".to_owned(), target: "/site".to_owned(), to: "site".to_owned() }
+}
+
 fn found(played: &Played, taken: &Taken) {
     played.answer("look-by-hand", json!({ "done": taken }));
 }
@@ -88,6 +93,37 @@ async fn what_does_not_run_is_taken_away_and_the_old_one_put_back() {
         let words = played.words();
         assert_eq!(words[words.len() - 2..], ["down", "release"], "the new one goes before the old one comes: {words:?}");
         assert!(apps.kept().apps.is_empty() && listed(&played, &apps).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn where_a_copy_does_not_fit_nothing_is_touched_and_it_is_said_how_much_is_lacking() {
+    let mut played = Played::start();
+    let apps = played.apps();
+    let keeps = Taken { carried: vec![carried()], ..taken() };
+    let spare = crate::limits::CATALOG_SPARE_BYTES;
+    found(&played, &keeps);
+    played.answer("room-by-hand", json!({ "done": { "needed": 5_000_000, "free": spare + 4_999_999 } }));
+    let why = apps.adopt("site", named("radio")).await.unwrap_err();
+    assert!(matches!(why, Refused::NoRoom { .. }), "{why}");
+    let words = why.to_string();
+    assert!(
+        ["`site`", "5000000 bytes are needed", &format!("{} are free", spare + 4_999_999), "remove what"]
+            .iter()
+            .all(|said| words.contains(said)),
+        "{words}"
+    );
+    assert_eq!(played.words(), ["look-by-hand", "room-by-hand"], "it was not held");
+    assert!(apps.own_details("radio").is_none() && apps.jobs().is_empty(), "nothing is saved and no job begun");
+    // Just so much is enough, and so is what nobody could count: the job puts all back if it does not fit.
+    for room in [json!({ "needed": 5_000_000, "free": spare + 5_000_000 }), json!(null)] {
+        let mut played = Played::start();
+        let apps = played.apps();
+        found(&played, &keeps);
+        played.answer("room-by-hand", json!({ "done": room }));
+        let job = apps.adopt("site", named("radio")).await.unwrap();
+        assert_eq!(over(&apps, job.id).await.state, "done");
+        assert_eq!(played.words(), ["look-by-hand", "room-by-hand", "hold", "move-in", "up-own"]);
     }
 }
 

@@ -108,6 +108,14 @@ pub enum Refused {
         /// What, and why.
         not: Vec<NotTaken>,
     },
+    /// It has no room for a second copy of what it keeps.
+    #[error("`{container}` is left as it is: its volumes are copied for the app, and {room}")]
+    NoRoom {
+        /// The container.
+        container: String,
+        /// How much is needed, how much is free, and the mend.
+        room: Box<catalog::Refused>,
+    },
     /// Nobody made it.
     #[error("there is no container `{0}` that was made by hand: `cloudy app by-hand` lists them")]
     NoContainer(String),

@@ -9,7 +9,7 @@ use super::taken::{Around, Taken, Was, taken};
 use super::turns::BY_HAND;
 use super::up::{remove, stop};
 use super::volumes::{self, Reached};
-use super::{Failure, Volume, project};
+use super::{Failure, Room, Volume, project, room};
 use crate::limits::{BROKER_TIMEOUT, DOCKER_TIMEOUT_SECS, STOPPED_LOOK_EVERY, VOLUME_TIMEOUT};
 use bollard::Docker;
 use bollard::models::{
@@ -125,6 +125,13 @@ async fn whole(docker: &Docker, container: &str) -> Result<Taken, Failure> {
         None => Ok(taken),
         Some(not) => Err(refuse(format!("`{}` can't be adopted any more: `{}`: {}", taken.name, not.what, not.why))),
     }
+}
+
+/// What a copy of all that a container keeps takes; nothing where that is not known.
+pub async fn its_room(socket: &Path, container: &str) -> Result<Option<Room>, Failure> {
+    let docker = asked(socket, DOCKER_TIMEOUT_SECS).await?;
+    let taken = whole(&docker, container).await?;
+    room::room(socket, &taken.carried).await
 }
 
 /// Has Docker start a container by itself as it is said, and no other way.

@@ -3,7 +3,7 @@
 
 use super::tests::{up, with_docker};
 use crate::broker::played::{Cut, Played, image_id};
-use crate::broker::{self, ByHand, Error, Request, Taken, Thing, Was};
+use crate::broker::{self, ByHand, Error, Request, Room, Taken, Thing, Was};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -117,6 +117,23 @@ async fn what_a_container_keeps_goes_to_its_app_and_the_container_stays() {
     ask::<()>(&socket, release()).await.unwrap();
     assert_eq!((restart(&docker), docker.with(|has| has.containers[ID]["Status"].clone())), (json!("always"), json!("running")));
     kept(&docker);
+}
+
+#[tokio::test]
+async fn how_much_a_copy_takes_is_said_before_anything_is_touched() {
+    let (dir, _options, docker, socket) = with_docker();
+    by_hand(&docker, &json!({}));
+    let room = async || ask::<Option<Room>>(&socket, Request::RoomByHand { container: ID.to_owned() }).await;
+    assert_eq!(room().await.unwrap(), None, "Docker does not say");
+    let root = dir.path().to_str().unwrap().to_owned();
+    docker.with(|has| (has.sizes, has.root) = ([("site".to_owned(), 7_000), ("other".to_owned(), 9_000)].into(), root));
+    let said = room().await.unwrap().unwrap();
+    assert!(said.needed == 7_000 && said.free > 0, "{said:?}");
+    docker.with(|has| "/no/such/folder".clone_into(&mut has.root));
+    assert_eq!(room().await.unwrap(), None, "the system does not say");
+    docker.with(|has| assert_eq!(has.changes, Vec::<String>::new()));
+    docker.with(|has| has.containers.clear());
+    assert!(room().await.unwrap_err().to_string().contains("not there any more"));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod places;
 #[cfg(test)]
 mod played;
 mod project;
+mod room;
 mod run;
 mod serve;
 mod stores;
@@ -32,6 +33,8 @@ mod well;
 pub use by_hand::{ByHand, HandContainer, HandImage, HandVolume, Thing, shown};
 pub use serve::{Options, serve};
 pub use stream::{read, write};
+#[cfg(test)]
+pub use taken::Carried;
 pub use taken::{NotTaken, Taken, Was};
 
 use crate::limits::{BROKER_TIMEOUT, PULL_TIMEOUT, VOLUME_TIMEOUT};
@@ -178,6 +181,11 @@ pub enum Request {
         /// Its number or name.
         container: String,
     },
+    /// What a copy of all that it keeps takes; answered by [`Room`], or nothing where that is not known.
+    RoomByHand {
+        /// Its number.
+        container: String,
+    },
     /// Stop one that is taken over, and have Docker not start it again.
     Hold {
         /// Its number.
@@ -243,6 +251,16 @@ pub struct Volume {
     pub service: String,
     /// Where it lies in that container.
     pub target: String,
+}
+
+/// What a copy of volumes takes, where Docker keeps them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Room {
+    /// Bytes that they hold.
+    pub needed: u64,
+    /// Bytes that are free there.
+    pub free: u64,
 }
 
 /// How apps are, by name; an app of which nothing is there is not in it.

@@ -47,6 +47,10 @@ pub struct Has {
     pub meddled: bool,
     /// So many lists more say that what was stopped runs.
     pub lag: usize,
+    /// Volume → how large Docker says it is; where there is none, Docker counts nothing.
+    pub sizes: BTreeMap<String, i64>,
+    /// Where Docker says that all of its lies.
+    pub root: String,
     made: usize,
 }
 
@@ -173,6 +177,11 @@ impl Has {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
             ["_ping"] => "OK".into_response(),
+            ["info"] => said(&json!({ "DockerRootDir": self.root })),
+            ["system", "df"] if query["type"] == "volume" && !self.sizes.is_empty() => {
+                let sized = |(name, size)| json!({ "Name": name, "UsageData": { "Size": size, "RefCount": 1 } });
+                said(&json!({ "Volumes": self.sizes.iter().map(sized).collect::<Vec<_>>() }))
+            }
             ["version"] => said(&json!({ "ApiVersion": "1.45", "Version": "26.1.5" })),
             ["containers", "json"] => {
                 let lags = self.lag > 0;

@@ -159,6 +159,7 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
         Request::Down { app, data } => end(&mut write, broker.down(&app, data).await).await,
         Request::ByHand {} => end(&mut write, broker.by_hand().await).await,
         Request::LookByHand { container } => end(&mut write, adopt::look(&broker.options.docker_socket, &container).await).await,
+        Request::RoomByHand { container } => end(&mut write, adopt::its_room(&broker.options.docker_socket, &container).await).await,
         Request::Hold { container } => end(&mut write, broker.hold(&container).await).await,
         Request::Release { container, was } => end(&mut write, broker.release(&container, &was).await).await,
         Request::MoveIn { container, app } => end(&mut write, broker.move_in(&container, &app).await).await,

@@ -42,7 +42,7 @@ impl Hide {
         let Some(name) = node else {
             return local.show(&local.client().list("/api/v1/hidden", "hidden").await?, list);
         };
-        let node = member(&local.client().get("/api/v1/nodes").await?, &name)?;
+        let node = member(&local.client().nodes().await?, &name)?;
         let answer = local.client().put(&path(&node, service.as_deref()), &HideWish { reason }).await?;
         let next = match &service {
             Some(service) => format!("cloudy show {name} {service}"),
@@ -61,7 +61,7 @@ impl Show {
         let Self { node: name, service, local } = self;
         // What a node published that is no member any more is named by its whole id.
         let whole = name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let node = if whole { name } else { member(&local.client().get("/api/v1/nodes").await?, &name)? };
+        let node = if whole { name } else { member(&local.client().nodes().await?, &name)? };
         let answer = local.client().delete(&path(&node, service.as_deref())).await?;
         local.show(&answer, |answer| {
             Ok(match answer.get("hidden").filter(|mark| mark.is_object()) {

@@ -166,7 +166,7 @@ fn the_one(all: impl Iterator<Item = (String, String)>, said: &str, what: &str) 
 }
 
 async fn whole_node(local: &Local, said: &str) -> Result<String> {
-    let view = local.client().get("/api/v1/nodes").await?;
+    let view = local.client().nodes().await?;
     let members = view.get("members").and_then(Value::as_array).into_iter().flatten();
     the_one(members.map(|member| (text(member, "id"), text(member, "name"))), said, "node")
 }

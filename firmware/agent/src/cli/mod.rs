@@ -354,7 +354,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 async fn ask(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Status(local) => local.show(&local.client().get("/api/v1/status").await?, print::status)?,
-        Verb::Nodes(local) => local.show(&local.client().get("/api/v1/nodes").await?, print::nodes)?,
+        Verb::Nodes(local) => local.show(&local.client().nodes().await?, print::nodes)?,
         Verb::Doctor(local) => {
             let answer = local.client().get("/api/v1/doctor").await?;
             local.show(&answer, print::doctor)?;
@@ -391,22 +391,22 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
             Ok(said.to_owned())
         })?,
         Verb::Revoke { node, local } => {
-            let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
+            let node = member(&local.client().nodes().await?, &node)?;
             let answer = local.client().post("/api/v1/revoke", &NodeRequest { node }).await?;
             local.show(&answer, |a| Ok(format!("`{}` is removed; all members hear of it.", text(a, "name"))))?;
         }
         Verb::Replace { node, local } => {
-            let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
+            let node = member(&local.client().nodes().await?, &node)?;
             let answer = local.client().post("/api/v1/replace", &NodeRequest { node }).await?;
             local.show(&answer, print::replaced)?;
         }
         Verb::Appoint { node, local } => {
-            let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
+            let node = member(&local.client().nodes().await?, &node)?;
             let answer = local.client().post("/api/v1/appoint", &NodeRequest { node }).await?;
             local.show(&answer, |a| Ok(format!("`{}` is an admin too; all members hear of it.", text(a, "name"))))?;
         }
         Verb::Dismiss { node, undo, local } => {
-            let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
+            let node = member(&local.client().nodes().await?, &node)?;
             let answer = local.client().post("/api/v1/dismiss", &DismissRequest { node, undo }).await?;
             local.show(&answer, |a| Ok(format!("`{}` is no admin any more; all members hear of it.", text(a, "name"))))?;
         }

@@ -25,7 +25,7 @@ impl Open {
     /// The agent does not answer, or refuses.
     pub async fn run(self) -> Result<()> {
         let Self { node, service, local } = self;
-        let node = member(&local.client().get("/api/v1/nodes").await?, &node)?;
+        let node = member(&local.client().nodes().await?, &node)?;
         let answer = local.client().post("/api/v1/tunnels", &TunnelWish { node, service }).await?;
         local.show(&answer, |answer| Ok(answer.get("tunnel").map(|tunnel| text(tunnel, "address")).unwrap_or_default()))
     }

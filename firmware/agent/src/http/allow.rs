@@ -1,6 +1,7 @@
 //! Every request passes here: who asks, whether they may, whether a page of ours asks for them; and what was changed goes to the journal.
 
-use super::caller::{Acted, Caller, Who};
+use super::audit::Audit;
+use super::caller::{Caller, Who};
 use super::problem::Refusal;
 use super::serve::{Encrypted, Peer};
 use super::{forms, lang, multipart, once, routes};
@@ -19,8 +20,6 @@ use std::sync::Arc;
 const CSRF_HEADER: &str = "x-csrf-token";
 /// What the page's script sends when it looks by itself: that is no use of a session.
 const REFRESH_HEADER: &str = "x-cloudy-refresh";
-/// Characters of a path in the journal at most.
-const PATH_CHARS: usize = 200;
 
 /// Lets a request pass if whoever asks may do that.
 pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -57,6 +56,7 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
             },
         },
     };
+    let let_through = refused.is_none();
     let response = match refused {
         // A person's browser is shown where to log in.
         Some(refusal) if !api && refusal.status == StatusCode::UNAUTHORIZED => Redirect::to("/login").into_response(),
@@ -69,7 +69,7 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
         }
     };
     if changing && !matches!(operation, Operation::Store) {
-        record(&caller, &method, &path, &response);
+        Audit::of(&caller, &method, &path, let_through, &response).write();
     }
     response
 }
@@ -160,24 +160,4 @@ async fn from_our_page(request: Request, id: &Secret, people: &People, most: usi
         return Err(stale());
     }
     Ok(Request::from_parts(parts, Body::from(bytes)))
-}
-
-/// Who changed what, from where, and how it ended. No body stands in it, so no secret does.
-fn record(caller: &Caller, method: &Method, path: &str, response: &Response) {
-    let who = response.extensions().get::<Acted>().map_or_else(|| caller.words(), |acted| acted.0.clone());
-    let from = match caller.peer {
-        Peer::Network(ip) => ip.to_string(),
-        Peer::Container(ip) => format!("a container, {ip}"),
-        Peer::Local(uid) => format!("user id {uid} of this machine"),
-        Peer::App(uid) => format!("an app, user id {uid}"),
-    };
-    let path: String = path.chars().filter(char::is_ascii_graphic).take(PATH_CHARS).collect();
-    let status = response.status();
-    let outcome = match response.extensions().get::<once::Repeated>() {
-        _ if status.is_client_error() || status.is_server_error() => "refused",
-        Some(_) => "done before",
-        None => "done",
-    };
-    log::info!(audit = outcome, who:% = who, from:% = from, what:% = format!("{method} {path}"), status = status.as_u16();
-        "{who} ({from}): {method} {path}: {outcome}");
 }

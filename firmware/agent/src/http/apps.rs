@@ -131,7 +131,7 @@ pub(super) fn refused(error: Refused) -> Refusal {
         Refused::Changed(_) => StatusCode::PRECONDITION_FAILED,
         Refused::Facts(error) => return not_taken(error),
         Refused::Docker(_) => StatusCode::SERVICE_UNAVAILABLE,
-        Refused::NotKept(_) => StatusCode::INSUFFICIENT_STORAGE,
+        Refused::NoRoom { .. } | Refused::NotKept(_) => StatusCode::INSUFFICIENT_STORAGE,
     };
     refuse(status, said(error))
 }

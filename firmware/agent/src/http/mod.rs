@@ -7,6 +7,7 @@
 
 mod allow;
 mod apps;
+mod audit;
 mod backups;
 mod blobs;
 mod browse;
@@ -23,6 +24,7 @@ mod leases;
 mod metrics;
 mod multipart;
 mod muted;
+mod nodes;
 mod once;
 #[cfg(test)]
 mod openapi;
@@ -109,13 +111,6 @@ fn lang(headers: &HeaderMap) -> Lang {
 
 async fn show_status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     Json(app.status(lang(&headers)).await).into_response()
-}
-
-async fn show_nodes(State(app): State<Arc<App>>) -> Response {
-    match app.view() {
-        Some(view) => Json(view).into_response(),
-        None => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, changes::NO_NETWORK).into_response(),
-    }
 }
 
 async fn show_metrics(State(app): State<Arc<App>>) -> Response {

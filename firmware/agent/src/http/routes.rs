@@ -2,8 +2,8 @@
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
 use super::{
-    apps, backups, blobs, browse, by_hand, changes, encrypted, forms, hidden, jobs, leases, muted, own, services, settings, shared_apps,
-    storage, store, tunnels, users,
+    apps, backups, blobs, browse, by_hand, changes, encrypted, forms, hidden, jobs, leases, muted, nodes, own, services, settings,
+    shared_apps, storage, store, tunnels, users,
 };
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
@@ -158,7 +158,7 @@ routes! {
     metrics              GET    "/metrics"                            Look    No super::show_metrics;
     openapi              GET    "/api/v1/openapi.json"                Look    No browse::document;
     status               GET    "/api/v1/status"                      Look    No super::show_status;
-    nodes                GET    "/api/v1/nodes"                       Look    No super::show_nodes;
+    nodes                GET    "/api/v1/nodes"                       Look    No nodes::show;
     services             GET    "/api/v1/services"                    Look    No services::search;
     hidden               GET    "/api/v1/hidden"                      Look    No hidden::list;
     view                 GET    "/api/v1/view"                        Look    No services::agreement;

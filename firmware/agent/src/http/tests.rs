@@ -1,12 +1,14 @@
 //! Who may do what, through the real accept loop: each route of the table with each kind of caller.
 
 mod api;
+mod audit;
 mod containers;
 mod crowd;
 mod encrypted;
 mod forms;
 mod jobs;
 mod muted;
+mod nodes;
 
 use super::*;
 use crate::users::{Operation, Role, Scope, Users, may};

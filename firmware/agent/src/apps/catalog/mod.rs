@@ -354,6 +354,11 @@ fn named<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<String> {
 fn room(folder: &Path, needed: u64) -> Result<(), Refused> {
     let doing = || format!("asking how much is free at `{}`", folder.display());
     let free = crate::host::free(folder).map_err(|error| Refused::Io { doing: doing(), source: error.into() })?;
+    fits(needed, free)
+}
+
+/// Whether so many bytes fit into what is free, beside what the node itself needs (pure).
+pub fn fits(needed: u64, free: u64) -> Result<(), Refused> {
     let spare = CATALOG_SPARE_BYTES;
     if free.saturating_sub(spare) < needed { Err(Refused::Room { needed, free, spare }) } else { Ok(()) }
 }

@@ -1,11 +1,11 @@
 //! What is said of each operation: what it is for, what is sent and answered, and what it may be refused with. The rest of the document
 //! is made of the table of routes.
 
-use super::super::{apps, changes, jobs, own, paging, services, shared_apps, store, users};
+use super::super::{apps, changes, jobs, nodes, own, paging, services, shared_apps, store, users};
 use super::{Said, more, of};
 use crate::apps::{AppView, JobView, OwnDetails, OwnView, Publication, Wish};
 use crate::blobs::BlobView;
-use crate::net::{AppChanged, Changed, ClusterView, Draft, Page, SERVICES_PAGE};
+use crate::net::{AppChanged, Changed, Draft, Page, SERVICES_PAGE};
 use crate::users::UserView;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -148,8 +148,9 @@ fn microcloud(id: &str) -> Option<Said> {
     let service = |said: Said| said.gives::<services::Kept>("It is kept.").refuses(&[409, 422, 503, 507]);
     Some(match id {
         "nodes" => of("microcloud", "The microcloud as this node sees it: its members, and how each is")
-            .more("It is a view at one moment, and as large as the microcloud: it does not come in pages.")
-            .gives::<ClusterView>("The view.")
+            .more("Its members come in pages, by their ids; all else of the view stands on each of them, as it is at that moment.")
+            .gives::<nodes::NodesPage>("The view, with a page of its members.")
+            .paged(paging::MAX_PAGE)
             .refuses(&[503]),
         "found" => of("microcloud", "Found a microcloud")
             .takes::<changes::NameRequest>()

@@ -45,9 +45,16 @@ pub fn invite(folder: &Path, uses: usize) -> Result<String> {
 
 /// How many members a node holds for alive, itself included.
 pub fn alive(node: &Node) -> Result<usize> {
-    let nodes = ask::get(page(node)?, "/api/v1/nodes")?;
-    let members = nodes["members"].as_array().context("no members")?;
-    Ok(members.iter().filter(|member| member["state"] == "alive").count())
+    let (mut count, mut after) = (0, String::new());
+    loop {
+        let nodes: Value = ask::get(page(node)?, &format!("/api/v1/nodes?after={after}"))?;
+        let members = nodes["members"].as_array().context("no members")?;
+        count += members.iter().filter(|member| member["state"] == "alive").count();
+        match nodes["next"].as_str() {
+            Some(next) => after = next.to_owned(),
+            None => return Ok(count),
+        }
+    }
 }
 
 /// What a service says of itself where nothing depends on it.

@@ -56,8 +56,13 @@ def _quoted(text):
 
 
 def nodes():
-    """The node that this runs on (`me`, with `id` and `name`), and all `members`. The node says who they are, no app does."""
-    return _ask("GET", "/api/v1/nodes")
+    """The node that this runs on (`me`, with `id` and `name`), and all `members`, which come in pages. The node says who they are, no app does."""
+    view = _ask("GET", "/api/v1/nodes")
+    members, after = view["members"], view.get("next")
+    while after is not None:
+        page = _ask("GET", f"/api/v1/nodes?after={urllib.parse.quote(after, safe='')}")
+        members, after = members + page["members"], page["next"]
+    return {**view, "members": members, "next": None}
 
 
 def put(store, key, text):
