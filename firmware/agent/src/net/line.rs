@@ -5,6 +5,7 @@ use super::{
     endpoint::{blobs_transport, tunnel_transport},
     gate::{BLOBS_ALPN, CLOSE_DONE, Gate, TUNNEL_ALPN},
     ids::endpoint_paths,
+    meant,
     ways::{Ways, taken},
 };
 use cluster::NodeId;
@@ -92,10 +93,7 @@ impl MemberLine {
             Purpose::Blobs => (BLOBS_ALPN, ConnectOptions::new().with_transport_config(blobs_transport()?)),
             Purpose::Tunnel => (TUNNEL_ALPN, ConnectOptions::new().with_transport_config(tunnel_transport()?)),
         };
-        let dial = async {
-            let connecting = self.endpoint.connect_with_opts(address, alpn, options).await.map_err(|error| error.to_string())?;
-            connecting.await.map_err(|error| error.to_string())
-        };
+        let dial = meant::dial(&self.endpoint, address, alpn, options);
         timeout(DIAL_TIMEOUT, dial).await.unwrap_or_else(|_| Err(format!("no answer within {} s", DIAL_TIMEOUT.as_secs())))
     }
     /// The round trip to a member, as a handshake with it took it; nothing is asked of it.

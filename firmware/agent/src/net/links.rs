@@ -6,12 +6,13 @@ use super::{
     exchange,
     gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
     ids::endpoint_paths,
+    meant,
     ways::{Way, Ways, is_direct, taken},
 };
 use cluster::NodeId;
 use iroh::{
     Endpoint, TransportAddr,
-    endpoint::{Connection, ConnectionError},
+    endpoint::{ConnectOptions, Connection, ConnectionError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -137,9 +138,9 @@ impl Links {
         self.dials.insert(node, Dial::default());
         let (endpoint, events) = (self.endpoint.clone(), self.events.clone());
         tokio::spawn(async move {
-            let event = match timeout(DIAL_TIMEOUT, endpoint.connect(address, MEMBER_ALPN)).await {
+            let event = match timeout(DIAL_TIMEOUT, meant::dial(&endpoint, address, MEMBER_ALPN, ConnectOptions::new())).await {
                 Ok(Ok(conn)) => Event::Linked { node, conn, dialled: true },
-                Ok(Err(error)) => Event::DialFailed { node, seen: error.to_string() },
+                Ok(Err(seen)) => Event::DialFailed { node, seen },
                 Err(_) => Event::DialFailed { node, seen: format!("no answer within {} s", DIAL_TIMEOUT.as_secs()) },
             };
             let _ended = events.send(event).await;
