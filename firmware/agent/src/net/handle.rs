@@ -70,6 +70,11 @@ impl State {
                 self.compare_when_linked.remove(&node);
                 self.look_for_ways(node);
             }
+            Event::Unreached { node, reply } => {
+                self.links.end_stray(&node);
+                self.look_for_ways(node);
+                let _gone = reply.send(());
+            }
             Event::WayWanted { way, packets } => self.open_way(way, packets),
             Event::Carry { from, to, reply } => {
                 let _gone = reply.send(self.carry(from, to));

@@ -7,7 +7,7 @@ use super::{
     gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
     ids::endpoint_paths,
     meant,
-    ways::{Way, Ways, is_direct, taken},
+    ways::{Way, Ways, is_direct, is_stray, taken},
 };
 use cluster::NodeId;
 use iroh::{
@@ -228,6 +228,22 @@ impl Links {
     /// Who is linked by a direct path.
     pub fn direct_nodes(&self) -> Vec<NodeId> {
         self.open.iter().filter(|(_, link)| is_direct(&link.conn)).map(|(node, _)| *node).collect()
+    }
+
+    /// Where a member answers that this node dialled, and reaches directly.
+    pub fn dialled_at(&self, node: &NodeId) -> Option<SocketAddr> {
+        let link = self.open.get(node).filter(|link| link.dialled)?;
+        ip(taken(&link.conn.paths())?.remote_addr())
+    }
+
+    /// Ends the connection to a member by the side of which no other can begin.
+    pub fn end_stray(&mut self, node: &NodeId) {
+        if self.open.get(node).is_some_and(|link| is_stray(&link.conn))
+            && let Some(link) = self.open.remove(node)
+        {
+            log::debug!(node = node.short(); "a connection is dialled anew: no other can begin beside it");
+            link.conn.close(CLOSE_DONE, b"anew");
+        }
     }
 
     fn shrink(&mut self, but: NodeId) {

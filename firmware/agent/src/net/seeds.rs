@@ -71,14 +71,15 @@ impl State {
         let linked: BTreeSet<NodeId> = self.links.direct_nodes().into_iter().collect();
         let Some(own) = &mut self.node else { return };
         let alive: Vec<NodeId> = own.alive().collect();
-        let near = near_ones(alive.iter().filter_map(|node| self.reached.get(node)).map(SocketAddr::ip));
+        let dialled_at = |node: &NodeId| self.links.dialled_at(node).or(self.reached.get(node).copied());
+        let near = near_ones(alive.iter().filter_map(dialled_at).map(|address| address.ip()));
         let candidates = alive.into_iter().map(|node| {
             let says = own.roster().card(&node).map(|card| card.facts().addresses.as_slice()).unwrap_or_default();
-            let place = |address: &SocketAddr| {
+            let place = |address: SocketAddr| {
                 let said = says.iter().any(|said| said.ip().to_canonical() == address.ip().to_canonical() && said.port() == address.port());
                 Place { own: said, near: near.contains(&address.ip()), public: is_public(address.ip()) }
             };
-            let dialled = self.reached.get(&node).map(place);
+            let dialled = dialled_at(&node).map(place);
             Candidate { node, linked: linked.contains(&node), dialled, chance: self.rng.random() }
         });
         let leading = best(candidates.collect());
