@@ -195,24 +195,9 @@ fn nodes_behind_routers_that_let_nobody_in_reach_all_others_through_members() {
     let newcomer = folder.path().join(NEWCOMER.to_string());
     std::fs::create_dir(&newcomer).unwrap();
     std::fs::write(newcomer.join("cloudy.toml"), format!("hostname = \"n{NEWCOMER}\"\n[join]\nmdns = false\n")).unwrap();
-    let begun = std::time::Instant::now();
     let (mut script, sockets) = namespaces::community(THREE_HOMES, folder.path(), FIRST);
     let mut all = Community { sockets };
-    println!("{:.1} agree", begun.elapsed().as_secs_f32());
     all.all_are_alive_but(&[]);
-    println!("{:.1} alive", begun.elapsed().as_secs_f32());
-    if let Some(n) = std::env::var_os("LOOK") {
-        for _ in 0..n.to_str().unwrap().parse::<usize>().unwrap() {
-            for at in 1..=15 {
-                let m = all.members(at);
-                let s: Vec<String> = m.iter().map(|(n, m)| format!("{n}:{}{}", m["state"].as_str().unwrap()[..1].to_owned(), match (&m["link"]["address"], &m["link"]["through"]) {
-                    (Value::String(a), _) => format!("={a}"), (_, Value::String(_)) => format!("~{}", all.through(at).get(n).unwrap_or(&0)), _ => "".into() })).collect();
-                println!("{at}: {}", s.join(" "));
-            }
-            println!("{:.1}", begun.elapsed().as_secs_f32());
-            std::thread::sleep(std::time::Duration::from_secs(5));
-        }
-    }
 
     // A node at home, made an admin, invites one of another home. Neither can be dialled.
     wait("n5 has reached members of the public network", || {
@@ -227,21 +212,18 @@ fn nodes_behind_routers_that_let_nobody_in_reach_all_others_through_members() {
         (status == 200).then(|| answer["token"].as_str().unwrap().to_owned())
     });
     let seeds = Token::parse(&token).unwrap().seeds().to_vec();
-    println!("{seeds:?}");
     let public = |address: &SocketAddr| matches!(address.ip(), IpAddr::V4(ip) if ip.octets()[..3] == [203, 0, 113]);
     assert!(seeds.len() == 4 && seeds[1..].iter().all(|seed| seed.addresses.iter().any(public)), "whom it may ask: {seeds:?}");
     all.sockets.push(newcomer.join("agent.sock"));
     let joined = wait("the agent answers", || ask(all.socket(NEWCOMER), "POST", "/api/v1/join", &json!({ "token": token })));
     assert_eq!(joined.0, 200, "{joined:?}");
     wait("the newcomer is in, and all hold the same", || namespaces::agree(&all.sockets).then_some(()));
-    println!("{:.1} joined", begun.elapsed().as_secs_f32());
 
     // Each gets what one behind another router alone holds; one of them is large.
     let at_home: Vec<usize> = HOMES.concat();
     for to in &at_home {
         let from = at_home.iter().cycle().skip_while(|n| *n != to).step_by(3).find(|from| home(**from) != home(*to)).unwrap();
         all.sends(*from, *to, if *to == NEWCOMER { 3_000_000 } else { 50_000 });
-        println!("{:.1} {from} -> {to}", begun.elapsed().as_secs_f32());
     }
     // And finds what another publishes.
     let service = json!({ "title": "Behind two routers", "port": 8080 });
@@ -249,10 +231,11 @@ fn nodes_behind_routers_that_let_nobody_in_reach_all_others_through_members() {
     for at in &at_home {
         wait("the service is found", || get(all.socket(*at), "/api/v1/services").to_string().contains("Behind two routers").then_some(()));
     }
-    println!("{:.1} services", begun.elapsed().as_secs_f32());
 
     // Between homes all goes through members of the public network, and nowhere else does it.
-    let (to, carrier) = wait("n5 reaches one of another home through a member", || all.through(5).into_iter().find(|(to, _)| home(*to).is_some()));
+    let (to, carrier) = wait("n5 reaches one of another home through a member", || {
+        all.through(5).into_iter().find(|(to, _)| home(*to).is_some() && home(*to) != home(5))
+    });
     for at in &at_home {
         for (to, member) in all.members(*at) {
             let elsewhere = home(to).is_some() && home(to) != home(*at);
@@ -264,8 +247,6 @@ fn nodes_behind_routers_that_let_nobody_in_reach_all_others_through_members() {
     // That member loses its power: another carries.
     script.tell(&format!("kill -9 $(cat \"$2/{carrier}/agent\")"));
     wait("another member carries", || all.through(5).get(&to).filter(|through| **through != carrier).copied());
-    println!("{:.1} replaced", begun.elapsed().as_secs_f32());
     all.sends(to, 5, 60_000);
     all.all_are_alive_but(&[carrier]);
-    println!("{:.1} done", begun.elapsed().as_secs_f32());
 }

@@ -5,8 +5,8 @@ use super::{
     gate::{BLOBS_ALPN, CLOSE_BUSY, Gate, HELLO_ALPN, MEMBER_ALPN, TUNNEL_ALPN},
     greet,
     ids::node_id,
-    meant,
     line::Callers,
+    meant,
     ways::Ways,
 };
 use crate::limits::{TUNNEL_SEND_WINDOW_BYTES, TUNNEL_STREAM_WINDOW_BYTES};
