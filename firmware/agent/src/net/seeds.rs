@@ -16,8 +16,10 @@ struct Candidate {
     node: NodeId,
     /// This node has a direct connection to it.
     linked: bool,
-    /// Where it was dialled.
-    dialled: Option<Place>,
+    /// Where it was dialled, or else is connected.
+    at: Option<Place>,
+    /// It was not dialled: it came.
+    came: bool,
     /// Anything: of those who are alike others are named each time, so that no member must let all in.
     chance: u64,
 }
@@ -36,12 +38,14 @@ struct Place {
 impl Candidate {
     /// The smaller, the likelier somebody elsewhere reaches it.
     fn rank(&self) -> u8 {
-        match self.dialled {
+        match self.at {
+            // It dialled this node: so may who lets nobody in.
+            Some(Place { own: true, near: false, public: true }) if self.came => 2,
             Some(Place { own: true, near: false, public: true }) => 0,
             // As good as this node: where that has no public address, it has none either.
             Some(Place { own: true, near: true, public: true }) => 1,
-            Some(Place { own: true, near: false, public: false }) => 2,
-            _ => 3,
+            Some(Place { own: true, near: false, public: false }) if !self.came => 3,
+            _ => 4,
         }
     }
 }
@@ -71,15 +75,16 @@ impl State {
         let Some(own) = &mut self.node else { return };
         let alive: Vec<NodeId> = own.alive().collect();
         let dialled_at = |node: &NodeId| self.links.dialled_at(node).or(self.reached.get(node).copied());
-        let near = near_ones(alive.iter().filter_map(dialled_at).map(|address| address.ip()));
+        let at = |node: &NodeId| dialled_at(node).or_else(|| self.links.view(node)?.address);
+        let near = near_ones(alive.iter().filter_map(at).map(|address| address.ip()));
         let candidates = alive.into_iter().map(|node| {
             let says = own.roster().card(&node).map(|card| card.facts().addresses.as_slice()).unwrap_or_default();
             let place = |address: SocketAddr| {
                 let said = says.iter().any(|said| said.ip().to_canonical() == address.ip().to_canonical() && said.port() == address.port());
                 Place { own: said, near: near.contains(&address.ip()), public: is_public(address.ip()) }
             };
-            let dialled = dialled_at(&node).map(place);
-            Candidate { node, linked: linked.contains(&node), dialled, chance: self.rng.random() }
+            let (at, came) = (at(&node).map(place), dialled_at(&node).is_none());
+            Candidate { node, linked: linked.contains(&node), at, came, chance: self.rng.random() }
         });
         let leading = best(candidates.collect());
         own.set_leading(leading);
@@ -97,7 +102,7 @@ mod tests {
 
     #[test]
     fn who_was_reached_where_it_says_it_is_and_elsewhere_leads_newcomers_in() {
-        let of = |number, linked, dialled| Candidate { node: node(number), linked, dialled, chance: u64::from(number) };
+        let of = |number, linked, dialled| Candidate { node: node(number), linked, at: dialled, came: false, chance: u64::from(number) };
         let at = |own, near, public| Some(Place { own, near, public });
         let far = of(9, false, at(true, false, true));
         // Behind the same router, behind another, known by what others say alone, and reached while its router remembered it.
@@ -108,6 +113,9 @@ mod tests {
         // In a public network its neighbours are as good as this node.
         let chosen = best([home.as_slice(), &[of(7, false, at(true, true, true)), of(6, true, at(true, false, false))]].concat());
         assert_eq!(chosen[..2], [node(7), node(6)]);
+        let came = Candidate { came: true, ..of(5, true, at(true, false, true)) };
+        let chosen = best([home.as_slice(), &[came, far]].concat());
+        assert_eq!(chosen[..2], [node(9), node(5)], "who came may let nobody in, and is better than one at home");
         assert_eq!(best(home[2..3].to_vec()), [node(3)], "better than nobody");
     }
 
