@@ -106,6 +106,8 @@ pub struct Node {
     compared: BTreeMap<NodeId, Millis>,
     /// Goodbyes to be passed on: how often, and when next.
     farewells: BTreeMap<NodeId, (Vec<u8>, u8, Millis)>,
+    /// Whom newcomers are told of first.
+    leading: Vec<NodeId>,
 }
 
 impl Node {
@@ -146,6 +148,7 @@ impl Node {
             untold: 0,
             compared: BTreeMap::new(),
             farewells: BTreeMap::new(),
+            leading: Vec::new(),
         };
         node.appoint_own();
         node.renew_epoch(now);
@@ -347,11 +350,19 @@ impl Node {
         Ok(Reply::Admitted { certificate: own, seeds: self.seeds() })
     }
 
-    /// This node and some others that are alive, with their addresses.
+    /// Members that a newcomer elsewhere may well reach, the best first: only the caller knows who is reached, and where.
+    pub fn set_leading(&mut self, mut leading: Vec<NodeId>) {
+        leading.truncate(crate::admission::MAX_SEEDS);
+        self.leading = leading;
+    }
+
+    /// This node and some others that are alive, with their addresses: first those that newcomers may well reach.
     #[must_use]
     pub fn seeds(&self) -> Vec<Seed> {
         let me = Seed { node: self.me, addresses: self.facts.addresses.clone() };
-        let others = self.membership.alive().filter_map(|node| {
+        let mut others: Vec<NodeId> = self.membership.alive().collect();
+        others.sort_by_key(|node| self.leading.iter().position(|leads| leads == node).unwrap_or(usize::MAX));
+        let others = others.into_iter().filter_map(|node| {
             let card = self.roster.card(&node)?;
             Some(Seed { node, addresses: card.facts().addresses.clone() })
         });

@@ -44,6 +44,7 @@ impl State {
     }
 
     fn invite(&mut self, uses: u16, valid_seconds: Option<u64>) -> CommandResult<String> {
+        self.choose_seeds();
         let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
         if !(1..=MAX_USES).contains(&uses) {
             return Err(format!("an invite is good for 1 to {MAX_USES} nodes, not {uses}"));

@@ -6,6 +6,7 @@ use super::{
     greet,
     ids::node_id,
     line::Callers,
+    meant,
     ways::Ways,
 };
 use crate::limits::{TUNNEL_SEND_WINDOW_BYTES, TUNNEL_STREAM_WINDOW_BYTES};
@@ -90,7 +91,12 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate, ways: &Ways) 
 pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, blobs: Callers, tunnels: Callers) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let hellos = Arc::new(Semaphore::new(MAX_HELLOS));
+    let me = node_id(&endpoint.id());
     while let Some(incoming) = endpoint.accept().await {
+        if !meant::is_for(&me, &incoming) {
+            incoming.ignore();
+            continue;
+        }
         let Ok(permit) = handshakes.clone().try_acquire_owned() else {
             // A flood from forged addresses ends here: they never see the retry.
             if incoming.remote_addr_validated() {

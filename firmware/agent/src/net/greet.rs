@@ -5,6 +5,7 @@ use super::{
     event::{Event, Target},
     gate::{CLOSE_BUSY, CLOSE_DONE, HELLO_ALPN},
     ids::endpoint_addr,
+    meant,
 };
 use cluster::{
     NodeId,
@@ -12,7 +13,7 @@ use cluster::{
 };
 use iroh::{
     Endpoint,
-    endpoint::{Connection, ConnectionError},
+    endpoint::{ConnectOptions, Connection, ConnectionError},
 };
 use std::{
     io::ErrorKind,
@@ -76,9 +77,9 @@ pub async fn ask_bytes(endpoint: &Endpoint, target: &Target, request: &[u8]) -> 
     let Some(address) = endpoint_addr(&target.node, target.addresses.iter().copied()) else {
         return Err(failure(JoinProblem::NoAddress, target, "its node id is no key".to_owned(), "ask for a new token"));
     };
-    let conn = match timeout(DIAL_TIMEOUT, endpoint.connect(address, HELLO_ALPN)).await {
+    let conn = match timeout(DIAL_TIMEOUT, meant::dial(endpoint, address, HELLO_ALPN, ConnectOptions::new())).await {
         Ok(Ok(conn)) => conn,
-        Ok(Err(error)) => return Err(diagnose(target, error.to_string()).await),
+        Ok(Err(seen)) => return Err(diagnose(target, seen).await),
         Err(_) => {
             return Err(diagnose(target, format!("no answer within {} s", DIAL_TIMEOUT.as_secs())).await);
         }

@@ -70,6 +70,11 @@ impl State {
                 self.compare_when_linked.remove(&node);
                 self.look_for_ways(node);
             }
+            Event::Unreached { node, reply } => {
+                self.links.end_stray(&node);
+                self.look_for_ways(node);
+                let _gone = reply.send(());
+            }
             Event::WayWanted { way, packets } => self.open_way(way, packets),
             Event::Carry { from, to, reply } => {
                 let _gone = reply.send(self.carry(from, to));
@@ -158,6 +163,7 @@ impl State {
     /// Answers a stranger; whoever is let in is on disk before it is told.
     pub(super) fn hello(&mut self, from: NodeId, request: &[u8]) -> Vec<u8> {
         let now = self.now();
+        self.choose_seeds();
         let Some(node) = &mut self.node else {
             let words = "this node belongs to no community".to_owned();
             return match hello::read_request(request) {

@@ -5,6 +5,7 @@ use super::{
     endpoint::{blobs_transport, tunnel_transport},
     gate::{BLOBS_ALPN, CLOSE_DONE, Gate, TUNNEL_ALPN},
     ids::endpoint_paths,
+    meant,
     ways::{Ways, taken},
 };
 use cluster::NodeId;
@@ -23,6 +24,8 @@ pub type Callers = mpsc::Sender<(NodeId, Connection)>;
 
 /// How long a dial may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long one may take until ways to the member are looked for.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a member is dialled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,11 +81,18 @@ impl MemberLine {
         linked.into_iter().chain(said).map(TransportAddr::Ip).chain(self.ways.to(node)).collect()
     }
 
-    /// Dials a member.
+    /// Dials a member. Who is not reached at once is dialled again, by ways that are looked for then: those that are known may be old.
     ///
     /// # Errors
     /// What was seen.
     pub async fn dial(&self, node: &NodeId, purpose: Purpose) -> Result<Connection, String> {
+        match self.dial_for(node, purpose, FIRST_TIMEOUT).await {
+            Err(_) if self.gate.admits(node) && self.ways.look_anew(*node).await => self.dial_for(node, purpose, DIAL_TIMEOUT).await,
+            dialled => dialled,
+        }
+    }
+
+    async fn dial_for(&self, node: &NodeId, purpose: Purpose, patience: Duration) -> Result<Connection, String> {
         let paths = self.paths(node);
         if paths.is_empty() {
             return Err("its address is not known".to_owned());
@@ -92,12 +102,10 @@ impl MemberLine {
             Purpose::Blobs => (BLOBS_ALPN, ConnectOptions::new().with_transport_config(blobs_transport()?)),
             Purpose::Tunnel => (TUNNEL_ALPN, ConnectOptions::new().with_transport_config(tunnel_transport()?)),
         };
-        let dial = async {
-            let connecting = self.endpoint.connect_with_opts(address, alpn, options).await.map_err(|error| error.to_string())?;
-            connecting.await.map_err(|error| error.to_string())
-        };
-        timeout(DIAL_TIMEOUT, dial).await.unwrap_or_else(|_| Err(format!("no answer within {} s", DIAL_TIMEOUT.as_secs())))
+        let dial = meant::dial(&self.endpoint, address, alpn, options);
+        timeout(patience, dial).await.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs())))
     }
+
     /// The round trip to a member, as a handshake with it took it; nothing is asked of it.
     ///
     /// # Errors

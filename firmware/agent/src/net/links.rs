@@ -6,12 +6,13 @@ use super::{
     exchange,
     gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
     ids::endpoint_paths,
-    ways::{Way, Ways, is_direct, taken},
+    meant,
+    ways::{Way, Ways, is_direct, is_stray, taken},
 };
 use cluster::NodeId;
 use iroh::{
     Endpoint, TransportAddr,
-    endpoint::{Connection, ConnectionError},
+    endpoint::{ConnectOptions, Connection, ConnectionError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -137,9 +138,9 @@ impl Links {
         self.dials.insert(node, Dial::default());
         let (endpoint, events) = (self.endpoint.clone(), self.events.clone());
         tokio::spawn(async move {
-            let event = match timeout(DIAL_TIMEOUT, endpoint.connect(address, MEMBER_ALPN)).await {
+            let event = match timeout(DIAL_TIMEOUT, meant::dial(&endpoint, address, MEMBER_ALPN, ConnectOptions::new())).await {
                 Ok(Ok(conn)) => Event::Linked { node, conn, dialled: true },
-                Ok(Err(error)) => Event::DialFailed { node, seen: error.to_string() },
+                Ok(Err(seen)) => Event::DialFailed { node, seen },
                 Err(_) => Event::DialFailed { node, seen: format!("no answer within {} s", DIAL_TIMEOUT.as_secs()) },
             };
             let _ended = events.send(event).await;
@@ -227,6 +228,22 @@ impl Links {
     /// Who is linked by a direct path.
     pub fn direct_nodes(&self) -> Vec<NodeId> {
         self.open.iter().filter(|(_, link)| is_direct(&link.conn)).map(|(node, _)| *node).collect()
+    }
+
+    /// Where a member answers that this node dialled, and reaches directly.
+    pub fn dialled_at(&self, node: &NodeId) -> Option<SocketAddr> {
+        let link = self.open.get(node).filter(|link| link.dialled)?;
+        ip(taken(&link.conn.paths())?.remote_addr())
+    }
+
+    /// Ends the connection to a member by the side of which no other can begin.
+    pub fn end_stray(&mut self, node: &NodeId) {
+        if self.open.get(node).is_some_and(|link| is_stray(&link.conn))
+            && let Some(link) = self.open.remove(node)
+        {
+            log::debug!(node = node.short(); "a connection is dialled anew: no other can begin beside it");
+            link.conn.close(CLOSE_DONE, b"anew");
+        }
     }
 
     fn shrink(&mut self, but: NodeId) {

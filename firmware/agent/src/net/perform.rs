@@ -5,7 +5,7 @@ use super::{
     exchange,
     gate::MEMBER_ALPN,
     ids::endpoint_paths,
-    lan,
+    lan, meant,
     state::State,
 };
 use cluster::{
@@ -13,7 +13,7 @@ use cluster::{
     node::{Door, Output},
     sync,
 };
-use iroh::endpoint::Connection;
+use iroh::endpoint::{ConnectOptions, Connection};
 use std::time::{Duration, Instant};
 
 /// How long the dial that confirms a member's absence may take.
@@ -87,7 +87,7 @@ impl State {
         let (endpoint, events, open) = (self.endpoint.clone(), self.events.clone(), sync::open(own.roster()));
         tokio::spawn(async move {
             let check = async {
-                let conn = endpoint.connect(address, MEMBER_ALPN).await?;
+                let conn = meant::dial(&endpoint, address, MEMBER_ALPN, ConnectOptions::new()).await.map_err(anyhow::Error::msg)?;
                 exchange::compare(&conn, node, open, &events).await?;
                 anyhow::Ok(conn)
             };

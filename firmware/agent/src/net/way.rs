@@ -2,6 +2,7 @@
 
 use super::{
     exchange,
+    seeds::is_public,
     state::State,
     ways::{self, Anchor, Neighbour, Packets, Refusal, Slot, Way},
 };
@@ -45,19 +46,27 @@ impl State {
         fresh.map(|known| known.figures.links.as_slice()).unwrap_or_default()
     }
 
+    /// The members with a direct connection, and where they are.
+    fn linked_at(&self) -> BTreeMap<NodeId, Option<SocketAddr>> {
+        self.links.direct_nodes().into_iter().map(|node| (node, self.links.view(&node).and_then(|link| link.address))).collect()
+    }
+
     /// A member was not reached, or may not be: notes through whom it may. The next dial tries that too.
     pub(super) fn look_for_ways(&mut self, to: NodeId) {
-        let linked: BTreeSet<NodeId> = self.links.direct_nodes().into_iter().collect();
-        if self.node.is_none() || !self.gate.admits(&to) || linked.contains(&to) {
+        let linked = self.linked_at();
+        if self.node.is_none() || !self.gate.admits(&to) || linked.contains_key(&to) {
             return;
         }
+        let near = near_ones(linked.values().flatten().map(SocketAddr::ip));
+        let is_open = |at: &SocketAddr| is_public(at.ip()) && !near.contains(&at.ip());
         let alive = self.alive();
         let says = |node: &NodeId, other: &NodeId| self.said(node, alive.len()).iter().any(|link| link.node == first(other));
         let neighbours: Vec<(NodeId, bool)> =
             alive.iter().filter(|node| **node != to).map(|node| (*node, says(&to, node) || says(node, &to))).collect();
         let neighbours = neighbours.into_iter().map(|(node, knows)| {
-            let (linked, chance) = (linked.contains(&node), self.rng.random());
-            Neighbour { node, linked, knows, chance }
+            let at = linked.get(&node);
+            let open = at.copied().flatten().as_ref().is_some_and(is_open);
+            Neighbour { node, linked: at.is_some(), knows, open, chance: self.rng.random() }
         });
         let through = ways::through(neighbours.collect());
         self.ways.know(to, through);
@@ -115,8 +124,7 @@ impl State {
         self.anchors_due = Instant::now() + ANCHORS_EVERY;
         let alive = self.alive();
         let card = |node: &NodeId| own.roster().card(node).map(|card| card.facts().addresses.as_slice()).unwrap_or_default();
-        let linked_at: BTreeMap<NodeId, Option<SocketAddr>> =
-            self.links.direct_nodes().into_iter().map(|node| (node, self.links.view(&node).and_then(|link| link.address))).collect();
+        let linked_at = self.linked_at();
         let addresses = alive.iter().flat_map(card).chain(linked_at.values().flatten());
         let near = near_ones(addresses.map(SocketAddr::ip));
         let elsewhere = |addresses: &[SocketAddr]| !addresses.is_empty() && !addresses.iter().any(|address| near.contains(&address.ip()));

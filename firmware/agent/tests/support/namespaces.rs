@@ -27,9 +27,30 @@ fn lacking() -> Option<&'static str> {
     (!works(&unshare)).then_some("user namespaces are refused")
 }
 
+/// Why a router that translates addresses can't be had here, if so.
+fn lacking_nat() -> Option<&'static str> {
+    let works = |words: &[&str]| {
+        let status = command("unshare").args(NAMESPACES).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if !works(&["nft", "-v"]) {
+        return Some("there is no `nft` (package nftables)");
+    }
+    let try_it = "nft 'add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; add rule ip t c masquerade'";
+    (!works(&["sh", "-c", try_it])).then_some("the kernel translates no addresses in namespaces (nf_tables, masquerade)")
+}
+
 /// Whether namespaces can be had; in CI they must.
 pub fn are_there() -> bool {
-    let lacking = lacking();
+    run_unless(lacking())
+}
+
+/// Whether routers that translate addresses can be had in them too; in CI they must.
+pub fn with_nat_are_there() -> bool {
+    run_unless(lacking().or_else(lacking_nat))
+}
+
+fn run_unless(lacking: Option<&str>) -> bool {
     if let Some(why) = lacking {
         assert!(std::env::var_os("CI").is_none(), "in CI this runs: {why}");
         println!("skipped: {why}");
@@ -109,7 +130,7 @@ pub fn community(script: &str, folder: &Path, count: usize) -> (Script, Vec<Path
         let members = get(&sockets[0], "/api/v1/nodes")["members"].as_array().map_or(0, Vec::len);
         (members == 1).then_some(())
     });
-    let token = ask(&sockets[0], "POST", "/api/v1/invite", &json!({ "uses": 9, "valid-seconds": null })).unwrap().1["token"].clone();
+    let token = ask(&sockets[0], "POST", "/api/v1/invite", &json!({ "uses": count, "valid-seconds": null })).unwrap().1["token"].clone();
     for socket in &sockets[1..] {
         let joined = wait("the agent answers", || ask(socket, "POST", "/api/v1/join", &json!({ "token": token })));
         assert_eq!(joined.0, 200, "{joined:?}");

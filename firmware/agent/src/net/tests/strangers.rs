@@ -3,7 +3,9 @@
 use super::super::{
     Command,
     gate::{BLOBS_ALPN, Gate, HELLO_ALPN, MEMBER_ALPN},
-    greet, start,
+    greet,
+    ids::endpoint_addr,
+    meant, start,
 };
 use super::{PATIENCE, Stranger, command, config, founding, invite, until};
 use cluster::{
@@ -11,6 +13,7 @@ use cluster::{
     hello::{Reply, Request},
     wire::Name,
 };
+use iroh::endpoint::ConnectOptions;
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -61,6 +64,24 @@ async fn strangers_reach_hello_only() {
     let Reply::Admitted { certificate, .. } = reply else { panic!("{reply:?}") };
     assert_eq!(Certificate::from_bytes(&certificate).unwrap().node().hex(), a.view.borrow().me.id);
     until(&a, "two members", |view| view.members.len() == 2).await;
+}
+
+#[tokio::test]
+async fn who_is_not_meant_is_silent() {
+    let data = tempfile::tempdir().unwrap();
+    let a = start(config(data.path(), "a", founding())).await.unwrap();
+    let stranger = Stranger::bind().await;
+    // A member of another home has the address there that this one has here. Its answer, by a way, comes later than any from here.
+    let other = endpoint_addr(&cluster::keys::Key::of_seed(&[7; 32]), stranger.target(&a).addresses).unwrap();
+    let mut wrong = std::pin::pin!(meant::dial(&stranger.endpoint, other, HELLO_ALPN, ConnectOptions::new()));
+    let knock = Request::Knock { name: Name::try_from("x").unwrap() };
+    for _ in 0..20 {
+        tokio::select! {
+            biased;
+            ended = &mut wrong => panic!("the dial to another was ended by one that it did not mean: {ended:?}"),
+            reply = stranger.ask(&a, &knock) => assert!(matches!(reply, Reply::Refused { .. }), "who is meant answers: {reply:?}"),
+        }
+    }
 }
 
 #[test]

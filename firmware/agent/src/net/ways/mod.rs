@@ -31,7 +31,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 /// How iroh tells our paths from those of others: `cloudy` in ASCII.
 const TRANSPORT: u64 = 0x0000_636c_6f75_6479;
@@ -172,6 +175,12 @@ impl Ways {
         through.iter().map(|through| TransportAddr::Custom(Way { through: *through, to: *to }.address())).collect()
     }
 
+    /// Has ways looked for to a member that was not reached by those that are known. False where nobody looks any more.
+    pub async fn look_anew(&self, node: NodeId) -> bool {
+        let (reply, looked) = oneshot::channel();
+        self.0.events.send(Event::Unreached { node, reply }).await.is_ok() && looked.await.is_ok()
+    }
+
     /// Sends a packet by a way, and has the way opened where it is not. What can't be sent is lost, as on any path.
     fn send(&self, way: Way, packet: Vec<u8>) {
         let mut open = locked(&self.0.open);
@@ -214,6 +223,12 @@ fn queue_of(open: &mut BTreeMap<Way, Queue>, way: Way) -> Option<(Queue, Packets
 /// The path that a connection's packets go.
 pub fn taken<'a>(paths: &'a PathList<'a>) -> Option<Path<'a>> {
     paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next())
+}
+
+/// Whether iroh has taken a path to that node which this connection has not: one that ended with a connection of before, say. It sends what begins a
+/// connection by the path that it has taken, and takes another only when something happens to a path, or all connections to the node have ended.
+pub fn is_stray(conn: &Connection) -> bool {
+    !conn.paths().iter().any(|path| path.is_selected())
 }
 
 /// Whether a connection's packets go directly to the other side. Only such a one carries a way: else two ways could lead over each other.

@@ -17,15 +17,17 @@ pub struct Neighbour {
     pub linked: bool,
     /// It, or who is to be reached, says that they are connected.
     pub knows: bool,
+    /// It is reached in the public network, so that others reach it there too; who stands behind the same router as this node reaches no more than it.
+    pub open: bool,
     /// Anything: of those who are alike others are asked each time, since what they said may be old.
     pub chance: u64,
 }
 
 /// Through whom a member may be reached that was not reached directly: whoever is known to be connected to it, our own neighbours first;
-/// where nobody is, some of our neighbours.
+/// where nobody is, some of our neighbours, first those that others elsewhere reach too.
 pub fn through(mut neighbours: Vec<Neighbour>) -> Vec<NodeId> {
     neighbours.retain(|neighbour| neighbour.linked || neighbour.knows);
-    neighbours.sort_by_key(|neighbour| (!neighbour.knows, !neighbour.linked, neighbour.chance));
+    neighbours.sort_by_key(|neighbour| (!neighbour.knows, !neighbour.linked, !neighbour.open, neighbour.chance));
     let some_know = neighbours.first().is_some_and(|first| first.knows);
     let asked = neighbours.iter().filter(|neighbour| neighbour.knows || !some_know);
     asked.take(MOST_THROUGH).map(|neighbour| neighbour.node).collect()
@@ -71,13 +73,15 @@ mod tests {
 
     #[test]
     fn who_is_connected_to_it_carries_and_our_neighbours_go_first() {
-        let of = |number, linked, knows| Neighbour { node: node(number), linked, knows, chance: u64::from(number) };
+        let of = |number, linked, knows| Neighbour { node: node(number), linked, knows, open: false, chance: u64::from(number) };
         assert_eq!(through(vec![]), []);
         assert_eq!(through(vec![of(1, false, false)]), [], "one that nothing is known of is not asked");
         let all = vec![of(1, true, false), of(2, false, true), of(3, true, true), of(4, false, false)];
         assert_eq!(through(all), [node(3), node(2)]);
-        let guessed = (1..=5).map(|number| of(number, true, false)).collect();
-        assert_eq!(through(guessed), [node(1), node(2)]);
+        let mut guessed: Vec<Neighbour> = (1..=5).map(|number| of(number, true, false)).collect();
+        assert_eq!(through(guessed.clone()), [node(1), node(2)]);
+        guessed[3].open = true;
+        assert_eq!(through(guessed), [node(4), node(1)], "who is reached from elsewhere too is guessed first");
         assert_eq!(through((1..=9).map(|number| of(number, true, true)).collect()).len(), MOST_THROUGH);
     }
 
