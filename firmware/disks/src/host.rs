@@ -130,9 +130,14 @@ impl Host {
     pub fn disks(&self) -> io::Result<Vec<Disk>> {
         let mut disks = Vec::new();
         for entry in std::fs::read_dir(self.sys.join("block"))? {
-            let disk = self.disk(&entry?.path().canonicalize()?);
-            if !disk.made_up && disk.bytes > 0 && !disk.name.starts_with("loop") {
-                disks.push(disk);
+            let entry = entry?;
+            // Of a dozen loop devices, which every Linux has, no more is read than their names: who looks often looks cheaply.
+            if entry.file_name().as_encoded_bytes().starts_with(b"loop") {
+                continue;
+            }
+            let folder = entry.path().canonicalize()?;
+            if folder.join("device").exists() && bytes(&folder) > 0 {
+                disks.push(self.disk(&folder));
             }
         }
         disks.sort_by(|a, b| a.name.cmp(&b.name));
@@ -148,11 +153,11 @@ impl Host {
         let model: Vec<&str> =
             maker.iter().map(String::as_str).chain([backing.as_str()]).filter(|word| !word.is_empty() && *word != "ATA").collect();
         Disk {
-            bytes: word("size").parse::<u64>().unwrap_or(0).saturating_mul(SYSFS_SECTOR_BYTES),
+            bytes: bytes(folder),
             model: if model.is_empty() { "unnamed".to_owned() } else { model.join(" ") },
             // A kernel that does not tell is none that has others.
             sector_bytes: word("queue/logical_block_size").parse().unwrap_or(SYSFS_SECTOR_BYTES),
-            partitions: entries(folder).iter().filter(|entry| entry.join("partition").exists()).count(),
+            partitions: partitions(folder).len(),
             read_only: word("ro") == "1",
             made_up: !folder.join("device").exists() && !name.starts_with("loop"),
             uses: self.uses(folder),
@@ -171,9 +176,7 @@ impl Host {
                 continue;
             }
             self.own_uses(&folder, &device, &mut uses);
-            for partition in entries(&folder).into_iter().filter(|entry| entry.join("partition").exists()) {
-                stack.push(partition);
-            }
+            stack.extend(partitions(&folder));
             for holder in entries(&folder.join("holders")) {
                 uses.push(Use::Held { device: device.clone(), by: name_of(&holder) });
                 if let Ok(holder) = holder.canonicalize() {
@@ -198,6 +201,11 @@ impl Host {
             uses.push(Use::Swap { device: device.to_owned() });
         }
     }
+}
+
+/// The size of a disk; none where no medium is in it.
+fn bytes(folder: &Path) -> u64 {
+    text(&folder.join("size")).parse::<u64>().unwrap_or(0).saturating_mul(SYSFS_SECTOR_BYTES)
 }
 
 /// A line of mountinfo (proc_pid_mountinfo(5)).
@@ -251,6 +259,12 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
     entries
+}
+
+/// The folders of a disk's partitions, which the kernel calls after the disk.
+pub fn partitions(folder: &Path) -> Vec<PathBuf> {
+    let disk = name_of(folder);
+    entries(folder).into_iter().filter(|entry| name_of(entry).starts_with(&disk) && entry.join("partition").exists()).collect()
 }
 
 #[cfg(test)]

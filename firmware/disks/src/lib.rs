@@ -14,7 +14,7 @@ mod write;
 
 pub use arrange::{ArrangeError, Arranged, Segment};
 pub use content::Content;
-pub use host::{Disk, Found, Host, Use};
+pub use host::{Disk, Found, Host, Use, partitions};
 pub use parts::{MakeError, Part};
 pub use rules::{Needs, Refusal};
 #[cfg(feature = "read-fat")]

@@ -32,6 +32,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// How long what is shown stays as it is: it is made of all members, and events come by the hundred. After a command it is made at once, since
 /// whoever gave that looks what came of it.
 const SHOW_PAUSE: Duration = Duration::from_millis(100);
+/// The same while nothing happens but datagrams, as at rest: of who is there they change when it was heard and how it is, and whoever looks at
+/// that does not see a second.
+const SHOW_PAUSE_AT_REST: Duration = Duration::from_secs(1);
 /// How long a changed roster may stay unwritten. One that admits somebody is written before that is said.
 const ROSTER_DELAY: Duration = Duration::from_secs(2);
 
@@ -77,6 +80,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         peers_stale: true,
         peers_due: Instant::now(),
         members_stale: true,
+        news: true,
         said_facts: SaidFacts::default(),
         health: None,
         samples: samples_sender,
@@ -112,7 +116,7 @@ async fn run(
     let mut shown = Instant::now();
     let mut stale = false;
     loop {
-        let show = stale.then(|| shown + SHOW_PAUSE);
+        let show = stale.then(|| shown + show_pause(state.news));
         let due = [due(&state), show].into_iter().flatten().fold(housekeeping, Instant::min);
         let mut commanded = false;
         tokio::select! {
@@ -131,8 +135,14 @@ async fn run(
                     return;
                 }
             },
-            Some(event) = events.recv() => state.event(event),
-            Some(output) = wanted.recv() => state.registry_wants(output, &view),
+            Some(event) = events.recv() => {
+                state.news |= !matches!(event, Event::Datagram { .. });
+                state.event(event);
+            }
+            Some(output) = wanted.recv() => {
+                state.news = true;
+                state.registry_wants(output, &view);
+            }
             () = tokio::time::sleep_until(due.into()) => {}
         }
         let now = state.now();
@@ -153,12 +163,18 @@ async fn run(
             housekeeping = Instant::now() + HOUSEKEEPING;
             state.housekeeping();
         }
-        stale = !commanded && shown.elapsed() < SHOW_PAUSE;
+        stale = !commanded && shown.elapsed() < show_pause(state.news);
         if !stale {
             view.send_replace(state.view());
+            state.news = false;
             shown = Instant::now();
         }
     }
+}
+
+/// How long what is shown stays as it is.
+const fn show_pause(news: bool) -> Duration {
+    if news { SHOW_PAUSE } else { SHOW_PAUSE_AT_REST }
 }
 
 /// When something is to be done next, housekeeping apart.

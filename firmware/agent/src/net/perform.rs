@@ -55,11 +55,11 @@ impl State {
                             let admitted = node.admitted();
                             self.links.keep(&admitted);
                             self.gate.set(admitted);
-                            self.members_stale = true;
+                            (self.members_stale, self.news) = (true, true);
                             self.roster_unsaved.get_or_insert_with(Instant::now);
                         }
                     }
-                    Output::Changed => self.peers_stale = true,
+                    Output::Changed => (self.peers_stale, self.news) = (true, true),
                 }
             }
         }

@@ -57,6 +57,8 @@ pub(super) struct State {
     pub(super) peers_due: Instant,
     /// Who is a member has changed since the registry was told.
     pub(super) members_stale: bool,
+    /// More has happened since the view was made than that members said how they are.
+    pub(super) news: bool,
     pub(super) said_facts: SaidFacts,
     /// How the members are, while this node is one.
     pub(super) health: Option<Health>,

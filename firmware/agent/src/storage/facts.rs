@@ -4,7 +4,7 @@
 use contract::guid::Guid;
 use contract::oci::Digest;
 use contract::storage::{DiskId, KIND, MOUNTS};
-use disks::{Disk, Host};
+use disks::{Disk, Host, partitions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -126,12 +126,10 @@ impl Places {
         let folder = self.sys.join("block").join(&disk.name);
         let facts = self.udev(text(&folder.join("dev")).trim());
         let mut parts = Vec::new();
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let at = entry.path();
-            if at.join("partition").exists() {
-                let number = text(&at.join("dev")).trim().to_owned();
-                parts.push(part(entry.file_name().to_string_lossy().into_owned(), &self.udev(&number), number));
-            }
+        for at in partitions(&folder) {
+            let number = text(&at.join("dev")).trim().to_owned();
+            let name = at.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            parts.push(part(name, &self.udev(&number), number));
         }
         parts.sort_by(|one, other| one.name.cmp(&other.name));
         let fact = |name: &str| facts.get(name).map(|text| shown(text)).unwrap_or_default();
