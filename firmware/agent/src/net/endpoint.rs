@@ -13,7 +13,7 @@ use crate::limits::{TUNNEL_SEND_WINDOW_BYTES, TUNNEL_STREAM_WINDOW_BYTES};
 use anyhow::{Context, Result};
 use iroh::{
     Endpoint, RelayMode, SecretKey,
-    endpoint::{Incoming, QuicTransportConfig, QuicTransportConfigBuilder, presets},
+    endpoint::{ConnectOptions, Incoming, QuicTransportConfig, QuicTransportConfigBuilder, presets},
 };
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -36,6 +36,9 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// A connection over which nothing comes for so long is given up, and the neighbour suspected. iroh sends something every
 /// 5 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(12);
+/// So often says something who dialled a member. Both sides hear what the other says at about the same time, and would say the next again at about the same
+/// time, after iroh's 5 s: twice what it takes. So one of them is earlier, by more than a round trip, and the other has nothing to say.
+const DIALLER_KEEP_ALIVE: Duration = Duration::from_millis(4500);
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -58,6 +61,23 @@ pub(super) fn tunnel_transport() -> Result<QuicTransportConfig, String> {
     Ok(transport.stream_receive_window(TUNNEL_STREAM_WINDOW_BYTES.into()).send_window(TUNNEL_SEND_WINDOW_BYTES).build())
 }
 
+/// What a connection of members may have in memory, on both sides, and any other on the side that is dialled.
+fn member_transport() -> Result<QuicTransportConfigBuilder, String> {
+    let transport = transport()?.max_concurrent_bidi_streams(MAX_STREAMS.into());
+    // All streams of a connection together have no more than is given to the connection, so that one which nobody reads holds up no other.
+    let transport = transport.send_window(SEND_WINDOW_BYTES).receive_window(RECEIVE_WINDOW_BYTES.into());
+    Ok(transport.stream_receive_window(STREAM_WINDOW_BYTES.into()))
+}
+
+/// How a member is dialled.
+///
+/// # Errors
+/// A limit here is none.
+pub(super) fn member_options() -> Result<ConnectOptions, String> {
+    let transport = member_transport()?.default_path_keep_alive_interval(DIALLER_KEEP_ALIVE).build();
+    Ok(ConnectOptions::new().with_transport_config(transport))
+}
+
 /// Binds the endpoint: no relay server, no DNS, no port mapper; only the given sockets and ways through members, and the gate before
 /// every protocol.
 ///
@@ -67,10 +87,7 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate, ways: &Ways) 
     let both =
         [SocketAddr::from((Ipv4Addr::UNSPECIFIED, super::DEFAULT_PORT)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, super::DEFAULT_PORT))];
     let wanted = if bind.is_empty() { both.as_slice() } else { bind };
-    let transport = transport().map_err(anyhow::Error::msg)?.max_concurrent_bidi_streams(MAX_STREAMS.into());
-    // All streams of a connection together have no more than is given to the connection, so that one which nobody reads holds up no other.
-    let transport = transport.send_window(SEND_WINDOW_BYTES).receive_window(RECEIVE_WINDOW_BYTES.into());
-    let transport = transport.stream_receive_window(STREAM_WINDOW_BYTES.into()).build();
+    let transport = member_transport().map_err(anyhow::Error::msg)?.build();
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key)
         .transport_config(transport)

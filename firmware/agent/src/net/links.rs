@@ -2,6 +2,7 @@
 
 use super::{
     LinkView,
+    endpoint::member_options,
     event::{End, Event},
     exchange,
     gate::{CLOSE_DONE, CLOSE_NOT_ADMITTED, MEMBER_ALPN},
@@ -12,7 +13,7 @@ use super::{
 use cluster::NodeId;
 use iroh::{
     Endpoint, TransportAddr,
-    endpoint::{ConnectOptions, Connection, ConnectionError},
+    endpoint::{Connection, ConnectionError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -138,7 +139,8 @@ impl Links {
         self.dials.insert(node, Dial::default());
         let (endpoint, events) = (self.endpoint.clone(), self.events.clone());
         tokio::spawn(async move {
-            let event = match timeout(DIAL_TIMEOUT, meant::dial(&endpoint, address, MEMBER_ALPN, ConnectOptions::new())).await {
+            let dial = async { meant::dial(&endpoint, address, MEMBER_ALPN, member_options()?).await };
+            let event = match timeout(DIAL_TIMEOUT, dial).await {
                 Ok(Ok(conn)) => Event::Linked { node, conn, dialled: true },
                 Ok(Err(seen)) => Event::DialFailed { node, seen },
                 Err(_) => Event::DialFailed { node, seen: format!("no answer within {} s", DIAL_TIMEOUT.as_secs()) },

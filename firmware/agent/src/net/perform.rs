@@ -1,6 +1,7 @@
 //! Doing what the state machine asks for, and what is due of its own accord.
 
 use super::{
+    endpoint::member_options,
     event::{Event, Says},
     exchange,
     gate::MEMBER_ALPN,
@@ -13,7 +14,7 @@ use cluster::{
     node::{Door, Output},
     sync,
 };
-use iroh::endpoint::{ConnectOptions, Connection};
+use iroh::endpoint::Connection;
 use std::time::{Duration, Instant};
 
 /// How long the dial that confirms a member's absence may take.
@@ -87,7 +88,8 @@ impl State {
         let (endpoint, events, open) = (self.endpoint.clone(), self.events.clone(), sync::open(own.roster()));
         tokio::spawn(async move {
             let check = async {
-                let conn = meant::dial(&endpoint, address, MEMBER_ALPN, ConnectOptions::new()).await.map_err(anyhow::Error::msg)?;
+                let options = member_options().map_err(anyhow::Error::msg)?;
+                let conn = meant::dial(&endpoint, address, MEMBER_ALPN, options).await.map_err(anyhow::Error::msg)?;
                 exchange::compare(&conn, node, open, &events).await?;
                 anyhow::Ok(conn)
             };

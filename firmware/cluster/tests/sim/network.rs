@@ -17,9 +17,9 @@ const ACK: u64 = 65;
 /// Both directions of one QUIC handshake: padded Initials each way (2 × 1,228), certificates and their
 /// verification, finished, tickets, acknowledgements.
 pub const HANDSHAKE: u64 = 6000;
-/// A keep-alive and its acknowledgement, every [`KEEP_ALIVE_EVERY`] on each connection, as iroh sends them.
+/// A keep-alive and its acknowledgement, every [`KEEP_ALIVE_EVERY`] on each connection: of whoever dialled, so that the other side's never comes due.
 const KEEP_ALIVE: u64 = 2 * ACK;
-pub const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
+pub const KEEP_ALIVE_EVERY: Duration = Duration::from_millis(4500);
 /// Bytes of a stream in one packet.
 const SEGMENT: u64 = 1150;
 /// A lost flight is sent again after this, then twice that, and so on; each time as two packets (RFC 9002, 6.2.4).
