@@ -21,6 +21,7 @@ use crate::{
 use rand::{CryptoRng, RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -107,7 +108,7 @@ pub struct Node {
     /// Goodbyes to be passed on: how often, and when next.
     farewells: BTreeMap<NodeId, (Vec<u8>, u8, Millis)>,
     /// Whom newcomers are told of first.
-    leading: Vec<NodeId>,
+    leading: Vec<(NodeId, Option<SocketAddr>)>,
 }
 
 impl Node {
@@ -350,8 +351,8 @@ impl Node {
         Ok(Reply::Admitted { certificate: own, seeds: self.seeds() })
     }
 
-    /// Members that a newcomer elsewhere may well reach, the best first: only the caller knows who is reached, and where.
-    pub fn set_leading(&mut self, mut leading: Vec<NodeId>) {
+    /// Members that a newcomer elsewhere may well reach, and where, the best first: only the caller knows who is reached, and at which address.
+    pub fn set_leading(&mut self, mut leading: Vec<(NodeId, Option<SocketAddr>)>) {
         leading.truncate(crate::admission::MAX_SEEDS);
         self.leading = leading;
     }
@@ -361,10 +362,14 @@ impl Node {
     pub fn seeds(&self) -> Vec<Seed> {
         let me = Seed { node: self.me, addresses: self.facts.addresses.clone() };
         let mut others: Vec<NodeId> = self.membership.alive().collect();
-        others.sort_by_key(|node| self.leading.iter().position(|leads| leads == node).unwrap_or(usize::MAX));
+        others.sort_by_key(|node| self.leading.iter().position(|(leads, _)| leads == node).unwrap_or(usize::MAX));
         let others = others.into_iter().filter_map(|node| {
             let card = self.roster.card(&node)?;
-            Some(Seed { node, addresses: card.facts().addresses.clone() })
+            let mut addresses = card.facts().addresses.clone();
+            // Not all of them have room.
+            let leading = self.leading.iter().find(|(leads, _)| *leads == node).and_then(|(_, at)| *at);
+            addresses.sort_by_key(|address| Some(*address) != leading);
+            Some(Seed { node, addresses })
         });
         let mut seeds: Vec<Seed> = std::iter::once(me).chain(others).take(crate::admission::MAX_SEEDS).collect();
         for seed in &mut seeds {

@@ -36,9 +36,17 @@ pub async fn room(socket: &Path, carried: &[Carried]) -> Result<Option<Room>, Fa
             return Ok(None);
         }
     };
-    let root = docker.info().await.map_err(failed("asking where Docker keeps volumes"))?.docker_root_dir.unwrap_or_default();
+    let root = match docker.info().await {
+        Ok(info) => info.docker_root_dir.unwrap_or_default(),
+        Err(error) => {
+            log::warn!("Docker does not say where it keeps volumes, so nobody knows whether a copy fits: {error}");
+            return Ok(None);
+        }
+    };
     let names = carried.iter().map(|carried| carried.from.as_str()).collect();
-    Ok(crate::host::free(Path::new(&root)).ok().map(|free| Room { needed: needed(&said, &names), free }))
+    // They may lie on a disk of their own.
+    let free = crate::host::free(&Path::new(&root).join("volumes")).or_else(|_| crate::host::free(Path::new(&root)));
+    Ok(free.ok().map(|free| Room { needed: needed(&said, &names), free }))
 }
 
 #[cfg(test)]

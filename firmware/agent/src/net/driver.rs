@@ -81,6 +81,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         peers_due: Instant::now(),
         members_stale: true,
         news: true,
+        seeds_due: Instant::now(),
         said_facts: SaidFacts::default(),
         health: None,
         samples: samples_sender,
@@ -139,10 +140,7 @@ async fn run(
                 state.news |= !matches!(event, Event::Datagram { .. });
                 state.event(event);
             }
-            Some(output) = wanted.recv() => {
-                state.news = true;
-                state.registry_wants(output, &view);
-            }
+            Some(output) = wanted.recv() => state.registry_wants(output, &view),
             () = tokio::time::sleep_until(due.into()) => {}
         }
         let now = state.now();

@@ -110,6 +110,11 @@ pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, blobs: Call
     let hellos = Arc::new(Semaphore::new(MAX_HELLOS));
     let me = node_id(&endpoint.id());
     while let Some(incoming) = endpoint.accept().await {
+        // Before the limit, so that a flood too is no answer to whom somebody else is meant; it costs no more than to send a retry.
+        if !meant::is_for(&me, &incoming) {
+            incoming.ignore();
+            continue;
+        }
         let Ok(permit) = handshakes.clone().try_acquire_owned() else {
             // A flood from forged addresses ends here: they never see the retry.
             if incoming.remote_addr_validated() {
@@ -119,10 +124,6 @@ pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, blobs: Call
             }
             continue;
         };
-        if !meant::is_for(&me, &incoming) {
-            incoming.ignore();
-            continue;
-        }
         let (events, hellos) = (events.clone(), hellos.clone());
         let (blobs, tunnels) = (blobs.clone(), tunnels.clone());
         tokio::spawn(async move {

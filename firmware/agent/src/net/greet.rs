@@ -169,7 +169,7 @@ async fn diagnose(target: &Target, seen: String) -> JoinFailure {
         JoinProblem::Timeout,
         target,
         seen,
-        "is the other node switched on, and do the firewalls between the two let UDP through to this port?",
+        "is the other node switched on, and do the firewalls between the two let UDP through to this port? If it was made anew since, ask for a new token",
     )
 }
 

@@ -163,7 +163,10 @@ impl State {
     /// Answers a stranger; whoever is let in is on disk before it is told.
     pub(super) fn hello(&mut self, from: NodeId, request: &[u8]) -> Vec<u8> {
         let now = self.now();
-        self.choose_seeds();
+        // It goes through all members: whoever asks often gets what was chosen before.
+        if self.seeds_due <= Instant::now() {
+            self.choose_seeds();
+        }
         let Some(node) = &mut self.node else {
             let words = "this node belongs to no community".to_owned();
             return match hello::read_request(request) {

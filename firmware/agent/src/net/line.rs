@@ -111,7 +111,7 @@ impl MemberLine {
     /// # Errors
     /// What was seen.
     pub async fn round_trip(&self, node: &NodeId) -> Result<Duration, String> {
-        let conn = self.dial(node, Purpose::Tunnel).await?;
+        let conn = self.dial_for(node, Purpose::Tunnel, DIAL_TIMEOUT).await?;
         let rtt = taken(&conn.paths()).map(|path| path.rtt());
         conn.close(CLOSE_DONE, b"measured");
         rtt.ok_or_else(|| "its path is not known".to_owned())

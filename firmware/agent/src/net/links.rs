@@ -243,7 +243,7 @@ impl Links {
         if self.open.get(node).is_some_and(|link| is_stray(&link.conn))
             && let Some(link) = self.open.remove(node)
         {
-            log::debug!(node = node.short(); "a connection is dialled anew: no other can begin beside it");
+            log::debug!(node = node.short(); "a connection is closed: no other can begin beside it");
             link.conn.close(CLOSE_DONE, b"anew");
         }
     }

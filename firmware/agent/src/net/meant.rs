@@ -2,8 +2,8 @@
 //! its address here. Its answer would come first, from the wrong one, and end the dial, whatever other paths there are. So a dial says whom it wants, and who is not
 //! meant is silent, as if nobody were at that address.
 //!
-//! It is said beside the protocols that the dial offers, which are seen before anything is answered; as a hash with a number that is never used again, so
-//! that who listens does not read there whom it is for.
+//! It is said beside the protocols that the dial offers, which are seen before anything is answered; as a hash with a number that is never used again: who
+//! listens does not read there whom it is for, and can only try the ids that he knows.
 
 use super::ids::node_id;
 use cluster::NodeId;

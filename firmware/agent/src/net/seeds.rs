@@ -7,7 +7,11 @@ use rand::RngExt;
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
 };
+
+/// How long a choice is good for strangers.
+const CHOSEN_FOR: Duration = Duration::from_secs(5);
 
 /// A member that is alive, as somebody whom a newcomer may ask.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +75,7 @@ pub(super) fn is_public(ip: IpAddr) -> bool {
 impl State {
     /// Chooses anew whom newcomers are told of.
     pub(super) fn choose_seeds(&mut self) {
+        self.seeds_due = Instant::now() + CHOSEN_FOR;
         let linked: BTreeSet<NodeId> = self.links.direct_nodes().into_iter().collect();
         let Some(own) = &mut self.node else { return };
         let alive: Vec<NodeId> = own.alive().collect();
@@ -83,10 +88,11 @@ impl State {
                 let said = says.iter().any(|said| said.ip().to_canonical() == address.ip().to_canonical() && said.port() == address.port());
                 Place { own: said, near: near.contains(&address.ip()), public: is_public(address.ip()) }
             };
-            let (at, came) = (at(&node).map(place), dialled_at(&node).is_none());
-            Candidate { node, linked: linked.contains(&node), at, came, chance: self.rng.random() }
+            let (place, came) = (at(&node).map(place), dialled_at(&node).is_none());
+            Candidate { node, linked: linked.contains(&node), at: place, came, chance: self.rng.random() }
         });
-        let leading = best(candidates.collect());
+        let leading = best(candidates.collect()).into_iter().map(|node| (node, at(&node)));
+        let leading = leading.collect();
         own.set_leading(leading);
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct State {
     pub(super) members_stale: bool,
     /// More has happened since the view was made than that members said how they are.
     pub(super) news: bool,
+    /// When it may be chosen anew for strangers whom they are told of.
+    pub(super) seeds_due: Instant,
     pub(super) said_facts: SaidFacts,
     /// How the members are, while this node is one.
     pub(super) health: Option<Health>,
@@ -143,6 +145,7 @@ impl State {
     }
 
     pub(super) fn note_storage(&mut self, saved: Result<()>) {
+        self.news = true;
         self.storage_problem = saved.err().map(|error| {
             log::error!(error:% = format!("{error:#}"); "the network part can't write its data");
             format!("{error:#}; make room on the data partition, or look whether it can be written (`cloudy doctor`, check `storage`)")

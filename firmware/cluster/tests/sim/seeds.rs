@@ -60,6 +60,8 @@ struct Model {
     revoked: BTreeSet<usize>,
     /// Who was let in meanwhile, and by whom.
     let_in: BTreeMap<usize, usize>,
+    /// Whom the one that let them in may have forgotten, since its disk is one of before.
+    forgotten: BTreeSet<usize>,
 }
 
 fn slot(number: u32) -> Slot {
@@ -107,7 +109,8 @@ impl Model {
     /// Whether nobody speaks for a node: whoever let it in was taken out itself, or its disk was restored and has forgotten. Then it is one more
     /// that comes with that invite, which others have used meanwhile.
     fn has_nobody(&self, node: usize) -> bool {
-        self.let_in.get(&node).is_some_and(|by| self.revoked.contains(by) || self.loose.contains(by) || self.has_nobody(*by))
+        let by_one_that_has = |by: &usize| self.revoked.contains(by) || self.has_nobody(*by);
+        self.forgotten.contains(&node) || self.let_in.get(&node).is_some_and(by_one_that_has)
     }
 
     fn check(&self, world: &World) {
@@ -201,15 +204,17 @@ fn run(seed: u64) -> Faults {
                 world.clocks[node] = [None, Some(year), Some(60 * year), Some(crate::world::FLOOR)][script.random_range(0..4)];
                 world.faults().count("clock step");
             }
-            9 => drop(images.insert(node, (world.disks[node].image(), world.files[node].clone()))),
+            9 => drop(images.insert(node, (world.disks[node].image(), world.files[node].clone(), count))),
             10 if script.random_bool(0.3) => {
-                if let Some((image, files)) = images.get(&node) {
+                if let Some((image, files, before)) = images.get(&node) {
                     if on {
                         world.cut(node);
                     }
                     world.disks[node].restore(image);
                     world.files[node] = files.clone();
                     model.loose.insert(node);
+                    let later = model.let_in.iter().filter(|(new, by)| **by == node && *new >= before);
+                    model.forgotten.extend(later.map(|(new, _)| *new));
                     world.faults().count("restored old card");
                 }
             }

@@ -4,10 +4,11 @@
 //! figure that comes more than once the worst counts. What prints none is won if it passes. It takes hours; `--only` takes a part.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 use xshell::{Shell, cmd};
@@ -27,7 +28,7 @@ struct Proof {
 enum How {
     /// Tests of a target, and what they are told by variables.
     Tests { target: &'static [&'static str], tests: &'static [&'static str], told: &'static [(&'static str, &'static str)] },
-    /// This program with other words: won if it ends well. What it prints is shown.
+    /// This program with other words: won if it ends well and says of no figure that it is lost. What it says of figures is shown.
     Itself(&'static [&'static str]),
 }
 
@@ -214,7 +215,7 @@ impl Proof {
                     shell,
                     "cargo test --workspace --locked --profile inputs {target...} -- --exact --include-ignored --nocapture --test-threads 2 {tests...}"
                 );
-                run.envs(told.iter().copied())
+                run.envs(told.iter().copied()).quiet()
             }
             How::Itself(words) => {
                 let words = *words;
@@ -222,19 +223,44 @@ impl Proof {
                 cmd!(shell, "{program} {words...}")
             }
         };
-        // What it does is told as it goes; a figure that is lost is no error here.
-        let output = command.quiet().ignore_status().output()?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut won = output.status.success();
-        if let How::Tests { tests, .. } = &self.how {
-            won &= passed(&said) == tests.len();
-        }
-        if !won {
-            ui::say(&format!("{said}{}", String::from_utf8_lossy(&output.stderr)));
-        }
-        let shown = if matches!(self.how, How::Itself(_)) { said.clone() } else { String::new() };
-        Ok((rows(self.what, &said, won)?, shown))
+        let (ended_well, said, told) = listened(command.into())?;
+        Ok(match &self.how {
+            How::Tests { tests, .. } => (rows(self.what, &said, ended_well && passed(&said) == tests.len())?, String::new()),
+            // Some say of their figures that they are lost and end well, and some say them where they say what they do.
+            How::Itself(_) => {
+                let figures: Vec<&str> = told.lines().filter(|line| is_verdict(line)).collect();
+                let said = format!("{said}{}", figures.join("\n"));
+                (rows(self.what, "", ended_well && !is_lost(&said))?, said)
+            }
+        })
     }
+}
+
+/// Whether a line says how a figure came out.
+fn is_verdict(line: &str) -> bool {
+    line.contains("won") || is_lost(line)
+}
+
+/// Whether somebody says of a figure of theirs that it is lost; `0 rows are lost` says that of none.
+fn is_lost(said: &str) -> bool {
+    said.contains("LOST") || said.contains(": lost)")
+}
+
+/// Runs a command that says what it does on its stderr, which is passed on: whether it ended well, its stdout and its stderr.
+fn listened(mut command: Command) -> Result<(bool, String, String)> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("failed to start a proof")?;
+    let (stdout, stderr) = (child.stdout.take().context("no stdout")?, child.stderr.take().context("no stderr")?);
+    std::thread::scope(|scope| {
+        let told = scope.spawn(move || {
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+            lines.inspect(|line| ui::say(line)).fold(String::new(), |all, line| all + &line + "\n")
+        });
+        let mut said = Vec::new();
+        BufReader::new(stdout).read_to_end(&mut said)?;
+        let told = told.join().map_err(|_| anyhow!("who listened to a proof broke"))?;
+        Ok((child.wait()?.success(), String::from_utf8_lossy(&said).into_owned(), told))
+    })
 }
 
 /// What a proof's output says: its figures, and that it passed or did not, where no figure says so.
@@ -250,7 +276,7 @@ fn rows(what: &str, said: &str, passed: bool) -> Result<Vec<Row>> {
             None => rows.push(Row::of(what, figure)),
         }
     }
-    if rows.is_empty() || (!passed && rows.iter().all(|row| row.won)) {
+    if rows.is_empty() || !passed {
         rows.push(Row { what: what.to_owned(), figure: None, won: passed });
     }
     Ok(rows)
@@ -318,6 +344,21 @@ mod tests {
         assert_eq!(verdicts(good, true), [("writes lost".to_owned(), true)]);
         assert_eq!(verdicts(good, false), [("writes lost".to_owned(), true), ("proof".to_owned(), false)]);
         assert!(rows("proof", "figure: writes lost: none of at most 0 ", true).is_err());
+    }
+
+    #[test]
+    fn who_ends_well_and_says_that_a_figure_is_lost_has_lost_it() {
+        assert!(is_lost("at rest   3.20  LOST\n") && is_lost("1.40 by the files of agent and broker (at most 1: lost)"));
+        assert!(!is_lost("less is better; 0 of 14 rows are lost") && !is_lost("0.10 (at most 1: won)"));
+        assert!(is_verdict("a (at most 1: won), b") && !is_verdict("waiting for the node"));
+    }
+
+    #[test]
+    fn what_a_proof_says_is_heard_on_both_sides() {
+        let shell = Shell::new().unwrap();
+        let mut command = Command::from(cmd!(shell, "sh"));
+        command.args(["-c", "echo out; echo err >&2; exit 3"]);
+        assert_eq!(listened(command).unwrap(), (false, "out\n".to_owned(), "err\n".to_owned()));
     }
 
     #[test]
