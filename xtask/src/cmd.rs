@@ -39,8 +39,21 @@ pub fn check<'a>(shown: &str, status: ExitStatus, tail: impl Iterator<Item = &'a
     bail!(text)
 }
 
-/// Reads a started child's stdout whole and the last lines of its stderr, then waits for it. `each` sees every line of stderr.
-pub fn finish(shown: &str, mut child: Child, mut each: impl FnMut(&str) + Send) -> Result<Vec<u8>> {
+/// Reads a started child's stdout whole, then waits for it to end well. `each` sees every line of stderr.
+///
+/// # Errors
+/// As [`read`].
+pub fn finish(shown: &str, child: Child, each: impl FnMut(&str) + Send) -> Result<Vec<u8>> {
+    let (status, stdout, tail) = listen(shown, child, each)?;
+    check(shown, status, tail.iter().map(String::as_str))?;
+    Ok(stdout)
+}
+
+/// Reads a started child's stdout whole and the last lines of its stderr, then waits for it, however it ends. `each` sees every line of stderr.
+///
+/// # Errors
+/// Its output can't be read.
+pub fn listen(shown: &str, mut child: Child, mut each: impl FnMut(&str) + Send) -> Result<(ExitStatus, Vec<u8>, VecDeque<String>)> {
     let stderr = child.stderr.take();
     let mut stdout = Vec::new();
     let tail = std::thread::scope(|scope| -> Result<VecDeque<String>> {
@@ -66,9 +79,7 @@ pub fn finish(shown: &str, mut child: Child, mut each: impl FnMut(&str) + Send) 
         }
         reader.join().map_err(|_| anyhow::anyhow!("the reader of `{shown}`'s stderr broke"))
     })?;
-    let status = child.wait()?;
-    check(shown, status, tail.iter().map(String::as_str))?;
-    Ok(stdout)
+    Ok((child.wait()?, stdout, tail))
 }
 
 /// Resident memory of a process in megabytes (of 1,000,000 bytes).

@@ -131,7 +131,7 @@ async fn whole(docker: &Docker, container: &str) -> Result<Taken, Failure> {
 pub async fn its_room(socket: &Path, container: &str) -> Result<Option<Room>, Failure> {
     let docker = asked(socket, DOCKER_TIMEOUT_SECS).await?;
     let taken = whole(&docker, container).await?;
-    room::room(socket, &taken.carried).await
+    Ok(room::room(socket, &docker, &taken.carried).await)
 }
 
 /// Has Docker start a container by itself as it is said, and no other way.

@@ -1,10 +1,10 @@
 //! How large volumes are, and how much is free where Docker keeps them: what is copied needs room for it a second time.
 
-use super::docker::{connect, failed};
+use super::Room;
 use super::taken::Carried;
-use super::{Failure, Room};
 use crate::client::Client;
-use crate::limits::{DOCKER_TIMEOUT_SECS, VOLUME_COUNT_TIMEOUT};
+use crate::limits::VOLUME_COUNT_TIMEOUT;
+use bollard::Docker;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,32 +21,31 @@ fn needed(said: &Value, names: &BTreeSet<&str>) -> u64 {
 
 /// What a copy of these volumes takes, and what is free for it; nothing where Docker or the system does not say. Docker looks at each
 /// file's size for that, and reads none.
-pub async fn room(socket: &Path, carried: &[Carried]) -> Result<Option<Room>, Failure> {
-    let docker = connect(socket, DOCKER_TIMEOUT_SECS).await.map_err(failed("Docker does not answer"))?;
+pub async fn room(socket: &Path, docker: &Docker, carried: &[Carried]) -> Option<Room> {
     // What bollard reads of this is of newer versions of the API than the one that is spoken.
     let (client, path) = (Client::new(socket), format!("/v{}/system/df?type=volume", docker.client_version()));
     let said = match timeout(VOLUME_COUNT_TIMEOUT, client.get(&path)).await {
         Ok(Ok(said)) => said,
         Ok(Err(error)) => {
             log::warn!("Docker does not say how large volumes are, so nobody knows whether a copy fits: {error:#}");
-            return Ok(None);
+            return None;
         }
         Err(_) => {
             log::warn!("Docker still counts how large volumes are, so nobody knows whether a copy fits");
-            return Ok(None);
+            return None;
         }
     };
     let root = match docker.info().await {
         Ok(info) => info.docker_root_dir.unwrap_or_default(),
         Err(error) => {
             log::warn!("Docker does not say where it keeps volumes, so nobody knows whether a copy fits: {error}");
-            return Ok(None);
+            return None;
         }
     };
     let names = carried.iter().map(|carried| carried.from.as_str()).collect();
     // They may lie on a disk of their own.
     let free = crate::host::free(&Path::new(&root).join("volumes")).or_else(|_| crate::host::free(Path::new(&root)));
-    Ok(free.ok().map(|free| Room { needed: needed(&said, &names), free }))
+    free.ok().map(|free| Room { needed: needed(&said, &names), free })
 }
 
 #[cfg(test)]

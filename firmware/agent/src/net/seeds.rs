@@ -80,19 +80,21 @@ impl State {
         let Some(own) = &mut self.node else { return };
         let alive: Vec<NodeId> = own.alive().collect();
         let dialled_at = |node: &NodeId| self.links.dialled_at(node).or(self.reached.get(node).copied());
-        let at = |node: &NodeId| dialled_at(node).or_else(|| self.links.view(node)?.address);
+        // As cards have it.
+        let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let at = |node: &NodeId| dialled_at(node).or_else(|| self.links.view(node)?.address).map(plain);
         let near = near_ones(alive.iter().filter_map(at).map(|address| address.ip()));
         let candidates = alive.into_iter().map(|node| {
             let says = own.roster().card(&node).map(|card| card.facts().addresses.as_slice()).unwrap_or_default();
-            let place = |address: SocketAddr| {
-                let said = says.iter().any(|said| said.ip().to_canonical() == address.ip().to_canonical() && said.port() == address.port());
-                Place { own: said, near: near.contains(&address.ip()), public: is_public(address.ip()) }
+            let place = |address: SocketAddr| Place {
+                own: says.contains(&address),
+                near: near.contains(&address.ip()),
+                public: is_public(address.ip()),
             };
             let (place, came) = (at(&node).map(place), dialled_at(&node).is_none());
             Candidate { node, linked: linked.contains(&node), at: place, came, chance: self.rng.random() }
         });
-        let leading = best(candidates.collect()).into_iter().map(|node| (node, at(&node)));
-        let leading = leading.collect();
+        let leading = best(candidates.collect()).into_iter().map(|node| (node, at(&node))).collect();
         own.set_leading(leading);
     }
 }

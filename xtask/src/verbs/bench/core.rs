@@ -4,17 +4,17 @@
 //! figure that comes more than once the worst counts. What prints none is won if it passes. It takes hours; `--only` takes a part.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
+use std::io::IsTerminal as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 use xshell::{Shell, cmd};
 
 use super::inputs::passed;
-use crate::ui;
+use crate::{cmd, ui};
 
 /// What a figure's line begins with.
 const FIGURE: &str = "figure: ";
@@ -249,18 +249,13 @@ fn is_lost(said: &str) -> bool {
 /// Runs a command that says what it does on its stderr, which is passed on: whether it ended well, its stdout and its stderr.
 fn listened(mut command: Command) -> Result<(bool, String, String)> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().context("failed to start a proof")?;
-    let (stdout, stderr) = (child.stdout.take().context("no stdout")?, child.stderr.take().context("no stderr")?);
-    std::thread::scope(|scope| {
-        let told = scope.spawn(move || {
-            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
-            lines.inspect(|line| ui::say(line)).fold(String::new(), |all, line| all + &line + "\n")
-        });
-        let mut said = Vec::new();
-        BufReader::new(stdout).read_to_end(&mut said)?;
-        let told = told.join().map_err(|_| anyhow!("who listened to a proof broke"))?;
-        Ok((child.wait()?.success(), String::from_utf8_lossy(&said).into_owned(), told))
-    })
+    let mut told = String::new();
+    let child = command.spawn().context("failed to start a proof")?;
+    let (status, said, _) = cmd::listen("a proof", child, |line| {
+        ui::say(line);
+        let _ = writeln!(told, "{line}");
+    })?;
+    Ok((status.success(), String::from_utf8_lossy(&said).into_owned(), told))
 }
 
 /// What a proof's output says: its figures, and that it passed or did not, where no figure says so.
