@@ -39,8 +39,8 @@ pub enum Event {
     Items { node: NodeId, items: Items },
     /// A member asks about records or a lease, or brings messages.
     Question { node: NodeId, about: Kind, frame: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
-    /// Who needs a connection of its own did not reach a member; answered once it was looked for ways.
-    Unreached { node: NodeId, reply: oneshot::Sender<()> },
+    /// Who needs a connection of its own did not reach a member, which said something or was silent; answered once it was looked for ways.
+    Unreached { node: NodeId, silent: bool, reply: oneshot::Sender<()> },
     /// A packet is to go a way that is not open.
     WayWanted { way: Way, packets: Packets },
     /// A member asks this node to carry what it says to another.

@@ -70,8 +70,10 @@ impl State {
                 self.compare_when_linked.remove(&node);
                 self.look_for_ways(node);
             }
-            Event::Unreached { node, reply } => {
-                self.links.end_stray(&node);
+            Event::Unreached { node, silent, reply } => {
+                if silent {
+                    self.links.end_in_the_way(&node);
+                }
                 self.look_for_ways(node);
                 let _gone = reply.send(());
             }

@@ -36,6 +36,20 @@ pub enum Purpose {
     Tunnel,
 }
 
+/// A member was not reached.
+struct NotDialled {
+    /// What was seen.
+    seen: String,
+    /// Nothing came from it.
+    silent: bool,
+}
+
+impl From<String> for NotDialled {
+    fn from(seen: String) -> Self {
+        Self { seen, silent: false }
+    }
+}
+
 /// How members are reached, and who is one.
 #[derive(Debug, Clone)]
 pub struct MemberLine {
@@ -86,24 +100,29 @@ impl MemberLine {
     /// # Errors
     /// What was seen.
     pub async fn dial(&self, node: &NodeId, purpose: Purpose) -> Result<Connection, String> {
-        match self.dial_for(node, purpose, FIRST_TIMEOUT).await {
-            Err(_) if self.gate.admits(node) && self.ways.look_anew(*node).await => self.dial_for(node, purpose, DIAL_TIMEOUT).await,
-            dialled => dialled,
+        let first = self.dial_for(node, purpose, FIRST_TIMEOUT).await;
+        match first {
+            Err(NotDialled { silent, .. }) if self.gate.admits(node) && self.ways.look_anew(*node, silent).await => {
+                self.dial_for(node, purpose, DIAL_TIMEOUT).await
+            }
+            first => first,
         }
+        .map_err(|error| error.seen)
     }
 
-    async fn dial_for(&self, node: &NodeId, purpose: Purpose, patience: Duration) -> Result<Connection, String> {
+    async fn dial_for(&self, node: &NodeId, purpose: Purpose, patience: Duration) -> Result<Connection, NotDialled> {
         let paths = self.paths(node);
         if paths.is_empty() {
-            return Err("its address is not known".to_owned());
+            return Err("its address is not known".to_owned().into());
         }
-        let address = endpoint_paths(node, paths).ok_or("its id is no key")?;
+        let address = endpoint_paths(node, paths).ok_or_else(|| "its id is no key".to_owned())?;
         let (alpn, options) = match purpose {
             Purpose::Blobs => (BLOBS_ALPN, ConnectOptions::new().with_transport_config(blobs_transport()?)),
             Purpose::Tunnel => (TUNNEL_ALPN, ConnectOptions::new().with_transport_config(tunnel_transport()?)),
         };
         let dial = meant::dial(&self.endpoint, address, alpn, options);
-        timeout(patience, dial).await.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs())))
+        let silent = |_| NotDialled { seen: format!("no answer within {} s", patience.as_secs()), silent: true };
+        Ok(timeout(patience, dial).await.map_err(silent)??)
     }
 
     /// The round trip to a member, as a handshake with it took it; nothing is asked of it.
@@ -111,7 +130,7 @@ impl MemberLine {
     /// # Errors
     /// What was seen.
     pub async fn round_trip(&self, node: &NodeId) -> Result<Duration, String> {
-        let conn = self.dial_for(node, Purpose::Tunnel, DIAL_TIMEOUT).await?;
+        let conn = self.dial_for(node, Purpose::Tunnel, DIAL_TIMEOUT).await.map_err(|error| error.seen)?;
         let rtt = taken(&conn.paths()).map(|path| path.rtt());
         conn.close(CLOSE_DONE, b"measured");
         rtt.ok_or_else(|| "its path is not known".to_owned())

@@ -176,9 +176,9 @@ impl Ways {
     }
 
     /// Has ways looked for to a member that was not reached by those that are known. False where nobody looks any more.
-    pub async fn look_anew(&self, node: NodeId) -> bool {
+    pub async fn look_anew(&self, node: NodeId, silent: bool) -> bool {
         let (reply, looked) = oneshot::channel();
-        self.0.events.send(Event::Unreached { node, reply }).await.is_ok() && looked.await.is_ok()
+        self.0.events.send(Event::Unreached { node, silent, reply }).await.is_ok() && looked.await.is_ok()
     }
 
     /// Sends a packet by a way, and has the way opened where it is not. What can't be sent is lost, as on any path.
