@@ -16,6 +16,8 @@ pub(super) enum Unclean {
 pub(super) struct Clean {
     /// For foca.
     pub bytes: Vec<u8>,
+    /// What it is.
+    pub message: Message<Life>,
     /// The sender's life, where it says that this is over.
     pub over: Option<Life>,
     /// That its sender lives, and what it says of others, where it was sent to an earlier life of this node: foca takes nothing of such a datagram.
@@ -85,6 +87,6 @@ impl Membership {
                 clean.extend_from_slice(&updates);
             }
         }
-        if rest.is_empty() { Ok(Clean { bytes: clean, over, late }) } else { Err(Unclean::Malformed) }
+        if rest.is_empty() { Ok(Clean { bytes: clean, message: header.message, over, late }) } else { Err(Unclean::Malformed) }
     }
 }

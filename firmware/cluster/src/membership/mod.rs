@@ -11,6 +11,7 @@
 
 mod beliefs;
 mod clean;
+mod probe;
 mod settings;
 
 pub use settings::MAX_DATAGRAM_BYTES;
@@ -18,6 +19,7 @@ pub use settings::MAX_DATAGRAM_BYTES;
 use crate::{clock::Millis, keys::NodeId, wire};
 use clean::Unclean;
 use foca::{AccumulatingRuntime, Foca, Identity, Member, NoCustomBroadcast, OwnedNotification, PostcardCodec, State, Timer};
+use probe::Probe;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use serde::{Deserialize, Serialize};
 use settings::*;
@@ -121,6 +123,8 @@ pub struct Membership {
     outputs: VecDeque<Output>,
     admitted: BTreeSet<NodeId>,
     heard: BTreeMap<NodeId, Millis>,
+    /// The last probe, until it is answered.
+    probe: Option<Probe>,
     /// Members that foca gave up and whose own dial is under way, until when.
     confirming: BTreeMap<NodeId, Millis>,
     /// Members that foca gave up but that were reached from here: until when they may take to come back.
@@ -151,6 +155,7 @@ impl Membership {
             outputs: VecDeque::new(),
             admitted: BTreeSet::new(),
             heard: BTreeMap::new(),
+            probe: None,
             confirming: BTreeMap::new(),
             reached: BTreeMap::new(),
             silent: BTreeMap::new(),
@@ -201,7 +206,8 @@ impl Membership {
         let timer = self.timers.keys().next().map_or(Millis(u64::MAX), |(at, _)| *at);
         let silent = self.silent.values().map(|(until, _)| until);
         let confirm = self.confirming.values().chain(self.reached.values()).chain(silent).min().copied().unwrap_or(Millis(u64::MAX));
-        timer.min(confirm).min(self.next_retry).min(self.next_suspects)
+        let probe = self.probe.as_ref().and_then(Probe::again_at).unwrap_or(Millis(u64::MAX));
+        timer.min(confirm).min(probe).min(self.next_retry).min(self.next_suspects)
     }
 
     /// Does what is due.
@@ -212,6 +218,9 @@ impl Membership {
             }
             let timer = entry.remove();
             self.with_foca(now, |foca, runtime| foca.handle_timer(timer, runtime));
+        }
+        if let Some((to, bytes)) = self.probe.as_mut().and_then(|probe| probe.again(now)) {
+            self.outputs.push_back(Output::Send { to, bytes });
         }
         let failed: Vec<NodeId> = self.confirming.iter().filter(|(_, until)| **until <= now).map(|(node, _)| *node).collect();
         for node in failed {
@@ -306,6 +315,9 @@ impl Membership {
         match self.clean(from, bytes) {
             Ok(clean) => {
                 self.heard.insert(from, now);
+                if self.probe.as_ref().is_some_and(|probe| probe.is_answered(from, &clean.message)) {
+                    self.probe = None;
+                }
                 // foca may leave the datagram aside: it may be to an earlier life of this node.
                 if let Some(life) = clean.over {
                     self.part(now, &life, false);
@@ -431,6 +443,9 @@ impl Membership {
         }
         while let Some((to, data)) = runtime.to_send() {
             let bytes = [&[wire::VERSION], data.as_ref()].concat();
+            if let Some(probe) = Probe::of(now, to.node, &bytes, PROBES_AGAIN) {
+                self.probe = Some(probe);
+            }
             self.outputs.push_back(Output::Send { to: to.node, bytes });
         }
         while let Some((after, timer)) = runtime.to_schedule() {

@@ -130,11 +130,10 @@ fn at_rest(time: Duration) {
     figure(&format!("live nodes given up in {} hours at 20 % loss", time.as_secs_f64() / 3600.0), f64::from(given_up.is_some()), 0.0, "");
     assert_eq!(given_up, None);
     let per_node_and_second = |count: u64| count as f64 / 12.0 / time.as_secs_f64();
-    println!(
-        "at rest, per node and second: {:.2} datagrams, {:.0} bytes of them",
-        per_node_and_second(world.net.datagrams - start.0),
-        per_node_and_second(world.net.bytes - start.1)
-    );
+    let datagrams = per_node_and_second(world.net.datagrams - start.0);
+    println!("at rest, per node and second: {datagrams:.2} datagrams, {:.0} bytes of them", per_node_and_second(world.net.bytes - start.1));
+    // Of whom a datagram was lost is no suspect, or all would speak of suspects all the time.
+    assert!(datagrams < 3.0, "{datagrams} datagrams");
 }
 
 #[test]
