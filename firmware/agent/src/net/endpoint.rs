@@ -39,13 +39,17 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(12);
 /// So often says something who dialled a member. Both sides hear what the other says at about the same time, and would say the next again at about the same
 /// time, after iroh's 5 s: twice what it takes. So one of them is earlier, by more than a round trip, and the other has nothing to say.
 const DIALLER_KEEP_ALIVE: Duration = Duration::from_millis(4500);
+/// What a round trip is held to be until one was measured: what is lost of a handshake is sent again after three times that, where QUIC's 333 ms make a second
+/// of each loss. A member on another continent is sent a packet too many.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What all connections have alike.
 fn transport() -> Result<QuicTransportConfigBuilder, String> {
     let idle = IDLE_TIMEOUT.try_into().map_err(|_| "the time without a word is no time".to_owned())?;
-    Ok(QuicTransportConfig::builder().max_idle_timeout(Some(idle)).max_concurrent_uni_streams(0_u32.into()))
+    let transport = QuicTransportConfig::builder().max_idle_timeout(Some(idle)).max_concurrent_uni_streams(0_u32.into());
+    Ok(transport.initial_rtt(INITIAL_RTT))
 }
 
 /// What a connection for blobs may have in memory on the side that dials, which is the one that gets them: as much as iroh has for one stream,

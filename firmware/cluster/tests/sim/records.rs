@@ -1,22 +1,25 @@
 //! Records one property at a time: what is gone, old and copied cards, damaged and full disks, liars, limits, formats.
 
 use crate::{
+    disk::Disk,
     hostile::{forge, mutate},
     membership::{joined, s},
     world::{World, id_of, seed_of},
 };
 use cluster::{
+    CommunityId, Millis, NodeId,
     farewell::Farewell,
     records::{
-        Change, Fork, Head, Kind, Order, Ownership, Phase, Record, Slot, WriteError,
+        Change, Fork, Head, Kind, Order, Output, Ownership, Phase, Record, Replica, Slot, WriteError,
         exchange::{self, Answer, Ask, Statement},
         head::{self, Live},
         record,
         summary::Datagram,
     },
-    store::StoreError,
+    store::{RedbStore, StoreError},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use std::collections::BTreeSet;
 
 fn slot(key: &str) -> Slot {
     Slot { kind: Kind::SERVICE, key: key.to_owned() }
@@ -127,7 +130,7 @@ fn of_a_copied_card_all_choose_alike_and_it_is_told() {
         heads.iter().all(|head| *head == heads[0])
     };
     world.until(s(120), alike).unwrap();
-    let heads: std::collections::BTreeSet<_> = [0, 1, 3, 4].map(|at| value(&world, at, 2, "mine")).into();
+    let heads: BTreeSet<_> = [0, 1, 3, 4].map(|at| value(&world, at, 2, "mine")).into();
     assert_eq!(heads.len(), 1, "{heads:?}");
     let proven = |at: &&usize| world.nodes[**at].as_ref().unwrap().records.view().fork_at(&id_of(2)).is_some();
     println!("a proof is held by {} of 4 others; {told} writes were refused", [0, 1, 3, 4].iter().filter(proven).count());
@@ -281,8 +284,8 @@ fn nearly_right_inputs_never_panic_nor_pass() {
     let inputs: usize = std::env::var("CLOUDY_INPUTS").ok().and_then(|inputs| inputs.parse().ok()).unwrap_or(20_000);
     println!("CLOUDY_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let community = cluster::CommunityId([3; 32]);
-    const COMMUNITY: cluster::CommunityId = cluster::CommunityId([3; 32]);
+    let community = CommunityId([3; 32]);
+    const COMMUNITY: CommunityId = CommunityId([3; 32]);
     let ownership = Ownership::sign(&[8; 32], community, id_of(1));
     let sign = |bytes| {
         let live = Live { count: 3, bytes, hash: [5; 32] };
@@ -335,4 +338,28 @@ fn nearly_right_inputs_never_panic_nor_pass() {
 fn drop_it<T, E>(read: Result<T, E>) -> bool {
     drop(read);
     false
+}
+
+#[test]
+fn who_gets_no_answer_about_its_own_records_asks_others_and_not_only_waits() {
+    let members: BTreeSet<NodeId> = (0..7).map(id_of).collect();
+    let store = RedbStore::open(Box::new(Disk::default())).unwrap();
+    let mut replica = Replica::open(Millis(0), store, seed_of(0), CommunityId([9; 32]), None, 1).unwrap();
+    replica.set_members(Millis(0), members.clone(), [0; 32]);
+    replica.set_peers(Millis(0), members.clone(), members);
+    let (mut now, mut silent) = (Millis(0), 5);
+    let same = exchange::frame(&Answer::Same);
+    while replica.phase() != Phase::Open {
+        assert!(now < Millis(10_000), "it waits for those who do not answer");
+        for output in replica.outputs().collect::<Vec<_>>() {
+            if let Output::Ask { id, .. } = output {
+                let answer = (silent == 0).then_some(same.as_slice());
+                silent = u32::saturating_sub(silent, 1);
+                replica.answered(now, id, answer);
+            }
+        }
+        now = now.max(replica.next_wake());
+        replica.tick(now);
+    }
+    assert_eq!(silent, 0, "some were silent");
 }

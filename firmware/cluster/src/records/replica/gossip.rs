@@ -28,13 +28,14 @@ impl<S: Store> Replica<S> {
         self.differing.entry(node).or_insert(at);
     }
 
+    /// With whom a comparison is under way.
+    pub(super) fn compared_with(&self) -> Vec<NodeId> {
+        let comparisons = self.asked.values().filter(|asked| matches!(asked.question, Question::Compare | Question::Exchange));
+        comparisons.map(|asked| asked.to).collect()
+    }
+
     pub(super) fn compare_due(&mut self, now: Millis) {
-        let under_way: Vec<NodeId> = self
-            .asked
-            .values()
-            .filter(|asked| matches!(asked.question, Question::Compare | Question::Exchange))
-            .map(|asked| asked.to)
-            .collect();
+        let under_way = self.compared_with();
         let room = MAX_COMPARES.saturating_sub(under_way.len());
         let due: Vec<NodeId> = self.differing.iter().filter(|(_, at)| **at <= now).map(|(node, _)| *node).collect();
         for (index, node) in due.into_iter().enumerate() {

@@ -300,11 +300,15 @@ impl<S: Store> Replica<S> {
         self.tick_own(now);
         self.tell_news(now);
         if self.next_summary <= now {
-            let hot = now < self.hot_until || !self.differing.is_empty();
+            let asking = self.own.phase == Phase::Asking;
+            let hot = asking || now < self.hot_until || !self.differing.is_empty();
             let period = if hot { SUMMARY_PERIOD_HOT } else { SUMMARY_PERIOD };
             self.next_summary = now.plus(period.mul_f64(self.rng.random_range(0.8..1.2)));
             for to in self.some_peers(1) {
                 self.send_summary(to, true);
+            }
+            if asking {
+                self.ask_others(now);
             }
         }
         self.compare_due(now);

@@ -15,6 +15,7 @@ use crate::{
     },
     store::{Batch, Store, StoreError, Sync, Table},
 };
+use rand::seq::IteratorRandom;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
@@ -196,6 +197,15 @@ impl<S: Store> Replica<S> {
     pub(super) fn asked_about_own(&mut self, neighbour: NodeId) {
         if self.own.phase == Phase::Asking {
             self.own.asked.insert(neighbour);
+        }
+    }
+
+    /// Asks others about the own head, in place of those who did not answer: nothing else makes this node compare once all hold the same.
+    pub(super) fn ask_others(&mut self, now: Millis) {
+        let missing = ASK_NEIGHBOURS.saturating_sub(self.own.asked.len() + self.compared_with().len() + self.differing.len());
+        let others = self.peers.iter().filter(|peer| !self.own.asked.contains(*peer) && !self.differing.contains_key(*peer)).copied();
+        for node in others.sample(&mut self.rng, missing) {
+            self.compare_soon(now, node);
         }
     }
 
