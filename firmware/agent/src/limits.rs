@@ -261,6 +261,8 @@ pub const USER_MUTED_KEPT: usize = 200;
 pub const SESSION_IDLE: Duration = Duration::from_secs(8 * 3600);
 /// A session ends this long after its login, used or not.
 pub const SESSION_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often it is noted on the disk, at most, that sessions are used.
+pub const SESSION_USES_EVERY: Duration = Duration::from_secs(3600);
 /// Sessions of all people; of one more, the one that was used least lately ends.
 pub const SESSIONS_KEPT: usize = 64;
 /// Sessions of one person, likewise.

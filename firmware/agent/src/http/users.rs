@@ -304,7 +304,7 @@ pub(super) async fn login(State(app): State<Arc<App>>, Extension(caller): Extens
 
 pub(super) async fn logout(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Response {
     if let Some(id) = caller.session() {
-        app.users().logout(id);
+        app.users().logout(id).await;
     }
     without_session(Json(Closed { user: None }).into_response(), &caller)
 }
@@ -340,7 +340,7 @@ pub(super) async fn own_password(
 }
 
 pub(super) async fn end_sessions(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {
-    let ended = app.users().logout_everywhere(&person(&caller)?);
+    let ended = app.users().logout_everywhere(&person(&caller)?).await;
     Ok(without_session(Json(Ended { ended }).into_response(), &caller))
 }
 

@@ -30,17 +30,18 @@ use crate::settings::{put_aside, read_whole, write_whole};
 use password::Passwords;
 use secret::Code;
 use serde::{Deserialize, Serialize};
-use sessions::Sessions;
+use sessions::{Sessions, Whose, Written};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tries::Tries;
 
-/// The file, below the agent's data folder.
+/// The files, below the agent's data folder.
 const FILE: &str = "users.json";
+const SESSIONS_FILE: &str = "sessions.json";
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,7 @@ pub struct Users {
     keeps: AtomicBool,
     /// Whether what was kept could be read.
     readable: AtomicBool,
+    sessions_file: PathBuf,
     sessions: Mutex<Sessions>,
     by_place: Mutex<Tries<Place>>,
     by_name: Mutex<Tries<String>>,
@@ -96,8 +98,14 @@ pub struct Users {
     code: Code,
     /// The time, which stands still in tests.
     now: fn() -> Instant,
+    /// What the calendar says, in seconds of Unix time.
+    unix: fn() -> u64,
     /// Whether an address is of a link of this machine; in tests none is, whatever links it has.
     is_near: fn(IpAddr) -> bool,
+}
+
+fn unix() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -116,18 +124,28 @@ impl Users {
                 (Kept::default(), false)
             }
         };
+        let sessions_file = data.join(SESSIONS_FILE);
+        // Without its users nobody has a session.
+        let written = if keeps && readable { read_whole::<Written>(&sessions_file) } else { Ok(None) };
+        let written = written.unwrap_or_else(|error| {
+            log::warn!("{error:#}: all log in anew");
+            None
+        });
+        let sessions = Sessions::of(written.unwrap_or_default(), Instant::now(), unix());
         Self {
             file,
             kept: Mutex::new(kept),
             altering: Mutex::new(()),
             keeps: AtomicBool::new(keeps),
             readable: AtomicBool::new(readable),
-            sessions: Mutex::default(),
+            sessions_file,
+            sessions: Mutex::new(sessions),
             by_place: Mutex::new(Tries::new(FREE_TRIES_OF_ADDRESS, LONGEST_WAIT_OF_ADDRESS)),
             by_name: Mutex::new(Tries::new(FREE_TRIES_OF_NAME, LONGEST_WAIT_OF_NAME)),
             passwords: Passwords::default(),
             code: Code::random(),
             now: Instant::now,
+            unix,
             is_near: links::is_near,
         }
     }
@@ -166,6 +184,40 @@ impl Users {
             self.readable.store(true, Ordering::Relaxed);
         }
         write_whole(&self.file, &serde_json::to_vec(kept)?, 0o600)
+    }
+
+    /// Opens a session of a person, as the person is now.
+    async fn open_session(self: &Arc<Self>, name: &str, at: At) -> Result<Secret, Refused> {
+        let revision = lock(&self.kept).users.get(name).map(|user| user.revision).ok_or(record::Refused::Unknown)?;
+        let id = lock(&self.sessions).open(Whose { user: name.to_owned(), revision }, at, (self.now)());
+        self.keep_sessions().await;
+        Ok(id)
+    }
+
+    /// Brings the sessions to the disk.
+    async fn keep_sessions(self: &Arc<Self>) {
+        let users = Arc::clone(self);
+        if let Err(error) = tokio::task::spawn_blocking(move || users.keep_sessions_now()).await {
+            log::error!("sessions end with the agent: {error}");
+        }
+    }
+
+    /// Where that fails, none lies there: one that was ended would come back.
+    fn keep_sessions_now(&self) {
+        let _one = lock(&self.altering);
+        if !self.keeps.load(Ordering::Relaxed) {
+            return;
+        }
+        let written = lock(&self.sessions).write((self.now)(), (self.unix)());
+        let bytes = serde_json::to_vec(&written).map_err(anyhow::Error::from);
+        if let Err(error) = bytes.and_then(|bytes| write_whole(&self.sessions_file, &bytes, 0o600)) {
+            log::error!("sessions end with the agent: {error:#}");
+            if let Err(error) = std::fs::remove_file(&self.sessions_file)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                log::error!("`{}` can't be removed: {error}", self.sessions_file.display());
+            }
+        }
     }
 
     /// How the one at that address can claim this node.
@@ -215,7 +267,7 @@ impl Users {
         let hash = self.passwords.turn().await?.hash(password).await?;
         let owner = name.clone();
         self.alter(move |kept| kept.claim(&owner, hash)).await?;
-        Ok(lock(&self.sessions).open(&name, at, (self.now)()))
+        self.open_session(&name, at).await
     }
 
     /// Counts a try, unless there were too many.
@@ -254,19 +306,24 @@ impl Users {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn login(&self, at: impl Into<At>, name: &str, password: String, shown: Option<&Secret>) -> Result<Secret, Refused> {
+    pub async fn login(
+        self: &Arc<Self>,
+        at: impl Into<At>,
+        name: &str,
+        password: String,
+        shown: Option<&Secret>,
+    ) -> Result<Secret, Refused> {
         let at = at.into();
         let hash = self.verify(at.ip.into(), name, password).await?;
-        let kept = lock(&self.kept);
-        // The password may have been changed meanwhile, which ended all sessions.
-        if kept.users.get(name).is_none_or(|user| user.password != hash) {
-            return Err(Refused::Wrong);
-        }
-        let mut sessions = lock(&self.sessions);
+        // The password may have been changed meanwhile, which ended all sessions; one of the person as it was before is none.
+        let now = lock(&self.kept).users.get(name).filter(|user| user.password == hash).map(|user| user.revision);
+        let whose = Whose { user: name.to_owned(), revision: now.ok_or(Refused::Wrong)? };
         if let Some(shown) = shown {
-            sessions.close(shown);
+            lock(&self.sessions).close(shown);
         }
-        Ok(sessions.open(name, at, (self.now)()))
+        let id = lock(&self.sessions).open(whose, at, (self.now)());
+        self.keep_sessions().await;
+        Ok(id)
     }
 
     /// Changes one's own password, shown the old one. All sessions end; the new one is given back.
@@ -277,14 +334,22 @@ impl Users {
         let at = at.into();
         self.verify(at.ip.into(), name, old).await?;
         self.set_password(name, new, Expected::anything()).await?;
-        Ok(lock(&self.sessions).open(name, at, (self.now)()))
+        self.open_session(name, at).await
     }
 
     /// Whose session that is, and what the person is now. `counts`: whether this is a use of it.
     pub fn session(&self, id: &Secret, at: impl Into<At>, counts: bool) -> Option<(String, Role)> {
-        let name = lock(&self.sessions).user(id, at.into(), (self.now)(), counts)?;
-        let role = lock(&self.kept).users.get(&name)?.role;
-        Some((name, role))
+        let whose = lock(&self.sessions).user(id, at.into(), (self.now)(), counts)?;
+        let role = lock(&self.kept).users.get(&whose.user).filter(|user| user.revision == whose.revision)?.role;
+        Some((whose.user, role))
+    }
+
+    /// Notes on the disk that sessions are used, where that is due.
+    pub fn keep_uses(self: &Arc<Self>) {
+        if lock(&self.sessions).is_due((self.now)()) {
+            let users = Arc::clone(self);
+            tokio::task::spawn_blocking(move || users.keep_sessions_now());
+        }
     }
 
     /// The token of that secret, and what its user is now.
@@ -293,13 +358,16 @@ impl Users {
     }
 
     /// Ends a session.
-    pub fn logout(&self, id: &Secret) {
+    pub async fn logout(self: &Arc<Self>, id: &Secret) {
         lock(&self.sessions).close(id);
+        self.keep_sessions().await;
     }
 
     /// Ends all sessions of a person; how many there were.
-    pub fn logout_everywhere(&self, name: &str) -> usize {
-        lock(&self.sessions).close_all_of(name)
+    pub async fn logout_everywhere(self: &Arc<Self>, name: &str) -> usize {
+        let ended = lock(&self.sessions).close_all_of(name);
+        self.keep_sessions().await;
+        ended
     }
 
     /// All users with their roles, by name.
@@ -329,7 +397,7 @@ impl Users {
     pub async fn remove(self: &Arc<Self>, name: &str, expected: Expected) -> Result<(), Refused> {
         let of = name.to_owned();
         self.alter(move |kept| kept.remove(&of, &expected)).await?;
-        self.logout_everywhere(name);
+        self.logout_everywhere(name).await;
         Ok(())
     }
 
@@ -340,7 +408,7 @@ impl Users {
     pub async fn set_role(self: &Arc<Self>, name: &str, role: Role, expected: Expected) -> Result<(), Refused> {
         let of = name.to_owned();
         self.alter(move |kept| kept.set_role(&of, role, &expected)).await?;
-        self.logout_everywhere(name);
+        self.logout_everywhere(name).await;
         Ok(())
     }
 
@@ -352,7 +420,7 @@ impl Users {
         let hash = self.passwords.turn().await?.hash(password).await?;
         let of = name.to_owned();
         self.alter(move |kept| kept.set_password(&of, hash, &expected)).await?;
-        self.logout_everywhere(name);
+        self.logout_everywhere(name).await;
         Ok(())
     }
 

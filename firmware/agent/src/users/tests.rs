@@ -65,7 +65,7 @@ async fn a_login_is_a_new_session_and_ends_the_one_that_was_shown() {
     assert_eq!(users.session(&first, ip(2), true), None);
     let second = users.login(ip(1), "ana", PASSWORD.to_owned(), Some(&first)).await.unwrap();
     assert!(first != second && users.session(&first, ip(1), true).is_none() && users.session(&second, ip(1), true).is_some());
-    users.logout(&second);
+    users.logout(&second).await;
     assert!(users.session(&second, ip(1), true).is_none());
 }
 
@@ -161,4 +161,62 @@ async fn what_is_not_kept_or_not_read_makes_no_owner() {
     // What can't be written is not done.
     let nowhere = Arc::new(Users::load(&data.path().join("nowhere"), true));
     assert!(nowhere.add("ben".to_owned(), Role::Owner, PASSWORD.to_owned()).await.is_err() && !nowhere.owned());
+}
+
+#[tokio::test]
+async fn a_session_outlives_the_agent_and_a_logout_holds() {
+    let data = tempfile::tempdir().unwrap();
+    let users = claimed(data.path()).await;
+    let stays = users.login(ip(1), "ana", PASSWORD.to_owned(), None).await.unwrap();
+    let ended = users.login(ip(1), "ana", PASSWORD.to_owned(), None).await.unwrap();
+    users.logout(&ended).await;
+    let again = open(data.path());
+    assert_eq!(again.session(&stays, ip(1), true), Some(("ana".to_owned(), Role::Owner)));
+    assert_eq!((again.session(&stays, ip(2), true), again.session(&ended, ip(1), true)), (None, None));
+    let text = std::fs::read_to_string(data.path().join(SESSIONS_FILE)).unwrap();
+    assert!(text.contains(&stays.hash_text()) && !text.contains(&stays.text()), "hashes alone are kept");
+    assert_eq!(again.logout_everywhere("ana").await, 2);
+    assert_eq!(open(data.path()).session(&stays, ip(1), true), None);
+}
+
+#[tokio::test]
+async fn a_session_of_before_another_password_or_role_or_namesake_is_none_whatever_lies_on_the_disk() {
+    let data = tempfile::tempdir().unwrap();
+    let users = claimed(data.path()).await;
+    users.add("ben".to_owned(), Role::Operator, PASSWORD.to_owned()).await.unwrap();
+    let file = data.path().join(SESSIONS_FILE);
+    for change in ["password", "role", "namesake"] {
+        let before = users.login(ip(1), "ben", PASSWORD.to_owned(), None).await.unwrap();
+        let written = std::fs::read(&file).unwrap();
+        match change {
+            "password" => users.set_password("ben", PASSWORD.to_owned(), Expected::anything()).await.unwrap(),
+            "role" => users.set_role("ben", Role::Guest, Expected::anything()).await.unwrap(),
+            _ => {
+                users.remove("ben", Expected::anything()).await.unwrap();
+                users.add("ben".to_owned(), Role::Guest, PASSWORD.to_owned()).await.unwrap();
+            }
+        }
+        // As if the power had gone before that was written.
+        std::fs::write(&file, written).unwrap();
+        assert_eq!(open(data.path()).session(&before, ip(1), true), None, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_not_be_read_logs_all_out_and_what_can_not_be_written_comes_back_to_nobody() {
+    let data = tempfile::tempdir().unwrap();
+    let users = claimed(data.path()).await;
+    let id = users.login(ip(1), "ana", PASSWORD.to_owned(), None).await.unwrap();
+    let file = data.path().join(SESSIONS_FILE);
+    let written = std::fs::read(&file).unwrap();
+    for bad in [&b""[..], b"{}", b"[1]", &written[..written.len() / 2], b"\xff\xff"] {
+        std::fs::write(&file, bad).unwrap();
+        assert_eq!(open(data.path()).session(&id, ip(1), true), None);
+    }
+    std::fs::write(&file, &written).unwrap();
+    assert!(open(data.path()).session(&id, ip(1), true).is_some());
+    // What is to be written goes beside the file first; a folder of that name is in its way.
+    std::fs::create_dir(file.with_extension("new")).unwrap();
+    users.logout(&id).await;
+    assert!(users.session(&id, ip(1), true).is_none() && !file.exists());
 }

@@ -46,7 +46,7 @@ pub async fn login(reader: Reader, Form(Login { name, password }): Form<Login>) 
 /// `POST /logout`
 pub async fn logout(reader: Reader) -> Response {
     if let Some(id) = reader.caller.session() {
-        reader.app.users().logout(id);
+        reader.app.users().logout(id).await;
     }
     without_session(to("/"), &reader.caller)
 }
@@ -154,7 +154,7 @@ pub async fn act_on_account(reader: Reader, Path(action): Path<String>, Form(for
     let Ok(user) = person(&reader.caller) else { return to("/login") };
     let done = match (action.as_str(), form) {
         ("everywhere", _) => {
-            users.logout_everywhere(&user);
+            users.logout_everywhere(&user).await;
             return without_session(to("/login"), &reader.caller);
         }
         ("password", Account { old: Some(old), new: Some(new), .. }) => {
