@@ -95,7 +95,7 @@ pub fn name() -> String {
 }
 
 /// Seconds since 1970 in UTC.
-#[expect(clippy::disallowed_methods, reason = "to show people")]
+#[expect(clippy::disallowed_methods, reason = "to show people, and for how long a session was written ago")]
 pub fn now_secs() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }

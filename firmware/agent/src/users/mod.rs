@@ -36,7 +36,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tries::Tries;
 
 /// The files, below the agent's data folder.
@@ -104,10 +104,6 @@ pub struct Users {
     is_near: fn(IpAddr) -> bool,
 }
 
-fn unix() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -131,7 +127,7 @@ impl Users {
             log::warn!("{error:#}: all log in anew");
             None
         });
-        let sessions = Sessions::of(written.unwrap_or_default(), Instant::now(), unix());
+        let sessions = Sessions::of(written.unwrap_or_default(), Instant::now(), host::now_secs());
         Self {
             file,
             kept: Mutex::new(kept),
@@ -145,7 +141,7 @@ impl Users {
             passwords: Passwords::default(),
             code: Code::random(),
             now: Instant::now,
-            unix,
+            unix: host::now_secs,
             is_near: links::is_near,
         }
     }
