@@ -363,3 +363,32 @@ fn who_gets_no_answer_about_its_own_records_asks_others_and_not_only_waits() {
     }
     assert_eq!(silent, 0, "some were silent");
 }
+
+#[test]
+fn who_has_few_connections_makes_another_now_and_then() {
+    let told = |links: usize| {
+        let members: BTreeSet<NodeId> = (0..12).map(id_of).collect();
+        let linked: BTreeSet<NodeId> = (1..=links).map(id_of).collect();
+        let store = RedbStore::open(Box::new(Disk::default())).unwrap();
+        let mut replica = Replica::open(Millis(0), store, seed_of(0), CommunityId([9; 32]), None, 1).unwrap();
+        replica.set_members(Millis(0), members.clone(), [0; 32]);
+        replica.set_peers(Millis(0), members, linked.clone());
+        let (mut now, mut others) = (Millis(0), 0);
+        let same = exchange::frame(&Answer::Same);
+        while now < Millis(120_000) {
+            for output in replica.outputs().collect::<Vec<_>>() {
+                match output {
+                    Output::Ask { id, .. } => replica.answered(now, id, Some(&same)),
+                    // What is new when it starts is told to several.
+                    Output::Datagram { to, .. } if now > Millis(20_000) => others += usize::from(!linked.contains(&to)),
+                    _ => {}
+                }
+            }
+            now = now.max(replica.next_wake());
+            replica.tick(now);
+        }
+        others
+    };
+    assert!((8..=13).contains(&told(2)), "one with each summary, each 10 s");
+    assert_eq!(told(6), 0, "who has enough tells nobody else");
+}

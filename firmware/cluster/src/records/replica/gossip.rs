@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How many members a new head is told to, each time it is told.
 pub(super) const NEWS_FANOUT: usize = 4;
+/// Whoever has fewer connections than that makes another one now and then.
+const FEW_LINKS: usize = 5;
 /// How often it is told.
 pub(super) const NEWS_ROUNDS: u8 = 3;
 /// Of so many nodes at once: where more have news, as after a restart of all, comparisons tell it cheaper.
@@ -57,6 +59,14 @@ impl<S: Store> Replica<S> {
             some.extend(more);
         }
         some
+    }
+
+    /// Where this node has few connections, one that it has none to. Others close the one that they used least, and whoever is left with two or three hears
+    /// late of what is new: of 60 nodes at 20 % loss one with three took 6.4 s.
+    pub(super) fn another_peer(&mut self) -> Option<NodeId> {
+        let few = self.linked.len() < FEW_LINKS;
+        let others = self.peers.iter().filter(|peer| few && !self.linked.contains(*peer)).copied();
+        others.choose(&mut self.rng)
     }
 
     pub(super) fn send_summary(&mut self, to: NodeId, ask: bool) {

@@ -304,7 +304,7 @@ impl<S: Store> Replica<S> {
             let hot = asking || now < self.hot_until || !self.differing.is_empty();
             let period = if hot { SUMMARY_PERIOD_HOT } else { SUMMARY_PERIOD };
             self.next_summary = now.plus(period.mul_f64(self.rng.random_range(0.8..1.2)));
-            for to in self.some_peers(1) {
+            for to in self.some_peers(1).into_iter().chain(self.another_peer()) {
                 self.send_summary(to, true);
             }
             if asking {
