@@ -92,8 +92,12 @@ fn identify(app: &App, headers: &HeaderMap, peer: Peer, encrypted: bool) -> Resu
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let who = users::session_of(cookies, encrypted).and_then(|id| {
-        let (user, role) = app.users().session(&id, At { ip, encrypted }, !headers.contains_key(REFRESH_HEADER))?;
-        app.users().keep_uses();
+        let counts = !headers.contains_key(REFRESH_HEADER);
+        let (user, role) = app.users().session(&id, At { ip, encrypted }, counts)?;
+        // What the page fetches by itself writes nothing.
+        if counts {
+            app.users().keep_uses();
+        }
         Some(Who::Session { user, role, id })
     });
     Ok(Caller { who: who.unwrap_or(Who::Nobody), peer, encrypted })

@@ -71,9 +71,7 @@ impl State {
                 self.look_for_ways(node);
             }
             Event::Unreached { node, silent, reply } => {
-                if silent {
-                    self.links.end_in_the_way(&node);
-                }
+                self.links.end_in_the_way(&node, silent);
                 self.look_for_ways(node);
                 let _gone = reply.send(());
             }

@@ -42,7 +42,6 @@ const MAX_WAITING: usize = 8;
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// How long the worse of two connections to one member stays open, so that what is under way ends.
 const DUPLICATE_GRACE: Duration = Duration::from_secs(3);
-
 /// A member that came so short a time ago is where it came from.
 const YOUNG: Duration = Duration::from_secs(30);
 
@@ -241,9 +240,10 @@ impl Links {
         ip(taken(&link.conn.paths())?.remote_addr())
     }
 
-    /// Ends the connection to a member beside which no other can begin: the member did not answer another dial.
-    pub fn end_in_the_way(&mut self, node: &NodeId) {
-        let is_in_the_way = |link: &Link| is_in_the_way(is_stray(&link.conn), link.dialled, is_direct(&link.conn), link.since.elapsed());
+    /// Ends the connection to a member beside which no other can begin: another dial of that member failed, or nothing came from it.
+    pub fn end_in_the_way(&mut self, node: &NodeId, silent: bool) {
+        let came = |link: &Link| silent && !link.dialled && is_direct(&link.conn);
+        let is_in_the_way = |link: &Link| is_in_the_way(is_stray(&link.conn), came(link), link.since.elapsed());
         if self.open.get(node).is_some_and(is_in_the_way)
             && let Some(link) = self.open.remove(node)
         {
@@ -313,11 +313,11 @@ impl Links {
     }
 }
 
-/// Whether a connection to a member that does not answer another dial may be why. A stray one is. And one that came goes on where the member's router
-/// gets another address, but iroh sends what begins a connection to the address that the first one came from. Young ones came from where the
-/// member is, so a member that is slow to answer loses its connection rarely.
-fn is_in_the_way(is_stray: bool, dialled: bool, is_direct: bool, age: Duration) -> bool {
-    is_stray || (!dialled && is_direct && age >= YOUNG)
+/// Whether a connection may be why another to that member did not begin. A stray one is. And one that `came`, directly, from a member that is silent to
+/// another dial: it goes on where the member's router gets another address, but iroh sends what begins a connection to the address that the first one
+/// came from. Young ones came from where the member is, so a member that is slow to answer loses its connection rarely.
+fn is_in_the_way(is_stray: bool, came: bool, age: Duration) -> bool {
+    is_stray || (came && age >= YOUNG)
 }
 
 /// Which of the connections that nobody asked to keep are too many: the longest unused, but not the newest.
@@ -379,11 +379,10 @@ mod tests {
     #[test]
     fn what_came_from_where_a_member_was_gives_way_and_what_was_dialled_does_not() {
         let second = Duration::from_secs(1);
-        assert!(is_in_the_way(false, false, true, YOUNG), "it may be elsewhere now");
-        assert!(!is_in_the_way(false, false, true, YOUNG - second), "it has just come from there");
-        assert!(!is_in_the_way(false, true, true, 100 * YOUNG), "who was dialled answers where it was dialled");
-        assert!(!is_in_the_way(false, false, false, 100 * YOUNG), "it is reached by a way, wherever it is");
-        assert!(is_in_the_way(true, true, true, second) && is_in_the_way(true, false, false, second), "a stray one always is");
+        assert!(is_in_the_way(false, true, YOUNG), "it may be elsewhere now");
+        assert!(!is_in_the_way(false, true, YOUNG - second), "it has just come from there");
+        assert!(!is_in_the_way(false, false, 100 * YOUNG), "who was dialled answers where it was dialled");
+        assert!(is_in_the_way(true, true, second) && is_in_the_way(true, false, second), "a stray one always is");
     }
 
     #[test]

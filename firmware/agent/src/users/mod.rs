@@ -98,8 +98,6 @@ pub struct Users {
     code: Code,
     /// The time, which stands still in tests.
     now: fn() -> Instant,
-    /// What the calendar says, in seconds of Unix time.
-    unix: fn() -> u64,
     /// Whether an address is of a link of this machine; in tests none is, whatever links it has.
     is_near: fn(IpAddr) -> bool,
 }
@@ -141,7 +139,6 @@ impl Users {
             passwords: Passwords::default(),
             code: Code::random(),
             now: Instant::now,
-            unix: host::now_secs,
             is_near: links::is_near,
         }
     }
@@ -182,10 +179,20 @@ impl Users {
         write_whole(&self.file, &serde_json::to_vec(kept)?, 0o600)
     }
 
-    /// Opens a session of a person, as the person is now.
-    async fn open_session(self: &Arc<Self>, name: &str, at: At) -> Result<Secret, Refused> {
-        let revision = lock(&self.kept).users.get(name).map(|user| user.revision).ok_or(record::Refused::Unknown)?;
-        let id = lock(&self.sessions).open(Whose { user: name.to_owned(), revision }, at, (self.now)());
+    /// Opens a session of a person as the person is now, if that is who is `meant`, in place of the one that was shown.
+    async fn open_session(
+        self: &Arc<Self>,
+        name: &str,
+        at: At,
+        meant: impl FnOnce(&record::User) -> bool,
+        shown: Option<&Secret>,
+    ) -> Result<Secret, Refused> {
+        let revision = lock(&self.kept).users.get(name).filter(|user| meant(user)).map(|user| user.revision);
+        let whose = Whose { user: name.to_owned(), revision: revision.ok_or(Refused::Wrong)? };
+        if let Some(shown) = shown {
+            lock(&self.sessions).close(shown);
+        }
+        let id = lock(&self.sessions).open(whose, at, (self.now)());
         self.keep_sessions().await;
         Ok(id)
     }
@@ -204,7 +211,7 @@ impl Users {
         if !self.keeps.load(Ordering::Relaxed) {
             return;
         }
-        let written = lock(&self.sessions).write((self.now)(), (self.unix)());
+        let written = lock(&self.sessions).write((self.now)(), host::now_secs());
         let bytes = serde_json::to_vec(&written).map_err(anyhow::Error::from);
         if let Err(error) = bytes.and_then(|bytes| write_whole(&self.sessions_file, &bytes, 0o600)) {
             log::error!("sessions end with the agent: {error:#}");
@@ -263,7 +270,7 @@ impl Users {
         let hash = self.passwords.turn().await?.hash(password).await?;
         let owner = name.clone();
         self.alter(move |kept| kept.claim(&owner, hash)).await?;
-        self.open_session(&name, at).await
+        self.open_session(&name, at, |_| true, None).await
     }
 
     /// Counts a try, unless there were too many.
@@ -312,14 +319,7 @@ impl Users {
         let at = at.into();
         let hash = self.verify(at.ip.into(), name, password).await?;
         // The password may have been changed meanwhile, which ended all sessions; one of the person as it was before is none.
-        let now = lock(&self.kept).users.get(name).filter(|user| user.password == hash).map(|user| user.revision);
-        let whose = Whose { user: name.to_owned(), revision: now.ok_or(Refused::Wrong)? };
-        if let Some(shown) = shown {
-            lock(&self.sessions).close(shown);
-        }
-        let id = lock(&self.sessions).open(whose, at, (self.now)());
-        self.keep_sessions().await;
-        Ok(id)
+        self.open_session(name, at, |user| user.password == hash, shown).await
     }
 
     /// Changes one's own password, shown the old one. All sessions end; the new one is given back.
@@ -330,7 +330,7 @@ impl Users {
         let at = at.into();
         self.verify(at.ip.into(), name, old).await?;
         self.set_password(name, new, Expected::anything()).await?;
-        self.open_session(name, at).await
+        self.open_session(name, at, |_| true, None).await
     }
 
     /// Whose session that is, and what the person is now. `counts`: whether this is a use of it.

@@ -23,9 +23,10 @@ pub(super) const MAX_PROBE_PERIOD: Duration = Duration::from_secs(16);
 pub(super) const TRANSMISSIONS: u8 = 15;
 /// How long a probe's direct answer may take; a first probe includes a handshake.
 pub(super) const PROBE_RTT: Duration = Duration::from_millis(1200);
-/// A probe that is not answered so soon is said again, so many times, all before others are asked to probe: with a fifth of all datagrams lost, a
-/// third of all probes would else be asked of others, and one in 14 be a suspicion, which costs each member 15 datagrams and their answer.
+/// A probe that is not answered so soon is said again.
 pub(super) const PROBE_AGAIN: Duration = Duration::from_millis(300);
+/// So many times, all before others are asked to probe: with a fifth of all datagrams lost, a third of all probes would else be asked of others, and
+/// one in 14 be a suspicion, which costs each member 15 datagrams and their answer.
 pub(super) const PROBES_AGAIN: u32 = 3;
 /// How long a member may take to answer a suspicion.
 pub(super) const SUSPECT_TO_DOWN: Duration = Duration::from_secs(10);

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 /// How many members a new head is told to, each time it is told.
 pub(super) const NEWS_FANOUT: usize = 4;
-/// Whoever has fewer connections than that makes another one now and then.
-const FEW_LINKS: usize = 5;
 /// How often it is told.
 pub(super) const NEWS_ROUNDS: u8 = 3;
 /// Of so many nodes at once: where more have news, as after a restart of all, comparisons tell it cheaper.
 pub(super) const NEWS_MOST: usize = 64;
 /// Between two times.
 pub(super) const NEWS_PAUSE: Duration = Duration::from_millis(500);
+/// Whoever has fewer connections than that makes another with each summary.
+const FEW_LINKS: usize = 5;
 /// Between hearing of another view and comparing, so that what is under way arrives first.
 pub(super) const COMPARE_DELAY_MS: std::ops::Range<u64> = 200..900;
 /// Comparisons under way at once.
