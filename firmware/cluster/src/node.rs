@@ -25,8 +25,8 @@ use std::{
     time::Duration,
 };
 
-/// How often the roster is compared with a random member's, news or not.
-const COMPARE_PERIOD: Duration = Duration::from_secs(30);
+/// How often the roster is compared with a random member's, news or not. In a large community that is a handshake each time.
+const COMPARE_PERIOD: Duration = Duration::from_secs(60);
 /// With how many members news are compared at once.
 const COMPARE_NEWS_WITH: usize = 3;
 /// News are compared again after this at the earliest, or [`NEWS_PAUSE_EACH`] for each member where that is longer: what comes meanwhile is told

@@ -4,9 +4,10 @@
 
 use cluster::{
     CommunityId, Millis, NodeId,
-    health::{self, DATAGRAM, Docker, Figures, Health, Link, MAX_LINKS, MAX_TEXT_BYTES, Output, Sample},
+    health::{self, Docker, Figures, HAS, Health, Link, MAX_LINKS, MAX_TEXT_BYTES, Order, Output, SAMPLES, Said, Sample, WANTS, short},
     membership::MAX_DATAGRAM_BYTES,
 };
+use proptest::test_runner::Config as ProptestConfig;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -136,7 +137,7 @@ fn nearly_all_know_how_nearly_all_are_and_the_cost_does_not_grow() {
 }
 
 fn datagram(samples: &[Sample]) -> Vec<u8> {
-    let mut bytes = vec![DATAGRAM];
+    let mut bytes = vec![SAMPLES];
     for sample in samples {
         let body = cluster::wire::encode(sample);
         bytes.extend(u16::try_from(body.len()).unwrap().to_be_bytes());
@@ -164,7 +165,7 @@ fn a_liar_speaks_for_itself_only() {
     // Any change of what was signed.
     let valid = datagram(&[sign(1, (4, 1), 200)]);
     let mut rng = StdRng::seed_from_u64(1);
-    for _ in 0..20_000 {
+    for _ in 0..ProptestConfig::default().cases.max(20_000) {
         let mut bytes = valid.clone();
         let at = rng.random_range(1..bytes.len());
         match rng.random_range(0..3) {
@@ -193,7 +194,7 @@ fn a_liar_speaks_for_itself_only() {
     }
     // Too many, too long, and what follows a sample that does not verify.
     let refused = node.refused();
-    let many = [&[DATAGRAM], [0, 1, 9].repeat(9).as_slice(), &valid[1..]].concat();
+    let many = [&[SAMPLES], [0, 1, 9].repeat(9).as_slice(), &valid[1..]].concat();
     let long = datagram(&vec![sign(1, (4, 2), 8); 8]);
     assert!(many.len() < MAX_DATAGRAM_BYTES && long.len() > MAX_DATAGRAM_BYTES);
     let foreign = Sample::sign(&seed_of(2), CommunityId([6; 32]), (9, 9), figures(9));
@@ -225,20 +226,152 @@ fn a_node_that_goes_on_in_a_later_epoch_is_heard_again() {
     let mut restored = Health::new(Millis(0), seed_of(0), COMMUNITY, 2, 0);
     restored.set_members((0..2).map(id).collect());
     restored.set_linked(vec![id(1)]);
-    for (now, epoch, known) in [(2000, 2, 100), (4000, 8, 200)] {
+    for (now, epoch, known) in [(2000, 2, 100), (9000, 8, 200)] {
         restored.set_epoch(epoch);
         restored.say(Millis(now), figures(200));
         restored.tick(Millis(now));
-        let sent: Vec<Output> = restored.outputs().collect();
-        let mut datagrams = 0;
-        for output in sent {
-            if let Output::Send { to, bytes } = output {
-                assert_eq!(to, id(1));
-                other.datagram(Millis(now), id(0), &bytes);
-                datagrams += 1;
-            }
-        }
-        assert_eq!(datagrams, 1);
+        talk(Millis(now), &mut restored, &mut other);
         assert_eq!(other.of(&id(0)).map(|known| known.figures.uptime_seconds), Some(known));
+    }
+}
+
+/// Lets two nodes say to each other what they have to say; how many datagrams of each kind that took.
+fn talk(now: Millis, one: &mut Health, other: &mut Health) -> BTreeMap<u8, usize> {
+    let mut kinds = BTreeMap::new();
+    loop {
+        let said: Vec<(bool, Output)> =
+            one.outputs().map(|output| (true, output)).chain(other.outputs().map(|output| (false, output))).collect();
+        let mut quiet = true;
+        for (of_one, output) in said {
+            let Output::Send { to, bytes } = output else { continue };
+            let (from, at) = if of_one { (&*one, &*other) } else { (&*other, &*one) };
+            assert_eq!(to, at.me());
+            let from = from.me();
+            *kinds.entry(bytes[0]).or_default() += 1;
+            if of_one { &mut *other } else { &mut *one }.datagram(now, from, &bytes);
+            quiet = false;
+        }
+        if quiet {
+            return kinds;
+        }
+    }
+}
+
+/// Two members of three, linked with each other.
+fn pair() -> (Health, Health) {
+    let id = |index: usize| NodeId::of_seed(&seed_of(index));
+    let node = |index: usize| {
+        let mut node = Health::new(Millis(0), seed_of(index), COMMUNITY, 1, 0);
+        node.set_members((0..3).map(id).collect());
+        node.set_linked(vec![id(1 - index)]);
+        node
+    };
+    (node(0), node(1))
+}
+
+fn words(kind: u8, body: &impl serde::Serialize) -> Vec<u8> {
+    [vec![kind], cluster::wire::encode(body)].concat()
+}
+
+#[test]
+fn a_sample_goes_to_whoever_has_it_not_and_once() {
+    let (mut one, mut other) = pair();
+    one.say(Millis(0), figures(1));
+    one.tick(Millis(0));
+    assert_eq!(talk(Millis(0), &mut one, &mut other), BTreeMap::from([(HAS, 1), (WANTS, 1), (SAMPLES, 1)]));
+    assert_eq!(other.of(&one.me()).unwrap().figures.uptime_seconds, 1);
+    // Whoever has it is told, but does not ask; and who told is not told.
+    let order: Order = (1, 1);
+    let me = one.me();
+    other.datagram(Millis(1), NodeId::of_seed(&seed_of(2)), &words(HAS, &vec![(short(&me), order)]));
+    other.tick(Millis(20_000));
+    assert!(!other.outputs().any(|output| matches!(output, Output::Send { .. })));
+}
+
+#[test]
+fn what_is_asked_for_and_does_not_come_is_asked_for_again() {
+    let (mut one, mut other) = pair();
+    one.say(Millis(0), figures(1));
+    one.tick(Millis(0));
+    let told: Vec<Output> = one.outputs().collect();
+    let Some(Output::Send { bytes, .. }) = told.iter().find(|output| matches!(output, Output::Send { .. })) else { panic!("{told:?}") };
+    let wants =
+        |node: &mut Health| node.outputs().filter(|output| matches!(output, Output::Send { bytes, .. } if bytes[0] == WANTS)).count();
+    let me = one.me();
+    other.datagram(Millis(0), me, bytes);
+    other.datagram(Millis(1), NodeId::of_seed(&seed_of(2)), bytes);
+    assert_eq!(wants(&mut other), 1, "one is asked, not both");
+    let mut again = 0;
+    while other.next_wake() < Millis(9_000) {
+        let now = other.next_wake();
+        other.tick(now);
+        again += wants(&mut other);
+    }
+    assert_eq!(again, 2);
+    // Then anybody may be asked.
+    other.datagram(Millis(9_000), me, bytes);
+    assert_eq!(wants(&mut other), 1);
+}
+
+#[test]
+fn who_says_that_it_has_what_is_to_come_keeps_no_news_away() {
+    let (mut one, mut other) = pair();
+    let (me, liar) = (one.me(), NodeId::of_seed(&seed_of(2)));
+    other.datagram(Millis(0), liar, &words(HAS, &vec![(short(&me), (u32::MAX, u32::MAX))]));
+    one.say(Millis(0), figures(1));
+    one.tick(Millis(0));
+    for output in one.outputs().collect::<Vec<_>>() {
+        if let Output::Send { bytes, .. } = output {
+            other.datagram(Millis(1), me, &bytes);
+        }
+    }
+    let asked: Vec<NodeId> =
+        other.outputs().filter_map(|output| if let Output::Send { to, .. } = output { Some(to) } else { None }).collect();
+    assert_eq!(asked, [liar, me]);
+}
+
+#[test]
+fn nobody_gets_more_than_it_can_need() {
+    let (mut one, _) = pair();
+    one.say(Millis(0), figures(1));
+    let (me, other) = (one.me(), NodeId::of_seed(&seed_of(1)));
+    let mut given = 0;
+    for round in 0..1000 {
+        one.datagram(Millis(round), other, &words(WANTS, &vec![short(&me); 64]));
+        given += one.outputs().filter(|output| matches!(output, Output::Send { .. })).count();
+    }
+    assert_eq!(given, 2 * 3 + 64);
+    one.say(Millis(60_000), figures(2));
+    one.datagram(Millis(60_000), other, &words(WANTS, &vec![short(&me)]));
+    assert!(one.outputs().any(|output| matches!(output, Output::Send { bytes, .. } if bytes[0] == SAMPLES)));
+    // Of strangers, nothing is asked and to them nothing is given; more than fits is refused.
+    let stranger = NodeId::of_seed(&seed_of(9));
+    one.datagram(Millis(60_001), stranger, &words(WANTS, &vec![short(&me)]));
+    one.datagram(Millis(60_001), other, &words(HAS, &vec![(short(&stranger), (9_u32, 9_u32)), (short(&me), (9, 9))]));
+    assert_eq!((one.outputs().count(), one.refused()), (0, 0));
+    one.datagram(Millis(60_001), other, &words(WANTS, &vec![short(&me); 65]));
+    assert_eq!((one.outputs().count(), one.refused()), (0, 1));
+    // Of a layout that is yet to come nothing is understood, and nothing is thought ill of.
+    let mut newer = words(WANTS, &vec![short(&me)]);
+    newer[1] += 1;
+    assert_eq!(health::read(&newer), Ok(Said::Wants(Vec::new())));
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_member_says_is_bounded(kind in HAS - 1..=WANTS + 1, body in proptest::collection::vec(proptest::num::u8::ANY, 0..1500), version: bool) {
+        let mut bytes = vec![kind];
+        bytes.extend(version.then_some(cluster::wire::VERSION));
+        bytes.extend(body);
+        match health::read(&bytes) {
+            Ok(Said::Samples(samples)) => proptest::prop_assert!(samples.len() <= 8),
+            Ok(Said::Has(named)) => proptest::prop_assert!(named.len() <= 64),
+            Ok(Said::Wants(named)) => proptest::prop_assert!(named.len() <= 64),
+            Err(_) => {}
+        }
+        let (mut node, other) = pair();
+        node.datagram(Millis(0), other.me(), &bytes);
+        let sent: usize = node.outputs().map(|output| if let Output::Send { bytes, .. } = output { bytes.len() } else { 0 }).sum();
+        proptest::prop_assert!(sent <= MAX_DATAGRAM_BYTES);
     }
 }

@@ -175,4 +175,16 @@ mod tests {
         }
         assert!(Says::parse("c1;-;o;later").door_open);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_said_on_the_local_network_is_read_without_harm(says in "(c1|c2|.{0,4})(;(-|[0-9a-fA-F]{15,17}|.{0,40})){0,4}", label in "[a-z2-7]{52}|.{0,80}") {
+            let read = Says::parse(&says);
+            proptest::prop_assert!(read.community.as_ref().is_none_or(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())));
+            proptest::prop_assert_eq!(Says::parse(&read.to_text()), read);
+            if let Some(node) = super::super::ids::of_label(&label) {
+                proptest::prop_assert_eq!(super::super::ids::label(&node), label.to_ascii_lowercase());
+            }
+        }
+    }
 }

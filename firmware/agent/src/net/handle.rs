@@ -102,7 +102,7 @@ impl State {
                 self.links.used(&node);
                 if bytes.first() == Some(&cluster::records::summary::DATAGRAM) {
                     self.with_registry(|registry| registry.datagram(node, bytes));
-                } else if bytes.first() == Some(&cluster::health::DATAGRAM) {
+                } else if cluster::health::is_datagram(&bytes) {
                     if let Some(health) = &mut self.health {
                         health.datagram(now, node, &bytes);
                     }

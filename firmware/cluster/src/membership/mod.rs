@@ -23,10 +23,7 @@ use probe::Probe;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use serde::{Deserialize, Serialize};
 use settings::*;
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// One life of a node, as the gossip names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -389,11 +386,6 @@ impl Membership {
         self.outputs.push_back(Output::Changed);
     }
 
-    fn probe_period(&self) -> Duration {
-        let members = u32::try_from(self.admitted.len()).unwrap_or(u32::MAX);
-        (PROBE_PERIOD * members.clamp(PROBE_PERIOD_MEMBERS, 64 * PROBE_PERIOD_MEMBERS) / PROBE_PERIOD_MEMBERS).min(MAX_PROBE_PERIOD)
-    }
-
     /// A member has said itself that this life of it is over, to this node or signed. True if that was not known; what is signed is news where
     /// it was only said, since it can be passed on.
     pub fn part(&mut self, now: Millis, life: &Life, signed: bool) -> bool {
@@ -449,7 +441,6 @@ impl Membership {
             self.outputs.push_back(Output::Send { to: to.node, bytes });
         }
         while let Some((after, timer)) = runtime.to_schedule() {
-            let after = if matches!(timer, Timer::ProbeRandomMember(_)) { self.probe_period() } else { after };
             self.timer_count += 1;
             self.timers.insert((now.plus(after), self.timer_count), timer);
         }

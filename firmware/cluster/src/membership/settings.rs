@@ -10,21 +10,17 @@ use std::{
 pub(super) const GOODBYE_ROUNDS: u32 = 4;
 /// Largest datagram: what an iroh connection carries from its first moment, with room to spare.
 pub const MAX_DATAGRAM_BYTES: usize = 1100;
-/// How often a random member is probed, in a community of up to [`PROBE_PERIOD_MEMBERS`]. Here nearly all are linked, and missed within 12 s by that.
-pub(super) const PROBE_PERIOD: Duration = Duration::from_secs(6);
-/// Beyond so many members few are linked, and the period grows with their number: each probe of a member without a
-/// connection costs a handshake of some 6 KB. Those that are linked are missed when their connection falls silent.
-pub(super) const PROBE_PERIOD_MEMBERS: u32 = 26;
-/// The longest period, from 70 members on. At 15 s, 1,000 members at rest had 1,025 B/s each on the wire, a byte more than they may
-/// have, some 400 of them for handshakes.
-pub(super) const MAX_PROBE_PERIOD: Duration = Duration::from_secs(16);
+/// How often a random member is probed. Who is linked with a member misses it within 12 s, and nearly all losses are found so; probes find whoever went
+/// together with all that it was linked to, after two of these periods at most. Each probe of a member without a connection costs a handshake of some
+/// 6 KB: each 6 to 16 s, they were most of what a node of a large community said at rest.
+pub(super) const PROBE_PERIOD: Duration = Duration::from_secs(60);
 /// How many times a node passes on a piece of news. With a fifth of all datagrams lost, each of 60 nodes is sent it
 /// 12 times, so that none is left out.
 pub(super) const TRANSMISSIONS: u8 = 15;
-/// How long a probe's direct answer may take; a first probe includes a handshake.
-pub(super) const PROBE_RTT: Duration = Duration::from_millis(1200);
+/// How long a probe's direct answer may take; most include a handshake, of which packets may be lost.
+pub(super) const PROBE_RTT: Duration = Duration::from_secs(4);
 /// A probe that is not answered so soon is said again.
-pub(super) const PROBE_AGAIN: Duration = Duration::from_millis(300);
+pub(super) const PROBE_AGAIN: Duration = Duration::from_secs(1);
 /// So many times, all before others are asked to probe: with a fifth of all datagrams lost, a third of all probes would else be asked of others, and
 /// one in 14 be a suspicion, which costs each member 15 datagrams and their answer.
 pub(super) const PROBES_AGAIN: u32 = 3;

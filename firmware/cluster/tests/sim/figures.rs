@@ -155,7 +155,6 @@ fn a_thousand_nodes_at_rest_and_after_a_mass_restart() {
     let mut world = World::of_members(121, count, 0.0);
     let took = world.until_looking(s(1), s(1200), |world| world.agrees(0) && world.same_rosters() && world.same_views());
     println!("{count} nodes have met {:?} after the last was switched on", took.expect("they meet"));
-    world.pass(s(120));
     at_rest(&mut world, s(300));
     for node in 0..count {
         world.kill(node);
@@ -174,8 +173,12 @@ fn a_thousand_nodes_at_rest_and_after_a_mass_restart() {
     assert!(took <= s(120), "{took:?}");
 }
 
+/// What nodes say at rest, all of it: what is kept of their health too.
 fn at_rest(world: &mut World, time: Duration) {
     let count = world.nodes.len() as f64;
+    world.say_health();
+    // In a small community all samples come anew within that.
+    world.pass(s(300));
     let before = (world.net.bytes, world.net.handshakes, world.net.datagrams);
     world.pass(time);
     let per = |count_of: u64| count_of as f64 / count / time.as_secs_f64();
@@ -187,6 +190,8 @@ fn at_rest(world: &mut World, time: Duration) {
     );
     let holders: BTreeSet<usize> = world.nodes.iter().flatten().map(|life| life.records.holders().len()).collect();
     println!("nodes known to hold this view: {holders:?}");
+    let known: Vec<usize> = world.nodes.iter().flatten().flat_map(|life| &life.health).map(|health| health.known().count()).collect();
+    println!("of how many nodes each knows how they are: {:?} at least, {:?} at most", known.iter().min(), known.iter().max());
     figure(&format!("on the wire at rest, each of {count} nodes"), bytes, 1024.0, "bytes/s");
     assert!(bytes <= 1024.0, "{bytes:.0} bytes");
     assert_eq!(holders.last(), Some(&world.nodes.len()));

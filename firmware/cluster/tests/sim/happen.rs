@@ -2,6 +2,7 @@
 
 use crate::world::{DIAL_TIMEOUT, Event, World, id_of};
 use cluster::{
+    health,
     hello::{Reply, Request},
     records,
     roster::{Item, Roster, Standing},
@@ -54,6 +55,10 @@ impl World {
                     let life = self.nodes[to].as_mut().unwrap();
                     if bytes.first() == Some(&records::summary::DATAGRAM) {
                         life.records.datagram(now, sender, &bytes);
+                    } else if health::is_datagram(&bytes) {
+                        if let Some(health) = &mut life.health {
+                            health.datagram(now, sender, &bytes);
+                        }
                     } else {
                         life.node.datagram(now, sender, &bytes);
                     }

@@ -8,6 +8,7 @@ mod damage;
 mod disk;
 mod figures;
 mod happen;
+mod health;
 mod hostile;
 mod look;
 mod many;

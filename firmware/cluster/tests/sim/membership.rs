@@ -10,6 +10,7 @@ use cluster::{
     membership::Liveness,
     roster::Standing,
 };
+use proptest::test_runner::Config as ProptestConfig;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::time::Duration;
 
@@ -297,7 +298,7 @@ fn mutated_datagrams_never_panic_and_admit_nobody() {
         one.set_admitted(now, admitted.clone());
     }
     let mut corpus: Vec<Vec<u8>> = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..1500 {
         now = now.plus(s(1));
         for from in [0, 1] {
             pair[from].tick(now);
@@ -314,7 +315,7 @@ fn mutated_datagrams_never_panic_and_admit_nobody() {
     }
     let [mut receiver, _] = pair;
     assert!(corpus.len() > 50);
-    for _ in 0..20_000 {
+    for _ in 0..ProptestConfig::default().cases.max(20_000) {
         let mut bytes = corpus[rng.random_range(0..corpus.len())].clone();
         for _ in 0..rng.random_range(1..4) {
             match rng.random_range(0..4) {

@@ -18,8 +18,9 @@ use cluster::{
     },
     store::{RedbStore, StoreError},
 };
+use proptest::test_runner::Config as ProptestConfig;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 fn slot(key: &str) -> Slot {
     Slot { kind: Kind::SERVICE, key: key.to_owned() }
@@ -249,6 +250,24 @@ fn a_liar_harms_only_what_is_its_own() {
 }
 
 #[test]
+fn who_is_slow_to_answer_is_not_waited_for() {
+    let mut world = settled(266, 6);
+    // It tells of all that is new, and gives nothing.
+    world.hostile.insert(1, Box::new(|_, _, _| None));
+    let mut worst = Duration::ZERO;
+    for round in 0..20 {
+        let key = format!("published-{round}");
+        write(&mut world, 0, put(&key, &[8; 50])).unwrap();
+        let took = world.until(s(60), |world| (0..6).all(|at| value(world, at, 0, &key).is_some()));
+        worst = worst.max(took.unwrap());
+        world.pass(s(5));
+    }
+    // An answer that does not come is given up after 8 s here, and after 40 s by a node.
+    assert!(worst < s(5), "{worst:?}");
+    assert!(world.net.faults.0["hostile answer"] > 5, "it was asked");
+}
+
+#[test]
 fn who_passes_on_what_others_say_can_not_change_it() {
     let mut world = settled(265, 3);
     for at in [0, 2] {
@@ -277,11 +296,11 @@ fn kinds_and_layouts_of_later_versions_are_passed_on() {
 /// Reads an input; true if it was taken for something that its signer did not say.
 type Reader = fn(&[u8], &[u8]) -> bool;
 
-/// Mutations of valid inputs: none panics, none passes for signed that is not. `CLOUDY_INPUTS` says how many each.
+/// Mutations of valid inputs: none panics, none passes for signed that is not. `PROPTEST_CASES` says how many each.
 #[test]
 fn nearly_right_inputs_never_panic_nor_pass() {
     let seed: u64 = std::env::var("CLOUDY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| rand::rng().random());
-    let inputs: usize = std::env::var("CLOUDY_INPUTS").ok().and_then(|inputs| inputs.parse().ok()).unwrap_or(20_000);
+    let inputs = ProptestConfig::default().cases.max(20_000);
     println!("CLOUDY_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let community = CommunityId([3; 32]);

@@ -5,6 +5,7 @@ use crate::{disk::Disk, network::Network};
 use cluster::{
     Clock, Founding, Kit, Millis, NodeId, Terms, Token,
     card::Facts,
+    health::{self, Health},
     hello::{self, Reply, Request},
     node::{Admin, Node, Output},
     records::{self, Replica},
@@ -51,9 +52,11 @@ pub struct Files {
 pub struct Life {
     pub node: Node,
     pub records: Replica<RedbStore>,
+    /// How the members are, in worlds that tell it.
+    pub health: Option<Health>,
     pub number: u64,
-    members_stale: bool,
-    peers_stale: bool,
+    pub members_stale: bool,
+    pub peers_stale: bool,
     /// When its records may be told next who is there.
     peers_due: Millis,
 }
@@ -209,7 +212,8 @@ impl World {
         let community = self.founding.id();
         let records = Replica::open(self.now, store, seed, community, None, self.rng.random()).unwrap();
         self.count += 1;
-        self.nodes[index] = Some(Life { node, records, number: self.count, members_stale: true, peers_stale: true, peers_due: self.now });
+        let (now, number) = (self.now, self.count);
+        self.nodes[index] = Some(Life { node, records, health: None, number, members_stale: true, peers_stale: true, peers_due: now });
         self.perform(index);
     }
 
@@ -322,7 +326,7 @@ impl World {
 
     fn rewake(&mut self, index: usize) {
         let wake = self.nodes[index].as_ref().map(|life| {
-            let node = life.node.next_wake();
+            let node = life.health.iter().map(Health::next_wake).fold(life.node.next_wake(), Millis::min);
             let peers = life.peers_stale.then_some(life.peers_due);
             if self.with_records { peers.into_iter().fold(node.min(life.records.next_wake()), Millis::min) } else { node }
         });
@@ -354,17 +358,29 @@ impl World {
                 if life.members_stale {
                     life.members_stale = false;
                     life.records.set_members(now, life.node.admitted(), life.node.roster().digest());
+                    if let Some(health) = &mut life.health {
+                        health.set_members(life.node.admitted());
+                    }
                 }
                 if life.peers_stale && life.peers_due <= now {
                     (life.peers_stale, life.peers_due) = (false, now.plus(PEERS_PAUSE));
                     let alive: Vec<NodeId> = life.node.alive().collect();
                     let linked: Vec<NodeId> = self.net.linked(from).map(|peer| id_of(self.seeds[peer])).collect();
+                    if let Some(health) = &mut life.health {
+                        health.set_linked(linked.clone());
+                    }
                     life.records.set_peers(now, alive, linked);
                 }
                 let outputs: Vec<records::Output> = life.records.outputs().collect();
                 quiet &= outputs.is_empty();
                 for output in outputs {
                     self.perform_records(from, output);
+                }
+                let health = self.nodes[from].as_mut().and_then(|life| life.health.as_mut());
+                let outputs: Vec<health::Output> = health.into_iter().flat_map(Health::outputs).collect();
+                quiet &= outputs.is_empty();
+                for output in outputs {
+                    self.perform_health(from, output);
                 }
             }
             if quiet {
@@ -420,7 +436,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, from: usize, to: NodeId, bytes: Vec<u8>) {
+    pub fn send(&mut self, from: usize, to: NodeId, bytes: Vec<u8>) {
         assert!(bytes.len() <= cluster::membership::MAX_DATAGRAM_BYTES);
         let Some(to) = self.machine(&to) else { return };
         if to == from {
@@ -476,6 +492,9 @@ impl World {
                     if let Some(life) = &mut self.nodes[index] {
                         if life.node.next_wake() <= now {
                             life.node.tick(now);
+                        }
+                        if let Some(health) = life.health.as_mut().filter(|health| health.next_wake() <= now) {
+                            health.tick(now);
                         }
                         if self.with_records && life.records.next_wake() <= now {
                             life.records.tick(now);

@@ -33,6 +33,30 @@ const PARSERS: &[Parser] = &[
         target: &["--test", "formats"],
         tests: &["mutated_inputs_are_refused", "cut_and_lengthened_inputs_are_refused", "any_bytes_are_read_without_panic"],
     },
+    Parser {
+        reads: "heads, forks, records, exchanges, summaries, goodbyes",
+        from: "members",
+        target: &["--test", "sim"],
+        tests: &["records::nearly_right_inputs_never_panic_nor_pass"],
+    },
+    Parser {
+        reads: "datagrams of the membership",
+        from: "members",
+        target: &["--test", "sim"],
+        tests: &["membership::mutated_datagrams_never_panic_and_admit_nobody"],
+    },
+    Parser {
+        reads: "samples of nodes' health",
+        from: "members",
+        target: &["--test", "health"],
+        tests: &["a_liar_speaks_for_itself_only", "whatever_a_member_says_is_bounded"],
+    },
+    Parser {
+        reads: "what nodes say on the local network",
+        from: "strangers",
+        target: CLOUDY,
+        tests: &["net::event::tests::whatever_is_said_on_the_local_network_is_read_without_harm"],
+    },
     Parser { reads: "messages", from: "members", target: &["--test", "messages"], tests: &["any_bytes_are_read_or_refused"] },
     Parser {
         reads: "offers and leases",
@@ -225,8 +249,10 @@ mod tests {
             let places: Vec<usize> = all.match_indices(&declared).map(|(at, _)| at).collect();
             assert!(!places.is_empty(), "{test}");
             for at in places {
+                const OBEYS: &str = "ProptestConfig::default().cases.max(";
                 let block = &all[all[..at].rfind("proptest! {").unwrap()..at];
-                let obeys = !block.contains("proptest_config") || block.contains("cases: ProptestConfig::default().cases.max(");
+                let counts = all[at..].split("\n}\n").next().unwrap().contains(OBEYS);
+                let obeys = counts || !block.contains("proptest_config") || block.contains(&format!("cases: {OBEYS}"));
                 assert!(obeys, "a {test} has cases of its own");
             }
         }

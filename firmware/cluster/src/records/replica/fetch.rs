@@ -1,7 +1,7 @@
 //! Taking heads of others: a head counts once all its records are here.
 
 use super::wants::{Staged, State, Wanted};
-use super::{NEWS_MOST, NEWS_PAUSE, NEWS_ROUNDS, Output, Phase, Question, Replica, held, mark_key, record_key, slot_of};
+use super::{Asked, NEWS_MOST, NEWS_PAUSE, NEWS_ROUNDS, Output, Phase, Question, Replica, held, mark_key, record_key, slot_of};
 use crate::{
     clock::Millis,
     keys::NodeId,
@@ -19,6 +19,8 @@ use std::{
 
 /// Members that are asked for the same head, one after the other.
 const MAX_SOURCES: usize = 8;
+/// Whoever does not answer within that is not waited for alone: with much loss a stream may take many seconds, and others have the same.
+pub(super) const SLOW: Duration = Duration::from_millis(1500);
 /// The first pause after nobody had the records of a head, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest.
@@ -93,33 +95,71 @@ impl<S: Store> Replica<S> {
     /// Asks for what is wanted and not asked for yet, as much as there is room for.
     pub(super) fn fetch_due(&mut self, now: Millis) {
         while let Some(node) = self.wanted.due(now) {
-            let since = if node == self.me { None } else { held(&self.view, &node) };
-            let asked = self.wanted.change(node, |wanted| {
-                let from = wanted.sources.pop_front()?;
-                wanted.state = State::Asked;
-                Some(from)
-            });
-            let Some(from) = asked.flatten() else { return };
-            self.ask(now, from, Question::Since(node), &Ask::Since { node, since });
+            if !self.ask_source(now, node) {
+                return;
+            }
         }
     }
 
+    /// When somebody is to be asked beside one who is slow.
+    pub(super) fn next_slow(&self) -> Option<Millis> {
+        self.asked.values().filter(|asked| self.slow(asked).is_some()).filter_map(|asked| asked.slow_at).min()
+    }
+
+    /// Whose records are asked for of one beside whom another could be asked.
+    fn slow(&self, asked: &Asked) -> Option<NodeId> {
+        let Question::Since(node) = asked.question else { return None };
+        let wanted = self.wanted.get(&node)?;
+        let waits = matches!(wanted.state, State::Asked) && !wanted.sources.is_empty();
+        (waits && asked.slow_at.is_some()).then_some(node)
+    }
+
+    /// Asks another for the same where one is slow; the first good answer counts.
+    pub(super) fn ask_beside_slow(&mut self, now: Millis) {
+        let is_due = |asked: &Asked| asked.slow_at.is_some_and(|at| at <= now);
+        let slow: Vec<(u64, NodeId)> =
+            self.asked.iter().filter(|(_, asked)| is_due(asked)).filter_map(|(id, asked)| Some((*id, self.slow(asked)?))).collect();
+        for (id, node) in slow {
+            if let Some(asked) = self.asked.get_mut(&id) {
+                asked.slow_at = None;
+            }
+            self.ask_source(now, node);
+        }
+    }
+
+    /// Asks the next who has what is wanted of a node; false if nobody is known to.
+    fn ask_source(&mut self, now: Millis, node: NodeId) -> bool {
+        let since = if node == self.me { None } else { held(&self.view, &node) };
+        let asked = self.wanted.change(node, |wanted| {
+            let from = wanted.sources.pop_front()?;
+            wanted.state = State::Asked;
+            Some(from)
+        });
+        let Some(from) = asked.flatten() else { return false };
+        self.ask(now, from, Question::Since(node), &Ask::Since { node, since });
+        true
+    }
+
     pub(super) fn since_answered(&mut self, now: Millis, node: NodeId, from: NodeId, answer: Option<Answer>) {
+        // Another was quicker.
+        if self.wanted.get(&node).is_some_and(|wanted| matches!(wanted.state, State::Staged(_))) {
+            return;
+        }
         let Some(Answer::Set { head, marks, bodies }) = answer else {
-            self.fetch_failed(now, node);
+            self.source_failed(now, node);
             return;
         };
         let known = if node == self.me && self.own.phase != Phase::Copied { self.own.head.as_ref() } else { self.view.head(&node) };
         if known.is_some_and(|known| known.rank() >= head.rank()) {
             // The answerer has fallen behind since it told of the head.
-            self.fetch_failed(now, node);
+            self.source_failed(now, node);
             return;
         }
         let ascending = marks.is_sorted_by(|one, other| one < other);
         let as_signed = head.live().count as usize == marks.len() && head.live().hash == head::hash(&marks);
         if head.node() != node || head.verify(self.community).is_err() || !ascending || !as_signed {
             self.refused.sets += 1;
-            self.fetch_failed(now, node);
+            self.source_failed(now, node);
             return;
         }
         let staged = Box::new(Staged { head: *head, from, marks, bodies: BTreeMap::new() });
@@ -263,6 +303,13 @@ impl<S: Store> Replica<S> {
         self.view_changed(Some(now));
         self.outputs.push_back(Output::Changed { node, slots });
         self.tell_news(now);
+    }
+
+    /// One who was asked has it not; the answer of another who was asked beside it may still come.
+    fn source_failed(&mut self, now: Millis, node: NodeId) {
+        if !self.asked.values().any(|asked| matches!(asked.question, Question::Since(other) if other == node)) {
+            self.fetch_failed(now, node);
+        }
     }
 
     /// Asks the next who has the head, after a pause if all were asked.

@@ -100,6 +100,8 @@ struct Asked {
     to: NodeId,
     question: Question,
     until: Millis,
+    /// When another is asked for the same beside this one; none if that was done, or is not.
+    slow_at: Option<Millis>,
 }
 
 /// What was refused so far, by reason; for tests and diagnosis.
@@ -282,13 +284,13 @@ impl<S: Store> Replica<S> {
     /// When [`Replica::tick`] has something to do next.
     #[must_use]
     pub fn next_wake(&self) -> Millis {
-        let fetches = self.wanted.next();
+        let fetches = self.wanted.next().into_iter().chain(self.next_slow());
         let news = self.news.values().map(|(_, at)| *at);
         let asked = self.asked.values().map(|asked| asked.until);
         let differing = self.differing.values().copied();
         let own = self.own_due();
         let other = [self.next_summary, self.next_flush].into_iter().chain(own);
-        fetches.into_iter().chain(news).chain(asked).chain(differing).chain(other).min().unwrap_or(self.next_summary)
+        fetches.chain(news).chain(asked).chain(differing).chain(other).min().unwrap_or(self.next_summary)
     }
 
     /// Does what is due.
@@ -313,6 +315,7 @@ impl<S: Store> Replica<S> {
         }
         self.compare_due(now);
         self.fetch_due(now);
+        self.ask_beside_slow(now);
         if self.next_flush <= now {
             self.next_flush = now.plus(FLUSH_PERIOD);
             let _problem = self.commit(&Batch::default(), Sync::Now);
@@ -428,7 +431,8 @@ impl<S: Store> Replica<S> {
 
     fn ask(&mut self, now: Millis, to: NodeId, question: Question, ask: &Ask) {
         self.count += 1;
-        self.asked.insert(self.count, Asked { to, question, until: now.plus(ANSWER_PATIENCE) });
+        let slow_at = matches!(question, Question::Since(_)).then(|| now.plus(fetch::SLOW));
+        self.asked.insert(self.count, Asked { to, question, until: now.plus(ANSWER_PATIENCE), slow_at });
         self.outputs.push_back(Output::Ask { to, id: self.count, frame: exchange::frame(ask) });
     }
 
