@@ -21,7 +21,15 @@ mod seeds;
 mod told;
 mod world;
 
+use std::io::Write;
+
+/// Says a line, also where nobody asked for what tests say: the log of a run shows what it found, and not only that it passed.
+fn say(line: &str) {
+    // What `println` prints is kept by the test runner.
+    let _unheard = writeln!(std::io::stdout().lock(), "{line}");
+}
+
 /// A figure and the most that it may be; `cargo xtask bench core` reads these lines.
 fn figure(what: &str, found: f64, most: f64, unit: &str) {
-    println!("figure: {what}: {found:.1} of at most {most} {unit}");
+    say(&format!("figure: {what}: {found:.1} of at most {most} {unit}"));
 }
