@@ -247,7 +247,7 @@ async fn start_net(
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let (name, join) = (name.to_owned(), join_config(values));
     let (blobs, tunnels, lessees) = lines;
-    let config = NetConfig { data: data.to_owned(), bind, name, version, machine, join, blobs, tunnels, lessees };
+    let config = NetConfig { data: data.to_owned(), bind, name, version, machine, wall: net::of_machine, join, blobs, tunnels, lessees };
     match net::start(config).await {
         Ok(handle) => Some(handle),
         Err(error) => {
@@ -273,7 +273,11 @@ fn machine(data: &Path, boot: Option<&Report>) -> Machine {
 fn join_config(values: &Settings) -> JoinConfig {
     let join = &values.join;
     JoinConfig {
-        found: join.found.clone().map(|name| FoundConfig { name: name.into(), kit: join.kit.clone().map(Into::into) }),
+        found: join.found.clone().map(|name| FoundConfig {
+            name: name.into(),
+            kit: join.kit.clone().map(Into::into),
+            member: join.member.clone().map(Into::into),
+        }),
         token: join.token.clone().map(Into::into),
         lan: join.lan.unwrap_or(false),
         door: match join.door {

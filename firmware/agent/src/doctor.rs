@@ -74,7 +74,7 @@ fn machine(status: &Status) -> Vec<Check> {
         judged(status, "address", &["no-address"], addresses),
         default_route(),
         multicast_route(),
-        judged(status, "clock", &["clock-wrong"], format!("{} s since 1970, {clock}", status.clock.unix_seconds)),
+        judged(status, "clock", &["clock-wrong", "clock-off"], format!("{} s since 1970, {clock}", status.clock.unix_seconds)),
         judged(
             status,
             "storage",
@@ -285,6 +285,7 @@ mod tests {
                 failures: vec![failure("one"), failure("two")],
             }),
             lan: LanView { enabled: true, problem: Some(no_route.clone()), seen: vec![] },
+            clock_ahead_seconds: None,
             problems: vec![no_route, "a file is damaged; join again".to_owned(), "nobody knows".to_owned()],
         }
     }

@@ -226,7 +226,9 @@ fn host(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
             lang.pick("Give it air.", "Déjele aire.", "Deixeu-li aire."),
         ));
     }
-    if status.clock.unix_seconds < EARLIEST_CLOCK_SECS {
+    if let Some(ahead) = status.clock.ahead_seconds {
+        found.push(clock_off(ahead, lang));
+    } else if status.clock.unix_seconds < EARLIEST_CLOCK_SECS {
         found.push(problem(
             "clock-wrong",
             Severity::Warning,
@@ -254,6 +256,31 @@ fn host(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
             ),
         ));
     }
+}
+
+/// The clock differs from those of most neighbours.
+fn clock_off(ahead: i64, lang: Lang) -> Problem {
+    let (seconds, is_ahead) = (ahead.unsigned_abs(), ahead > 0);
+    let (count, en, es, ca) = match seconds {
+        0..7200 => (seconds / 60, "minutes", "minutos", "minuts"),
+        7200..172_800 => (seconds / 3600, "hours", "horas", "hores"),
+        _ => (seconds / 86_400, "days", "días", "dies"),
+    };
+    let way = |ahead, behind| if is_ahead { ahead } else { behind };
+    problem(
+        "clock-off",
+        Severity::Warning,
+        lang.pick(
+            format!("The clock is {count} {en} {} those of the neighbours.", way("ahead of", "behind")),
+            format!("El reloj está {count} {es} {} respecto a los de los vecinos.", way("adelantado", "atrasado")),
+            format!("El rellotge va {count} {ca} {} respecte als dels veïns.", way("avançat", "endarrerit")),
+        ),
+        lang.pick(
+            "Give the node a way to a time server, or look whether its battery for the clock is empty. Until then invites with an end and certificates may be refused.",
+            "Dé al nodo acceso a un servidor de hora, o mire si la pila del reloj está agotada. Hasta entonces puede que se rechacen invitaciones con plazo y certificados.",
+            "Doneu al node accés a un servidor d'hora, o mireu si la pila del rellotge està esgotada. Fins aleshores potser es rebutgen invitacions amb termini i certificats.",
+        ),
+    )
 }
 
 fn services(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
@@ -335,7 +362,7 @@ pub(crate) mod tests {
             node: None,
             pages: vec!["[::]:80".to_owned()],
             addresses: vec!["192.168.1.20".to_owned()],
-            clock: Clock { unix_seconds: EARLIEST_CLOCK_SECS + 1, synchronised: Some(true) },
+            clock: Clock { unix_seconds: EARLIEST_CLOCK_SECS + 1, synchronised: Some(true), ahead_seconds: None },
             host: Host {
                 uptime_seconds: 90_061,
                 cpus: 4,
@@ -393,6 +420,27 @@ pub(crate) mod tests {
         let ids: Vec<_> = found.iter().map(|p| p.id.as_str()).collect();
         assert_eq!(ids, ["settings-broken", "storage-low", "unit-failed", "rolled-back", "clock-wrong", "docker-stopped", "network"]);
         assert!(found[0].what.contains("line 3, column 1"));
+    }
+
+    #[test]
+    fn a_clock_that_differs_from_those_of_neighbours_is_told_with_which_way_and_how_far() {
+        let what = |ahead, lang| {
+            let mut status = well();
+            status.clock.ahead_seconds = ahead;
+            find(&status, &[], lang).into_iter().map(|problem| (problem.id, problem.what)).collect::<Vec<_>>()
+        };
+        assert_eq!(what(None, Lang::En), []);
+        for (ahead, lang, said) in [
+            (31_536_000, Lang::En, "The clock is 365 days ahead of those of the neighbours."),
+            (-31_536_000, Lang::En, "The clock is 365 days behind those of the neighbours."),
+            (-600, Lang::Es, "El reloj está 10 minutos atrasado respecto a los de los vecinos."),
+            (7200, Lang::Ca, "El rellotge va 2 hores avançat respecte als dels veïns."),
+        ] {
+            assert_eq!(what(Some(ahead), lang), [("clock-off".to_owned(), said.to_owned())]);
+        }
+        let mut old = well();
+        (old.clock.ahead_seconds, old.clock.unix_seconds) = (Some(-31_536_000), 5);
+        assert_eq!(ids(&old), ["clock-off"], "said once");
     }
 
     #[test]

@@ -265,7 +265,11 @@ impl App {
             node: view.as_ref().map(|v| v.me.id.clone()),
             pages: self.pages.iter().map(ToString::to_string).collect(),
             addresses: links::addresses().iter().map(ToString::to_string).collect(),
-            clock: Clock { unix_seconds: host::now_secs(), synchronised: synchronised() },
+            clock: Clock {
+                unix_seconds: host::now_secs(),
+                synchronised: synchronised(),
+                ahead_seconds: view.as_ref().and_then(|v| v.clock_ahead_seconds),
+            },
             host,
             boot: self.boot.as_ref().map(boot),
             wifi: crate::settings::load(&self.data).values.wifi.map(|wifi| crate::wifi::look(wifi.ssid.as_str())),

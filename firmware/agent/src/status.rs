@@ -50,6 +50,9 @@ pub struct Clock {
     pub unix_seconds: u64,
     /// Whether the kernel says that the clock follows a time server; none when unknown.
     pub synchronised: Option<bool>,
+    /// How many seconds it is ahead of the clocks of neighbours, behind where less than 0; none while it agrees with them.
+    #[serde(default)]
+    pub ahead_seconds: Option<i64>,
 }
 
 /// Processor, memory, storage of this machine.

@@ -12,6 +12,7 @@ pub mod admission;
 pub mod appstore;
 pub mod card;
 pub mod clock;
+pub mod clocks;
 pub mod farewell;
 pub mod health;
 pub mod hello;

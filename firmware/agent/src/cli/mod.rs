@@ -6,6 +6,7 @@ mod blob;
 mod by_hand;
 mod check;
 mod disk;
+mod found;
 mod hide;
 mod https;
 mod install;
@@ -135,13 +136,8 @@ enum Verb {
         #[command(flatten)]
         local: Local,
     },
-    /// Found a new microcloud; prints its recovery kit, which must be saved.
-    Found {
-        /// Its name.
-        name: String,
-        #[command(flatten)]
-        local: Local,
-    },
+    /// Found a new microcloud; prints its recovery kit, which must be saved. With such a kit: come back into the one that it founded.
+    Found(found::Found),
     /// Give this node another name in the microcloud. Its hostname is set in cloudy.toml.
     Rename {
         /// The new name.
@@ -372,15 +368,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
                 Ok(format!("Joining `{}`. `cloudy nodes` shows how it goes, `cloudy doctor` what is in the way.", text(a, "community")))
             })?;
         }
-        Verb::Found { name, local } => {
-            let answer = local.client().post("/api/v1/found", &NameRequest { name }).await?;
-            local.show(&answer, |a| {
-                Ok(format!(
-                    "Save this recovery kit where it can't get lost; it is the key to your microcloud:\n\n{}\n\nNext: `cloudy invite`",
-                    text(a, "kit")
-                ))
-            })?;
-        }
+        Verb::Found(found) => found.run().await?,
         Verb::Rename { name, local } => {
             let answer = local.client().post("/api/v1/rename", &NameRequest { name }).await?;
             local.show(&answer, |a| Ok(format!("This node is now called {}.", text(a, "name"))))?;

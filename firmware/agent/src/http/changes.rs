@@ -3,7 +3,7 @@
 use super::problem::Refusal;
 use crate::doctor::Check;
 use crate::install;
-use crate::net::{Command, CommandResult, Successor};
+use crate::net::{Command, CommandResult, FoundConfig, Successor};
 use crate::state::App;
 use crate::text::Lang;
 use crate::units::{self, Action};
@@ -36,12 +36,33 @@ pub struct JoinRequest {
     pub token: String,
 }
 
-/// `POST /api/v1/found` and `POST /api/v1/rename`
+/// `POST /api/v1/found`
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FoundRequest {
+    /// The community's name.
+    pub name: String,
+    /// The recovery kit of a community that is there: this node comes back into it as an admin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kit: Option<String>,
+    /// With a kit, a member of that community as `ID@ADDRESS`; needed where none is seen on the local network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+}
+
+impl From<FoundRequest> for FoundConfig {
+    fn from(FoundRequest { name, kit, member }: FoundRequest) -> Self {
+        Self { name, kit, member }
+    }
+}
+
+/// `POST /api/v1/rename`
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NameRequest {
-    /// The community's or the node's name.
+    /// The node's name.
     pub name: String,
 }
 
@@ -223,8 +244,8 @@ pub(super) async fn doctor(State(app): State<Arc<App>>) -> Json<Vec<Check>> {
     Json(crate::doctor::examine(&status, view.as_ref()))
 }
 
-pub(super) async fn found(State(app): State<Arc<App>>, Json(request): Json<NameRequest>) -> Answer<Kit> {
-    wish(&app, |reply| Command::Found { name: request.name, reply }).await.map(|kit| Json(Kit { kit }))
+pub(super) async fn found(State(app): State<Arc<App>>, Json(request): Json<FoundRequest>) -> Answer<Kit> {
+    wish(&app, |reply| Command::Found { found: request.into(), reply }).await.map(|kit| Json(Kit { kit }))
 }
 
 pub(super) async fn invite(State(app): State<Arc<App>>, Json(request): Json<InviteRequest>) -> Answer<Invite> {

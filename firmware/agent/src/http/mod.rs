@@ -47,7 +47,9 @@ mod users;
 mod versions;
 
 pub use blobs::{NewBlob, NewQuota};
-pub use changes::{DismissRequest, InviteRequest, JoinRequest, MinutesRequest, NameRequest, NodeRequest, UnitRequest, may_change};
+pub use changes::{
+    DismissRequest, FoundRequest, InviteRequest, JoinRequest, MinutesRequest, NameRequest, NodeRequest, UnitRequest, may_change,
+};
 pub use contained::contained;
 pub use guard::LOCAL_DOMAINS;
 pub use hidden::HideWish;

@@ -1,8 +1,9 @@
 //! How the network part begins: it goes on as a member, founds a community, or joins one.
 
 use super::{
-    DoorConfig, clock,
+    DoorConfig, FoundConfig, clock,
     files::{self, Kept},
+    ids,
     join::{self, Goal, Joining},
     lan,
     state::State,
@@ -15,7 +16,10 @@ use cluster::{
     wire::Name,
 };
 use rand::RngExt;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
+
+const NO_MEMBER: &str =
+    "`member` is one of the community that the recovery kit founded, as `ID@ADDRESS`: its own page of the microcloud says it";
 
 impl State {
     /// What is done at start: go on as a member, found, or join.
@@ -30,20 +34,24 @@ impl State {
         match kept {
             Some(kept) => {
                 self.reached = kept.reached;
+                // Where it came back without one and found nobody, it may be told later.
+                if let Some((node, address)) = join.found.and_then(|found| found.member).as_deref().and_then(ids::placed) {
+                    self.hints.insert(node, vec![address]);
+                }
                 self.check_config(&kept.roster);
                 self.enter(kept.roster, kept.admin)?;
             }
             None => {
                 if let Some(found) = join.found {
-                    match self.found(&found.name, found.kit.as_deref()) {
+                    match self.found(&found) {
                         Ok(_) => {}
                         Err(why) => self.problems.push(format!(
-                            "the community `{}` could not be founded: {why}; mend `found` or `kit` in cloudy.toml and restart the node",
+                            "the community `{}` could not be founded: {why}; mend `found`, `kit` or `member` in cloudy.toml and restart the node",
                             found.name
                         )),
                     }
                 } else if let Some(text) = join.token {
-                    self.joining = Some(match join::read_token(&text, &clock::now()) {
+                    self.joining = Some(match join::read_token(&text, &clock::now(self.config.wall)) {
                         Ok(token) => Joining::new(Goal::Token(Box::new(token))),
                         Err(failure) => Joining::hopeless("a community by token", failure),
                     });
@@ -86,16 +94,25 @@ impl State {
         }
     }
 
-    /// Founds a community here. Answers with the kit's text.
-    pub(super) fn found(&mut self, name: &str, kit: Option<&str>) -> Result<String, String> {
+    /// Founds a community here, or comes back into the one that the kit founded. Answers with the kit's text.
+    pub(super) fn found(&mut self, found: &FoundConfig) -> Result<String, String> {
         if let Some(node) = &self.node {
             return Err(format!("this node belongs to `{}` already: leave that first (`cloudy leave`)", node.founding().name()));
         }
-        let name = Name::try_from(name).map_err(|error| error.to_string())?;
-        let kit = match kit {
+        let name = Name::try_from(found.name.as_str()).map_err(|error| error.to_string())?;
+        let kit = match &found.kit {
             Some(text) => Kit::parse(text).map_err(|error| error.to_string())?,
             None => Kit::generate(&mut self.rng),
         };
+        // Under another name it would be another community, and nobody would be found.
+        if let Some(other) = kit.community().filter(|other| **other != name) {
+            return Err(format!("this recovery kit is of the community `{other}`, not of `{name}`: give that name"));
+        }
+        if let Some(text) = &found.member {
+            let (node, address) = ids::placed(text).filter(|_| found.kit.is_some()).ok_or(NO_MEMBER)?;
+            self.reached.insert(node, address);
+            files::save_reached(&self.store, &self.reached).map_err(|error| format!("{error:#}"))?;
+        }
         let kit = kit.with_community(name.clone());
         let founding = kit.found(&name);
         let token = kit.invite(&founding, Vec::new(), Terms { uses: 1, not_after: None }, Vec::new(), &mut self.rng);
@@ -119,7 +136,24 @@ impl State {
         self.open_health(roster.founding().id());
         self.node = Some(Node::new(now, self.identity.key.to_bytes(), self.identity.epoch, roster, facts, admin, random)?);
         self.joining = None;
+        self.come_back();
         self.perform();
         Ok(())
+    }
+
+    /// A member that knows no other shows itself to those of whom it was told where they are: it came back with the recovery kit.
+    pub(super) fn come_back(&mut self) {
+        if self.knows_others() {
+            self.not_back = None;
+            return;
+        }
+        for told in self.reached.keys().chain(self.hints.keys()).copied().collect::<BTreeSet<_>>() {
+            self.introduce(told);
+        }
+    }
+
+    /// Whether it is a member and has heard of another.
+    pub(super) fn knows_others(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.roster().nodes().any(|known| known != self.me))
     }
 }

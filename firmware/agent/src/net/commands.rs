@@ -22,7 +22,7 @@ impl State {
     /// Does a command and answers it; a caller that has gone away misses the answer, nothing else.
     pub(super) async fn command(&mut self, command: Command) {
         match command {
-            Command::Found { name, reply } => drop(reply.send(self.found(&name, None))),
+            Command::Found { found, reply } => drop(reply.send(self.found(&found))),
             Command::Invite { uses, valid_seconds, reply } => drop(reply.send(self.invite(uses, valid_seconds))),
             Command::Join { token, reply } => drop(reply.send(self.join(&token))),
             Command::OpenDoor { minutes, reply } => drop(reply.send(self.open_door(minutes))),
@@ -49,7 +49,7 @@ impl State {
         if !(1..=MAX_USES).contains(&uses) {
             return Err(format!("an invite is good for 1 to {MAX_USES} nodes, not {uses}"));
         }
-        let not_after = match (valid_seconds, clock::now().sure) {
+        let not_after = match (valid_seconds, clock::now(self.config.wall).sure) {
             (None, _) => None,
             (Some(seconds), Some(now)) => Some(now.saturating_add(seconds)),
             (Some(_), None) => {
@@ -66,7 +66,8 @@ impl State {
         if let Some(node) = &self.node {
             return Err(format!("this node belongs to `{}` already: leave that first (`cloudy leave`)", node.founding().name()));
         }
-        let token = join::read_token(text, &clock::now()).map_err(|failure| format!("{}; {}", failure.seen, failure.mend))?;
+        let token =
+            join::read_token(text, &clock::now(self.config.wall)).map_err(|failure| format!("{}; {}", failure.seen, failure.mend))?;
         let name = token.community().name().to_string();
         self.joining = Some(Joining::new(Goal::Token(Box::new(token))));
         Ok(name)
@@ -114,7 +115,7 @@ impl State {
                 "`{name}` is here, so nothing takes its place: switch it off first. What harms the microcloud is removed (`cloudy revoke`)"
             ));
         }
-        let valid = clock::now().sure.map(|_| SUCCESSOR_VALID.as_secs());
+        let valid = clock::now(self.config.wall).sure.map(|_| SUCCESSOR_VALID.as_secs());
         let token = self.invite(1, valid)?;
         self.revoke(id)?;
         Ok(Successor { name, token })
@@ -176,6 +177,9 @@ impl State {
             self.close_registry(true).await;
             (self.node, self.health) = (None, None);
             self.refusals.clear();
+            self.reached.clear();
+            self.hints.clear();
+            self.not_back = None;
             self.say();
         }
         Ok(removed)

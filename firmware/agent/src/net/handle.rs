@@ -47,6 +47,7 @@ impl State {
                 self.refusals.remove(&node);
                 self.note_direct();
                 self.note_way(node);
+                self.tell_clock(node);
                 if let Some(address) = self.links.view(&node).and_then(|link| link.address)
                     && dialled
                     && self.reached.insert(node, address) != Some(address)
@@ -84,6 +85,7 @@ impl State {
             }
             Event::LinkLost { node, id, end } => {
                 let counts = self.links.lost(&node, id);
+                self.keep_clocks();
                 self.peers_stale = true;
                 match (end, &mut self.node) {
                     (End::Rejected, _) => self.introduce(node),
@@ -106,6 +108,8 @@ impl State {
                     if let Some(health) = &mut self.health {
                         health.datagram(now, node, &bytes);
                     }
+                } else if bytes.first() == Some(&cluster::clocks::DATAGRAM) {
+                    self.hear_clock(node, &bytes);
                 } else if let Some(own) = &mut self.node {
                     own.datagram(now, node, &bytes);
                 }
@@ -174,7 +178,7 @@ impl State {
                 _ => hello::reply_bytes(&Reply::Refused { reason: Reason::NO_COMMUNITY, words }),
             };
         };
-        let answer = node.hello(now, &clock::now(), from, request, &mut self.rng);
+        let answer = node.hello(now, &clock::now(self.config.wall), from, request, &mut self.rng);
         self.perform();
         if self.roster_unsaved.is_some() && !self.save_roster() {
             return hello::reply_bytes(&Reply::Refused { reason: Reason::BUSY, words: "this member can't write its data".to_owned() });
@@ -297,7 +301,13 @@ impl State {
             }
             Ok(Reply::Invited { .. }) => {}
             Err(failure) => {
-                log::debug!(node = target.node.short(), seen = failure.seen; "introducing this node failed")
+                log::debug!(node = target.node.short(), seen = failure.seen; "introducing this node failed");
+                if !self.knows_others() {
+                    self.not_back = Some(format!(
+                        "no other member is known here, and {} does not answer: {}; {}",
+                        failure.target, failure.seen, failure.mend
+                    ));
+                }
             }
         }
     }

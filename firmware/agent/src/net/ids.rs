@@ -1,9 +1,10 @@
 //! Node ids as the core names them and as iroh does: the same 32 bytes.
 
+use super::DEFAULT_PORT;
 use cluster::NodeId;
 use data_encoding::BASE32_NOPAD;
 use iroh::{EndpointAddr, EndpointId, TransportAddr};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The core's name of an iroh endpoint.
 pub fn node_id(id: &EndpointId) -> NodeId {
@@ -19,6 +20,18 @@ pub fn label(node: &NodeId) -> String {
 pub fn of_label(label: &str) -> Option<NodeId> {
     let bytes = BASE32_NOPAD.decode(label.to_ascii_uppercase().as_bytes()).ok()?;
     bytes.try_into().ok().map(cluster::keys::Key)
+}
+
+/// A node and where it is, as people give it to each other.
+pub fn place(node: &str, address: SocketAddr) -> String {
+    format!("{node}@{address}")
+}
+
+/// Reads that; where it names no port, the usual one is meant.
+pub fn placed(text: &str) -> Option<(NodeId, SocketAddr)> {
+    let (node, address) = text.trim().split_once('@')?;
+    let alone = || address.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, DEFAULT_PORT));
+    Some((NodeId::of_hex(node)?, address.parse().ok().or_else(alone)?))
 }
 
 /// Where and whom to dial; none if the id is no key.
@@ -42,6 +55,24 @@ mod tests {
         assert!(label(&node).len() <= 63 && of_label(&label(&node)) == Some(node));
         for wrong in ["", "cloudy", "ü", &label(&node)[1..], &format!("{}a", label(&node)), &"1".repeat(52)] {
             assert_eq!(of_label(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_read_back_with_and_without_a_port() {
+        let node = cluster::keys::Key([7; 32]);
+        for address in ["192.168.1.7:4700", "[2001:db8::1]:9"].map(|address| address.parse().unwrap()) {
+            assert_eq!(placed(&place(&node.hex(), address)), Some((node, address)));
+        }
+        for alone in ["10.0.0.1", "fd00::1"] {
+            let usual = SocketAddr::new(alone.parse().unwrap(), DEFAULT_PORT);
+            assert_eq!(placed(&format!(" {}@{alone}\n", node.hex())), Some((node, usual)));
+        }
+        let id = node.hex();
+        for wrong in
+            ["", "@", &id, &format!("{id}@"), &format!("{id}@garden"), &format!("{}@10.0.0.1", &id[1..]), &format!("{id}@10.0.0.1:99999")]
+        {
+            assert_eq!(placed(wrong), None, "{wrong}");
         }
     }
 }

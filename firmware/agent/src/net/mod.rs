@@ -5,6 +5,7 @@
 
 mod begin;
 mod clock;
+mod clocks;
 mod commands;
 mod driver;
 mod endpoint;
@@ -35,6 +36,7 @@ mod view;
 mod way;
 mod ways;
 
+pub use clock::{Wall, of_machine};
 pub use health::{HealthLink, HealthView};
 pub use line::{Callers, MemberLine, Purpose};
 #[cfg(test)]
@@ -69,6 +71,8 @@ pub struct NetConfig {
     pub version: String,
     /// What the machine is.
     pub machine: Machine,
+    /// The clock.
+    pub wall: Wall,
     /// How to found or join.
     pub join: JoinConfig,
     /// Where members are sent who come for blobs.
@@ -112,6 +116,8 @@ pub struct FoundConfig {
     pub name: String,
     /// The recovery kit's text (`cloudy1-kit-…`); without it the node makes one, to be saved by its owner.
     pub kit: Option<String>,
+    /// With a kit, a member of the community that it founded, as `ID@ADDRESS`: where none is seen on the local network.
+    pub member: Option<String>,
 }
 
 /// The door at start.
@@ -132,10 +138,10 @@ pub type CommandResult<T> = std::result::Result<T, String>;
 /// A wish to the network part. Each that has a reply is answered exactly once; a dropped reply means that the network part has ended.
 #[derive(Debug)]
 pub enum Command {
-    /// Found a community here. Answers with the recovery kit's text, which must be saved.
+    /// Found a community here, or come back into one as its founder. Answers with the recovery kit's text, which must be saved.
     Found {
-        /// The community's name.
-        name: String,
+        /// The community, and what brings one back.
+        found: FoundConfig,
         /// The answer: the kit's text.
         reply: oneshot::Sender<CommandResult<String>>,
     },

@@ -118,6 +118,8 @@ impl State {
                 joining.hurry();
             }
         }
+        self.come_back();
+        self.tell_clocks();
         self.say();
         self.perform();
         self.say_facts();

@@ -48,6 +48,7 @@ impl State {
                 seen: self.seen.iter().map(|(node, (addresses, says))| lan::view(node, addresses, says)).collect(),
             },
             records: None,
+            clock_ahead_seconds: self.clock_ahead(),
             problems: Vec::new(),
         };
         self.show_records(&mut view);
@@ -110,6 +111,7 @@ impl State {
         let mut problems = self.problems.clone();
         problems.extend(self.storage_problem.clone());
         problems.extend(self.lan_problem.clone());
+        problems.extend(self.not_back.clone());
         problems.extend(self.registry.borrow().as_ref().map(|registry| registry.view().problems()).unwrap_or_default());
         let refusals = self.refusals.iter();
         problems.extend(refusals.map(|(node, words)| {

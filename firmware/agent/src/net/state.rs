@@ -15,7 +15,7 @@ use super::{
     ways::{Carried, Ways},
 };
 use anyhow::Result;
-use cluster::{Millis, NodeId, card::Facts, health::Health, node::Node, wire::Name};
+use cluster::{Millis, NodeId, card::Facts, clocks::Said, health::Health, node::Node, wire::Name};
 use iroh::{Endpoint, TransportAddr};
 use rand::rngs::StdRng;
 use std::{
@@ -66,6 +66,10 @@ pub(super) struct State {
     pub(super) health: Option<Health>,
     /// Counts samples that are wanted of this machine.
     pub(super) samples: watch::Sender<u64>,
+    /// What the clocks of linked members say.
+    pub(super) clocks: BTreeMap<NodeId, Said>,
+    /// When this node's is told again.
+    pub(super) clocks_due: Instant,
     pub(super) seen: BTreeMap<NodeId, (Vec<SocketAddr>, Says)>,
     pub(super) reached: BTreeMap<NodeId, SocketAddr>,
     /// Addresses that came with joining, until cards are known.
@@ -76,6 +80,8 @@ pub(super) struct State {
     /// Where this node looks for others on the local network: what it says of itself there.
     pub(super) lan: Option<watch::Sender<Says>>,
     pub(super) lan_problem: Option<String>,
+    /// Why the member does not answer that is to bring this node back to the others.
+    pub(super) not_back: Option<String>,
     /// A member said that an admin took this node out.
     pub(super) removed: bool,
     pub(super) roster_unsaved: Option<Instant>,

@@ -20,6 +20,8 @@ pub struct ClusterView {
     pub lan: LanView,
     /// How far the community holds the same records; none while this node belongs to none.
     pub records: Option<super::RegistryView>,
+    /// How many seconds this node's clock is ahead of those of the members that it is linked to, behind where less than 0; none while it agrees with them.
+    pub clock_ahead_seconds: Option<i64>,
     /// What is wrong, each a sentence `WHAT; MEND`. Empty when all is well.
     pub problems: Vec<String>,
 }
@@ -40,6 +42,13 @@ pub struct Me {
     pub addresses: Vec<SocketAddr>,
     /// How often this node has started; it tells an older life of the same node from this one.
     pub epoch: u32,
+}
+
+impl Me {
+    /// Who and where this node is, for whoever comes back with the recovery kit.
+    pub fn place(&self) -> Option<String> {
+        self.addresses.first().map(|address| super::ids::place(&self.id, *address))
+    }
 }
 
 /// The community of this node.

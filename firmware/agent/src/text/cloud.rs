@@ -12,6 +12,13 @@ words! {
         found_why: "You are its first member, and invite the others.", "Usted es su primer miembro e invita a los demás.", "En sou el primer membre i convideu els altres.";
         name: "Its name", "Su nombre", "El seu nom";
         found_now: "Begin", "Empezar", "Comença";
+        back: "Or come back with a recovery kit", "O volver con un juego de recuperación", "O tornar amb un joc de recuperació";
+        back_why: "Where the node that founded a microcloud is lost, this one decides there in its place: whom it lets in and whom it removes.", "Si el nodo que fundó una micronube se perdió, este decide en ella en su lugar: a quién deja entrar y a quién expulsa.", "Si el node que va fundar un micronúvol s'ha perdut, aquest hi decideix en lloc seu: qui deixa entrar i qui n'expulsa.";
+        back_kit: "The recovery kit", "El juego de recuperación", "El joc de recuperació";
+        back_member: "Where one of its members is, unless it is on this network", "Dónde está uno de sus miembros, si no está en esta red", "On és un dels seus membres, si no és en aquesta xarxa";
+        back_now: "Come back", "Volver", "Torna";
+        back_place: "Where this node is…", "Dónde está este nodo…", "On és aquest node…";
+        back_place_why: "Whoever comes back into this microcloud with its recovery kit from elsewhere gives this there. It is no secret and lets nobody in.", "Quien vuelve a esta micronube desde otra red con el juego de recuperación lo escribe allí. No es un secreto y no deja entrar a nadie.", "Qui torna a aquest micronúvol des d'una altra xarxa amb el joc de recuperació ho escriu allà. No és cap secret i no deixa entrar ningú.";
         kit: "Keep this recovery kit", "Guarde este juego de recuperación", "Deseu aquest joc de recuperació";
         kit_why: "Copy it, print it, and put it where nobody else finds it. Who has it decides who belongs to the microcloud; if all nodes that can invite are lost, it alone brings that back. It is not shown again here.", "Cópielo, imprímalo y guárdelo donde nadie más lo encuentre. Quien lo tiene decide quién pertenece a la micronube; si se pierden todos los nodos que pueden invitar, solo él lo recupera. Aquí no se volverá a mostrar.", "Copieu-lo, imprimiu-lo i deseu-lo on ningú més el trobi. Qui el té decideix qui pertany al micronúvol; si es perden tots els nodes que poden convidar, només ell ho recupera. Aquí no es tornarà a mostrar.";
         invite_made: "Give this invite to your neighbour", "Dé esta invitación a su vecino", "Doneu aquesta invitació al vostre veí";

@@ -203,7 +203,7 @@ fn merge(stored: &mut Stored, mut new: Settings, kept: &[&str], source: &str) {
     }
     // A token and a founding exclude each other: the newer word holds.
     if new.join.token.is_some() {
-        (values.join.found, values.join.kit) = (None, None);
+        (values.join.found, values.join.kit, values.join.member) = (None, None, None);
     }
     if new.join.found.is_some() {
         values.join.token = None;
@@ -212,12 +212,14 @@ fn merge(stored: &mut Stored, mut new: Settings, kept: &[&str], source: &str) {
     take!(join.lan, "join.lan");
     take!(join.found, "join.found");
     take!(join.kit, "join.kit");
+    take!(join.member, "join.member");
     take!(join.door, "join.door");
     take!(join.mdns, "join.mdns");
     let values = &*values;
     sources.retain(|key, _| match key.as_str() {
         "join.token" | "join.kit" => secret(values, key).is_some(),
         "join.found" => values.join.found.is_some(),
+        "join.member" => values.join.member.is_some(),
         _ => true,
     });
 }

@@ -108,6 +108,9 @@ pub struct Join {
     /// The recovery kit to found with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kit: Option<Kit>,
+    /// A member of the community that the kit brings this node back into, where none is seen on this network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<Member>,
     /// Whether newcomers of this network are let in; closed by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub door: Option<Door>,

@@ -20,7 +20,7 @@ const KEYS: [(&[&str], &[&str]); 6] = [
     (&["interfaces"], &["*"]),
     (&["interfaces", "*"], INTERFACE),
     (&["wifi"], &["ssid", "passphrase", "country"]),
-    (&["join"], &["token", "lan", "found", "kit", "door", "mdns"]),
+    (&["join"], &["token", "lan", "found", "kit", "member", "door", "mdns"]),
 ];
 const INTERFACE: &[&str] = &["dhcp", "address", "gateway", "dns"];
 
@@ -226,6 +226,10 @@ fn contradictions(text: &str, root: &DeTable<'_>, settings: &Settings) -> Vec<Mi
     if join.kit.is_some() && join.found.is_none() {
         say(&["join", "kit"], "`kit` needs `found`, the community's name");
     }
+    // A kit that was masked is not here, and is kept.
+    if join.member.is_some() && join.found.is_none() {
+        say(&["join", "member"], "`member` needs `found` and `kit`: without these, a node is let in by `token`");
+    }
     found
 }
 
@@ -257,6 +261,8 @@ mod tests {
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqfXZ9mNAvkXo1MlMq1vT3Zc9ck1yH0dXdXyXyXyXyX me@home";
 
+    const MEMBER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef@192.168.1.20:4747";
+
     /// A file with every key.
     fn full() -> String {
         format!(
@@ -264,7 +270,7 @@ mod tests {
              [network]\ndhcp = false\naddress = \"192.168.1.20/24\"\ngateway = \"192.168.1.1\"\ndns = [\"1.1.1.1\", \"fd00::1\"]\n\
              [interfaces.enp2s0]\naddress = \"fd00::2/64\"\n\
              [wifi]\nssid = \"Home\"\npassphrase = \"correct horse\"\ncountry = \"ES\"\n\
-             [join]\nlan = true\nfound = \"Gràcia\"\nkit = \"cloudy1-kit-x\"\ndoor = 30\nmdns = false\n"
+             [join]\nlan = true\nfound = \"Gràcia\"\nkit = \"cloudy1-kit-x\"\nmember = \"{MEMBER}\"\ndoor = 30\nmdns = false\n"
         )
     }
 
@@ -278,6 +284,18 @@ mod tests {
         assert!(matches!(s.wifi, Some(Wifi { passphrase: Some(_), .. })));
         assert_eq!(s.join.door, Some(Door::Minutes(30)));
         assert_eq!(parsed.secrets.len(), 2);
+    }
+
+    #[test]
+    fn a_member_is_an_id_and_an_address_of_a_community_that_is_come_back_to() {
+        let said = |member: &str| mistakes(&format!("[join]\nfound = \"x\"\nmember = \"{member}\"\n")).join(" ");
+        for wrong in ["", "@", "garden@10.0.0.1", &MEMBER[1..], &MEMBER.replace("4747", "99999"), &MEMBER.replace('@', " ")] {
+            assert!(said(wrong).contains("a member is its id"), "{wrong}");
+        }
+        for good in [MEMBER.replace(":4747", ""), MEMBER.replace("192.168.1.20", "[fd00::1]")] {
+            parse(format!("[join]\nfound = \"x\"\nmember = \"{good}\"\n").as_bytes()).unwrap();
+        }
+        assert!(mistakes(&format!("[join]\nmember = \"{MEMBER}\"\n"))[0].contains("needs `found` and `kit`"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// Why a value is refused, with the mend.
@@ -87,6 +87,10 @@ checked! {
 checked! {
     /// A recovery kit's text. Whether it is good is judged by the network part.
     Kit, kit, SECRET
+}
+checked! {
+    /// A member and where it is: `ID@ADDRESS`. Whether it is there is seen by the network part.
+    Member, member, OPEN
 }
 checked! {
     /// A community's name: 1 to 64 characters.
@@ -195,6 +199,15 @@ fn token(text: &str) -> Result<(), Refused> {
 fn kit(text: &str) -> Result<(), Refused> {
     let plain = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
     if !text.is_empty() && text.len() <= 1024 && plain { Ok(()) } else { Err("a recovery kit is one line, as it was printed".to_owned()) }
+}
+
+fn member(text: &str) -> Result<(), Refused> {
+    let (node, address) = text.split_once('@').unwrap_or_default();
+    let is_id = node.len() == 64 && node.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_id && (address.parse::<SocketAddr>().is_ok() || address.parse::<IpAddr>().is_ok()) {
+        return Ok(());
+    }
+    Err("a member is its id of 64 digits, `@` and its address, as the page of its microcloud says".to_owned())
 }
 
 fn community_name(text: &str) -> Result<(), Refused> {

@@ -4,7 +4,7 @@ use super::{Reader, html as answer_html, to};
 use crate::http::changes::{NO_NETWORK, Replaced, depart, wish};
 use crate::http::pages::cloud::{self as page, Made};
 use crate::http::pages::{not_done, settings};
-use crate::net::{ClusterView, Command};
+use crate::net::{ClusterView, Command, FoundConfig};
 use axum::extract::{Form, Path};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -47,6 +47,10 @@ pub struct Fields {
     #[serde(default)]
     name: String,
     #[serde(default)]
+    kit: String,
+    #[serde(default)]
+    member: String,
+    #[serde(default)]
     node: String,
     uses: Option<u16>,
     days: Option<u64>,
@@ -55,15 +59,23 @@ pub struct Fields {
     undo: Option<String>,
 }
 
+/// What is founded. Where a field is empty it says nothing, and a kit that was copied has line ends in it.
+fn found(name: String, kit: &str, member: &str) -> FoundConfig {
+    let said = |text: &str| Some(text.split_whitespace().collect::<String>()).filter(|text| !text.is_empty());
+    FoundConfig { name, kit: said(kit), member: said(member) }
+}
+
 /// `POST /microcloud/ACTION`
 pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<Fields>) -> Response {
     let app = &reader.app;
     let done = match (action.as_str(), fields) {
         // These are shown in this one answer, which no browser keeps (`Cache-Control: no-store`).
-        ("found", Fields { name, .. }) => match wish(app, |reply| Command::Found { name, reply }).await {
-            Ok(kit) => return answer(&reader, Some(Made::Kit(&kit))),
-            Err(refusal) => Err(refusal),
-        },
+        ("found", Fields { name, kit, member, .. }) => {
+            match wish(app, |reply| Command::Found { found: found(name, &kit, &member), reply }).await {
+                Ok(kit) => return answer(&reader, Some(Made::Kit(&kit))),
+                Err(refusal) => Err(refusal),
+            }
+        }
         ("invite", Fields { uses: Some(uses), days: Some(days), .. }) => {
             let valid_seconds = (days > 0).then(|| days.saturating_mul(SECONDS_PER_DAY));
             match wish(app, |reply| Command::Invite { uses, valid_seconds, reply }).await {

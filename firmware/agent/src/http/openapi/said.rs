@@ -152,8 +152,8 @@ fn microcloud(id: &str) -> Option<Said> {
             .gives::<nodes::NodesPage>("The view, with a page of its members.")
             .paged(paging::MAX_PAGE)
             .refuses(&[503]),
-        "found" => of("microcloud", "Found a microcloud")
-            .takes::<changes::NameRequest>()
+        "found" => of("microcloud", "Found a microcloud, or come back into one by its recovery kit")
+            .takes::<changes::FoundRequest>()
             .gives::<changes::Kit>("Its recovery kit, which must be saved: it is the key to the microcloud.")
             .refuses(&no_net),
         "invite" => of("microcloud", "Make an invite for new nodes")

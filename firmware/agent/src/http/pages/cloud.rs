@@ -32,7 +32,7 @@ pub fn body(page: &View<'_>, view: &ClusterView, made: Option<Made<'_>>, wrong: 
         @if let Some(wrong) = wrong { (not_done(page.lang, wrong)) }
         @if let Some(made) = made { (once(made, words)) }
         @match &view.community {
-            Some(community) => { (map::section(page.lang, view)) (inside(page, community, &view.members)) },
+            Some(community) => { (map::section(page.lang, view)) (inside(page, community, &view.members, view.me.place())) },
             None => {
                 @if let Some(joining) = &view.joining { (self::joining(joining, page)) }
                 (outside(page))
@@ -88,6 +88,17 @@ fn outside(page: &View<'_>) -> Markup {
                 button.main { (words.found_now) }
             }
         }
+        section {
+            h2 { (words.back) }
+            p { (words.back_why) }
+            form method="post" action="/microcloud/found" {
+                (page.csrf())
+                label { (words.name) input name="name" required maxlength="63"; }
+                label { (words.back_kit) textarea name="kit" rows="5" required autocapitalize="none" autocomplete="off" spellcheck="false" {} }
+                label { (words.back_member) input name="member" maxlength="120" autocapitalize="none" autocomplete="off" spellcheck="false"; }
+                button.main { (words.back_now) }
+            }
+        }
     }
 }
 
@@ -106,7 +117,7 @@ fn joining(joining: &JoinState, page: &View<'_>) -> Markup {
     }
 }
 
-fn inside(page: &View<'_>, community: &CommunityView, members: &[MemberView]) -> Markup {
+fn inside(page: &View<'_>, community: &CommunityView, members: &[MemberView], place: Option<String>) -> Markup {
     let words = page.lang.cloud();
     html! {
         section {
@@ -115,6 +126,13 @@ fn inside(page: &View<'_>, community: &CommunityView, members: &[MemberView]) ->
             ul.nodes { @for member in members { (self::member(page, community, member)) } }
             @if !community.removed.is_empty() {
                 p.quiet { (words.removed) ": " @for (at, node) in community.removed.iter().enumerate() { @if at > 0 { ", " } (called(&node.name, &node.id)) } }
+            }
+            @if let Some(place) = place {
+                details {
+                    summary { (words.back_place) }
+                    p { (words.back_place_why) }
+                    p { code #place { (place) } }
+                }
             }
             details {
                 summary { (words.leave) }
@@ -235,7 +253,7 @@ mod tests {
         let page = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
         let me = Me { id: String::new(), name: "<b>garden".to_owned(), version: String::new(), addresses: Vec::new(), epoch: 1 };
         let lan = LanView { enabled: true, problem: None, seen: Vec::new() };
-        let view = ClusterView { me, community, members: Vec::new(), joining: None, lan, records: None, problems: Vec::new() };
+        let view = ClusterView { me, community, lan, ..ClusterView::default() };
         body(&page, &view, made, Some("<no>")).into_string()
     }
 
@@ -248,7 +266,7 @@ mod tests {
         let actions = |html: &str| -> Vec<String> {
             html.split("action=\"/microcloud/").skip(1).map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
         };
-        assert_eq!(actions(&shown(None, None)), ["join", "found", "rename"]);
+        assert_eq!(actions(&shown(None, None)), ["join", "found", "found", "rename"]);
         assert_eq!(actions(&shown(community(true, Door::Closed), None)), ["leave", "invite", "door", "rename"]);
         assert_eq!(actions(&shown(community(false, Door::Closed), None)), ["leave", "rename"]);
         let open = shown(community(true, Door::OpenFor { seconds: 3 }), None);
@@ -266,7 +284,7 @@ mod tests {
         let helper = MemberView { admin: true, ..node("helper", false) };
         let gone = MemberView { state: Liveness::Down, ..node("<u>roof", false) };
         let members = [gone, node("garden", true), node("", false), chief, helper];
-        let shown = |may| inside(&page, &community(may, Door::Closed).unwrap(), &members).into_string();
+        let shown = |may| inside(&page, &community(may, Door::Closed).unwrap(), &members, None).into_string();
         let admin = shown(true);
         let count = |what: &str| admin.matches(&format!("action=\"/microcloud/{what}\"")).count();
         assert_eq!((count("revoke"), count("appoint"), count("dismiss")), (3, 2, 2), "all but this node, and admins");
@@ -275,7 +293,7 @@ mod tests {
         let other = shown(false);
         assert!(["revoke", "replace", "appoint", "dismiss"].iter().all(|what| !other.contains(&format!("/microcloud/{what}"))));
         let beside = CommunityView { founder: false, ..community(true, Door::Closed).unwrap() };
-        let beside = inside(&page, &beside, &members).into_string();
+        let beside = inside(&page, &beside, &members, None).into_string();
         assert!(
             beside.contains("/microcloud/revoke") && !beside.contains("/microcloud/appoint") && !beside.contains("/microcloud/dismiss")
         );

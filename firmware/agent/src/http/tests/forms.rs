@@ -176,7 +176,7 @@ fn cloud_pages(view: &View<'_>) -> Markup {
     let me = Me { id: String::new(), name: "one".to_owned(), version: String::new(), addresses: Vec::new(), epoch: 0 };
     let with = |community| {
         let (lan, me) = (Default::default(), me.clone());
-        ClusterView { me, community, members: members(), joining: None, lan, records: None, problems: Vec::new() }
+        ClusterView { me, community, members: members(), lan, ..ClusterView::default() }
     };
     let inside = |door| {
         with(Some(CommunityView { id: String::new(), name: "Home".to_owned(), can_invite: true, founder: true, removed: Vec::new(), door }))

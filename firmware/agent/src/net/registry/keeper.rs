@@ -234,6 +234,7 @@ impl Keeper {
             epoch: order.epoch,
             sequence: order.sequence,
             problem: copy.problem().or(copy.apps.problem()).map(ToString::to_string),
+            restored: copy.is_restored(),
             put_aside: self.aside.clone(),
         };
         let changed = self.told.view.send_if_modified(|shown| {

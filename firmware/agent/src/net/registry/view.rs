@@ -22,6 +22,8 @@ pub struct RegistryView {
     pub sequence: u64,
     /// What is wrong with the database, with its mend.
     pub problem: Option<String>,
+    /// What this node had of its own records was an older copy than what its neighbours had: its card was restored.
+    pub restored: bool,
     /// Where a damaged database was put aside at this start, and what was wrong with it.
     pub put_aside: Option<String>,
 }
@@ -74,6 +76,11 @@ impl RegistryView {
         if self.phase == OwnPhase::Copied {
             problems.push(
                 "this node's card was copied, and the copy is running too: take one of the two out, remove `net` from its data folder, and let it join anew"
+                    .to_owned(),
+            );
+        } else if self.restored && self.put_aside.is_none() {
+            problems.push(
+                "this node's data is an older copy of itself, or is in use twice; what it had published since then came back from its neighbours, but apps, people and settings are as they were: look whether they are as you want them, and that the other card stays off"
                     .to_owned(),
             );
         }

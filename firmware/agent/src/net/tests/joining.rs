@@ -76,7 +76,7 @@ async fn an_expired_token_is_refused_by_both_sides() {
     let mut rng = StdRng::seed_from_u64(2);
     let name = Name::try_from("Gràcia").unwrap();
     let kit = Kit::generate(&mut rng);
-    let found = FoundConfig { name: name.to_string(), kit: Some(kit.to_text()) };
+    let found = FoundConfig { name: name.to_string(), kit: Some(kit.to_text()), member: None };
     let a = start(config(data.path(), "a", JoinConfig { found: Some(found), ..JoinConfig::default() })).await.unwrap();
     let view = a.view.borrow().clone();
     assert_eq!(view.community.as_ref().unwrap().id, kit.found(&name).id().hex());

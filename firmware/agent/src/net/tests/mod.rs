@@ -1,6 +1,7 @@
 //! The network part on loopback, with real endpoints.
 
 mod blobs;
+mod clocks;
 mod failing;
 mod joining;
 mod strangers;
@@ -23,6 +24,7 @@ fn config(data: &Path, name: &str, join: JoinConfig) -> NetConfig {
         name: name.to_owned(),
         version: "0.1.0".to_owned(),
         machine: super::Machine::default(),
+        wall: super::of_machine,
         join,
         blobs: tokio::sync::mpsc::channel(1).0,
         tunnels: tokio::sync::mpsc::channel(1).0,
@@ -31,7 +33,7 @@ fn config(data: &Path, name: &str, join: JoinConfig) -> NetConfig {
 }
 
 fn founding() -> JoinConfig {
-    JoinConfig { found: Some(FoundConfig { name: "Gràcia".into(), kit: None }), ..JoinConfig::default() }
+    JoinConfig { found: Some(FoundConfig { name: "Gràcia".into(), kit: None, member: None }), ..JoinConfig::default() }
 }
 
 fn by_token(token: &str) -> JoinConfig {

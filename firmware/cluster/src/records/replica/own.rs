@@ -100,6 +100,8 @@ pub(super) struct Own {
     not_before: Millis,
     asked: BTreeSet<NodeId>,
     jumps: u32,
+    /// What was here at the start was an older copy than what neighbours had.
+    pub(super) restored: bool,
     /// Counts writes that wait for a head.
     waiting: u64,
 }
@@ -116,6 +118,7 @@ impl Own {
             not_before: now,
             asked: BTreeSet::new(),
             jumps: 0,
+            restored: false,
             waiting: 0,
         }
     }
@@ -394,6 +397,8 @@ impl<S: Store> Replica<S> {
         self.commit(&batch, Sync::Now)?;
         let slots = self.own.set.keys().chain(set.keys()).cloned().collect::<BTreeSet<Slot>>().into_iter().collect();
         self.own.set = set;
+        // Where there was nothing, nothing was old.
+        self.own.restored |= self.own.head.is_some();
         self.own.order = head.order();
         self.own.head = Some(head.clone());
         self.own.phase = Phase::Asking;

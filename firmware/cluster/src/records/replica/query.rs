@@ -36,6 +36,12 @@ impl<S: Store> Replica<S> {
         self.own.phase
     }
 
+    /// Whether what was here of the own records was an older copy than what neighbours had.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.own.restored
+    }
+
     /// The view: heads, proofs, root.
     #[must_use]
     pub fn view(&self) -> &View {

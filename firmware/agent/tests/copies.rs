@@ -1,0 +1,117 @@
+//! Old and copied cards, with real agents on loopback: what is on them harms nobody, and is told.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may end so, and copies a folder as people do")]
+
+mod support;
+
+use std::{collections::BTreeSet, path::Path, process::Command};
+use support::{Agent, wait};
+
+/// A community of `garden`, which founds it, `shed` and `roof`, in this order.
+fn community() -> [Agent; 3] {
+    let garden = Agent::start("garden", "[join]\nfound = \"Gracia\"\nmdns = false\n");
+    wait("the community is founded", || (garden.alive() == ["garden"]).then_some(()));
+    let [shed, roof] = ["shed", "roof"].map(|name| {
+        let agent = Agent::start(name, "[join]\nmdns = false\n");
+        agent.json(&["join", garden.json(&["invite"])["token"].as_str().unwrap()]);
+        agent
+    });
+    let agents = [garden, shed, roof];
+    for agent in &agents {
+        wait("all are there", || (agent.alive() == ["garden", "roof", "shed"]).then_some(()));
+    }
+    agents
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap().success());
+}
+
+fn publish(agent: &Agent, key: &str) -> bool {
+    agent.run(&["publish", key, "--title", key, "--port", "8080", "--json"]).status.success()
+}
+
+fn services(agent: &Agent) -> BTreeSet<String> {
+    let found = agent.json(&["search"]);
+    found["services"].as_array().unwrap().iter().map(|service| service["key"].as_str().unwrap().to_owned()).collect()
+}
+
+fn all_find(agents: &[&Agent], wanted: &[&str]) {
+    for agent in agents {
+        wait("all find it", || wanted.iter().all(|key| services(agent).contains(*key)).then_some(()));
+    }
+}
+
+fn problems(agent: &Agent) -> String {
+    agent.json(&["nodes"])["problems"].to_string()
+}
+
+#[test]
+fn a_restored_card_takes_over_what_was_said_since_and_is_told() {
+    let [garden, shed, mut roof] = community();
+    assert!(publish(&roof, "before") && publish(&garden, "wiki"));
+    all_find(&[&garden, &shed, &roof], &["before", "wiki"]);
+    roof.stop();
+    let old = tempfile::tempdir().unwrap();
+    copy(roof.data.path(), old.path());
+    roof.child = Agent::spawn(roof.data.path());
+    roof.wait_until_up();
+    wait("it may say more", || publish(&roof, "after").then_some(()));
+    all_find(&[&garden, &shed], &["before", "after", "wiki"]);
+    assert!(!problems(&roof).contains("older copy"), "an ordinary start is none");
+    drop(roof);
+
+    let roof = Agent { child: Agent::spawn(old.path()), data: old };
+    roof.wait_until_up();
+    wait("it is told", || problems(&roof).contains("this node's data is an older copy of itself").then_some(()));
+    assert!(String::from_utf8(roof.run(&["doctor"]).stdout).unwrap().contains("older copy"));
+    assert!(roof.json(&["status"])["problems"].to_string().contains("older copy"), "and so on the page");
+    wait("it goes on", || publish(&roof, "later").then_some(()));
+    all_find(&[&garden, &shed, &roof], &["before", "after", "later", "wiki"]);
+    for agent in [&garden, &shed] {
+        assert_eq!(problems(agent), "[]");
+        assert_eq!(agent.alive(), ["garden", "roof", "shed"]);
+    }
+}
+
+#[test]
+fn a_copied_card_is_told_and_what_others_said_and_it_said_before_stays() {
+    let [garden, shed, mut roof] = community();
+    assert!(publish(&roof, "before") && publish(&garden, "wiki"));
+    all_find(&[&garden, &shed], &["before", "wiki"]);
+    roof.stop();
+    let folder = tempfile::tempdir().unwrap();
+    copy(roof.data.path(), folder.path());
+    roof.child = Agent::spawn(roof.data.path());
+    let mut twin = Agent { child: Agent::spawn(folder.path()), data: folder };
+    let mut number = 0;
+    wait("one of the two is told", || {
+        number += 1;
+        for (agent, key) in [(&roof, format!("roof-{number}")), (&twin, format!("twin-{number}"))] {
+            publish(agent, &key);
+        }
+        let told = |agent: &Agent| agent.run(&["nodes"]).status.success() && problems(agent).contains("this node's card was copied");
+        (told(&roof) || told(&twin)).then_some(())
+    });
+    // Meanwhile the others go on.
+    assert!(publish(&shed, "photos"));
+    all_find(&[&garden, &shed], &["before", "wiki", "photos"]);
+    assert!(garden.alive().contains(&"shed".to_owned()));
+
+    // As it says: one of the two is taken out, and joins anew.
+    twin.stop();
+    std::fs::remove_dir_all(twin.data.path().join("net")).unwrap();
+    roof.stop();
+    for agent in [&mut roof, &mut twin] {
+        agent.child = Agent::spawn(agent.data.path());
+        agent.wait_until_up();
+    }
+    twin.json(&["rename", "twin"]);
+    twin.json(&["join", garden.json(&["invite"])["token"].as_str().unwrap()]);
+    wait("both may say more", || (publish(&roof, "of-roof") && publish(&twin, "of-twin")).then_some(()));
+    all_find(&[&garden, &shed, &roof, &twin], &["before", "wiki", "photos", "of-roof", "of-twin"]);
+    for agent in [&garden, &shed, &roof, &twin] {
+        wait("all are there", || (agent.alive() == ["garden", "roof", "shed", "twin"]).then_some(()));
+        assert!(!problems(agent).contains("card was copied"));
+    }
+}
