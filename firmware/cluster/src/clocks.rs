@@ -41,7 +41,8 @@ pub fn ahead<K>(now: Millis, mine: u64, said: &BTreeMap<K, Said>, others: usize)
         return None;
     }
     let theirs = |said: &Said| said.seconds.saturating_add(now.since(said.at).as_secs());
-    let difference = |said: &Said| i64::try_from(i128::from(mine) - i128::from(theirs(said))).unwrap_or(i64::MAX);
+    let seconds = |clock: u64| i64::try_from(clock).unwrap_or(i64::MAX);
+    let difference = |said: &Said| seconds(mine).saturating_sub(seconds(theirs(said)));
     let mut differences: Vec<i64> = said.values().map(difference).collect();
     differences.sort_unstable();
     // Of an even number the one of the two in the middle that says less against this node.
