@@ -119,9 +119,16 @@ pub(super) fn is(app: &str, state: &str) -> Result<()> {
     }
 }
 
-fn is_found(app: &str) -> Result<bool> {
-    let found = json(&["search"])?;
-    Ok(found["services"].as_array().into_iter().flatten().any(|service| service["key"] == app))
+/// How an app is by what a search says of it; nothing where it is not found.
+fn found(app: &str) -> Result<Option<String>> {
+    let all = json(&["search"])?;
+    let found = all["services"].as_array().into_iter().flatten().find(|service| service["key"] == app);
+    // That it is well is not said.
+    Ok(found.map(|service| service["health"].as_str().unwrap_or("well").to_owned()))
+}
+
+fn until_found(app: &str, health: &str) -> Result<()> {
+    until(&format!("`{app}` is found as {health}"), || Ok(found(app)?.as_deref() == Some(health)))
 }
 
 pub(super) fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
@@ -247,16 +254,17 @@ impl Node {
         let begun = Instant::now();
         // The records of a community that was just founded are opened in a moment.
         until("it is published", || Ok(cloudy(&["app", "publish", name])?.status.success()))?;
-        until("it is found", || is_found(name))?;
+        until_found(name, "well")?;
         must(&["app", "stop", name])?;
-        until("what stopped is not found", || Ok(!is_found(name)?))?;
+        until_found(name, "stopped")?;
         is(name, "stopped")?;
         must(&["app", "start", name])?;
-        until("what was started is found again", || is_found(name))?;
+        until_found(name, "well")?;
         docker(&["kill", &format!("{}-app-1", trial.project)])?;
-        until("what was killed is not found", || Ok(!is_found(name)?))?;
+        until_found(name, "stopped")?;
         must(&["app", "start", name])?;
-        say(begun, "published, and found in the microcloud while it ran and not when it was stopped or killed");
+        until_found(name, "well")?;
+        say(begun, "published, and found in the microcloud: well while it ran, stopped when it was stopped or killed");
         let begun = Instant::now();
         must(&["app", "logs", name, "--lines", "5"])?;
         must(&["app", "restart", name])?;
@@ -266,7 +274,7 @@ impl Node {
         self.back_up(trial)?;
         must(&install)?;
         self.remove(name, &install)?;
-        ensure!(!is_found(name)?, "what was removed should not be found");
+        until("what was removed is not found", || Ok(found(name)?.is_none()))?;
         self.kill(name, &install)?;
         if self.own_tried {
             return Ok(());
