@@ -6,6 +6,8 @@
 mod backups;
 mod bench;
 mod by_hand;
+mod compose_list;
+mod compose_tried;
 mod docker;
 mod doors;
 mod node;
@@ -40,6 +42,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Where things lie inside.
 const LAYOUT: &str = "/layout";
 const TRIALS: &str = "/lab/trials.json";
+const COMPOSE_FILES: &str = "/lab-compose";
 /// A node's program, where one is tried.
 const PROGRAM: &str = "/lab/cloudy";
 const DATA: &str = "/var/lib/docker";
@@ -122,6 +125,7 @@ fn in_lab<T>(
             .with_context(|| format!("failed to take the node's program `{}`", program.display()))?;
     }
     let sandbox = tools.sandbox().owners(Owners::All).containers().bind(layout, LAYOUT).bind(&facts, "/lab").bind_writable(&data, DATA);
+    let sandbox = sandbox.bind(&shop.repo.join(compose_list::FOLDER), COMPOSE_FILES);
     let done = work_on(sandbox);
     sandbox::remove_tree(tools.root(), &work)?;
     done

@@ -15,7 +15,7 @@ use super::{LAYOUT, PROGRAM, socket};
 
 pub(super) const DATA: &str = "/run/node";
 const BROKER: &str = "/run/node/broker.sock";
-const STATE: &str = "/run/node/broker";
+pub(super) const STATE: &str = "/run/node/broker";
 pub(super) const REGISTRY: &str = "127.0.0.1:4748";
 /// Docker's socket as the broker gets it.
 const DOCKER: &str = "/run/docker-lab.sock";
@@ -90,10 +90,16 @@ fn succeeded(words: &[&str], output: &Output) -> Result<String> {
 }
 
 /// What a command says that must be refused.
-pub(super) fn refused(words: &[&str], because: &str) -> Result<()> {
+pub(super) fn said_refused(words: &[&str]) -> Result<String> {
     let output = cloudy(words)?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success() && said.contains(because), "`cloudy {}` should be refused: {said}", words.join(" "));
+    ensure!(!output.status.success(), "`cloudy {}` should be refused: {said}", words.join(" "));
+    Ok(said)
+}
+
+pub(super) fn refused(words: &[&str], because: &str) -> Result<()> {
+    let said = said_refused(words)?;
+    ensure!(said.contains(because), "`cloudy {}` should be refused because of `{because}`: {said}", words.join(" "));
     Ok(())
 }
 

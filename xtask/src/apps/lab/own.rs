@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
+use super::compose_tried::compose_list;
 use super::node::{Node, docker, has, is, json, must, refused};
 
 /// What the image is called for them; no registry has it.
@@ -41,7 +42,8 @@ configs: { greeting: { content: "hello $$you, ${OTHER:-default}\n" } }
 secrets: { word: { environment: WORD } }
 "#;
 
-fn write(name: &str, text: &str) -> Result<String> {
+/// A file of the person's.
+pub(super) fn write(name: &str, text: &str) -> Result<String> {
     let path = format!("/run/{name}.yaml");
     fs::write(&path, text)?;
     Ok(path)
@@ -66,6 +68,7 @@ impl Node {
         self.form()?;
         self.compose_file()?;
         privileges()?;
+        compose_list()?;
         self.by_hand()?;
         ensure!(!docker(&["images", "--quiet", IMAGE])?.is_empty(), "the image that nobody could bring back should still be there");
         println!("  {:5.1} s  apps of one's own: a form and a compose file", begun.elapsed().as_secs_f32());

@@ -15,13 +15,16 @@ use super::registry;
 use super::trial::Trial;
 
 /// Where the two may differ, each with its reason.
-const DIFFERENT: [(&str, &str); 11] = [
+const DIFFERENT: [(&str, &str); 14] = [
     ("/Config/Hostname", "the container's id"),
     ("/Config/Labels/com.docker.compose.config-hash", "each hashes its own words"),
     ("/Config/Labels/com.docker.compose.image", "says to compose when to make a container anew, which is not compose's to do here"),
     ("/Config/Labels/com.docker.compose.project.config_files", "there is no file"),
     ("/Config/Labels/com.docker.compose.project.working_dir", "nor a folder of it"),
     ("/Config/Labels/com.docker.compose.version", "compose did not make it"),
+    ("/Config/Labels/lab.Memory", "the node's way to Docker writes limits down"),
+    ("/Config/Labels/lab.MemoryReservation", "the same"),
+    ("/Config/Labels/lab.NanoCpus", "the same"),
     ("/HostConfig/Binds", "a text that says a volume, a path and a mode"),
     ("/HostConfig/Mounts", "the same, each in a field of its own"),
     ("/HostConfig/ContainerIDFile", "is not asked for"),

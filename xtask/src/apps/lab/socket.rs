@@ -1,5 +1,6 @@
 //! Docker's socket as the node in the lab gets it. Unlike other limits, which it lets go, Docker refuses one on processors that it can't
-//! set: it is taken out of what containers are made of, and all else is passed on as it is.
+//! set: it is taken out of what containers are made of. Limits that are lost become labels, so that it is seen what was asked; all else is
+//! passed on as it is.
 
 use std::fs;
 use std::io::{Read, Write, copy};
@@ -12,6 +13,10 @@ use serde_json::Value;
 
 /// dockerd's own.
 const DOCKER: &str = "/var/run/docker.sock";
+/// The limit that Docker refuses.
+const PROCESSORS: &str = "NanoCpus";
+/// Those that it can't keep: each becomes a label.
+const LOST: [&str; 3] = [PROCESSORS, "Memory", "MemoryReservation"];
 /// The longest head and body of a request that is read.
 const MOST_BYTES: usize = 1024 * 1024;
 
@@ -36,7 +41,7 @@ fn pass(mut client: UnixStream) -> Result<()> {
     let Some((head, rest)) = read_head(&mut client)? else { return Ok(()) };
     let mut docker = UnixStream::connect(DOCKER).context("failed to reach dockerd")?;
     let (head, body) = if makes_a_container(&head) {
-        let body = without_processors(&read_body(&mut client, &head, rest)?)?;
+        let body = with_limits_as_labels(&read_body(&mut client, &head, rest)?)?;
         (with_length(&head, body.len()), body)
     } else {
         (head, rest)
@@ -91,10 +96,13 @@ fn makes_a_container(head: &str) -> bool {
     words.next() == Some("POST") && words.next().is_some_and(path)
 }
 
-fn without_processors(body: &[u8]) -> Result<Vec<u8>> {
+fn with_limits_as_labels(body: &[u8]) -> Result<Vec<u8>> {
     let mut body: Value = serde_json::from_slice(body).context("a container's body is no JSON")?;
-    if let Some(host) = body.get_mut("HostConfig").and_then(Value::as_object_mut) {
-        host.remove("NanoCpus");
+    let Some(host) = body.get_mut("HostConfig").and_then(Value::as_object_mut) else { return Ok(serde_json::to_vec(&body)?) };
+    let asked: Vec<(&str, Value)> = LOST.iter().filter_map(|limit| Some((*limit, host.get(*limit)?.clone()))).collect();
+    host.remove(PROCESSORS);
+    for (limit, value) in asked {
+        body["Labels"][format!("lab.{limit}")] = Value::String(value.to_string());
     }
     Ok(serde_json::to_vec(&body)?)
 }
@@ -120,14 +128,22 @@ fn closing(head: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn limits_on_processors_are_taken_out_and_nothing_else() {
         let head = "POST /v1.45/containers/create?name=x HTTP/1.1\r\nHost: docker\r\nContent-Length: 99\r\nConnection: keep-alive\r\n\r\n";
         assert!(makes_a_container(head) && !makes_a_container("GET /containers/create HTTP/1.1\r\n\r\n"));
         assert!(!makes_a_container("POST /v1.45/containers/create/start HTTP/1.1\r\n\r\n"));
-        let body = without_processors(br#"{"Image":"x","HostConfig":{"NanoCpus":5,"Memory":7}}"#).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), serde_json::json!({ "Image": "x", "HostConfig": { "Memory": 7 } }));
+        let body = with_limits_as_labels(br#"{"Image":"x","HostConfig":{"NanoCpus":5,"Memory":7}}"#).unwrap();
+        let expected = json!({ "Image": "x", "HostConfig": { "Memory": 7 }, "Labels": { "lab.NanoCpus": "5", "lab.Memory": "7" } });
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
+        for labels in ["null", "{}"] {
+            let body = with_limits_as_labels(format!(r#"{{"Labels":{labels},"HostConfig":{{"NanoCpus":5}}}}"#).as_bytes()).unwrap();
+            assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["Labels"], json!({ "lab.NanoCpus": "5" }));
+        }
+        let without = br#"{"Image":"x","HostConfig":{}}"#;
+        assert_eq!(with_limits_as_labels(without).unwrap(), br#"{"HostConfig":{},"Image":"x"}"#);
         assert_eq!(
             closing(&with_length(head, 5)),
             "POST /v1.45/containers/create?name=x HTTP/1.1\r\nHost: docker\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"

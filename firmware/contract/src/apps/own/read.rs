@@ -143,7 +143,7 @@ fn networks(reading: &mut Reading, key: &Key<'_>, project: &mut Project) {
 /// Configs and secrets: what stands in them is written here, or said when the app is installed.
 fn files(reading: &mut Reading, key: &Key<'_>, kind: &str, project: &mut Project) {
     for key in reading.table(key) {
-        let mut content = None;
+        let (mut content, mut refused) = (None, false);
         for option in reading.table(&key) {
             match (option.name.as_str(), &option.node.value) {
                 ("content", Value::Scalar(text)) => content = Some(reading.runs(option.node.place, &option.path, text)),
@@ -153,6 +153,7 @@ fn files(reading: &mut Reading, key: &Key<'_>, kind: &str, project: &mut Project
                 }
                 ("labels", _) => {}
                 ("file" | "external" | "name", _) => {
+                    refused = true;
                     reading.wrong(&option, "files of the node are not read: write it under `content`, or `environment: NAME`, which is said when it is installed");
                 }
                 (other, _) => unknown(reading, &option, other, &["content", "environment"]),
@@ -166,6 +167,8 @@ fn files(reading: &mut Reading, key: &Key<'_>, kind: &str, project: &mut Project
             Some(content) => {
                 project.files.insert(format!("{kind}{}", key.name), content);
             }
+            // What stands in its place was named.
+            None if refused => {}
             None => reading.refuse(key.place, &key.path, "`content` or `environment` is needed"),
         }
     }
