@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod confirm;
 mod doctor;
+mod full;
 mod host;
 mod http;
 mod https;

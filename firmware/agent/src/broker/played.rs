@@ -285,6 +285,10 @@ impl Has {
                 container["Inspect"]["HostConfig"]["RestartPolicy"] = body["RestartPolicy"].clone();
                 said(&json!({ "Warnings": [] }))
             }
+            ("POST", ["images", "create"]) => {
+                self.images.push(query["fromImage"].clone());
+                done()
+            }
             ("DELETE", ["containers", id]) => self.containers.remove(*id).map_or_else(nothing, |_| done()),
             ("DELETE", ["networks", id]) => {
                 self.networks.retain(|_, network| network["Id"] != *id);

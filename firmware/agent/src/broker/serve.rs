@@ -3,6 +3,7 @@
 use super::turns::Turns;
 use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
 use super::{adopt, container, docker, down, own, places, project, run, stores, stream, up, volumes};
+use crate::full;
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
 use crate::storage::Places;
 use anyhow::{Context, Result, bail};
@@ -189,7 +190,7 @@ async fn tell<T: Serialize>(write: &mut OwnedWriteHalf, reply: &Reply<T>) -> Res
 async fn end<T: Serialize>(write: &mut OwnedWriteHalf, outcome: Result<T, Failure>) -> Result<()> {
     let reply = match outcome {
         Ok(answer) => Reply::Done(answer),
-        Err(failure) => Reply::Failed(failure),
+        Err(failure) => Reply::Failed(full::explained(failure)),
     };
     tell(write, &reply).await
 }
@@ -270,15 +271,23 @@ impl Broker {
             if here.is_some() && !again {
                 continue;
             }
+            if here.is_none() {
+                // Noted before: it goes with the app, though nothing can be written any more once it is here.
+                kept.pulled.insert(image.clone());
+                run::keep_own(state, &wanted.app, &kept)?;
+            }
             match (docker::pull(socket, &image, teller).await, here) {
-                (Ok(()), None) => {
-                    kept.pulled.insert(image);
-                }
                 (Ok(()), Some(before)) if kept.pulled.contains(&image) => {
                     kept.before.insert(before);
                 }
-                (Ok(()), Some(_)) => {}
-                (Err(failure), None) => return Err(failure),
+                (Ok(()), _) => {}
+                (Err(failure), None) => {
+                    // Who brings by hand what did not come keeps it.
+                    if docker::held(socket, &image).await?.is_none() && kept.pulled.remove(&image) {
+                        run::keep_own(state, &wanted.app, &kept)?;
+                    }
+                    return Err(failure);
+                }
                 (Err(failure), Some(_)) => log::warn!("`{image}` stays as it is: {}", failure.error),
             }
             run::keep_own(state, &wanted.app, &kept)?;

@@ -300,5 +300,22 @@ async fn what_compose_understood_is_held_against_the_grants_before_anything_star
     }
 }
 
+#[tokio::test]
+async fn an_image_that_came_while_nothing_could_be_noted_goes_with_its_app() {
+    let project = || own_project(&["host-path=/mnt"]);
+    for done in [true, false] {
+        let (_dir, options, docker, socket) = with_docker();
+        docker.with(|has| has.cut = Some(Cut { at: 1, done }));
+        let pulled = broker::ask::<()>(&socket, &Request::PullOwn { project: project(), again: false }, |_| ()).await;
+        assert!(pulled.unwrap_err().to_string().contains("pulling the image"));
+        let noted = run::own(&options.state, "own").unwrap().pulled;
+        assert_eq!((noted.contains("x:1"), docker.with(|has| has.images.contains(&"x:1".to_owned()))), (done, done));
+        // One that somebody brings by hand meanwhile is theirs.
+        docker.with(|has| has.images.push("x:1".to_owned()));
+        broker::ask::<()>(&socket, &Request::Down { app: "own".to_owned(), data: true }, |_| ()).await.unwrap();
+        assert_eq!(docker.with(|has| has.images.contains(&"x:1".to_owned())), !done);
+    }
+}
+
 #[path = "places_tests.rs"]
 mod places;

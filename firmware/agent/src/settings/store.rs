@@ -1,5 +1,6 @@
 //! Settings on data: read, written whole or not at all.
 
+use crate::full;
 use crate::limits::{DATA_DIR, SETTINGS_DIR};
 use anyhow::{Context, Result};
 use contract::settings::MAX_BYTES;
@@ -81,9 +82,20 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let aside = path.with_extension("new");
     let _ = std::fs::remove_file(&aside);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&aside).with_context(doing)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(doing)?;
-    std::fs::rename(&aside, path).and_then(|()| File::open(folder)?.sync_all()).with_context(doing)
+    let written = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&aside)?;
+        file.write_all(bytes).and_then(|()| file.sync_all())?;
+        std::fs::rename(&aside, path)
+    };
+    let written = written().inspect_err(|_| {
+        // Half of it needs room too.
+        let _ = std::fs::remove_file(&aside);
+    });
+    let written = written.and_then(|()| File::open(folder)?.sync_all());
+    match written.as_ref().err().and_then(|error| full::why(&error.to_string())) {
+        Some(why) => written.with_context(doing).context(why),
+        None => written.with_context(doing),
+    }
 }
 
 /// Reads a `cloudy.toml`, bounded; none when there is none.
@@ -179,6 +191,15 @@ pub fn take_local_inbox(data: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_t_be_written_leaves_no_half() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("list.json");
+        std::fs::create_dir(&path).unwrap();
+        assert!(write_whole(&path, b"x", 0o600).is_err());
+        assert!(!path.with_extension("new").exists());
+    }
 
     #[test]
     fn an_inbox_becomes_settings_and_its_secrets_leave_it() {

@@ -82,6 +82,13 @@ pub fn inside(words: &[String]) -> Result<i32> {
             println!("  passed in {:.1} s", begun.elapsed().as_secs_f32());
         }
     }
+    if let (Some(node), Some(trial), 0) = (&mut node, trials.first(), failed) {
+        println!("{} on a small disk:", trial.name);
+        if let Err(error) = node.on_a_full_disk(trial, &mut dockerd) {
+            failed += 1;
+            println!("  FAILED: {error:#}");
+        }
+    }
     if let Some(status) = dockerd.try_wait()? {
         println!("dockerd ended with {status}:\n{}", tail(DOCKERD_LOG));
         failed += 1;
@@ -110,6 +117,7 @@ pub(super) fn must(program: &str, args: &[&str]) -> Result<String> {
     Ok(text)
 }
 
+/// Readies the lab, and starts dockerd in it.
 fn start() -> Result<Child> {
     must("ip", &["link", "set", "lo", "up"])?;
     for name in IPTABLES {
@@ -124,7 +132,12 @@ fn start() -> Result<Child> {
     fs::create_dir_all("/run/projects")?;
     fs::create_dir_all(STORES_DIR)?;
     fs::write(LAB_FILE, LAB_PROJECT)?;
-    let log = File::create(DOCKERD_LOG)?;
+    start_dockerd()
+}
+
+/// Starts dockerd, and waits until it answers.
+pub(super) fn start_dockerd() -> Result<Child> {
+    let log = File::options().create(true).append(true).open(DOCKERD_LOG)?;
     let data = format!("--data-root={DATA}");
     let runtime = format!("--add-runtime=lab={RUNTIME}");
     let mut dockerd = command("dockerd", &[&data, "--storage-driver=overlay2", &runtime, "--default-runtime=lab"]);

@@ -10,6 +10,7 @@ mod compose_list;
 mod compose_tried;
 mod docker;
 mod doors;
+mod full;
 mod node;
 mod own;
 mod registry;

@@ -225,6 +225,22 @@ impl Node {
         Ok(self.agent.try_wait()?.is_none() && self.broker.try_wait()?.is_none())
     }
 
+    /// Ends agent and broker.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        for child in [&mut self.agent, &mut self.broker] {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts both again.
+    pub(super) fn start_again(&mut self) -> Result<()> {
+        let _ = fs::remove_file(Path::new(DATA).join("agent.sock"));
+        (self.broker, self.agent) = (broker()?, agent()?);
+        wait_until_up()
+    }
+
     /// Kills the agent as a power cut would, and starts it again.
     fn kill_agent(&mut self) -> Result<()> {
         self.agent.kill()?;
