@@ -193,6 +193,7 @@ VALID = {
     "app_remove": lambda: request({"name": world.installed()}, query={"with-data": "true"}),
     "app_backup": backed_up,
     "app_logs": named(name=world.site),
+    "app_changes": named(name=world.site),
     "app_publish": with_body({"title": "Site"}, name=idle_site),
     "app_withdraw": withdrawn,
     "app_settings": named(name=world.site),

@@ -23,6 +23,7 @@ macro_rules! words {
 mod api;
 mod backups;
 mod by_hand;
+mod changes;
 mod cloud;
 mod encrypted;
 mod files;

@@ -9,6 +9,7 @@
 mod backup;
 mod by_hand;
 pub mod catalog;
+mod changes;
 mod drive;
 mod face;
 mod hosted;
@@ -28,6 +29,9 @@ mod wishes;
 
 pub use backup::{BackupKey, BackupView, BackupWish, Key, KeyView, NewKey, NotAKey, RestoreWish};
 pub use by_hand::{AdoptWish, HandView};
+#[cfg(test)]
+pub use changes::tests::an_update;
+pub use changes::{Change, Part, UpdateView};
 pub use face::Face;
 pub use hosted::{Bar, NOT_NOW};
 pub use own::NotSaved;

@@ -2,7 +2,7 @@
 
 use super::own::{NotSaved, Saved};
 use super::plan::{Course, Kind, Phase, Seen, Step};
-use super::record::{Installed, Job, Publication, What};
+use super::record::{Installed, Job, Own, Publication, What};
 use super::{Apps, Face, Live, ports};
 use crate::broker::{Progress, ProjectState, Run};
 use contract::apps::SettingKind;
@@ -321,13 +321,20 @@ impl Apps {
 
     fn version(&self, name: &str, update: bool) -> Option<(Installed, Arc<Face>)> {
         let app = self.kept().apps.get(name).cloned()?;
-        let what = match (&app.what, update) {
-            (What::Entry(_), true) => What::Entry(self.catalog.get(name)?),
-            (What::Own(_), true) => self.found(name).unwrap_or_else(|| app.what.clone()),
-            (what, false) => what.clone(),
-        };
+        let what = if update { self.next(name, &app.what)? } else { app.what.clone() };
         let facts = self.face(name, &what).ok()?;
         Some((app, facts))
+    }
+
+    /// What an update makes of what is installed: the catalog's version, or what is saved now; what is not saved any more stays as it is.
+    pub(super) fn next(&self, name: &str, now: &What) -> Option<What> {
+        match now {
+            What::Entry(_) => self.catalog.get(name).map(What::Entry),
+            What::Own(own) => {
+                let saved = self.own.get(name).unwrap_or_else(|| own.saved.clone());
+                Some(What::Own(Box::new(Own { saved, again: true })))
+            }
+        }
     }
 
     /// All apps of people's own that are saved.

@@ -348,6 +348,11 @@ async fn an_app_of_one_s_own_is_an_app_like_the_others() {
     // What is saved later is another version; an update asks for its images anew.
     apps.save_own("radio", own(&text.replace("x:1", "x:2")), false).unwrap();
     assert!(apps.list().await[0].newer);
+    // What that changes is said before.
+    let update = apps.update("radio").unwrap();
+    let image = Change { part: Part::Image, name: String::new(), was: Some("x:1".to_owned()), becomes: Some("x:2".to_owned()) };
+    assert!(update.again && update.changes == [image], "{update:?}");
+    assert!(matches!(apps.update("wiki"), Err(Refused::NotInstalled(_))));
     let job = apps.change("radio", Wish { update: true, ..Wish::default() }, &Expected::anything()).unwrap();
     assert_eq!(over(&apps, job.id).await.state, "done");
     for _ in 0..2 {

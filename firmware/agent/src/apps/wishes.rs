@@ -2,7 +2,7 @@
 
 use super::backup::NotRead;
 use super::catalog;
-use super::own::{NotSaved, Saved};
+use super::own::NotSaved;
 use super::plan::Kind;
 use super::record::{Aim, Installed, Job, Own, What};
 use super::{Apps, JobView, NOT_NOW, ports};
@@ -196,12 +196,8 @@ impl Apps {
             return Err(Refused::Changed(name.to_owned()));
         }
         let what = match (wish.update, now.what.clone()) {
-            (true, What::Entry(_)) => What::Entry(self.catalog.get(name).ok_or_else(|| Refused::Unknown(name.to_owned()))?),
-            // As it is saved now; what is not saved any more has its images at least.
-            (update, What::Own(own)) => {
-                let saved: Saved = if update { self.own.get(name).unwrap_or(own.saved) } else { own.saved };
-                What::Own(Box::new(Own { saved, again: update }))
-            }
+            (true, what) => self.next(name, &what).ok_or_else(|| Refused::Unknown(name.to_owned()))?,
+            (false, What::Own(own)) => What::Own(Box::new(Own { again: false, ..*own })),
             (false, what) => what,
         };
         let mut choices = now.choices.clone();

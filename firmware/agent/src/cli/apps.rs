@@ -2,6 +2,7 @@
 
 mod found;
 mod layout;
+mod update;
 
 use super::by_hand::HandVerb;
 use super::own::OwnVerb;
@@ -63,6 +64,8 @@ enum AppVerb {
         #[command(flatten)]
         local: Local,
     },
+    /// Show what an update of an app would change, before it is made: what it asks for first.
+    Changes(Named),
     /// List what is installed, and how it is.
     List(Local),
     /// Show an app with its settings.
@@ -205,7 +208,13 @@ impl AppArgs {
                 let begun = local.client().post(&at(&name), &chosen.wish(false)?).await?;
                 return follow(&local, begun).await;
             }
+            AppVerb::Changes(Named { name, local }) => {
+                local.show(&local.client().get(&format!("{}/changes", at(&name))).await?, update::show)?;
+            }
             AppVerb::Set { name, chosen, update, local } => {
+                if update && !local.json {
+                    say(&update::said(&local.client().get(&format!("{}/changes", at(&name))).await?)?);
+                }
                 let begun = local.client().put(&at(&name), &chosen.wish(update)?).await?;
                 return follow(&local, begun).await;
             }
@@ -359,7 +368,7 @@ fn state(app: &AppView) -> String {
     let why = app.unknown.iter().map(|why| format!(": {why}"));
     let job = app.job.map(|job| format!(", job {job} is at work"));
     let published = app.published.then(|| ", published".to_owned());
-    let newer = app.newer.then(|| ", the catalog has another version".to_owned());
+    let newer = app.newer.then(|| ", another version is there: `cloudy app changes` says what it changes".to_owned());
     word.to_owned() + &why.chain(job).chain(published).chain(newer).collect::<String>()
 }
 

@@ -5,7 +5,7 @@ use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
 use super::services::NO_COMMUNITY;
 use super::versions::{IfMatch, Revision};
-use crate::apps::{AppView, Apps, CatalogView, JobView, NotPublished, Publication, Refused, Wish, catalog};
+use crate::apps::{AppView, Apps, CatalogView, JobView, NotPublished, Publication, Refused, UpdateView, Wish, catalog};
 use crate::pieces::Incoming;
 use crate::revision::Expected;
 use crate::state::App;
@@ -258,6 +258,15 @@ pub(super) async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<
 pub(super) async fn settings(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, Refusal> {
     let (settings, revision) = app.apps().settings(&name).ok_or_else(|| refused(Refused::NotInstalled(name)))?;
     Ok((Extension(Revision(revision)), Json(settings)).into_response())
+}
+
+pub(super) async fn changes(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<UpdateView> {
+    what_changes(&app, name).await.map(Json)
+}
+
+/// What an update of an app would change.
+pub(super) async fn what_changes(app: &App, name: String) -> Result<UpdateView, Refusal> {
+    app.apps().in_background(move |apps| apps.update(&name)).await.map_err(ending)?.map_err(refused)
 }
 
 /// `GET /api/v1/apps/NAME/logs`

@@ -177,6 +177,7 @@ routes! {
     app_remove           DELETE "/api/v1/apps/{name}"                 Operate No apps::remove;
     app_act              POST   "/api/v1/apps/{name}/{action}"        Operate Kept apps::act;
     app_settings         GET    "/api/v1/apps/{name}/settings"        Inspect No apps::settings;
+    app_changes          GET    "/api/v1/apps/{name}/changes"         Inspect No apps::changes;
     app_logs             GET    "/api/v1/apps/{name}/logs"            Inspect No apps::logs;
     app_publish          PUT    "/api/v1/apps/{name}/publication"     Operate No apps::publish;
     app_withdraw         DELETE "/api/v1/apps/{name}/publication"     Operate No apps::withdraw;

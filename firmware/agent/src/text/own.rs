@@ -70,6 +70,11 @@ impl Own {
             "device" => lang.pick("A device of the node", "Un dispositivo del nodo", "Un dispositiu del node"),
             "cap-add" => lang.pick("A capability of the kernel", "Una capacidad del núcleo", "Una capacitat del nucli"),
             "sysctl" => lang.pick("A setting of the kernel", "Un ajuste del núcleo", "Un paràmetre del nucli"),
+            "store" => lang.pick(
+                "Its part of the microcloud's store",
+                "Su parte del almacén de la micronube",
+                "La seva part del magatzem del micronúvol",
+            ),
             _ => lang.pick("A confinement is taken away", "Se quita un confinamiento", "Es treu un confinament"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Reader, html, to};
 use crate::apps::{AppView, BackupWish, Face, FoundApp, Publication, Wish};
-use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication};
+use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication, what_changes};
 use crate::http::backups::begin_backup;
 use crate::http::guard::bare;
 use crate::http::pages::apps::{self as page, Details, Shown};
@@ -82,6 +82,8 @@ async fn details(reader: &Reader, name: &str, update: bool, wrong: Option<&str>)
     let change = reader.app.apps().in_background(move |apps| apps.changeable(&of, update)).await.ok()?;
     let log = read_logs(&reader.app, name, None).await.map_err(|refusal| refusal.detail);
     let log = log.as_ref().map_or_else(|why| Err(why.as_str()), |log| Ok(log.as_str()));
+    let changes = if update { Some(what_changes(&reader.app, name.to_owned()).await.map_err(|refusal| refusal.detail)) } else { None };
+    let update = changes.as_ref().map(|changes| changes.as_ref().map_err(String::as_str));
     let shared = given(reader).contains(name);
     Some(page::one(&reader.view(), &Details { app: &app, change: change.as_ref(), update, shared, log }, wrong))
 }

@@ -356,6 +356,9 @@ fn on_node(id: &str) -> Option<Said> {
         "app_settings" => of("apps", "What is set of an app; of a secret only that it is")
             .gives::<BTreeMap<String, String>>("Names of settings with their values.")
             .refuses(&[404]),
+        "app_changes" => of("apps", "What an update of an app would change, before it is made: what it asks for first")
+            .gives::<crate::apps::UpdateView>("Each change; none where what there is, is what is installed.")
+            .refuses(&[404, 422, 503, 507]),
         "app_logs" => of("apps", "What an app said last")
             .query("lines", "So many lines; 100 without, 1000 at most.", json!({ "type": "integer", "minimum": 0 }))
             .gives::<apps::Logs>("Its last lines, 128 KiB at most.")

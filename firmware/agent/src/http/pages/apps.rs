@@ -1,8 +1,8 @@
 //! The page of apps: what is installed, the store, what is being done; one app with its settings and log; what is asked once more.
 
 use super::home::{run, size};
-use super::{View, backups, found, not_done, own};
-use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView};
+use super::{View, backups, changes, found, not_done, own};
+use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView, UpdateView};
 use crate::broker::Run;
 use crate::text::{Lang, Store};
 use crate::users::Operation;
@@ -249,8 +249,8 @@ pub struct Details<'a> {
     pub app: &'a AppView,
     /// What can be changed of it; of the catalog's version where it is `update`d. Nothing where its facts can't be read.
     pub change: Option<&'a Changeable>,
-    /// Whether the form is about the catalog's version.
-    pub update: bool,
+    /// Where the form is about an update: what that changes, or why that can't be said.
+    pub update: Option<Result<&'a UpdateView, &'a str>>,
     /// Whether other nodes can fetch it from this one.
     pub shared: bool,
     /// What it said last, or why that is not known.
@@ -263,15 +263,16 @@ pub fn one(view: &View<'_>, details: &Details<'_>, wrong: Option<&str>) -> Marku
     let operator = view.caller.may(Operation::Operate);
     html! {
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
+        @if let Some(update) = details.update { (changes::section(view, update)) }
         section {
             h2 { (title(&app.title, &app.name, view.lang)) }
             @if app.own { p { a.button href=(format!("/own/{}", app.name)) { (view.lang.own().edit) } } }
-            @if (app.newer || app.own) && !details.update {
+            @if (app.newer || app.own) && details.update.is_none() {
                 p { @if app.newer { (words.newer) } @if operator { " " a.button href=(format!("/apps/{}/update", app.name)) { (words.update) } } }
             }
             h3 { (words.settings) }
             @match details.change {
-                Some(change) if operator => (settings_form(view, &app.name, change, details.update)),
+                Some(change) if operator => (settings_form(view, &app.name, change, details.update.is_some())),
                 Some(change) if !change.settings.is_empty() => dl {
                     @for (name, value) in &change.settings { div { dt { (name) } dd { (value) } } }
                 },
@@ -397,10 +398,12 @@ mod tests {
         let ports = [("mqtt".to_owned(), PortView { port: 1884, scheme: "mqtt".to_owned() })].into();
         let change = Changeable { facts: Face::of(&facts, String::new()).into(), ports, settings, publication: None, revision: 7 };
         let app = AppView { name: "mosquitto".to_owned(), newer: true, ..AppView::default() };
-        let shown = |role, update| {
+        let shown = |role, update: bool| {
             let caller = caller(Some(role));
             let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
-            one(&view, &Details { app: &app, change: Some(&change), update, shared: update, log: Err("<i>") }, None).into_string()
+            let its = crate::apps::an_update();
+            let details = Details { app: &app, change: Some(&change), update: update.then_some(Ok(&its)), shared: update, log: Err("<i>") };
+            one(&view, &details, None).into_string()
         };
         let operator = shown(Role::Operator, false);
         assert!(operator.contains("action=\"/apps/mosquitto/change\"") && operator.contains("href=\"/apps/mosquitto/update\""));

@@ -100,11 +100,12 @@ const EQUALS: [(&str, &str, &str); 79] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
     "by_hand.rs",
+    "changes.rs",
     "cloud.rs",
     "encrypted.rs",
     "files.rs",
@@ -165,7 +166,9 @@ fn app_pages(view: &View<'_>) -> Markup {
     let ports = || [("mqtt", 1884), ("web", 80)].map(|(name, port)| (name.to_owned(), PortView { port, scheme: "http".to_owned() })).into();
     let change = Changeable { facts: mosquitto().into(), ports: ports(), settings: [].into(), publication: None, revision: 7 };
     let one = app(Some(Run::Running), true);
-    let details = |update| apps::Details { app: &one, change: Some(&change), update, shared: false, log: Ok("x") };
+    let update = crate::apps::an_update();
+    let details =
+        |on: bool| apps::Details { app: &one, change: Some(&change), update: on.then_some(Ok(&update)), shared: false, log: Ok("x") };
     html! {
         (apps::body(view, &shown, Some("x"))) (apps::one(view, &details(false), None)) (apps::one(view, &details(true), None))
         (apps::install(view, &Face { name: "wiki".to_owned(), ..mosquitto() }, &ports(), None)) (apps::remove(view, &one))

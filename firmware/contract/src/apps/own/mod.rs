@@ -15,6 +15,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod text;
+mod told;
 mod write;
 mod yaml;
 
@@ -24,6 +25,7 @@ pub use normal::check as check_normalised;
 pub use parts::short as read_port;
 pub use privilege::{BadPrivilege, Privilege, path_refused};
 pub use project::{Asked, Project, Published, Variable};
+pub use told::{Told, Topic};
 pub use write::{NotRun, images, write};
 pub use yaml::TEXT_BYTES;
 
