@@ -214,6 +214,7 @@ VALID = {
     "by_hand_volume_remove": volume,
     "catalog_forget": forgotten,
     "catalog_share": with_body({}, name=world.in_catalog),
+    "docker_act": named(action="start"),
     "door": lambda: request(body={"minutes": 5}),
     "found_app_fetch": named(hash=world.found_app),
     "hide_node": with_body({}, node=world.friend_id),

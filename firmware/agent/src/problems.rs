@@ -8,6 +8,11 @@ use contract::report::DataState;
 /// What to do about a sentence of the network part that names no mend.
 const SEE_LOG: &str = "See the agent's log: `journalctl -u cloudy`, or its stderr.";
 
+/// The problem that Docker does not run.
+pub const DOCKER_STOPPED: &str = "docker-stopped";
+/// The problem that it does not answer.
+pub const DOCKER_SILENT: &str = "docker-silent";
+
 /// A sentence of the network part: what is wrong, and the mend.
 pub fn of_network(sentence: &str) -> (&str, &str) {
     sentence.rsplit_once("; ").unwrap_or((sentence, SEE_LOG))
@@ -304,34 +309,35 @@ fn services(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
 }
 
 fn docker(status: &Status, lang: Lang, found: &mut Vec<Problem>) {
-    let retry = || {
-        lang.pick(
-            "Start it with `cloudy unit start docker.service`, or restart the node.",
-            "Inícielo con `cloudy unit start docker.service`, o reinicie el nodo.",
-            "Inicieu-lo amb `cloudy unit start docker.service`, o reinicieu el node.",
-        )
-    };
     match &status.docker {
         Docker::Running { .. } => {}
         Docker::Stopped { unit } => found.push(problem(
-            "docker-stopped",
+            DOCKER_STOPPED,
             Severity::Warning,
             lang.pick(
                 format!("Docker does not run (its service is {unit}): no app can run."),
                 format!("Docker no funciona (su servicio está {unit}): ninguna aplicación puede funcionar."),
                 format!("Docker no funciona (el seu servei està {unit}): cap aplicació pot funcionar."),
             ),
-            retry(),
+            lang.pick(
+                "Whoever runs apps here starts it on this page, or with `cloudy unit start docker.service`; else restart the node.",
+                "Quien lleva las aplicaciones lo inicia en esta página, o con `cloudy unit start docker.service`; si no, reinicie el nodo.",
+                "Qui porta les aplicacions l'engega en aquesta pàgina, o amb `cloudy unit start docker.service`; si no, reinicieu el node.",
+            ),
         )),
         Docker::Silent { reason } => found.push(problem(
-            "docker-silent",
+            DOCKER_SILENT,
             Severity::Warning,
             lang.pick(
                 format!("Docker does not answer: {reason}"),
                 format!("Docker no responde: {reason}"),
                 format!("Docker no respon: {reason}"),
             ),
-            retry(),
+            lang.pick(
+                "Whoever runs apps here restarts it on this page, or with `cloudy unit restart docker.service`; else restart the node.",
+                "Quien lleva las aplicaciones lo reinicia en esta página, o con `cloudy unit restart docker.service`; si no, reinicie el nodo.",
+                "Qui porta les aplicacions el reinicia en aquesta pàgina, o amb `cloudy unit restart docker.service`; si no, reinicieu el node.",
+            ),
         )),
         // Off an image this is how things are; on one, the broker's socket unit shows as failed.
         Docker::NoBroker { reason } if status.build.is_some() => found.push(problem(

@@ -233,6 +233,12 @@ impl App {
         result
     }
 
+    /// Systemd, so that tests can play it.
+    #[cfg(test)]
+    pub fn systemd(&self) -> &Systemd {
+        &self.systemd
+    }
+
     /// Whether what is written now is there at the next start.
     pub fn keeps(&self) -> bool {
         keeps(self.boot.as_ref())

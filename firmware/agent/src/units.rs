@@ -24,6 +24,9 @@ pub const WATCHED: [&str; 8] = [
 pub const MANAGED: [&str; 5] =
     ["docker.service", "ssh.service", "systemd-timesyncd.service", "systemd-networkd.service", "cloudy-settings.service"];
 
+/// The unit without which no app runs.
+pub const DOCKER_UNIT: &str = "docker.service";
+
 /// A unit as `ListUnits*` gives it: name, description, load, active, sub, following, path, job id, job type, job path.
 type Row = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
@@ -127,6 +130,9 @@ impl Action {
 #[derive(Default)]
 pub struct Systemd {
     connection: tokio::sync::Mutex<Option<Connection>>,
+    /// In tests, what was asked of a systemd that is only played, where it is.
+    #[cfg(test)]
+    pub played: std::sync::Mutex<Option<Vec<(Action, String)>>>,
 }
 
 impl Systemd {
@@ -171,6 +177,11 @@ impl Systemd {
     pub async fn run(&self, action: Action, name: &str) -> Result<(), Error> {
         if !MANAGED.contains(&name) {
             return Err(Error::NotManaged(name.to_owned()));
+        }
+        #[cfg(test)]
+        if let Some(asked) = self.played.lock().unwrap().as_mut() {
+            asked.push((action, name.to_owned()));
+            return Ok(());
         }
         if action != Action::Stop {
             // What failed some times in a row would be refused for a while; who asks wants it tried now. Of a unit that is not loaded there is

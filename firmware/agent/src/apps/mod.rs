@@ -51,7 +51,7 @@ use crate::broker::{self, Projects, Request};
 use crate::limits::APPS_MAX_AGE;
 use crate::sampled::Sampled;
 use crate::storage::Places;
-use crate::units::Systemd;
+use crate::units::{DOCKER_UNIT, Systemd};
 use catalog::{Catalog, Entry};
 use contract::storage::DiskId;
 use own::OwnApps;
@@ -63,8 +63,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
-/// The unit without which no app runs.
-const DOCKER_UNIT: &str = "docker.service";
 /// What is kept, below the agent's data folder.
 const FOLDER: &str = "apps";
 
@@ -261,7 +259,9 @@ impl Apps {
     /// How apps are, asked now. A stopped Docker is not asked: that would start it, against the owner's wish.
     async fn look(&self) -> Result<Projects, String> {
         if self.systemd.is_stopped(DOCKER_UNIT).await {
-            return Err(format!("Docker does not run: `cloudy unit start {DOCKER_UNIT}` starts it"));
+            return Err(format!(
+                "Docker does not run: the button on this node's first page starts it, or `cloudy unit start {DOCKER_UNIT}`"
+            ));
         }
         broker::ask(&self.broker, &Request::Projects {}, |_| ()).await.map_err(|error| error.to_string())
     }

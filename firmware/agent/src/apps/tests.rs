@@ -318,6 +318,46 @@ async fn a_broker_that_hangs_up_is_asked_again() {
     assert_eq!(played.words(), ["pull", "pull", "up"]);
 }
 
+#[tokio::test]
+async fn jobs_wait_while_docker_is_down_and_go_on_by_themselves_when_it_is_back() {
+    let mut played = Played::start();
+    let apps = played.with_app();
+    let down = || json!({ "failed": { "error": "Docker does not answer" } });
+    let waits = async |words: &str| {
+        let mut watched = apps.watch_jobs();
+        let wait = async {
+            loop {
+                let job = apps.jobs().remove(0);
+                assert!(!job.over, "{job:?}");
+                if job.waits.as_ref().is_some_and(|why| why.contains(words)) {
+                    return job;
+                }
+                watched.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap()
+    };
+    // Down before anything is begun: nothing is asked of it, and nothing undone.
+    played.answer("projects", down());
+    let job = apps.install("broker", wish()).unwrap();
+    assert_eq!((waits("Docker does not answer").await.state.as_str(), played.words().len()), ("queued", 0));
+    let done = over(&apps, job.id).await;
+    assert_eq!((done.state.as_str(), done.waits, played.words()), ("done", None, vec!["pull".to_owned(), "up".to_owned()]));
+    // It goes away in the middle of a step: that says nothing of the step, which is done when Docker is there again.
+    let here = json!({ "done": { "broker": { "run": "running", "data": true } } });
+    played.answer("projects", here.clone());
+    played.answer("projects", here);
+    played.answer("up", down());
+    played.answer("projects", down());
+    played.answer("projects", down());
+    let job = apps.change("broker", Wish::default(), &Expected::anything()).unwrap();
+    let seen = waits("Docker does not answer").await;
+    assert_eq!(seen.state, "running", "it is not undone: {seen:?}");
+    let done = over(&apps, job.id).await;
+    assert_eq!((done.state.as_str(), done.reason, done.waits), ("done", None, None));
+    assert_eq!(played.words(), ["pull", "up", "up"]);
+}
+
 fn own(compose: &str) -> contract::apps::own::Definition {
     contract::apps::own::Definition { title: "Radio".to_owned(), compose: Some(compose.to_owned()), ..Default::default() }
 }

@@ -6,9 +6,9 @@ use crate::install;
 use crate::net::{Command, CommandResult, FoundConfig, Successor};
 use crate::state::App;
 use crate::text::Lang;
-use crate::units::{self, Action};
+use crate::units::{self, Action, DOCKER_UNIT};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use contract::settings::Hostname;
 use serde::{Deserialize, Serialize};
@@ -322,18 +322,32 @@ fn not_installed(error: install::Refused) -> Refusal {
     refuse(status, format!("{:#}", anyhow::Error::from(error)))
 }
 
+/// Does something with a unit, and waits for the result.
+async fn run_unit(app: &App, action: Action, unit: &str) -> Result<(), Refusal> {
+    app.change_unit(action, unit).await.map_err(|error| {
+        let status = match error {
+            units::Error::NotManaged(_) => StatusCode::FORBIDDEN,
+            units::Error::NoBus(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::CONFLICT,
+        };
+        refuse(status, format!("{:#}", anyhow::Error::from(error)))
+    })
+}
+
 pub(super) async fn unit(State(app): State<Arc<App>>, Json(request): Json<UnitRequest>) -> Answer<UnitDone> {
-    match app.change_unit(request.action, &request.unit).await {
-        Ok(()) => Ok(Json(UnitDone { result: "done".to_owned() })),
-        Err(error) => {
-            let status = match error {
-                units::Error::NotManaged(_) => StatusCode::FORBIDDEN,
-                units::Error::NoBus(_) => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::CONFLICT,
-            };
-            Err(refuse(status, format!("{:#}", anyhow::Error::from(error))))
-        }
+    run_unit(&app, request.action, &request.unit).await.map(|()| Json(UnitDone { result: "done".to_owned() }))
+}
+
+/// Starts or restarts Docker, for those who run apps; to stop it is the owner's, with `unit`.
+pub(super) async fn run_docker(app: &App, action: &str) -> Result<(), Refusal> {
+    match [Action::Start, Action::Restart].into_iter().find(|known| known.word() == action) {
+        Some(action) => run_unit(app, action, DOCKER_UNIT).await,
+        None => Err(refuse(StatusCode::NOT_FOUND, format!("Docker can be started and restarted here; not `{}`", action.escape_default()))),
     }
+}
+
+pub(super) async fn docker(State(app): State<Arc<App>>, Path(action): Path<String>) -> Answer<UnitDone> {
+    run_docker(&app, &action).await.map(|()| Json(UnitDone { result: "done".to_owned() }))
 }
 
 #[cfg(test)]

@@ -94,6 +94,7 @@ routes! {
     page_tunnel_close    POST   "/tunnels/{port}/close"               Operate No forms::tunnels::close;
     page_hidden_send     POST   "/hidden/{action}"                    Own     No forms::hidden::act;
     page_muted_send      POST   "/muted/{action}"                     Account No forms::hidden::act_for_oneself;
+    page_docker_send     POST   "/docker/{action}"                    Operate No forms::act_on_docker;
     page_help            GET    "/help"                               Look    No forms::show_help;
     page_files           GET    "/files"                              Look    No forms::files::show;
     page_file_send       POST   "/files/{hash}/{action}"              Operate No forms::files::act;
@@ -265,6 +266,7 @@ routes! {
     power                POST   "/api/v1/power"                       Own     Kept settings::power;
     reset                POST   "/api/v1/reset"                       Own     No settings::reset;
     unit                 POST   "/api/v1/unit"                        Own     Kept changes::unit;
+    docker_act           POST   "/api/v1/docker/{action}"             Operate Kept changes::docker;
     service_publish_new  POST   "/api/v1/services"                    Own     Kept services::publish_new;
     service_publish      PUT    "/api/v1/services/{key}"              Own     No services::publish;
     service_withdraw     DELETE "/api/v1/services/{key}"              Own     No services::withdraw;

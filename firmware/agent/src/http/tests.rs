@@ -4,6 +4,7 @@ mod api;
 mod audit;
 mod containers;
 mod crowd;
+mod docker;
 mod encrypted;
 mod forms;
 mod jobs;

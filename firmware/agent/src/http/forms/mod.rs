@@ -17,6 +17,7 @@ pub mod storage;
 pub mod tunnels;
 
 use super::caller::Caller;
+use super::changes::run_docker;
 use super::pages::{self, View, help, home, search};
 use super::problem::Refusal;
 use super::{lang, services, tunnels as api_tunnels};
@@ -27,7 +28,7 @@ use crate::status::Status;
 use crate::text::Lang;
 pub(super) use apps::host;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -102,6 +103,14 @@ pub async fn show_home(reader: Reader) -> Response {
 pub async fn show_home_body(reader: Reader) -> Response {
     let (status, view, services, apps) = shown(&reader).await;
     html(home::body(&reader.view(), &status, view.as_ref(), &services, &apps))
+}
+
+/// `POST /docker/ACTION`
+pub async fn act_on_docker(reader: Reader, Path(action): Path<String>) -> Response {
+    let Err(refusal) = run_docker(&reader.app, &action).await else { return to("/") };
+    let (status, view, services, apps) = shown(&reader).await;
+    let body = home::body(&reader.view(), &status, view.as_ref(), &services, &apps);
+    reader.refused(&refusal, "/", &maud::html! { (pages::not_done(reader.lang, &refusal.detail)) (body) })
 }
 
 pub async fn show_help(reader: Reader) -> Response {

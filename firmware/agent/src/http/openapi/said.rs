@@ -120,6 +120,10 @@ fn node(id: &str) -> Option<Said> {
             .takes::<changes::UnitRequest>()
             .gives::<changes::UnitDone>("It is done.")
             .refuses(&[409, 503]),
+        "docker_act" => of("node", "Start or restart Docker, without which no app runs, and wait for the result")
+            .more("Jobs that waited for it go on. To stop it is an owner's, with `unit`.")
+            .gives::<changes::UnitDone>("It is done.")
+            .refuses(&[404, 409, 503]),
         "disks" => of("node", "The disks onto which this system can be installed")
             .gives::<crate::install::Overview>("The disks, and how far the newest installation is.")
             .refuses(&[503]),

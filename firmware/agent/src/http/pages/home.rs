@@ -4,8 +4,10 @@ use super::{View, search};
 use crate::apps::{AppView, PortView};
 use crate::broker::Run;
 use crate::net::{ClusterView, Liveness, MemberView, Page};
+use crate::problems::{DOCKER_SILENT, DOCKER_STOPPED};
 use crate::status::{Docker, Services, Severity, Status, Unit};
 use crate::text::{Lang, Words};
+use crate::users::Operation;
 use maud::{Markup, html};
 use std::net::SocketAddr;
 
@@ -14,7 +16,7 @@ pub fn body(reader: &View<'_>, status: &Status, view: Option<&ClusterView>, publ
     let lang = reader.lang;
     let words = lang.words();
     html! {
-        (problems(status, words))
+        (problems(reader, status, words))
         (neighbours(status, view, words))
         @if view.is_some_and(|view| view.community.is_some()) { (shared(reader, published)) }
         @if !apps.is_empty() { (installed(apps, lang)) }
@@ -23,7 +25,9 @@ pub fn body(reader: &View<'_>, status: &Status, view: Option<&ClusterView>, publ
     }
 }
 
-fn problems(status: &Status, words: &Words) -> Markup {
+/// What is wrong; where Docker does not run, with a button for who may run apps.
+fn problems(reader: &View<'_>, status: &Status, words: &Words) -> Markup {
+    let operator = reader.caller.may(Operation::Operate);
     let wrong = status.problems.iter().any(|p| p.severity > Severity::Note);
     html! {
         section class=(if wrong { "wrong" } else { "well" }) aria-live="polite" {
@@ -34,6 +38,13 @@ fn problems(status: &Status, words: &Words) -> Markup {
                         li class=(severity(problem.severity)) {
                             p { (problem.what) }
                             @if !problem.mend.is_empty() { p.mend { strong { (words.mend) } " " (problem.mend) } }
+                            @if operator {
+                                @match problem.id.as_str() {
+                                    DOCKER_STOPPED => (reader.button("/docker/start", words.start_docker)),
+                                    DOCKER_SILENT => (reader.button("/docker/restart", words.restart_docker)),
+                                    _ => {}
+                                }
+                            }
                         }
                     }
                 }

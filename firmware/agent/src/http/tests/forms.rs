@@ -7,17 +7,19 @@ use super::super::pages::{
     settings, storage, tunnels,
 };
 use super::super::routes::{Route, TABLE};
+use super::docker::without_docker;
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
 use crate::net::{ClusterView, CommunityView, Door, Listed, Liveness, Me, MemberView, Page, Search, Service};
 use crate::problems::tests::well;
+use crate::status::Docker;
 use crate::text::Lang;
 use crate::users::{Operation, Role, Scope, Token, UserView, Way};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 79] = [
+const EQUALS: [(&str, &str, &str); 81] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -25,6 +27,8 @@ const EQUALS: [(&str, &str, &str); 79] = [
     ("post", "/files/{name}/unpin", "blob_change"),
     ("post", "/files/{name}/share", "blob_change"),
     ("post", "/files/{name}/remove", "blob_remove"),
+    ("post", "/docker/start", "docker_act"),
+    ("post", "/docker/restart", "docker_act"),
     ("get", "/search", "services"),
     ("post", "/hidden/hide", "hide_service"),
     ("post", "/hidden/show", "show_service"),
@@ -210,9 +214,11 @@ fn all_pages(view: &View<'_>) -> String {
     let services = std::iter::once(Listed { service, ..Listed::default() }).chain(hides).collect();
     let found = Page { services, next: Some("x".to_owned()), admin: true };
     let muted = [None, Some("wiki".to_owned())].map(|key| MutedView { key, ..MutedView::default() });
+    let without = [Docker::Stopped { unit: "failed".to_owned() }, Docker::Silent { reason: "x".to_owned() }].map(without_docker);
     let document = serde_json::from_slice(&super::super::browse::text().unwrap()).unwrap();
     let body = html! {
         (home::body(view, &well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }]))
+        @for status in &without { (home::body(view, status, None, &found, &[])) }
         (search::body(view, &Search::default(), Ok(&found), &open, None)) (search::body(view, &Search::default(), Err("x"), &[], Some("x")))
         @for tunnel in &open { (tunnels::one(view, tunnel)) }
         (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
