@@ -100,6 +100,8 @@ pub const BLOB_GC_EVERY: Duration = Duration::from_secs(15);
 pub const BLOB_TELL_EVERY: Duration = Duration::from_secs(10);
 /// How often `cloudy blob get` asks how far it is.
 pub const BLOB_ASK_EVERY: Duration = Duration::from_millis(500);
+/// How long a text that is a blob of another node is waited for.
+pub const BLOB_TEXT_WAIT: Duration = Duration::from_secs(20);
 /// Apps of people's own that are saved on a node.
 pub const OWN_APPS_KEPT: usize = 32;
 /// The longest body of a form or compose file in bytes: in a form's body every character may become three.

@@ -350,3 +350,24 @@ fn an_app_goes_from_catalog_to_catalog_and_the_next_version_after_it() {
     assert!(refused(&shed, &["app", "get", &file]).contains("is no app"));
     assert_eq!(image(&shed), None);
 }
+
+#[test]
+fn a_compose_file_that_another_node_holds_becomes_an_own_app() {
+    let garden = founder("garden");
+    let roof = joined("roof", &garden);
+    let text = "services:\n  app:\n    image: x:1\n";
+    let good = add(&garden, "compose.yaml", text.as_bytes(), &[]);
+    let wrong = add(&garden, "wrong.yaml", text.replace("image", "imagen").as_bytes(), &[]);
+    let (long, bytes) = (add(&garden, "long.yaml", &content(60_000, 5), &[]), add(&garden, "bytes.yaml", &content(100, 6), &[]));
+    wait("it is told", || [&good, &wrong, &long, &bytes].iter().all(|hash| holders(&roof, hash) == 1).then_some(()));
+    let saved = roof.json(&["app", "compose", "wiki", "--blob", &good]);
+    assert_eq!((&saved["kind"], &saved["image"]), (&Value::from("compose"), &Value::from("x:1")));
+    assert_eq!(roof.json(&["app", "own", "wiki"])["definition"]["compose"], text);
+    let no = |blob: &str| refused(&roof, &["app", "compose", "other", "--blob", blob]);
+    assert!(no(&format!("http://garden:1/{wrong}/wrong.yaml")).contains("line 3, column 5"), "{}", no(&wrong));
+    assert!(no(&long).contains("has 60000 bytes, where 49152 are allowed"), "{}", no(&long));
+    assert!(no(&bytes).contains("is no text in UTF-8"), "{}", no(&bytes));
+    assert!(no(&"0f".repeat(32)).contains("no node of the microcloud says that it holds"));
+    wait("what was read is held by both", || (holders(&garden, &good) == 2).then_some(()));
+    assert_eq!(holders(&garden, &long), 1, "what is too long was not fetched");
+}

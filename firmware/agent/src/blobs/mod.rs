@@ -15,6 +15,7 @@ mod held;
 mod parts;
 mod provide;
 mod repair;
+mod small;
 mod taking;
 mod turn;
 mod view;
@@ -22,9 +23,10 @@ mod view;
 pub use held::{Kept, NoRoom, Taking, Visibility};
 pub use parts::asked as asked_range;
 pub use provide::serve;
+pub use small::hash_in;
 pub use view::{BlobView, BlobsPage, Here};
 
-use crate::limits::{BLOB_ADDING, BLOB_FETCH_IDLE, BLOB_SPARE_BYTES};
+use crate::limits::{BLOB_ADDING, BLOB_FETCH_IDLE, BLOB_SPARE_BYTES, BLOB_TEXT_WAIT};
 #[cfg(test)]
 use crate::net::MemberLine;
 use crate::net::{AppImage, BlobFacts, Form, Registry, is_hash, most_say};
@@ -124,6 +126,27 @@ pub enum Refused {
         free: u64,
         /// Bytes that stay free.
         spare: u64,
+    },
+    /// It is larger than what it is wanted for.
+    #[error("the blob `{hash}` has {bytes} bytes, where {most} are allowed")]
+    TooLong {
+        /// Its hash.
+        hash: String,
+        /// Its bytes.
+        bytes: u64,
+        /// Bytes at most.
+        most: usize,
+    },
+    /// It is something else than text.
+    #[error("the blob `{0}` is no text in UTF-8")]
+    NoText(String),
+    /// It was waited for.
+    #[error("the blob `{hash}` did not come within {} s: {why}; try again when a node that holds it is there", BLOB_TEXT_WAIT.as_secs())]
+    NotCome {
+        /// Its hash.
+        hash: String,
+        /// What went wrong last.
+        why: String,
     },
     /// Too many at once.
     #[error("{BLOB_ADDING} blobs are being added already: try again when one is done")]

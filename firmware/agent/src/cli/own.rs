@@ -2,7 +2,7 @@
 
 use super::Local;
 use crate::apps::{OwnDetails, OwnView, typed};
-use crate::http::encode;
+use crate::http::{OwnWish, encode};
 use anyhow::{Context, Result, anyhow};
 use clap::Subcommand;
 use contract::apps::own::{Definition, Form, FormNetwork, Privilege, TEXT_BYTES};
@@ -23,7 +23,11 @@ pub enum OwnVerb {
         /// What it is called on this node.
         name: String,
         /// The file; `-` for what comes in.
-        file: PathBuf,
+        #[arg(required_unless_present = "blob", conflicts_with = "blob")]
+        file: Option<PathBuf>,
+        /// Instead: a file of the microcloud, by its hash or an address with it; it is fetched where it is not here.
+        #[arg(long)]
+        blob: Option<String>,
         #[command(flatten)]
         said: Said,
         #[command(flatten)]
@@ -163,9 +167,11 @@ impl OwnVerb {
                 let definition = Definition { form: Some(form), ..definition(&name, said) };
                 local.show(&local.client().put(&at(&name), &definition).await?, saved)
             }
-            Self::Compose { name, file, said, local } => {
-                let definition = Definition { compose: Some(text(&file)?), ..definition(&name, said) };
-                local.show(&local.client().put(&at(&name), &definition).await?, saved)
+            Self::Compose { name, file, blob, said, local } => {
+                let compose = file.as_ref().map(text).transpose()?;
+                let Definition { title, description, .. } = definition(&name, said);
+                let wish = OwnWish { title, description, compose, blob, form: None };
+                local.show(&local.client().put(&at(&name), &wish).await?, saved)
             }
             Self::Own { name: None, local, .. } => local.show(&local.client().list("/api/v1/own-apps", "apps").await?, list),
             Self::Own { name: Some(name), forget: false, local } => local.show(&local.client().get(&at(&name)).await?, show),

@@ -3,7 +3,7 @@
 use super::caller::Caller;
 use super::paging;
 use super::problem::Refusal;
-use crate::blobs::{BlobView, BlobsPage, Change, Refused, Visibility, Wish, gateway};
+use crate::blobs::{BlobView, BlobsPage, Change, Refused, Visibility, Wish, gateway, hash_in};
 use crate::limits::BLOB_REST;
 use crate::net::BlobSearch;
 use crate::state::App;
@@ -73,9 +73,9 @@ pub(super) fn refused(error: Refused) -> Refusal {
     let status = match &error {
         Refused::NotHere(_) | Refused::Unknown(_) => StatusCode::NOT_FOUND,
         Refused::NotWhole(_) => StatusCode::CONFLICT,
-        Refused::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::Wrong(_) | Refused::TooLong { .. } | Refused::NoText(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::NoRoom(_) | Refused::DiskFull { .. } | Refused::NotKept => StatusCode::INSUFFICIENT_STORAGE,
-        Refused::Busy | Refused::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Busy | Refused::Store(_) | Refused::NotCome { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refused::NotImported(why) => why.status(),
     };
     Refusal::new(status, error.to_string())
@@ -94,6 +94,12 @@ pub(super) async fn find(app: &App, caller: &Caller, search: BlobSearch) -> Resu
 /// Begins to fetch a blob.
 pub(super) async fn begin_fetch(app: &App, hash: &str) -> Result<BlobView, Refusal> {
     app.blobs().fetch(app.registry().as_ref(), hash).await.map_err(refused)
+}
+
+/// The text of a blob that somebody named by its hash or address, of so many bytes at most; fetched first where it is not here.
+pub(super) async fn text(app: &App, typed: &str, most: usize) -> Result<String, Refusal> {
+    let hash = hash_in(typed).map_err(refused)?;
+    app.blobs().text(app.registry().as_ref(), hash, most).await.map_err(refused)
 }
 
 /// Says something else of one.

@@ -54,6 +54,7 @@ pub use contained::contained;
 pub use guard::LOCAL_DOMAINS;
 pub use hidden::HideWish;
 pub use leases::{Decision as LeaseDecision, Word as LeaseWord};
+pub use own::OwnWish;
 pub use serve::{Listener, serve};
 pub use settings::{PowerRequest, ResetRequest};
 pub use shared_apps::Sharing;

@@ -1,6 +1,7 @@
 //! Apps of people's own in the API: forms and compose files that are saved, and what owners grant them. The page's forms call the same
 //! functions.
 
+use super::blobs;
 use super::caller::Caller;
 use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
@@ -12,7 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::{Extension, Json};
-use contract::apps::own::{Definition, Privilege};
+use contract::apps::own::{Definition, Form, Privilege, TEXT_BYTES};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -70,6 +71,45 @@ pub(super) async fn keep(app: &App, name: &str, definition: Definition, new: boo
     details(app, name).await
 }
 
+/// What is to be saved: `PUT /api/v1/own-apps/NAME`. A form, a compose file, or a blob that holds one.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OwnWish {
+    /// What people call it.
+    pub title: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// One image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Form>,
+    /// A compose file's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<String>,
+    /// The blob whose text that is, by its hash or an address with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<String>,
+}
+
+/// The compose file that is a blob, with its lines as they would be pasted.
+pub(super) async fn compose_in(app: &App, blob: &str) -> Result<String, Refusal> {
+    blobs::text(app, blob, TEXT_BYTES).await.map(|text| text.replace("\r\n", "\n"))
+}
+
+/// What is saved of it.
+async fn defined(app: &App, wish: OwnWish) -> Result<Definition, Refusal> {
+    let OwnWish { title, description, form, compose, blob } = wish;
+    let compose = match blob {
+        None => compose,
+        Some(blob) if form.is_none() && compose.is_none() => Some(compose_in(app, &blob).await?),
+        Some(_) => {
+            let why = "an app of one's own is either a form (`form`), a compose file (`compose`), or a blob that is one (`blob`)";
+            return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why));
+        }
+    };
+    Ok(Definition { title, description, form, compose })
+}
+
 /// Grants one what an owner ticked.
 pub(super) async fn allow(app: &App, name: &str, grants: BTreeSet<Privilege>, by: &Caller) -> Result<OwnDetails, Refusal> {
     super::apps::kept(app)?;
@@ -125,8 +165,10 @@ pub(super) async fn save(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    Json(definition): Json<Definition>,
+    Json(wish): Json<OwnWish>,
 ) -> Result<Json<OwnView>, Refusal> {
+    for_them(&app, &name, &caller)?;
+    let definition = defined(&app, wish).await?;
     keep(&app, &name, definition, false, &caller).await.map(|details| Json(details.view))
 }
 

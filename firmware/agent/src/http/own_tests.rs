@@ -112,3 +112,54 @@ async fn a_page_says_what_is_wrong_where_and_shows_what_was_typed() {
     let removed = far(&app, "POST", "/own/web/remove", &form(cookie), &encoded(&[("csrf", csrf)])).await;
     assert_eq!((removed.status, removed.header("location")), (303, Some("/apps")));
 }
+
+#[tokio::test]
+async fn a_compose_file_that_is_a_blob_is_read_like_one_that_is_pasted() {
+    let data = tempfile::tempdir().unwrap();
+    let (app, sessions) = peopled(data.path()).await;
+    let (_, cookie, csrf) = &sessions[1];
+    let add = async |text: &str| {
+        let added = far(&app, "POST", "/api/v1/blobs?name=compose.yaml&visibility=private", &ours(cookie, csrf), text).await;
+        assert_eq!(added.status, 201, "{}", added.text);
+        added.json()["hash"].as_str().unwrap().to_owned()
+    };
+    let put =
+        async |name: &str, body: Value| far(&app, "PUT", &format!("/api/v1/own-apps/{name}"), &ours(cookie, csrf), &body.to_string()).await;
+    let good = add(&RADIO.replace('\n', "\r\n")).await;
+    let saved = put("radio", json!({ "title": "Radio", "blob": good })).await;
+    assert_eq!((saved.status, &saved.json()["asked"][0]["line"]), (200, &json!(6)), "{}", saved.text);
+    let shown = far(&app, "GET", "/api/v1/own-apps/radio", &ours(cookie, csrf), "").await.json();
+    assert_eq!(shown["definition"], json!({ "title": "Radio", "compose": RADIO }), "the text is saved, and not where it came from");
+    // By the form, by an address: what is wrong is said with its place, and the text is there to be mended.
+    let wrong = add(&RADIO.replace("    devices: [/dev/ttyUSB0]\n", "    env_file: .env\n")).await;
+    let fields = |blob: &str, compose: &str| {
+        encoded(&[("csrf", csrf), ("new", "yes"), ("name", "music"), ("title", "Music"), ("compose", compose), ("blob", blob)])
+    };
+    let answer = far(&app, "POST", "/own-compose", &form(cookie), &fields(&wrong, "")).await;
+    let has = |text: &str| assert!(answer.body().contains(text), "{text}: {}", answer.text);
+    assert_eq!(answer.status, 422);
+    has("line 6, column 5: `services.app.env_file`: files beside this one are not read");
+    has("PASSWORD: se-cret");
+    let address = format!("http://garden:4750/{good}/compose.yaml");
+    let answer = far(&app, "POST", "/own-compose", &form(cookie), &fields(&address, "what stands above")).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/own/music")), "{}", answer.text);
+    // What can't be read is said.
+    let long = add(&"#".repeat(50_000)).await;
+    for (blob, status, words) in [
+        ("0f".repeat(32), 404, "no node of the microcloud says that it holds"),
+        ("http://garden/compose.yaml".to_owned(), 422, "names no blob"),
+        (long, 422, "has 50000 bytes, where 49152 are allowed"),
+    ] {
+        let answer = put("other", json!({ "title": "x", "blob": blob })).await;
+        assert!(answer.status == status && answer.body().contains(words), "{words}: {}", answer.text);
+        let answer = far(&app, "POST", "/own-compose", &form(cookie), &fields(&blob, "")).await;
+        assert!(answer.status == status && answer.body().contains(words), "{words}: {}", answer.text);
+    }
+    let both = put("other", json!({ "title": "x", "blob": good, "compose": RADIO })).await;
+    assert!(both.status == 422 && both.body().contains("a blob that is one"), "{}", both.text);
+    assert_eq!(put("other", json!({ "title": "x", "url": good })).await.status, 422);
+    let (_, guest, guests) = &sessions[2];
+    let body = json!({ "title": "x", "blob": good }).to_string();
+    assert_eq!(far(&app, "PUT", "/api/v1/own-apps/other", &ours(guest, guests), &body).await.status, 403);
+    app.blobs().close().await;
+}

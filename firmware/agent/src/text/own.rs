@@ -31,6 +31,8 @@ words! {
         compose: "Compose file", "Archivo compose", "Fitxer compose";
         compose_why: "Paste it here. Files beside it are not read; a value ${NAME} is asked for when it is installed.", "Péguelo aquí. No se leen archivos de al lado; un valor ${NOMBRE} se pregunta al instalar.", "Enganxeu-lo aquí. No es llegeixen fitxers del costat; un valor ${NOM} es demana en instal·lar.";
         file: "Or a file, instead of what stands above", "O un archivo, en lugar de lo de arriba", "O un fitxer, en lloc del que hi ha a dalt";
+        blob: "Or a file of the microcloud, by its hash or address (page Files), instead of what stands above", "O un archivo de la micronube, por su hash o dirección (página Archivos), en lugar de lo de arriba", "O un fitxer del micronúvol, pel seu hash o adreça (pàgina Fitxers), en lloc del que hi ha a dalt";
+        file_or_blob: "Choose either a file or a file of the microcloud, not both.", "Elija un archivo o un archivo de la micronube, no ambos.", "Trieu un fitxer o un fitxer del micronúvol, no tots dos.";
         save: "Save", "Guardar", "Desa";
         forget: "Remove from this list", "Quitar de esta lista", "Treu d'aquesta llista";
         forget_why: "What is installed of it goes on.", "Lo que hay instalado sigue funcionando.", "El que hi ha instal·lat continua funcionant.";

@@ -2,7 +2,7 @@
 
 use super::{Reader, to};
 use crate::apps::typed;
-use crate::http::own::{allow, details_for, keep, remove};
+use crate::http::own::{allow, compose_in, details_for, keep, remove};
 use crate::http::pages::not_done;
 use crate::http::pages::own::{self as page, Filled};
 use crate::http::problem::Refusal;
@@ -38,28 +38,37 @@ pub async fn show_one(reader: Reader, Path(name): Path<String>) -> Response {
 /// `POST /own-form`
 pub async fn save_form(reader: Reader, Fields(said): Fields<Said>) -> Response {
     let form = form(&said).map(|form| Definition { form: Some(form), ..head(&said) });
+    let form = form.map_err(|why| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why));
     save(&reader, &said, form, page::form).await
 }
 
 /// `POST /own-compose`
 pub async fn save_compose(reader: Reader, Fields(said): Fields<Said>) -> Response {
     let mut said = said;
-    if let Some(file) = said.remove("file").filter(|file| !file.trim().is_empty()) {
-        said.insert("compose".to_owned(), file);
-    }
-    // Browsers send CR LF, and the lines of what is wrong shall be those that were typed.
-    let compose = field(&said, "compose").replace("\r\n", "\n");
-    let definition = Definition { compose: Some(compose), ..head(&said) };
-    save(&reader, &said, Ok(definition), page::compose).await
+    let (file, blob) = (said.remove("file").filter(|file| !file.trim().is_empty()), field(&said, "blob").trim().to_owned());
+    let came = match (file, blob.is_empty()) {
+        (Some(_), false) => Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, reader.lang.own().file_or_blob)),
+        (None, false) => compose_in(&reader.app, &blob).await.map(Some),
+        (file, true) => Ok(file),
+    };
+    let definition = came.map(|came| {
+        if let Some(text) = came {
+            said.insert("compose".to_owned(), text);
+        }
+        // Browsers send CR LF, and the lines of what is wrong shall be those that were typed.
+        let compose = field(&said, "compose").replace("\r\n", "\n");
+        Definition { compose: Some(compose), ..head(&said) }
+    });
+    save(&reader, &said, definition, page::compose).await
 }
 
 type Page = fn(&super::View<'_>, &Filled, Option<&str>) -> maud::Markup;
 
-async fn save(reader: &Reader, said: &Said, definition: Result<Definition, String>, again: Page) -> Response {
+async fn save(reader: &Reader, said: &Said, definition: Result<Definition, Refusal>, again: Page) -> Response {
     let name = field(said, "name").trim();
     let kept = match definition {
         Ok(definition) => keep(&reader.app, name, definition, said.contains_key("new"), &reader.caller).await,
-        Err(why) => Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
+        Err(refusal) => Err(refusal),
     };
     match kept {
         // What asks for nothing more is ready to be installed; the rest is shown to who may allow it.
@@ -152,6 +161,7 @@ fn typed_again(said: &Said) -> Filled {
         title: text("title"),
         description: text("description"),
         compose: text("compose"),
+        blob: text("blob"),
         image: text("image"),
         entrypoint: text("entrypoint"),
         command: text("command"),

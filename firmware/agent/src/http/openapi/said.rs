@@ -268,13 +268,14 @@ fn own_app() -> Value {
         }),
     );
     object(
-        "An app of a person's own: a form or a compose file, and not both.",
+        "An app of a person's own: a form, a compose file, or a blob that is one, and no two of them.",
         &["title"],
         json!({
             "title": text("What people call it."),
             "description": text("What it is for."),
             "form": form,
             "compose": text("A compose file's text."),
+            "blob": text("Instead: the blob that is a compose file, by its hash or an address with the hash in it. It is fetched where it is not here; at the address nobody is asked."),
         }),
     )
 }

@@ -20,6 +20,8 @@ pub struct Filled {
     pub description: String,
     /// The compose file.
     pub compose: String,
+    /// The blob that it shall come from.
+    pub blob: String,
     /// The image.
     pub image: String,
     /// Words, one a line.
@@ -68,6 +70,7 @@ impl Filled {
             title: definition.title.clone(),
             description: definition.description.clone(),
             compose: definition.compose.clone().unwrap_or_default(),
+            blob: String::new(),
             image: form.image,
             entrypoint: lines(form.entrypoint),
             command: lines(form.command),
@@ -238,6 +241,7 @@ pub fn compose(view: &View<'_>, filled: &Filled, wrong: Option<&str>) -> Markup 
                 p { (words.compose_why) }
                 (lines(words.compose, "compose", &filled.compose, 20, "services:"))
                 label { (words.file) input name="file" type="file" accept=".yaml,.yml,text/*"; }
+                label { (words.blob) input name="blob" maxlength="2000" spellcheck="false" autocapitalize="none" autocomplete="off" value=(filled.blob); }
                 button.main { (words.save) }
             }
             p { a href="/apps" { (store.back) } }
