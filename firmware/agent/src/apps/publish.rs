@@ -34,6 +34,18 @@ pub enum NotPublished {
 
 /// What is told of an app.
 fn draft(app: &Face, ports: &BTreeMap<String, u16>, wanted: &Publication) -> Result<Draft, String> {
+    let said = Draft {
+        title: Some(wanted.title.clone().unwrap_or_else(|| app.title.en.clone())),
+        description: wanted.description.clone().unwrap_or_else(|| app.description.en.clone()),
+        category: wanted.category.clone().unwrap_or_else(|| app.category.word().to_owned()),
+        languages: wanted.languages.clone(),
+        ..Draft::default()
+    };
+    if let Some(url) = wanted.url.clone() {
+        let port =
+            wanted.port.as_ref().map(|port| format!("an app is published at an address or at a port, and not at both: leave `{port}` out"));
+        return port.map_or(Ok(Draft { url: Some(url), ..said }), Err);
+    }
     let names = || app.ports.keys().cloned().collect::<Vec<_>>().join(", ");
     let name = match (&wanted.port, app.ports.len()) {
         (Some(name), _) => name,
@@ -44,15 +56,7 @@ fn draft(app: &Face, ports: &BTreeMap<String, u16>, wanted: &Publication) -> Res
     let (Some(port), Some(number)) = (app.ports.get(name), ports.get(name)) else {
         return Err(format!("the app `{}` has no port `{name}`: it has {}", app.name, names()));
     };
-    Ok(Draft {
-        title: Some(wanted.title.clone().unwrap_or_else(|| app.title.en.clone())),
-        description: wanted.description.clone().unwrap_or_else(|| app.description.en.clone()),
-        category: app.category.word().to_owned(),
-        port: Some(*number),
-        scheme: Some(port.scheme().to_owned()),
-        languages: wanted.languages.clone(),
-        ..Draft::default()
-    })
+    Ok(Draft { port: Some(*number), scheme: Some(port.scheme().to_owned()), ..said })
 }
 
 /// What is told of how an app is that was looked at.
@@ -214,6 +218,30 @@ impl Apps {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_person_says_of_category_and_address_counts_and_is_held_to_the_limits() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/mosquitto/app.toml");
+        let app = contract::apps::read(std::path::Path::new(file), &std::fs::read_to_string(file).unwrap()).unwrap();
+        let (app, ports) = (Face::of(&app, String::new()), [("mqtt".to_owned(), 1884)].into());
+        let service = |wanted: Publication| draft(&app, &ports, &wanted).and_then(|draft| draft.service("broker"));
+        let plain = service(Publication::default()).unwrap();
+        assert_eq!((plain.category.as_str(), plain.port, plain.url), ("messages", Some(1884), None));
+        let url = |url: &str| Publication { url: Some(url.to_owned()), ..Publication::default() };
+        let other = service(Publication { category: Some("barri".to_owned()), ..url("https://mqtt.example.org/") }).unwrap();
+        assert_eq!((other.category.as_str(), other.port, other.scheme), ("barri", None, None));
+        assert_eq!(other.url.as_deref(), Some("https://mqtt.example.org/"));
+        for (wanted, words) in [
+            (url("mqtt.example.org"), "is no address: write it whole"),
+            (url("javascript:alert(1)"), "is no address"),
+            (url("file:///etc/passwd"), "nothing that may be published"),
+            (Publication { port: Some("mqtt".to_owned()), ..url("https://a/") }, "and not at both"),
+            (Publication { category: Some("x".repeat(41)), ..Publication::default() }, "41 bytes, where 40 are allowed"),
+        ] {
+            let error = service(wanted).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
 
     #[test]
     fn only_what_runs_and_is_well_is_said_to_be_well() {

@@ -31,6 +31,12 @@ pub struct Installed {
     /// Which languages it speaks to people, as it is published. Here, since an older agent reads no publication that says more than it knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     languages: Vec<String>,
+    /// Its category as it is published, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    category: Option<String>,
+    /// Its address as it is published, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
     /// Another one after each change of what a person sets, and never one that this or another app had before.
     #[serde(default)]
     pub revision: u64,
@@ -61,7 +67,7 @@ pub struct Own {
 impl Installed {
     /// One that is not published.
     pub fn new(what: What, choices: Choices) -> Self {
-        Self { what, choices, publication: None, languages: Vec::new(), revision: 0 }
+        Self { what, choices, publication: None, languages: Vec::new(), category: None, url: None, revision: 0 }
     }
 
     /// Whether it is published.
@@ -71,15 +77,17 @@ impl Installed {
 
     /// How it is published, if it is.
     pub fn publication(&self) -> Option<Publication> {
-        self.publication.clone().map(|publication| Publication { languages: self.languages.clone(), ..publication })
+        let Self { languages, category, url, .. } = self;
+        let whole = |its| Publication { languages: languages.clone(), category: category.clone(), url: url.clone(), ..its };
+        self.publication.clone().map(whole)
     }
 
     /// The same with another publication.
     #[must_use]
     pub fn published(self, wanted: Option<Publication>) -> Self {
-        let languages = wanted.as_ref().map(|wanted| wanted.languages.clone()).unwrap_or_default();
-        let publication = wanted.map(|wanted| Publication { languages: Vec::new(), ..wanted });
-        Self { publication, languages, ..self }
+        let Publication { languages, category, url, .. } = wanted.clone().unwrap_or_default();
+        let publication = wanted.map(|wanted| Publication { languages: Vec::new(), category: None, url: None, ..wanted });
+        Self { publication, languages, category, url, ..self }
     }
 
     /// Its facts and image, if it is one of the catalog.
@@ -102,6 +110,12 @@ pub struct Publication {
     /// What it is, in some sentences; the app's without.
     #[serde(default)]
     pub description: Option<String>,
+    /// A word to find it by; the app's own category without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Its whole address, where it is reached elsewhere than at its port on this node; then `port` is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Which of its ports; its only one without.
     #[serde(default)]
     pub port: Option<String>,

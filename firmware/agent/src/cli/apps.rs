@@ -106,6 +106,12 @@ enum AppVerb {
         /// What it is in some sentences [default: the app's].
         #[arg(long)]
         description: Option<String>,
+        /// A word to find it by [default: the app's category].
+        #[arg(long)]
+        category: Option<String>,
+        /// Its whole address, where it is reached elsewhere than at its port on this node.
+        #[arg(long, conflicts_with = "port")]
+        url: Option<String>,
         /// Which of its ports, by its name [default: the only one].
         #[arg(long)]
         port: Option<String>,
@@ -237,8 +243,8 @@ impl AppArgs {
                 let answer = local.client().get(&format!("{}/logs?lines={lines}", at(&name))).await?;
                 local.show(&answer, |answer| Ok(text(answer, "logs")))?;
             }
-            AppVerb::Publish { name, title, description, port, language, local } => {
-                let wanted = Publication { title, description, port, languages: language };
+            AppVerb::Publish { name, title, description, category, url, port, language, local } => {
+                let wanted = Publication { title, description, category, url, port, languages: language };
                 let answer = local.client().put(&format!("{}/publication", at(&name)), &wanted).await?;
                 local.show(&answer, |_| Ok(format!("`{name}` is published.\nNext: `cloudy search` on any node.")))?;
             }

@@ -29,6 +29,8 @@ words! {
         languages: "Its languages, by their tags", "Sus idiomas, por sus etiquetas", "Els seus idiomes, per les seves etiquetes";
         title: "Title", "Título", "Títol";
         description: "Description", "Descripción", "Descripció";
+        category_word: "Kind, in a word to find it by; empty: the app's own", "Tipo, una palabra para encontrarla; vacío: el de la aplicación", "Mena, una paraula per trobar-la; buit: la de l'aplicació";
+        address: "Its whole address, if it is reached elsewhere than at its port here; empty: at its port", "Su dirección completa, si se llega a ella por otro sitio que su puerto aquí; vacío: por su puerto", "La seva adreça sencera, si s'hi arriba per un altre lloc que el seu port aquí; buit: pel seu port";
         newer: "The store has a newer version.", "El catálogo tiene una versión más nueva.", "El catàleg té una versió més nova.";
         update: "Update…", "Actualizar…", "Actualitza…";
         update_now: "Update", "Actualizar", "Actualitza";

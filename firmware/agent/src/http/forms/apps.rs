@@ -69,17 +69,20 @@ async fn find(app: &App, name: &str) -> Option<AppView> {
 
 /// `GET /apps/NAME`
 pub async fn show_one(reader: Reader, Path(name): Path<String>) -> Response {
-    match details(&reader, &name, false, None).await {
+    match details(&reader, &name, false, None, None).await {
         Some(body) => reader.page("/apps", None, &body),
         None => reader.nothing(),
     }
 }
 
-/// The page of one app; with `update`, its form is about the version that the catalog has.
-async fn details(reader: &Reader, name: &str, update: bool, wrong: Option<&str>) -> Option<maud::Markup> {
+/// The page of one app; with `update`, its form is about the version that the catalog has. What was `typed` of how it is published is shown again.
+async fn details(reader: &Reader, name: &str, update: bool, wrong: Option<&str>, typed: Option<Publication>) -> Option<maud::Markup> {
     let app = find(&reader.app, name).await?;
     let of = name.to_owned();
-    let change = reader.app.apps().in_background(move |apps| apps.changeable(&of, update)).await.ok()?;
+    let mut change = reader.app.apps().in_background(move |apps| apps.changeable(&of, update)).await.ok()?;
+    if let (Some(change), Some(typed)) = (&mut change, typed) {
+        change.publication = Some(typed);
+    }
     let log = read_logs(&reader.app, name, None).await.map_err(|refusal| refusal.detail);
     let log = log.as_ref().map_or_else(|why| Err(why.as_str()), |log| Ok(log.as_str()));
     let changes = if update { Some(what_changes(&reader.app, name.to_owned()).await.map_err(|refusal| refusal.detail)) } else { None };
@@ -95,7 +98,7 @@ pub async fn ask(reader: Reader, Path((name, action)): Path<(String, String)>) -
             Some(body) => reader.page("/apps", None, &body),
             None => reader.nothing(),
         },
-        "update" => match details(&reader, &name, true, None).await {
+        "update" => match details(&reader, &name, true, None, None).await {
             Some(body) => reader.page("/apps", None, &body),
             None => reader.nothing(),
         },
@@ -154,7 +157,11 @@ pub async fn act(
     let wrong = Some(words);
     let again = match action.as_str() {
         "install" => choices(&reader, &name, wrong).await,
-        "change" | "update" | "publish" | "backup" => details(&reader, &name, action == "update", wrong).await,
+        "publish" => {
+            let typed = (refusal.status == StatusCode::UNPROCESSABLE_ENTITY).then(|| publication(&fields));
+            details(&reader, &name, false, wrong, typed).await
+        }
+        "change" | "update" | "backup" => details(&reader, &name, action == "update", wrong, None).await,
         _ => None,
     };
     let body = match again {
@@ -204,7 +211,10 @@ fn publication(fields: &BTreeMap<String, String>) -> Publication {
     let said = |name: &str| fields.get(name).map(|said| said.trim().to_owned()).filter(|said| !said.is_empty());
     let tags = fields.get("languages").map(String::as_str).unwrap_or_default().split([',', ' ', ';']).filter(|tag| !tag.is_empty());
     let languages = tags.map(str::to_ascii_lowercase).collect();
-    Publication { title: said("title"), description: said("description"), port: said("port"), languages }
+    let (category, url) = (said("category").map(|word| word.to_lowercase()), said("url"));
+    // The list of ports always says one: an address that was typed counts instead.
+    let port = said("port").filter(|_| url.is_none());
+    Publication { title: said("title"), description: said("description"), category, url, port, languages }
 }
 
 #[cfg(test)]
@@ -231,6 +241,11 @@ mod tests {
         assert_eq!(publication(&BTreeMap::new()), Publication::default());
         let tags = publication(&[("languages".to_owned(), " ca, ES,,pt-br ".to_owned())].into()).languages;
         assert_eq!(tags, ["ca", "es", "pt-br"]);
+        let fields =
+            [("category", " Barri "), ("url", "https://a/ "), ("port", "web")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let said = publication(&fields.clone().into());
+        assert_eq!((said.category.as_deref(), said.url.as_deref(), said.port), (Some("barri"), Some("https://a/"), None));
+        assert_eq!(publication(&fields[2..].iter().cloned().collect()).port.as_deref(), Some("web"));
     }
 
     #[test]

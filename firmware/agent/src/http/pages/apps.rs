@@ -6,7 +6,7 @@ use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, Own
 use crate::broker::Run;
 use crate::text::{Lang, Store};
 use crate::users::Operation;
-use contract::apps::{Setting, SettingKind, Words as AppWords};
+use contract::apps::{Category, Setting, SettingKind, Words as AppWords};
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -282,7 +282,7 @@ pub fn one(view: &View<'_>, details: &Details<'_>, wrong: Option<&str>) -> Marku
             p { a href="/apps" { (words.back) } }
         }
         @if operator { (backups::of_app(view, &app.name)) }
-        @if let Some(change) = details.change { @if operator && !change.ports.is_empty() { (publish_form(view, app, change)) } }
+        @if let Some(change) = details.change { @if operator { (publish_form(view, app, change)) } }
         section.whole {
             h3 { (words.log) }
             @match details.log {
@@ -333,6 +333,9 @@ fn publish_form(view: &View<'_>, app: &AppView, change: &Changeable) -> Markup {
                     placeholder=(spoken(&change.facts.title, Lang::En)); }
                 label { (words.description) input name="description" value=(now.description.as_deref().unwrap_or_default())
                     placeholder=(spoken(&change.facts.description, Lang::En)); }
+                label { (words.category_word) input name="category" list="categories" maxlength="40" autocapitalize="none"
+                    value=(now.category.as_deref().unwrap_or_default()) placeholder=(change.facts.category.word()); }
+                datalist #categories { @for known in Category::ALL.map(Category::word) { option value=(known) { (view.lang.category(known)) } } }
                 @if change.ports.len() > 1 {
                     label { (words.port) select name="port" {
                         @for (name, port) in &change.ports {
@@ -340,6 +343,8 @@ fn publish_form(view: &View<'_>, app: &AppView, change: &Changeable) -> Markup {
                         }
                     } }
                 }
+                label { (words.address) input name="url" maxlength="400" spellcheck="false" autocapitalize="none"
+                    value=(now.url.as_deref().unwrap_or_default()) placeholder="https://wiki.example.org/"; }
                 label { (words.languages) input name="languages" value=(now.languages.join(", ")) maxlength="100" autocapitalize="none" placeholder="ca, es"; }
                 button.main { (if app.published { words.change } else { words.publish }) }
             }
@@ -413,7 +418,13 @@ mod tests {
         );
         assert_eq!(operator.matches("<form").count(), operator.matches("name=\"csrf\"").count());
         assert_eq!(operator.matches("name=\"revision\" value=\"7\"").count(), 2, "settings and publication say what was seen");
-        assert!(shown(Role::Operator, true).contains("action=\"/apps/mosquitto/update\""));
+        let update = shown(Role::Operator, true);
+        let at = |what: &str| update.find(what).unwrap_or_else(|| panic!("{what}: {update}"));
+        assert!(at("host-path=/srv/") < at("action=\"/apps/mosquitto/update\""), "what changes is said before the button");
+        assert!(
+            operator.contains("name=\"category\"") && operator.contains("placeholder=\"messages\"") && operator.contains("name=\"url\"")
+        );
+        assert!(operator.contains("<option value=\"library\">books and knowledge</option>"), "categories that people know are offered");
         assert!(!shown(Role::Guest, false).contains("<form") && !operator.contains("<i>"));
     }
 }
