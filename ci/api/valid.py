@@ -194,6 +194,7 @@ VALID = {
     "app_backup": backed_up,
     "app_logs": named(name=world.site),
     "app_changes": named(name=world.site),
+    "app_logs_events": named(name=world.site),
     "app_publish": with_body({"title": "Site"}, name=idle_site),
     "app_withdraw": withdrawn,
     "app_settings": named(name=world.site),

@@ -58,6 +58,12 @@ pub fn size(folder: &Path) -> nix::Result<u64> {
     nix::sys::statvfs::statvfs(folder).map(|fs| bytes(fs.blocks(), fs.fragment_size()))
 }
 
+/// Memory that this machine has; none where it does not say.
+pub fn memory() -> u64 {
+    let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    System::new_with_specifics(what).map_or(0, |system| system.total_memory())
+}
+
 /// Blocks as bytes: the system's counters have 32 bits on some processors and 64 on others.
 pub fn bytes(blocks: impl Into<u64>, unit: impl Into<u64>) -> u64 {
     blocks.into().saturating_mul(unit.into())

@@ -59,6 +59,30 @@ pub const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 pub const LOG_MAX_LINES: u32 = 1000;
 /// Bytes of a log.
 pub const LOG_MAX_BYTES: usize = 128 * 1024;
+/// Bytes of one line of it that is told as it is said.
+pub const LOG_LINE_BYTES: usize = 4 * 1024;
+/// Lines that are asked for first when it is looked for new ones.
+pub const LOG_LOOK_LINES: u32 = 50;
+/// How often what an app says is looked at while somebody follows it.
+pub const FOLLOW_EVERY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
+/// How soon it is looked at again where Docker can't be asked.
+pub const FOLLOW_AGAIN: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 5000 });
+/// How often it is looked whether those who follow may still.
+pub const FOLLOW_LOOK_EVERY: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5000 });
+/// Those who may follow what apps say, on this node at once: each holds a connection, and each app that is followed `LOG_MAX_BYTES`.
+pub const FOLLOWERS: usize = 12;
+/// Of those, one person.
+pub const FOLLOWERS_OF_ONE: usize = 4;
+/// How old may be what apps use when it is shown.
+pub const USES_MAX_AGE: Duration = Duration::from_secs(if cfg!(test) { 600 } else { 3 });
+/// What was counted longer ago is no measure for how busy an app is now.
+pub const USES_HOLD: Duration = Duration::from_secs(60);
+/// Where nothing newer was counted, it is counted twice, so far apart.
+pub const USES_APART: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 500 });
+/// Containers of which is counted what they use.
+pub const USES_CONTAINERS: i32 = 128;
+/// Of those, so many at once.
+pub const USES_AT_ONCE: usize = 4;
 /// Lines of an app's log that a failure keeps.
 pub const FAILURE_LOG_LINES: u32 = 30;
 /// Bytes of a program's output that a failure keeps.

@@ -4,6 +4,7 @@ use crate::apps::Apps;
 use crate::blobs::Blobs;
 use crate::broker;
 use crate::host::{self, Sampler};
+use crate::http::Seats;
 use crate::https::Https;
 use crate::leases::Leases;
 use crate::limits::{CONFIRMED_MARK, HOST_MAX_AGE, UNITS_MAX_AGE, WATCHERS};
@@ -44,6 +45,7 @@ pub struct App {
     machine: Sampled<(Services, Docker)>,
     watchers: Arc<Semaphore>,
     app_watchers: Arc<Semaphore>,
+    followers: Arc<Seats>,
     app_tokens: AppTokens,
     users: Arc<Users>,
     once: Arc<Onces>,
@@ -106,6 +108,7 @@ impl App {
             machine: Sampled::new(UNITS_MAX_AGE),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
             app_watchers: Arc::new(Semaphore::new(WATCHERS)),
+            followers: Arc::default(),
         }
     }
 
@@ -219,6 +222,11 @@ impl App {
     /// Room for apps that watch their store, which strangers can't fill.
     pub fn app_watchers(&self) -> Arc<Semaphore> {
         Arc::clone(&self.app_watchers)
+    }
+
+    /// Room for those who follow what apps say.
+    pub fn followers(&self) -> &Arc<Seats> {
+        &self.followers
     }
 
     /// The newest view of the microcloud, if the network part runs.

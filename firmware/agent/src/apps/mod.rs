@@ -12,6 +12,7 @@ pub mod catalog;
 mod changes;
 mod drive;
 mod face;
+mod follow;
 mod hosted;
 mod own;
 mod places;
@@ -25,6 +26,7 @@ mod shown;
 #[cfg(test)]
 pub mod tests;
 pub mod typed;
+mod uses;
 mod wishes;
 
 pub use backup::{BackupKey, BackupView, BackupWish, Key, KeyView, NewKey, NotAKey, RestoreWish};
@@ -33,6 +35,7 @@ pub use by_hand::{AdoptWish, HandView};
 pub use changes::tests::an_update;
 pub use changes::{Change, Part, UpdateView};
 pub use face::Face;
+pub use follow::{Following, LogNews};
 pub use hosted::{Bar, NOT_NOW};
 pub use own::NotSaved;
 pub use places::JobPlace;
@@ -44,24 +47,28 @@ pub use record::Publication;
 pub use shared::tests::found as a_found_app;
 pub use shared::{FoundApp, NotShared, Shelf};
 pub use shown::{AppView, AskedView, CatalogView, Changeable, JobView, OwnDetails, OwnView, PortView};
+pub use uses::UseView;
 pub use wishes::{Refused, Wish};
 
 use crate::blobs::Blobs;
 use crate::broker::{self, Projects, Request};
-use crate::limits::APPS_MAX_AGE;
+use crate::limits::{APPS_MAX_AGE, USES_MAX_AGE};
 use crate::sampled::Sampled;
 use crate::storage::Places;
 use crate::units::{DOCKER_UNIT, Systemd};
 use catalog::{Catalog, Entry};
 use contract::storage::DiskId;
+use follow::Followed;
 use own::OwnApps;
 use record::{Kept, What};
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
+use uses::Uses;
 
 /// What is kept, below the agent's data folder.
 const FOLDER: &str = "apps";
@@ -91,6 +98,8 @@ pub struct Apps {
     altering: Mutex<()>,
     live: Mutex<BTreeMap<u64, Live>>,
     seen: Sampled<Result<Projects, String>>,
+    uses: Uses,
+    followed: Followed,
     /// Something has changed that published services depend on.
     changed: Notify,
     /// A job is not as it was.
@@ -142,6 +151,8 @@ impl Apps {
             altering: Mutex::new(()),
             live: Mutex::default(),
             seen: Sampled::new(APPS_MAX_AGE),
+            uses: Uses::new(USES_MAX_AGE),
+            followed: Followed::default(),
             changed: Notify::new(),
             told: watch::Sender::new(()),
             leaving: AtomicBool::new(false),
@@ -256,14 +267,19 @@ impl Apps {
         own.or_else(|| self.catalog.get(name).map(What::Entry))
     }
 
-    /// How apps are, asked now. A stopped Docker is not asked: that would start it, against the owner's wish.
-    async fn look(&self) -> Result<Projects, String> {
+    /// Asks the broker what reaches Docker. A stopped Docker is not asked: that would start it, against the owner's wish.
+    async fn ask_docker<T: DeserializeOwned>(&self, request: &Request) -> Result<T, String> {
         if self.systemd.is_stopped(DOCKER_UNIT).await {
             return Err(format!(
                 "Docker does not run: the button on this node's first page starts it, or `cloudy unit start {DOCKER_UNIT}`"
             ));
         }
-        broker::ask(&self.broker, &Request::Projects {}, |_| ()).await.map_err(|error| error.to_string())
+        broker::ask(&self.broker, request, |_| ()).await.map_err(|error| error.to_string())
+    }
+
+    /// How apps are, asked now.
+    async fn look(&self) -> Result<Projects, String> {
+        self.ask_docker(&Request::Projects {}).await
     }
 
     /// How apps are, as it was seen a few seconds ago at most. Where there are none, nobody is asked.
@@ -280,7 +296,6 @@ impl Apps {
         if !self.kept().apps.contains_key(app) {
             return Err(Refused::NotInstalled(app.to_owned()));
         }
-        let request = Request::Logs { app: app.to_owned(), lines };
-        broker::ask(&self.broker, &request, |_| ()).await.map_err(|error| Refused::Docker(error.to_string()))
+        self.ask_docker(&Request::Logs { app: app.to_owned(), lines }).await.map_err(Refused::Docker)
     }
 }

@@ -48,6 +48,8 @@ impl Played {
                         json!({ "done": if up { json!({ "broker": { "run": state, "data": true }, "radio": { "run": state, "data": true } }) } else { json!({}) } })
                     }
                     "logs" => json!({ "done": "it says this" }),
+                    "since" => json!({ "done": { "lines": [], "missed": false, "heard": request["heard"] } }),
+                    "uses" => json!({ "done": {} }),
                     "has-image" => json!({ "done": false }),
                     "volumes" => json!({ "done": [{ "service": "app", "target": "/data" }] }),
                     _ => json!({ "done": null }),
@@ -125,6 +127,21 @@ impl Played {
             apps.catalog().take(Layout::of("broker", FACTS_TEXT, b"layer").tar().as_slice(), Vec::new).unwrap();
         }
         apps
+    }
+
+    /// Waits until all that was to be answered was.
+    pub async fn answered(&self) {
+        let wait = async {
+            while !self.answers.lock().unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap();
+    }
+
+    /// The next that it is asked beside how things are.
+    pub async fn asked(&mut self) -> Value {
+        self.asked.recv().await.unwrap()
     }
 
     pub fn words(&mut self) -> Vec<String> {

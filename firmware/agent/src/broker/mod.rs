@@ -21,21 +21,25 @@ mod played;
 mod project;
 mod room;
 mod run;
+mod said;
 mod serve;
 mod stores;
 mod stream;
 mod taken;
 mod turns;
 mod up;
+mod uses;
 mod volumes;
 mod well;
 
 pub use by_hand::{ByHand, HandContainer, HandImage, HandVolume, Thing, shown};
+pub use said::{Heard, Said};
 pub use serve::{Options, serve};
 pub use stream::{read, write};
 #[cfg(test)]
 pub use taken::Carried;
 pub use taken::{NotTaken, Taken, Was};
+pub use uses::{Counted, Counters};
 
 use crate::limits::{BROKER_TIMEOUT, PULL_TIMEOUT, VOLUME_TIMEOUT};
 use crate::status::Docker;
@@ -174,6 +178,15 @@ pub enum Request {
         /// So many lines.
         lines: u32,
     },
+    /// What it said since it was heard; answered by [`Said`].
+    Since {
+        /// The app.
+        app: String,
+        /// How far; at first nothing.
+        heard: Heard,
+    },
+    /// What the apps that run use; answered by [`Counted`].
+    Uses {},
     /// What was made by hand; answered by [`ByHand`].
     ByHand {},
     /// What a container that was made by hand would be as an app; answered by [`Taken`].
@@ -389,7 +402,7 @@ fn patience(request: &Request) -> Duration {
         Request::Status {} | Request::Projects {} | Request::HasImage { .. } | Request::Logs { .. } | Request::Volumes { .. } => {
             BROKER_TIMEOUT
         }
-        Request::ByHand {} | Request::LookByHand { .. } => BROKER_TIMEOUT,
+        Request::ByHand {} | Request::LookByHand { .. } | Request::Since { .. } | Request::Uses {} => BROKER_TIMEOUT,
         Request::MoveIn { .. } => VOLUME_TIMEOUT.saturating_mul(2),
         Request::Move { .. } => VOLUME_TIMEOUT,
         _ => PULL_TIMEOUT.saturating_mul(2),

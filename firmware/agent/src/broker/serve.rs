@@ -1,8 +1,8 @@
 //! The broker's own process: takes requests, each in a task of its own, so that how things are is told while an image is pulled.
 
 use super::turns::Turns;
-use super::{Failure, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Volume};
-use super::{adopt, container, docker, down, own, places, project, run, stores, stream, up, volumes};
+use super::{Failure, Heard, LINE_BYTES, OwnProject, Progress, ProjectState, Projects, Reply, Request, Said, Volume};
+use super::{adopt, container, docker, down, own, places, project, run, said, stores, stream, up, uses, volumes};
 use crate::full;
 use crate::limits::{BROKER_CLIENTS, BROKER_IDLE, BROKER_TIMEOUT, FAILURE_LOG_LINES, LOG_MAX_LINES, PULL_TIMEOUT, STREAM_IDLE};
 use crate::storage::Places;
@@ -166,6 +166,8 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
         Request::MoveIn { container, app } => end(&mut write, broker.move_in(&container, &app).await).await,
         Request::ClearByHand { thing } => end(&mut write, broker.clear_by_hand(&thing).await).await,
         Request::Logs { app, lines } => end(&mut write, broker.logs(&app, lines.min(LOG_MAX_LINES)).await).await,
+        Request::Since { app, heard } => end(&mut write, broker.since(&app, heard).await).await,
+        Request::Uses {} => end(&mut write, uses::counted(&broker.options.docker_socket).await).await,
     }
 }
 
@@ -202,6 +204,10 @@ impl Broker {
 
     async fn logs(&self, app: &str, lines: u32) -> Result<String, Failure> {
         docker::logs(&self.options.docker_socket, &project::named(app)?, lines).await
+    }
+
+    async fn since(&self, app: &str, heard: Heard) -> Result<Said, Failure> {
+        said::since(&self.options.docker_socket, &project::named(app)?, heard).await
     }
 
     /// What an app said last, for a failure: nothing where that can't be had.

@@ -2,6 +2,7 @@
 
 mod found;
 mod layout;
+mod running;
 mod update;
 
 use super::by_hand::HandVerb;
@@ -86,13 +87,16 @@ enum AppVerb {
         #[command(flatten)]
         local: Local,
     },
-    /// Show what an app said last.
+    /// Show what an app said last, and with --follow what it says from then on.
     Logs {
         /// The app.
         name: String,
         /// So many lines.
         #[arg(long, default_value_t = 100)]
         lines: u32,
+        /// Go on until the app is removed, or this is stopped.
+        #[arg(long)]
+        follow: bool,
         #[command(flatten)]
         local: Local,
     },
@@ -197,7 +201,13 @@ impl AppArgs {
             AppVerb::ByHand(verb) => return verb.run().await,
             AppVerb::Found(verb) => verb.run().await?,
             AppVerb::Catalog(local) => local.show(&local.client().list("/api/v1/catalog", "apps").await?, catalog)?,
-            AppVerb::List(local) => local.show(&local.client().list("/api/v1/apps", "apps").await?, list)?,
+            AppVerb::List(local) => {
+                let mut answer = local.client().list("/api/v1/apps", "apps").await?;
+                if let Some(apps) = answer.get_mut("apps").and_then(Value::as_array_mut) {
+                    running::with_uses(&local, apps).await;
+                }
+                local.show(&answer, list)?;
+            }
             AppVerb::Add { path, names, local } => {
                 let answer = local.client().upload("/api/v1/catalog", "application/x-tar", layout::pieces(&path, &names)?).await?;
                 local.show(&answer, |answer| {
@@ -227,6 +237,7 @@ impl AppArgs {
             AppVerb::Show(Named { name, local }) => {
                 let mut app = local.client().get(&at(&name)).await?;
                 let settings = local.client().get(&format!("{}/settings", at(&name))).await?;
+                running::with_uses(&local, std::slice::from_mut(&mut app)).await;
                 if let Some(app) = app.as_object_mut() {
                     app.insert("settings".to_owned(), settings);
                 }
@@ -239,10 +250,7 @@ impl AppArgs {
                 let begun = local.client().delete(&format!("{}?with-data={with_data}", at(&name))).await?;
                 return follow(&local, begun).await;
             }
-            AppVerb::Logs { name, lines, local } => {
-                let answer = local.client().get(&format!("{}/logs?lines={lines}", at(&name))).await?;
-                local.show(&answer, |answer| Ok(text(answer, "logs")))?;
-            }
+            AppVerb::Logs { name, lines, follow, local } => running::logs(&name, lines, follow, &local).await?,
             AppVerb::Publish { name, title, description, category, url, port, language, local } => {
                 let wanted = Publication { title, description, category, url, port, languages: language };
                 let answer = local.client().put(&format!("{}/publication", at(&name)), &wanted).await?;
@@ -381,9 +389,10 @@ fn state(app: &AppView) -> String {
 fn list(answer: &Value) -> Result<String> {
     let apps: Vec<AppView> = entries(answer, "apps")?;
     let mut out = String::new();
-    for app in &apps {
+    for (app, said) in apps.iter().zip(answer.get("apps").and_then(Value::as_array).into_iter().flatten()) {
         let ports: Vec<String> = app.ports.values().map(|port| format!("{}:{}", port.scheme, port.port)).collect();
-        writeln!(out, "{:<20} {:<24} {}", app.name, ports.join(" "), state(app))?;
+        let used = Some(running::used(said)).filter(|used| !used.is_empty()).map(|used| format!(", {used}")).unwrap_or_default();
+        writeln!(out, "{:<20} {:<24} {}{used}", app.name, ports.join(" "), state(app))?;
     }
     if apps.is_empty() {
         out.push_str("No app is installed. Next: `cloudy app catalog`");
@@ -400,6 +409,10 @@ fn show(answer: &Value) -> Result<String> {
     let settings = BTreeMap::<String, String>::deserialize(answer.get("settings").unwrap_or(&Value::Null)).unwrap_or_default();
     for (name, value) in &settings {
         writeln!(out, "{name:<20} {value}")?;
+    }
+    let used = running::used(answer);
+    if !used.is_empty() {
+        writeln!(out, "uses                 {used}")?;
     }
     writeln!(out, "image                {}", app.image)?;
     if out.is_empty() {

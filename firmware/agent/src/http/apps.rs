@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Lines of a log where nobody says how many.
-const LOG_LINES: u32 = 100;
+pub(super) const LOG_LINES: u32 = 100;
 
 /// A page of apps of this node, by name.
 #[derive(Serialize)]
@@ -276,13 +276,20 @@ pub struct Lines {
     lines: Option<u32>,
 }
 
+impl Lines {
+    /// How many are wanted.
+    pub(super) fn wanted(&self) -> u32 {
+        self.lines.unwrap_or(LOG_LINES)
+    }
+}
+
 pub(super) async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, Query(lines): Query<Lines>) -> Answer<Logs> {
-    read_logs(&app, &name, lines.lines).await.map(|logs| Json(Logs { logs }))
+    read_logs(&app, &name, lines.wanted()).await.map(|logs| Json(Logs { logs }))
 }
 
 /// What an app said last.
-pub(super) async fn read_logs(app: &App, name: &str, lines: Option<u32>) -> Result<String, Refusal> {
-    app.apps().logs(name, lines.unwrap_or(LOG_LINES)).await.map_err(refused)
+pub(super) async fn read_logs(app: &App, name: &str, lines: u32) -> Result<String, Refusal> {
+    app.apps().logs(name, lines).await.map_err(refused)
 }
 
 pub(super) async fn publish(

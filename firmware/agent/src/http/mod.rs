@@ -16,6 +16,7 @@ mod caller;
 mod changes;
 mod contained;
 mod encrypted;
+mod follow;
 mod forms;
 mod guard;
 mod hidden;
@@ -51,6 +52,7 @@ pub use changes::{
     DismissRequest, FoundRequest, InviteRequest, JoinRequest, MinutesRequest, NameRequest, NodeRequest, UnitRequest, may_change,
 };
 pub use contained::contained;
+pub use follow::Seats;
 pub use guard::LOCAL_DOMAINS;
 pub use hidden::HideWish;
 pub use leases::{Decision as LeaseDecision, Word as LeaseWord};
@@ -133,6 +135,10 @@ async fn script() -> Response {
 
 async fn upload_script() -> Response {
     asset("text/javascript; charset=utf-8", include_str!("../../assets/upload.js"))
+}
+
+async fn log_script() -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("../../assets/log.js"))
 }
 
 async fn zone_script() -> Response {

@@ -2,7 +2,7 @@
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
 use super::{
-    apps, backups, blobs, browse, by_hand, changes, encrypted, forms, hidden, jobs, leases, muted, nodes, own, services, settings,
+    apps, backups, blobs, browse, by_hand, changes, encrypted, follow, forms, hidden, jobs, leases, muted, nodes, own, services, settings,
     shared_apps, storage, store, tunnels, users,
 };
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
@@ -141,6 +141,7 @@ routes! {
     page_encrypted       GET    "/encrypted"                          Look    No forms::encrypted::show;
     page_encrypted_send  POST   "/encrypted"                          Own     No forms::encrypted::choose_only;
     page_root            GET    "/root.crt"                           Look    No encrypted::root;
+    page_log_script      GET    "/log.js"                             Look    No super::log_script;
     page_zone_script     GET    "/zone.js"                            Look    No super::zone_script;
     page_own_form        GET    "/own-form"                           Operate No forms::own::show_form;
     page_own_form_send   POST   "/own-form"                           Operate No forms::own::save_form;
@@ -180,6 +181,8 @@ routes! {
     app_settings         GET    "/api/v1/apps/{name}/settings"        Inspect No apps::settings;
     app_changes          GET    "/api/v1/apps/{name}/changes"         Inspect No apps::changes;
     app_logs             GET    "/api/v1/apps/{name}/logs"            Inspect No apps::logs;
+    app_logs_events      GET    "/api/v1/apps/{name}/logs/events"     Inspect No follow::logs;
+    app_uses             GET    "/api/v1/app-uses"                    Inspect No follow::uses;
     app_publish          PUT    "/api/v1/apps/{name}/publication"     Operate No apps::publish;
     app_withdraw         DELETE "/api/v1/apps/{name}/publication"     Operate No apps::withdraw;
     app_move             POST   "/api/v1/apps/{name}/move"            Own     Kept storage::move_app;

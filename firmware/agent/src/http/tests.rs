@@ -6,6 +6,7 @@ mod containers;
 mod crowd;
 mod docker;
 mod encrypted;
+mod follow;
 mod forms;
 mod jobs;
 mod muted;

@@ -48,6 +48,11 @@ words! {
         settings: "Settings", "Ajustes", "Paràmetres";
         log: "Log", "Registro", "Registre";
         log_empty: "It has said nothing yet.", "Todavía no ha dicho nada.", "Encara no ha dit res.";
+        uses: "What it uses", "Lo que usa", "El que fa servir";
+        use_cpu: "processor", "procesador", "processador";
+        use_memory: "memory", "memoria", "memòria";
+        use_network: "received / sent over the network", "recibido / enviado por la red", "rebut / enviat per la xarxa";
+        use_disk: "read / written on disk", "leído / escrito en disco", "llegit / escrit al disc";
         no_settings: "It has no settings.", "No tiene ajustes.", "No té paràmetres.";
         yes: "yes", "sí", "sí";
         no: "no", "no", "no";

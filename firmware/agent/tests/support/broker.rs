@@ -38,10 +38,12 @@ pub fn play(data: &Path, app: &'static str) -> Asked {
                 "projects" => json!({}),
                 "status" => json!({ "state": "running", "version": "26", "containers-running": 0, "containers": 0, "images": 0 }),
                 "logs" => json!(""),
+                "since" => json!({ "lines": [], "missed": false, "heard": {} }),
+                "uses" => json!({}),
                 "has-image" => json!(false),
                 _ => Value::Null,
             };
-            if !matches!(word.as_str(), "projects" | "status" | "logs" | "has-image") {
+            if !matches!(word.as_str(), "projects" | "status" | "logs" | "since" | "uses" | "has-image") {
                 kept.lock().unwrap().push(word);
             }
             let _gone = stream.write_all(format!("{}\n", json!({ "done": done })).as_bytes());

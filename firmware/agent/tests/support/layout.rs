@@ -1,8 +1,9 @@
-//! An image layout with one app that no machine could run, to be taken into a catalog.
+//! An image layout with one app, to be taken into a catalog: one that no machine could run, or a script.
 
 use contract::arch::Arch;
 use contract::oci::Digest;
-use contract::oci::documents::{CONFIG, Descriptor, FACTS, INDEX, Index, LAYER, MANIFEST, Manifest, Platform, REF_NAME};
+use contract::oci::documents::{CONFIG, Descriptor, FACTS, INDEX, Index, LAYER, LAYERS, MANIFEST, Manifest, Platform, REF_NAME};
+use serde_json::json;
 use std::path::Path;
 
 const FACTS_TEXT: &str = r#"
@@ -26,7 +27,20 @@ pub fn layout_with_store(folder: &Path) {
     layout_of(folder, 7, &format!("store = true{FACTS_TEXT}"));
 }
 
+/// The same app, whose image is the one layer that this tar is, and that runs `/bin/sh /script` of it.
+pub fn layout_that_runs(folder: &Path, tar: &[u8]) {
+    let facts = FACTS_TEXT.replace("command = [\"/usr/bin/x\"]", "command = [\"/bin/sh\", \"/script\"]");
+    let rootfs = json!({ "type": "layers", "diff_ids": [Digest::of(tar)] });
+    let this = Arch::ALL.into_iter().find(|arch| arch.multiarch().starts_with(std::env::consts::ARCH)).unwrap();
+    let config = json!({ "architecture": this.oci().0, "os": "linux", "config": { "Cmd": ["/bin/sh", "/script"] }, "rootfs": rootfs });
+    write(folder, config.to_string().as_bytes(), (LAYERS[2], tar), &facts);
+}
+
 fn layout_of(folder: &Path, version: u8, facts: &str) {
+    write(folder, b"{}", (LAYER, &vec![version; 3_000_000]), facts);
+}
+
+fn write(folder: &Path, config: &[u8], (kind, layer): (&str, &[u8]), facts: &str) {
     std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
     let put = |media_type: &str, bytes: &[u8]| {
         let digest = Digest::of(bytes);
@@ -34,12 +48,8 @@ fn layout_of(folder: &Path, version: u8, facts: &str) {
         let size = bytes.len().try_into().unwrap();
         Descriptor { media_type: media_type.to_owned(), digest: digest.to_string(), size, platform: None, annotations: [].into() }
     };
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: MANIFEST.to_owned(),
-        config: put(CONFIG, b"{}"),
-        layers: vec![put(LAYER, &vec![version; 3_000_000])],
-    };
+    let manifest =
+        Manifest { schema_version: 2, media_type: MANIFEST.to_owned(), config: put(CONFIG, config), layers: vec![put(kind, layer)] };
     let manifest = put(MANIFEST, &serde_json::to_vec(&manifest).unwrap());
     let manifests = Arch::ALL.map(|arch| Descriptor { platform: Some(Platform::of(arch)), ..manifest.clone() });
     let index = Index { schema_version: 2, media_type: Some(INDEX.to_owned()), manifests: manifests.to_vec() };

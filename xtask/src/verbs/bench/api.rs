@@ -35,10 +35,11 @@ const APP: &str = "web";
 /// What an answer is looked at for.
 const CHECKS: &str = "no_fault_of_the_server,content_type_conformance,response_schema_conformance,status_code_conformance";
 /// Streams, which have no end to wait for: the beginning of each is read instead, which has that text.
-const STREAMS: [(&str, &str, &str); 3] = [
+const STREAMS: [(&str, &str, &str); 4] = [
     ("watch", "/api/v1/watch", "text/event-stream"),
     ("jobs_events", "/api/v1/jobs/events", "text/event-stream"),
     ("job_events", "/api/v1/jobs/{id}/events", "\ndata:"),
+    ("app_logs_events", "/api/v1/apps/{name}/logs/events", "\ndata:"),
 ];
 /// How much of what Schemathesis says is shown where it found something.
 const SHOWN_LINES: usize = 80;

@@ -1,8 +1,8 @@
 //! Forms about apps.
 
 use super::{Reader, html, to};
-use crate::apps::{AppView, BackupWish, Face, FoundApp, Publication, Wish};
-use crate::http::apps::{begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication, what_changes};
+use crate::apps::{AppView, BackupWish, Face, FoundApp, Publication, UseView, Wish};
+use crate::http::apps::{LOG_LINES, begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication, what_changes};
 use crate::http::backups::begin_backup;
 use crate::http::guard::bare;
 use crate::http::pages::apps::{self as page, Details, Shown};
@@ -27,13 +27,20 @@ pub(in crate::http) fn host(headers: &HeaderMap) -> String {
 async fn shown(reader: &Reader, headers: &HeaderMap) -> Shown {
     let apps = reader.app.apps();
     let (mut catalog, mut own, mut jobs, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Ok(Vec::new()));
+    let mut used = BTreeMap::new();
     if reader.caller.may(Operation::Inspect) {
         own = apps.in_background(|apps| apps.list_own()).await.unwrap_or_default();
         catalog = apps.in_background(|apps| apps.list_catalog()).await.unwrap_or_default();
         jobs = apps.jobs();
         elsewhere = found(reader).await;
+        used = uses(&reader.app).await;
     }
-    Shown { apps: apps.list().await, catalog, given: given(reader), found: elsewhere, own, jobs, host: host(headers) }
+    Shown { apps: apps.list().await, uses: used, catalog, given: given(reader), found: elsewhere, own, jobs, host: host(headers) }
+}
+
+/// What apps use, by name. Where Docker can't be asked, how each app is says so.
+async fn uses(app: &App) -> BTreeMap<String, UseView> {
+    app.apps().uses().await.unwrap_or_default().into_iter().map(|its| (its.name.clone(), its)).collect()
 }
 
 /// Names of the apps that this node gives to others.
@@ -83,12 +90,14 @@ async fn details(reader: &Reader, name: &str, update: bool, wrong: Option<&str>,
     if let (Some(change), Some(typed)) = (&mut change, typed) {
         change.publication = Some(typed);
     }
-    let log = read_logs(&reader.app, name, None).await.map_err(|refusal| refusal.detail);
+    let log = read_logs(&reader.app, name, LOG_LINES).await.map_err(|refusal| refusal.detail);
     let log = log.as_ref().map_or_else(|why| Err(why.as_str()), |log| Ok(log.as_str()));
     let changes = if update { Some(what_changes(&reader.app, name.to_owned()).await.map_err(|refusal| refusal.detail)) } else { None };
     let update = changes.as_ref().map(|changes| changes.as_ref().map_err(String::as_str));
     let shared = given(reader).contains(name);
-    Some(page::one(&reader.view(), &Details { app: &app, change: change.as_ref(), update, shared, log }, wrong))
+    let uses = uses(&reader.app).await;
+    let details = Details { app: &app, change: change.as_ref(), update, shared, log, uses: uses.get(name) };
+    Some(page::one(&reader.view(), &details, wrong))
 }
 
 /// `GET /apps/NAME/{install,remove,update}`: what is asked before.

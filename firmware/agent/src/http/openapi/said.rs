@@ -1,9 +1,9 @@
 //! What is said of each operation: what it is for, what is sent and answered, and what it may be refused with. The rest of the document
 //! is made of the table of routes.
 
-use super::super::{apps, changes, jobs, nodes, own, paging, services, shared_apps, store, users};
+use super::super::{apps, changes, follow, jobs, nodes, own, paging, services, shared_apps, store, users};
 use super::{Said, more, of};
-use crate::apps::{AppView, JobView, OwnDetails, OwnView, Publication, Wish};
+use crate::apps::{AppView, JobView, LogNews, OwnDetails, OwnView, Publication, Wish};
 use crate::blobs::BlobView;
 use crate::net::{AppChanged, Changed, Draft, Page, SERVICES_PAGE};
 use crate::users::UserView;
@@ -368,6 +368,15 @@ fn on_node(id: &str) -> Option<Said> {
             .query("lines", "So many lines; 100 without, 1000 at most.", json!({ "type": "integer", "minimum": 0 }))
             .gives::<apps::Logs>("Its last lines, 128 KiB at most.")
             .refuses(&[404, 503]),
+        "app_logs_events" => of("apps", "What an app says, as it happens")
+            .more("First its last lines, then each that it says, until it is there no more. A line is cut after 4 KiB.")
+            .query("lines", "So many lines first; 100 without, 1000 at most.", json!({ "type": "integer", "minimum": 0 }))
+            .events::<LogNews>("A `log` each time.", "log")
+            .refuses(&[404, 503]),
+        "app_uses" => of("apps", "What the apps use that run: processor, memory, network, disks")
+            .gives::<follow::UsesPage>("A page of them, by name. One that is stopped is not among them.")
+            .paged(paging::MAX_PAGE)
+            .refuses(&[503]),
         "app_publish" => told(of("apps", "Publish an app to the microcloud, with how it is").takes::<Publication>()),
         "app_withdraw" => told(of("apps", "Publish an app no more")),
         "jobs" => of("jobs", "What is being done with apps, and what was")

@@ -1,8 +1,8 @@
 //! The page of apps: what is installed, the store, what is being done; one app with its settings and log; what is asked once more.
 
 use super::home::{run, size};
-use super::{View, backups, changes, found, not_done, own};
-use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView, UpdateView};
+use super::{View, backups, changes, found, not_done, own, running};
+use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView, UpdateView, UseView};
 use crate::broker::Run;
 use crate::text::{Lang, Store};
 use crate::users::Operation;
@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Shown {
     /// What is installed.
     pub apps: Vec<AppView>,
+    /// What those use that run, by name.
+    pub uses: BTreeMap<String, UseView>,
     /// The store.
     pub catalog: Vec<CatalogView>,
     /// Those that this node gives to others.
@@ -45,7 +47,7 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
         section {
             h2 { (words.installed) }
             @if shown.apps.is_empty() { p { (if operator { words.none_installed } else { words.none_guest }) } }
-            ul.nodes { @for app in &shown.apps { (installed(view, app, &shown.host)) } }
+            ul.nodes { @for app in &shown.apps { (installed(view, app, shown.uses.get(&app.name), &shown.host)) } }
             @if operator { p { a href="/backups" { (view.lang.backups().backups) } } p { a href="/by-hand" { (view.lang.by_hand().by_hand) } } }
             @if view.caller.may(Operation::Own) { p { a href="/leases" { (view.lang.leases().leases) } } }
         }
@@ -53,7 +55,7 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
     }
 }
 
-fn installed(view: &View<'_>, app: &AppView, host: &str) -> Markup {
+fn installed(view: &View<'_>, app: &AppView, its: Option<&UseView>, host: &str) -> Markup {
     let (words, node) = (view.lang.store(), view.lang.words());
     let (class, state) = run(app.run, node);
     let at = |action: &str| format!("/apps/{}/{action}", app.name);
@@ -64,6 +66,7 @@ fn installed(view: &View<'_>, app: &AppView, host: &str) -> Markup {
                 strong { (title(&app.title, &app.name, view.lang)) } " "
                 span.quiet { (state) @if app.job.is_some() { ", " (node.at_work) } @if app.published { ", " (words.published) } }
                 div.quiet { @for port in app.ports.values() { (reached(port, host, words)) " " } }
+                @if let Some(its) = its { div { (running::line(its, view.lang)) } }
                 @if view.caller.may(Operation::Operate) {
                     div.buttons {
                         @if matches!(app.run, Some(Run::Stopped | Run::Absent | Run::Failing) | None) { (view.button(&at("start"), words.start)) }
@@ -255,9 +258,11 @@ pub struct Details<'a> {
     pub shared: bool,
     /// What it said last, or why that is not known.
     pub log: Result<&'a str, &'a str>,
+    /// What it uses while it runs.
+    pub uses: Option<&'a UseView>,
 }
 
-/// One app: its settings, to be changed by who may; what neighbours see of it; what it said last.
+/// One app: its settings, to be changed by who may; what neighbours see of it; what it uses and says.
 pub fn one(view: &View<'_>, details: &Details<'_>, wrong: Option<&str>) -> Markup {
     let (words, app) = (view.lang.store(), details.app);
     let operator = view.caller.may(Operation::Operate);
@@ -283,14 +288,8 @@ pub fn one(view: &View<'_>, details: &Details<'_>, wrong: Option<&str>) -> Marku
         }
         @if operator { (backups::of_app(view, &app.name)) }
         @if let Some(change) = details.change { @if operator { (publish_form(view, app, change)) } }
-        section.whole {
-            h3 { (words.log) }
-            @match details.log {
-                Ok(text) if text.trim().is_empty() => p { (words.log_empty) },
-                Ok(text) => pre { (text) },
-                Err(why) => p { (why) },
-            }
-        }
+        (running::figures(details.uses, view.lang))
+        (running::log(view, &app.name, details.log))
     }
 }
 
@@ -365,6 +364,7 @@ mod tests {
         let port = PortView { port: 8081, scheme: "http".to_owned() };
         Shown {
             apps: vec![AppView { ports: [("web".to_owned(), port.clone())].into(), ..app }],
+            uses: BTreeMap::new(),
             catalog: vec![CatalogView { ports: [("web".to_owned(), port)].into(), ..offer }],
             given: BTreeSet::new(),
             own: Vec::new(),
@@ -407,7 +407,14 @@ mod tests {
             let caller = caller(Some(role));
             let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
             let its = crate::apps::an_update();
-            let details = Details { app: &app, change: Some(&change), update: update.then_some(Ok(&its)), shared: update, log: Err("<i>") };
+            let details = Details {
+                app: &app,
+                change: Some(&change),
+                update: update.then_some(Ok(&its)),
+                shared: update,
+                log: Err("<i>"),
+                uses: None,
+            };
             one(&view, &details, None).into_string()
         };
         let operator = shown(Role::Operator, false);

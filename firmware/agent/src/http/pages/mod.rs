@@ -16,6 +16,7 @@ pub mod leases;
 pub mod map;
 pub mod own;
 pub mod people;
+pub mod running;
 pub mod search;
 pub mod settings;
 pub mod storage;

@@ -122,6 +122,7 @@ const PAGES: [&str; 21] = [
     "mod.rs",
     "own.rs",
     "people.rs",
+    "running.rs",
     "search.rs",
     "settings.rs",
     "storage.rs",
@@ -159,6 +160,7 @@ fn app_pages(view: &View<'_>) -> Markup {
     let offers = [Vec::new(), vec!["password".to_owned()]];
     let offer = |must: &Vec<String>| CatalogView { name: "wiki".to_owned(), must: must.clone(), ..CatalogView::default() };
     let shown = apps::Shown {
+        uses: std::collections::BTreeMap::new(),
         apps: vec![app(Some(Run::Running), false), app(Some(Run::Stopped), true), app(None, false), app(Some(Run::Failing), true)],
         catalog: offers.iter().map(offer).collect(),
         given: BTreeSet::new(),
@@ -171,8 +173,14 @@ fn app_pages(view: &View<'_>) -> Markup {
     let change = Changeable { facts: mosquitto().into(), ports: ports(), settings: [].into(), publication: None, revision: 7 };
     let one = app(Some(Run::Running), true);
     let update = crate::apps::an_update();
-    let details =
-        |on: bool| apps::Details { app: &one, change: Some(&change), update: on.then_some(Ok(&update)), shared: false, log: Ok("x") };
+    let details = |on: bool| apps::Details {
+        app: &one,
+        change: Some(&change),
+        update: on.then_some(Ok(&update)),
+        shared: false,
+        log: Ok("x"),
+        uses: None,
+    };
     html! {
         (apps::body(view, &shown, Some("x"))) (apps::one(view, &details(false), None)) (apps::one(view, &details(true), None))
         (apps::install(view, &Face { name: "wiki".to_owned(), ..mosquitto() }, &ports(), None)) (apps::remove(view, &one))

@@ -5,7 +5,7 @@ use crate::apps::tests::{Played, wish};
 use crate::http::openapi::check::shape;
 
 /// An agent with an app in its catalog and people.
-async fn with_app(played: &Played) -> (Arc<App>, Vec<(Role, String, String)>) {
+pub(super) async fn with_app(played: &Played) -> (Arc<App>, Vec<(Role, String, String)>) {
     drop(played.with_app());
     let (data, broker) = (played.dir.path().to_owned(), played.dir.path().join("broker.sock"));
     let app = Arc::new(App::new(data, broker, "garden".to_owned(), Vec::new(), None, None, ([127, 0, 0, 1], 4748).into()));
@@ -14,7 +14,7 @@ async fn with_app(played: &Played) -> (Arc<App>, Vec<(Role, String, String)>) {
 }
 
 /// What is answered to its end.
-async fn to_the_end(app: &Arc<App>, path: &str, headers: &str, meanwhile: impl AsyncFnOnce()) -> String {
+pub(super) async fn to_the_end(app: &Arc<App>, path: &str, headers: &str, meanwhile: impl AsyncFnOnce()) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stop, stopping) = watch::channel(false);
@@ -31,11 +31,11 @@ async fn to_the_end(app: &Arc<App>, path: &str, headers: &str, meanwhile: impl A
     text
 }
 
-fn told(text: &str) -> Vec<Value> {
+pub(super) fn told(text: &str) -> Vec<Value> {
     text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect()
 }
 
-async fn until_over(app: &Arc<App>) {
+pub(super) async fn until_over(app: &Arc<App>) {
     while app.apps().jobs().iter().any(|job| !job.over) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

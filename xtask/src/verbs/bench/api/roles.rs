@@ -117,9 +117,11 @@ fn operations(document: &Value) -> Result<Vec<Operation>> {
 pub fn streams(socket: &Path) -> Result<Vec<String>> {
     let jobs = told(socket, "/api/v1/jobs?limit=1", "\r\n\r\n{")?;
     let id = jobs.split("\"id\":").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()).context("no job was made")?;
+    let apps = told(socket, "/api/v1/apps?limit=1", "\r\n\r\n{")?;
+    let name = apps.split("\"name\":\"").nth(1).and_then(|rest| rest.split('"').next()).context("no app is installed")?;
     let mut read = Vec::new();
     for (stream, path, has) in super::STREAMS {
-        told(socket, &path.replace("{id}", id), has)?;
+        told(socket, &path.replace("{id}", id).replace("{name}", name), has)?;
         read.push(stream.to_owned());
     }
     Ok(read)
