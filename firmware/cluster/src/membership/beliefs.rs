@@ -1,9 +1,33 @@
 //! What is believed of members.
 
-use super::{Belief, Liveness, Membership};
-use crate::keys::NodeId;
+use super::Membership;
+use crate::{clock::Millis, keys::NodeId};
 use foca::State;
 use std::collections::BTreeMap;
+
+/// How a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// Alive.
+    Alive,
+    /// Not sure.
+    Suspect,
+    /// Down: others say so, and it was not reached from here.
+    Down,
+}
+
+/// What is believed of one admitted member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Belief {
+    /// How it is.
+    pub state: Liveness,
+    /// Its epoch; 0 while it was never heard of.
+    pub epoch: u32,
+    /// How often it answered a suspicion in this epoch, or came back.
+    pub incarnation: u32,
+    /// When a datagram of its own came last.
+    pub heard: Option<Millis>,
+}
 
 impl Membership {
     /// What is believed of each admitted member but this node.

@@ -14,6 +14,7 @@ mod clean;
 mod probe;
 mod settings;
 
+pub use beliefs::{Belief, Liveness};
 pub use settings::MAX_DATAGRAM_BYTES;
 
 use crate::{clock::Millis, keys::NodeId, wire};
@@ -23,7 +24,10 @@ use probe::Probe;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use serde::{Deserialize, Serialize};
 use settings::*;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 /// One life of a node, as the gossip names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,30 +78,6 @@ pub enum Output {
     Changed,
 }
 
-/// How a member is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Liveness {
-    /// Alive.
-    Alive,
-    /// Not sure.
-    Suspect,
-    /// Down: others say so, and it was not reached from here.
-    Down,
-}
-
-/// What is believed of one admitted member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Belief {
-    /// How it is.
-    pub state: Liveness,
-    /// Its epoch; 0 while it was never heard of.
-    pub epoch: u32,
-    /// How often it answered a suspicion in this epoch, or came back.
-    pub incarnation: u32,
-    /// When a datagram of its own came last.
-    pub heard: Option<Millis>,
-}
-
 /// Datagrams that were refused, by reason; for tests and diagnosis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Refused {
@@ -122,6 +102,8 @@ pub struct Membership {
     heard: BTreeMap<NodeId, Millis>,
     /// The last probe, until it is answered.
     probe: Option<Probe>,
+    /// Until when members are probed more often.
+    trouble_until: Millis,
     /// Members that foca gave up and whose own dial is under way, until when.
     confirming: BTreeMap<NodeId, Millis>,
     /// Members that foca gave up but that were reached from here: until when they may take to come back.
@@ -153,6 +135,7 @@ impl Membership {
             admitted: BTreeSet::new(),
             heard: BTreeMap::new(),
             probe: None,
+            trouble_until: Millis(0),
             confirming: BTreeMap::new(),
             reached: BTreeMap::new(),
             silent: BTreeMap::new(),
@@ -214,6 +197,9 @@ impl Membership {
                 break;
             }
             let timer = entry.remove();
+            if matches!(timer, Timer::ProbeRandomMember(_)) && self.probe.is_some() {
+                self.trouble(now);
+            }
             self.with_foca(now, |foca, runtime| foca.handle_timer(timer, runtime));
         }
         if let Some((to, bytes)) = self.probe.as_mut().and_then(|probe| probe.again(now)) {
@@ -265,10 +251,36 @@ impl Membership {
         let known = self.foca.iter_members().find(|member| member.id().node == node && member.state() == State::Alive).cloned();
         let Some(member) = known.filter(|_| !self.left && !self.confirming.contains_key(&node)) else { return };
         self.silent.insert(node, (now.plus(SILENT_TO_DOWN), false));
+        self.trouble(now);
         self.confirm(now, node);
         let suspect = Member::new(member.id().clone(), member.incarnation(), State::Suspect);
         self.with_foca(now, |foca, runtime| foca.apply_many(std::iter::once(suspect), true, runtime));
         self.outputs.push_back(Output::Changed);
+    }
+
+    /// From now on members are probed more often for a while.
+    fn trouble(&mut self, now: Millis) {
+        self.trouble_until = now.plus(TROUBLE);
+        let soon = now.plus(self.probe_period(now));
+        let late: Vec<(Millis, u64)> = self
+            .timers
+            .iter()
+            .filter(|((at, _), timer)| *at > soon && matches!(timer, Timer::ProbeRandomMember(_)))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in late {
+            if let Some(timer) = self.timers.remove(&key) {
+                self.timers.insert((soon, key.1), timer);
+            }
+        }
+    }
+
+    fn probe_period(&self, now: Millis) -> Duration {
+        if now >= self.trouble_until {
+            return PROBE_PERIOD;
+        }
+        let members = u32::try_from(self.admitted.len()).unwrap_or(u32::MAX).clamp(PROBE_PERIOD_MEMBERS, 64 * PROBE_PERIOD_MEMBERS);
+        (TROUBLE_PROBE_PERIOD * members / PROBE_PERIOD_MEMBERS).min(MAX_TROUBLE_PROBE_PERIOD)
     }
 
     /// A suspect did not answer for itself. All are told so, unless it was reached from here.
@@ -441,6 +453,7 @@ impl Membership {
             self.outputs.push_back(Output::Send { to: to.node, bytes });
         }
         while let Some((after, timer)) = runtime.to_schedule() {
+            let after = if matches!(timer, Timer::ProbeRandomMember(_)) { self.probe_period(now) } else { after };
             self.timer_count += 1;
             self.timers.insert((now.plus(after), self.timer_count), timer);
         }

@@ -10,10 +10,18 @@ use std::{
 pub(super) const GOODBYE_ROUNDS: u32 = 4;
 /// Largest datagram: what an iroh connection carries from its first moment, with room to spare.
 pub const MAX_DATAGRAM_BYTES: usize = 1100;
-/// How often a random member is probed. Who is linked with a member misses it within 12 s, and nearly all losses are found so; probes find whoever went
-/// together with all that it was linked to, after two of these periods at most. Each probe of a member without a connection costs a handshake of some
-/// 6 KB: each 6 to 16 s, they were most of what a node of a large community said at rest.
+/// How often a random member is probed at rest. Who is linked with a member misses it within 12 s, and nearly all losses are found so; each probe of a
+/// member without a connection costs a handshake of some 6 KB, and each 6 to 16 s they were most of what a node of a large community said.
 pub(super) const PROBE_PERIOD: Duration = Duration::from_secs(60);
+/// The same in trouble, in a community of up to [`PROBE_PERIOD_MEMBERS`]: a connection fell silent, or a probe was not answered. More may be gone that
+/// nobody here is linked with, all of them where this node itself was cut off.
+pub(super) const TROUBLE_PROBE_PERIOD: Duration = Duration::from_secs(6);
+/// Beyond so many members the period grows with their number,
+pub(super) const PROBE_PERIOD_MEMBERS: u32 = 26;
+/// to this at most.
+pub(super) const MAX_TROUBLE_PROBE_PERIOD: Duration = Duration::from_secs(16);
+/// How long it is trouble after the last sign of it.
+pub(super) const TROUBLE: Duration = Duration::from_secs(60);
 /// How many times a node passes on a piece of news. With a fifth of all datagrams lost, each of 60 nodes is sent it
 /// 12 times, so that none is left out.
 pub(super) const TRANSMISSIONS: u8 = 15;
@@ -51,7 +59,7 @@ pub(super) const CONFIRM_PATIENCE: Duration = Duration::from_secs(20);
 pub(super) fn config() -> Config {
     let members = |count: usize| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
     Config {
-        probe_period: PROBE_PERIOD,
+        probe_period: TROUBLE_PROBE_PERIOD,
         probe_rtt: PROBE_RTT,
         num_indirect_probes: members(3),
         max_transmissions: NonZeroU8::new(TRANSMISSIONS).unwrap_or(NonZeroU8::MIN),

@@ -10,6 +10,7 @@ mod figures;
 mod happen;
 mod health;
 mod hostile;
+mod knock;
 mod look;
 mod many;
 mod membership;

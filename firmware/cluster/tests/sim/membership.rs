@@ -51,11 +51,11 @@ fn twenty_nodes_join_through_one_seed_with_a_fifth_of_all_datagrams_lost() {
 fn a_node_that_is_cut_off_is_missed_and_found_again() {
     for seed in 10..13 {
         let mut world = joined(seed, 20, 0.1);
-        world.net.side[7] = 1;
+        world.part(|index| u32::from(index == 7));
         let missed = world.until(s(180), |world| world.agrees(0)).unwrap();
         world.until(s(180), |world| world.agrees(1)).unwrap();
         world.pass(s(600));
-        world.net.side[7] = 0;
+        world.heal();
         let found = world.until(s(120), |world| world.agrees(0) && world.same_rosters()).unwrap();
         println!("seed {seed}: missed by all after {missed:?}, found by all after {found:?}");
         assert!(missed <= s(60) && found <= s(60), "seed {seed}: {missed:?} {found:?}");
@@ -65,9 +65,7 @@ fn a_node_that_is_cut_off_is_missed_and_found_again() {
 #[test]
 fn two_halves_meet_again() {
     let mut world = joined(20, 12, 0.1);
-    for index in 6..12 {
-        world.net.side[index] = 1;
-    }
+    world.part(|index| u32::from(index >= 6));
     world.until(s(240), |world| world.agrees(0) && world.agrees(1)).unwrap();
     world.pass(s(3600));
     world.heal();
@@ -153,9 +151,7 @@ fn who_was_suspected_and_lives_is_not_dialled_for_ever() {
 #[test]
 fn a_token_used_on_both_sides_of_a_partition_suspends_its_users_when_they_meet() {
     let mut world = joined(60, 6, 0.0);
-    for index in 3..6 {
-        world.net.side[index] = 1;
-    }
+    world.part(|index| u32::from((3..6).contains(&index)));
     world.until(s(240), |world| world.agrees(0) && world.agrees(1)).unwrap();
     let token = world.token(1);
     let left = world.join(0, &token).unwrap();
@@ -163,7 +159,7 @@ fn a_token_used_on_both_sides_of_a_partition_suspends_its_users_when_they_meet()
     let refused = world.join(0, &token).unwrap_err();
     assert!(matches!(refused, Reply::Refused { reason: Reason::USED, .. }), "{refused:?}");
     let right = world.join(4, &token).unwrap();
-    world.net.side[right] = 1;
+    world.part(|index| u32::from((3..6).contains(&index) || index == right));
     world.pass(s(60));
     world.heal();
     let both = |world: &World| {
@@ -185,9 +181,7 @@ fn a_token_used_on_both_sides_of_a_partition_suspends_its_users_when_they_meet()
 fn who_is_revoked_is_gone_everywhere_also_where_it_was_let_in_meanwhile() {
     for seed in 80..84 {
         let mut world = joined(seed, 8, 0.2);
-        for index in 4..8 {
-            world.net.side[index] = 1;
-        }
+        world.part(|index| u32::from(index >= 4));
         world.until(s(240), |world| world.agrees(0) && world.agrees(1)).unwrap();
         // Node 3 is taken out on the admin's side, and the other half hears of it only when they meet; so does node 7.
         let now = world.now;

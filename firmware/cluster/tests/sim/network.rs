@@ -161,10 +161,17 @@ impl Network {
 
     /// When copies of a datagram arrive; none if it is lost.
     pub fn datagram(&mut self, now: Millis, rng: &mut StdRng, from: usize, to: usize, bytes: usize) -> Vec<Duration> {
+        let mut arrivals = Vec::new();
+        let both_ways = self.passes(from, to) && self.passes(to, from);
+        if !both_ways && !self.links[from].contains_key(&to) {
+            // The dial comes to nothing.
+            self.bytes += HANDSHAKE / 2;
+            self.faults.count("cut by a partition");
+            return arrivals;
+        }
         let known = self.link(now, from, to);
         self.datagrams += 1;
         self.bytes += bytes as u64 + PACKET_OVERHEAD + ACK / 2;
-        let mut arrivals = Vec::new();
         if !self.passes(from, to) {
             self.faults.count("cut by a partition");
             return arrivals;

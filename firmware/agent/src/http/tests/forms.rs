@@ -104,7 +104,7 @@ const EQUALS: [(&str, &str, &str); 81] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 22] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
