@@ -13,6 +13,11 @@ pub fn why(said: &str) -> Option<&'static str> {
     SAID.iter().any(|full| said.contains(full)).then_some(WHY)
 }
 
+/// The same where what was put out is not Docker's alone, so that only the error itself says what went wrong.
+pub fn explained_by_error(failure: Failure) -> Failure {
+    if why(&failure.error).is_some() { explained(failure) } else { failure }
+}
+
 /// A failure because of a full disk begins with that, and with what helps; others are as they are.
 pub fn explained(failure: Failure) -> Failure {
     match why(&failure.error).or_else(|| why(&failure.output)) {
@@ -39,6 +44,13 @@ mod tests {
         let compose = explained(failure("`docker compose up` ended with exit status: 1", "mkdir /x: No space left on device"));
         assert!(compose.error.starts_with("the node's disk is full") && compose.error.ends_with("exit status: 1)"), "{compose:?}");
         assert!(explained(failure("x", "open /y: Disk quota exceeded")).error.contains("disk is full"));
+        // An app may have filled a small disk of its own.
+        let app = failure("the app is not well after 60 s", "write /dev/shm/x: No space left on device");
+        assert_eq!(explained_by_error(app.clone()), app);
+        assert_eq!(
+            explained_by_error(failure("write: no space left on device", "")),
+            explained(failure("write: no space left on device", ""))
+        );
         let other = failure("pulling the image: no such host", "the disk");
         assert_eq!(explained(other.clone()), other);
     }

@@ -282,7 +282,8 @@ impl App {
             clock: Clock {
                 unix_seconds: host::now_secs(),
                 synchronised: synchronised(),
-                ahead_seconds: view.as_ref().and_then(|v| v.clock_ahead_seconds),
+                // A time server knows better than a few neighbours.
+                ahead_seconds: view.as_ref().and_then(|v| v.clock_ahead_seconds).filter(|_| synchronised() != Some(true)),
             },
             host,
             boot: self.boot.as_ref().map(boot),

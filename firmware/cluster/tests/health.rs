@@ -331,6 +331,27 @@ fn who_says_that_it_has_what_is_to_come_keeps_no_news_away() {
 }
 
 #[test]
+fn who_says_that_it_has_a_sample_and_gives_none_keeps_it_from_nobody() {
+    let (mut one, mut other) = pair();
+    let (me, liar) = (one.me(), NodeId::of_seed(&seed_of(2)));
+    // The order of the next sample is no secret.
+    other.datagram(Millis(0), liar, &words(HAS, &vec![(short(&me), (1_u32, 1_u32))]));
+    one.say(Millis(0), figures(1));
+    one.tick(Millis(0));
+    for output in one.outputs().collect::<Vec<_>>() {
+        if let Output::Send { bytes, .. } = output {
+            other.datagram(Millis(1), me, &bytes);
+        }
+    }
+    let asked = |node: &mut Health| {
+        node.outputs().filter_map(|output| if let Output::Send { to, .. } = output { Some(to) } else { None }).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&mut other), [liar]);
+    other.tick(Millis(3_000));
+    assert!(asked(&mut other).contains(&me), "the one who is honest is asked next");
+}
+
+#[test]
 fn nobody_gets_more_than_it_can_need() {
     let (mut one, _) = pair();
     one.say(Millis(0), figures(1));

@@ -7,6 +7,7 @@ use super::catalog::Entry;
 use super::own::Saved;
 use super::record::What;
 use super::{Apps, Refused};
+use crate::net::is_plain;
 use contract::apps::own::{self, Project, Told, Topic};
 use contract::apps::{App, Capability, Port, Setting, SettingKind};
 use serde::{Deserialize, Serialize};
@@ -96,7 +97,7 @@ pub(super) fn changes(old: &Version, new: &Version) -> Vec<Change> {
 
 /// A text of somebody else's in one short line.
 fn plain(text: &str) -> String {
-    let mut chars = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut chars = text.chars().map(|c| if is_plain(c) { c } else { '\u{fffd}' });
     let line: String = chars.by_ref().take(SHOWN_CHARS).collect();
     if chars.next().is_some() { line + "…" } else { line }
 }

@@ -45,7 +45,9 @@ impl Blobs {
         self.fetch_as(registry, hash, Taking::No, |facts: &BlobFacts| fits(facts.size_bytes)).await?;
         let Ok(come) = timeout(BLOB_TEXT_WAIT, self.until_here(hash)).await else {
             let why = self.fetching().get(hash).and_then(|fetching| fetching.problem.clone());
-            if !held {
+            // Somebody else may want it by now, or it has just come.
+            let is_idle = self.kept().blobs.get(hash).is_some_and(|held| !held.complete && !held.pinned);
+            if !held && is_idle {
                 self.remove(hash).await?;
             }
             return Err(Refused::NotCome { hash: hash.to_owned(), why: why.unwrap_or_else(|| "it is still coming".to_owned()) });

@@ -2,6 +2,7 @@
 
 use super::project::named;
 use super::{Failure, Options};
+use crate::full;
 use crate::limits::FAILURE_OUTPUT_BYTES;
 use crate::settings::write_whole;
 use nix::sys::signal::{Signal, killpg};
@@ -83,7 +84,7 @@ pub fn keep_own(state: &Path, app: &str, own: &Own) -> Result<(), Failure> {
 
 /// Runs `docker compose` with these words on an app's project. Without a file of ours, Docker's own labels say what belongs to it.
 pub async fn compose(options: &Options, app: &str, words: &[&str], limit: Duration) -> Result<(), Failure> {
-    told(options, app, words, limit, FAILURE_OUTPUT_BYTES).await.map(drop)
+    told(options, app, words, limit, FAILURE_OUTPUT_BYTES).await.map(drop).map_err(full::explained)
 }
 
 /// What the real compose understands of a project, as JSON. It reads the project's file, in a folder where nothing else can be read.

@@ -165,10 +165,16 @@ async fn client(stream: UnixStream, broker: &Broker) -> Result<()> {
         Request::Release { container, was } => end(&mut write, broker.release(&container, &was).await).await,
         Request::MoveIn { container, app } => end(&mut write, broker.move_in(&container, &app).await).await,
         Request::ClearByHand { thing } => end(&mut write, broker.clear_by_hand(&thing).await).await,
-        Request::Logs { app, lines } => end(&mut write, broker.logs(&app, lines.min(LOG_MAX_LINES)).await).await,
-        Request::Since { app, heard } => end(&mut write, broker.since(&app, heard).await).await,
-        Request::Uses {} => end(&mut write, uses::counted(&broker.options.docker_socket).await).await,
+        Request::Logs { app, lines } => end(&mut write, in_time(broker.logs(&app, lines.min(LOG_MAX_LINES))).await).await,
+        Request::Since { app, heard } => end(&mut write, in_time(broker.since(&app, heard)).await).await,
+        Request::Uses {} => end(&mut write, in_time(uses::counted(&broker.options.docker_socket)).await).await,
     }
+}
+
+/// A look that Docker begins to answer and does not end holds its place among the clients no longer than whoever asked waits.
+async fn in_time<T>(look: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let silent = || Failure { error: "Docker does not answer".to_owned(), ..Failure::default() };
+    timeout(BROKER_TIMEOUT, look).await.unwrap_or_else(|_| Err(silent()))
 }
 
 fn slow() -> Failure {
@@ -192,7 +198,8 @@ async fn tell<T: Serialize>(write: &mut OwnedWriteHalf, reply: &Reply<T>) -> Res
 async fn end<T: Serialize>(write: &mut OwnedWriteHalf, outcome: Result<T, Failure>) -> Result<()> {
     let reply = match outcome {
         Ok(answer) => Reply::Done(answer),
-        Err(failure) => Reply::Failed(full::explained(failure)),
+        // What an app said last may be of a disk of its own.
+        Err(failure) => Reply::Failed(full::explained_by_error(failure)),
     };
     tell(write, &reply).await
 }

@@ -229,7 +229,8 @@ impl AppArgs {
             }
             AppVerb::Set { name, chosen, update, local } => {
                 if update && !local.json {
-                    say(&update::said(&local.client().get(&format!("{}/changes", at(&name))).await?)?);
+                    let said = local.client().get(&format!("{}/changes", at(&name))).await.and_then(|answer| update::said(&answer));
+                    say(&said.unwrap_or_else(|why| format!("What it changes can't be said: {why:#}")));
                 }
                 let begun = local.client().put(&at(&name), &chosen.wish(update)?).await?;
                 return follow(&local, begun).await;

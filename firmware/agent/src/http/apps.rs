@@ -1,6 +1,7 @@
 //! Apps in the API: what is installed for everybody; the catalog, changes, settings and logs for operators (`jobs` has what becomes of
 //! changes). The page's forms call the same functions.
 
+use super::caller::Caller;
 use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
 use super::services::NO_COMMUNITY;
@@ -10,6 +11,7 @@ use crate::pieces::Incoming;
 use crate::revision::Expected;
 use crate::state::App;
 use crate::units::Action;
+use crate::users::Operation;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -294,21 +296,40 @@ pub(super) async fn read_logs(app: &App, name: &str, lines: u32) -> Result<Strin
 
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     IfMatch(expected): IfMatch,
     Json(wanted): Json<Publication>,
 ) -> Answer<Told> {
-    set_publication(&app, &name, Some(wanted), expected).await?;
+    set_publication(&app, &caller, &name, Some(wanted), expected).await?;
     Ok(Json(Told { name, published: true }))
 }
 
-pub(super) async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>, IfMatch(expected): IfMatch) -> Answer<Told> {
-    set_publication(&app, &name, None, expected).await?;
+pub(super) async fn withdraw(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> Answer<Told> {
+    set_publication(&app, &caller, &name, None, expected).await?;
     Ok(Json(Told { name, published: false }))
 }
 
-/// Publishes an app, or no more.
-pub(super) async fn set_publication(app: &App, name: &str, wanted: Option<Publication>, expected: Expected) -> Result<(), Refusal> {
+/// Publishes an app, or no more. Under this node's name an address of any machine is the owner's to say, as with what is published by hand.
+pub(super) async fn set_publication(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    wanted: Option<Publication>,
+    expected: Expected,
+) -> Result<(), Refusal> {
+    if let Some(url) = wanted.as_ref().and_then(|wanted| wanted.url.as_ref()).filter(|_| !caller.may(Operation::Own)) {
+        let of = name.to_owned();
+        let now = app.apps().in_background(move |apps| apps.changeable(&of, false)).await.ok().flatten();
+        if now.and_then(|now| now.publication?.url).as_ref() != Some(url) {
+            return Err(refuse(StatusCode::FORBIDDEN, "owners alone publish an app at an address of its own: leave it out".to_owned()));
+        }
+    }
     let registry = app.registry().ok_or_else(|| refuse(StatusCode::CONFLICT, NO_COMMUNITY.to_owned()))?;
     app.apps().publish(&registry, name, wanted, expected).await.map_err(|error| match error {
         NotPublished::Refused(error) => refused(error),

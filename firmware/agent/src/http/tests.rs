@@ -11,6 +11,7 @@ mod forms;
 mod jobs;
 mod muted;
 mod nodes;
+mod published;
 
 use super::*;
 use crate::users::{Operation, Role, Scope, Users, may};

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How often it is said again: clocks are set, and datagrams get lost.
 const AGAIN: Duration = Duration::from_secs(300);
+/// A clock that goes on by so much more or less than the time that passed was set.
+const SET_SECONDS: u64 = 10;
 
 impl State {
     /// Tells a member that was just linked.
@@ -19,7 +21,14 @@ impl State {
 
     /// Tells all that are linked, when it is time.
     pub(super) fn tell_clocks(&mut self) {
-        if self.clocks_due <= Instant::now() {
+        // Whoever's own clock was set hears anew what the others' say, who may have got the time just now too: from one power cut, with one time server.
+        let began = clock::seconds(self.config.wall).saturating_sub(self.now().0 / 1000);
+        let was_set = began.abs_diff(self.clock_began) > SET_SECONDS;
+        if was_set {
+            self.clock_began = began;
+            self.clocks.clear();
+        }
+        if was_set || self.clocks_due <= Instant::now() {
             self.clocks_due = Instant::now() + AGAIN;
             for node in self.links.linked_nodes() {
                 self.tell_clock(node);

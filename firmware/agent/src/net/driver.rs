@@ -87,6 +87,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         samples: samples_sender,
         clocks: BTreeMap::new(),
         clocks_due: Instant::now(),
+        clock_began: 0,
         seen: BTreeMap::new(),
         reached: BTreeMap::new(),
         hints: BTreeMap::new(),

@@ -295,6 +295,7 @@ impl State {
                 // Who is no member knows nothing of it.
                 let known = own.roster().standing(&target.node) == Standing::Member;
                 self.refusals.insert(target.node, words);
+                self.not_back = None;
                 if known && reason == Reason::REVOKED {
                     self.note_removed(true);
                 }

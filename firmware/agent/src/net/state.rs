@@ -70,6 +70,8 @@ pub(super) struct State {
     pub(super) clocks: BTreeMap<NodeId, Said>,
     /// When this node's is told again.
     pub(super) clocks_due: Instant,
+    /// What the clock said when this agent began, as it goes now.
+    pub(super) clock_began: u64,
     pub(super) seen: BTreeMap<NodeId, (Vec<SocketAddr>, Says)>,
     pub(super) reached: BTreeMap<NodeId, SocketAddr>,
     /// Addresses that came with joining, until cards are known.

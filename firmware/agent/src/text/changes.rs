@@ -12,9 +12,9 @@ words! {
         grave: "It asks for more than what is installed. Update it only if you would give it this.", "Pide más que lo que está instalado. Actualícela solo si quiere darle esto.", "Demana més que el que està instal·lat. Actualitzeu-la només si li voleu donar això.";
         unread: "What changes can't be said", "No se puede decir qué cambia", "No es pot dir què canvia";
         new_bytes: "New of its image", "Nuevo de su imagen", "Nou de la seva imatge";
-        new: "new", "nuevo", "nou";
-        gone: "no more", "ya no", "ja no";
-        another: "another", "otro", "un altre";
+        new: "new", "se añade", "s'hi afegeix";
+        gone: "no more", "ya no está", "ja no hi és";
+        another: "another", "cambia", "canvia";
         privilege: "privilege", "privilegio", "privilegi";
         image: "image", "imagen", "imatge";
         port: "port", "puerto", "port";

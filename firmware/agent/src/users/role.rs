@@ -46,9 +46,9 @@ pub enum Operation {
     Inspect,
     /// Open services of other nodes through this one.
     Reach,
-    /// Install, start, stop, change, remove and publish apps.
+    /// Install, start, stop, change, remove and publish apps; start and restart Docker.
     Operate,
-    /// Users, the microcloud, units, the catalog's content.
+    /// Users, the microcloud, units but for Docker, the catalog's content, at which address something is published.
     Own,
     /// What stays with those who reach the local socket: the recovery kit, disks, who writes to stores.
     Local,

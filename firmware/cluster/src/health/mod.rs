@@ -37,6 +37,8 @@ const ROUND_PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(15
 /// A sample that was asked for and does not come is asked for again after that, so many times.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 const ASKS_AGAIN: u8 = 2;
+/// Members that are remembered to have what was asked for.
+const MAX_ASKED: usize = 4;
 
 /// What the caller has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +76,8 @@ struct Hot {
 /// A sample that was asked for.
 struct Asked {
     order: Order,
-    of: NodeId,
+    /// Who says that it has it: the one who was asked, then whom to ask next.
+    of: VecDeque<NodeId>,
     again_at: Millis,
     left: u8,
 }
@@ -216,7 +219,10 @@ impl Health {
         self.asked.retain(|_, asked| asked.again_at > now || asked.left > 0);
         for (node, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.again_at <= now) {
             (asked.again_at, asked.left) = (now.plus(ASK_AGAIN), asked.left - 1);
-            wants.entry(asked.of).or_default().push(short(node));
+            asked.of.rotate_left(1);
+            if let Some(of) = asked.of.front() {
+                wants.entry(*of).or_default().push(short(node));
+            }
         }
         for (to, named) in wants {
             for named in named.chunks(MAX_NAMED) {
@@ -267,10 +273,18 @@ impl Health {
         for (name, order) in named {
             let Some(node) = self.member(&name).filter(|node| *node != self.me) else { continue };
             if self.is_news(&node, order) {
-                // One that says that it has what is still to come holds up nobody who has something new.
-                if self.asked.get(&node).is_none_or(|asked| asked.order != order) {
-                    self.asked.insert(node, Asked { order, of: from, again_at: now.plus(ASK_AGAIN), left: ASKS_AGAIN });
-                    wanted.push(name);
+                // One that says that it has what is still to come, or what it does not give, holds up nobody who has it.
+                match self.asked.get_mut(&node) {
+                    Some(asked) if asked.order == order => {
+                        if asked.of.len() < MAX_ASKED && !asked.of.contains(&from) {
+                            asked.of.push_back(from);
+                        }
+                    }
+                    _ => {
+                        let of = VecDeque::from([from]);
+                        self.asked.insert(node, Asked { order, of, again_at: now.plus(ASK_AGAIN), left: ASKS_AGAIN });
+                        wanted.push(name);
+                    }
                 }
             } else if let Some(hot) = self.hot.get_mut(&node) {
                 hot.had.insert(from);

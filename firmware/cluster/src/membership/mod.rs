@@ -197,7 +197,8 @@ impl Membership {
                 break;
             }
             let timer = entry.remove();
-            if matches!(timer, Timer::ProbeRandomMember(_)) && self.probe.is_some() {
+            // Others are asked to probe since it was not answered.
+            if matches!(timer, Timer::SendIndirectProbe { .. }) && self.probe.is_some() {
                 self.trouble(now);
             }
             self.with_foca(now, |foca, runtime| foca.handle_timer(timer, runtime));

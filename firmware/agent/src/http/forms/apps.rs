@@ -148,13 +148,13 @@ pub async fn act(
             Ok(wish) => begin_change(app, name.clone(), wish, seen).await.map(|_| ()),
             Err(refusal) => Err(refusal),
         },
-        "publish" => set_publication(app, &name, Some(publication(&fields)), seen).await,
+        "publish" => set_publication(app, &reader.caller, &name, Some(publication(&fields)), seen).await,
         "share" => shared_apps::give(app, &name, &Sharing::default()).await.map(drop),
         "backup" => {
             let shared = fields.get("shared").is_some_and(|said| said == "true");
             begin_backup(app, name.clone(), BackupWish { shared }).await.map(drop)
         }
-        "withdraw" => set_publication(app, &name, None, seen).await,
+        "withdraw" => set_publication(app, &reader.caller, &name, None, seen).await,
         other => begin_action(app, name.clone(), other).await.map(|_| ()),
     };
     let Err(refusal) = done else { return to("/apps") };

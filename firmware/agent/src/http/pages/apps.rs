@@ -343,7 +343,7 @@ fn publish_form(view: &View<'_>, app: &AppView, change: &Changeable) -> Markup {
                     } }
                 }
                 label { (words.address) input name="url" maxlength="400" spellcheck="false" autocapitalize="none"
-                    value=(now.url.as_deref().unwrap_or_default()) placeholder="https://wiki.example.org/"; }
+                    readonly[!view.caller.may(Operation::Own)] value=(now.url.as_deref().unwrap_or_default()) placeholder="https://wiki.example.org/"; }
                 label { (words.languages) input name="languages" value=(now.languages.join(", ")) maxlength="100" autocapitalize="none" placeholder="ca, es"; }
                 button.main { (if app.published { words.change } else { words.publish }) }
             }

@@ -59,7 +59,9 @@ impl<S: Store> Replica<S> {
         match self.wanted.get(&node) {
             Some(wanted) if wanted.head.rank() > head.rank() => return,
             Some(wanted) if wanted.head.is(&head) => {
-                if wanted.sources.len() < MAX_SOURCES && !wanted.sources.contains(&from) {
+                let is_asked =
+                    self.asked.values().any(|asked| asked.to == from && matches!(asked.question, Question::Since(other) if other == node));
+                if wanted.sources.len() < MAX_SOURCES && !wanted.sources.contains(&from) && !is_asked {
                     self.wanted.change(node, |wanted| wanted.sources.push_back(from));
                 }
             }
@@ -307,8 +309,10 @@ impl<S: Store> Replica<S> {
 
     /// One who was asked has it not; the answer of another who was asked beside it may still come.
     fn source_failed(&mut self, now: Millis, node: NodeId) {
-        if !self.asked.values().any(|asked| matches!(asked.question, Question::Since(other) if other == node)) {
-            self.fetch_failed(now, node);
+        match self.asked.values_mut().find(|asked| matches!(asked.question, Question::Since(other) if other == node)) {
+            // Beside the one that is left, a third is asked.
+            Some(asked) => drop(asked.slow_at.get_or_insert(now.plus(SLOW))),
+            None => self.fetch_failed(now, node),
         }
     }
 
