@@ -301,9 +301,11 @@ fn what_is_asked_for_and_does_not_come_is_asked_for_again() {
     other.datagram(Millis(0), me, bytes);
     other.datagram(Millis(1), NodeId::of_seed(&seed_of(2)), bytes);
     assert_eq!(wants(&mut other), 1, "one is asked, not both");
-    let mut again = 0;
+    let (mut again, mut now) = (0, Millis(1));
+    other.tick(now);
     while other.next_wake() < Millis(9_000) {
-        let now = other.next_wake();
+        assert!(other.next_wake() > now, "what is due is done");
+        now = other.next_wake();
         other.tick(now);
         again += wants(&mut other);
     }
