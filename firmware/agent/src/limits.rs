@@ -77,8 +77,6 @@ pub const FOLLOWERS_OF_ONE: usize = 4;
 pub const USES_MAX_AGE: Duration = Duration::from_secs(if cfg!(test) { 600 } else { 3 });
 /// What was counted longer ago is no measure for how busy an app is now.
 pub const USES_HOLD: Duration = Duration::from_secs(60);
-/// Where nothing newer was counted, it is counted twice, so far apart.
-pub const USES_APART: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 500 });
 /// Containers of which is counted what they use.
 pub const USES_CONTAINERS: i32 = 128;
 /// Of those, so many at once.

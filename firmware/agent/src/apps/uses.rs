@@ -3,7 +3,7 @@
 use super::{Apps, Refused};
 use crate::broker::{Counted, Counters, Request};
 use crate::host;
-use crate::limits::{USES_APART, USES_HOLD};
+use crate::limits::USES_HOLD;
 use crate::sampled::Sampled;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub struct UseView {
     /// Its name.
     pub name: String,
-    /// Percent of one processor that it took lately; none where its containers were started since.
+    /// Percent of one processor that it took lately; none at the first look, and where its containers were started since.
     pub cpu_percent: Option<f64>,
     /// Memory that it holds.
     pub memory_bytes: u64,
@@ -96,23 +96,19 @@ impl Apps {
         Ok(uses.into_iter().filter(|(name, _)| runs(name) && kept.apps.contains_key(name)).map(|(_, its)| its).collect())
     }
 
+    /// Lets the next look count again.
+    #[cfg(test)]
+    pub async fn forget_uses(&self) {
+        self.uses.shown.forget().await;
+    }
+
+    /// Counts once: no page waits for a second count, and how busy an app is is told at the next look.
     async fn count(&self) -> Result<BTreeMap<String, UseView>, String> {
-        let last = self.uses.last().take().filter(|(when, _)| when.elapsed() < USES_HOLD);
-        let before = match last {
-            Some((_, counted)) => counted,
-            None => {
-                let first: Counted = self.ask_docker(&Request::Uses {}).await?;
-                if !first.is_empty() {
-                    tokio::time::sleep(USES_APART).await;
-                }
-                first
-            }
-        };
         let now: Counted = self.ask_docker(&Request::Uses {}).await?;
+        let last = self.uses.last().replace((Instant::now(), now.clone())).filter(|(when, _)| when.elapsed() < USES_HOLD);
+        let before = last.map(|(_, counted)| counted).unwrap_or_default();
         let memory = host::memory();
-        let shown = now.iter().map(|(name, its)| (name.clone(), view(name, before.get(name), its, memory))).collect();
-        *self.uses.last() = Some((Instant::now(), now));
-        Ok(shown)
+        Ok(now.iter().map(|(name, its)| (name.clone(), view(name, before.get(name), its, memory))).collect())
     }
 }
 
@@ -172,21 +168,22 @@ mod tests {
         assert_eq!(over(&apps, job.id).await.state, "done");
         played.words();
         played.answer("uses", counted(0, 100));
-        played.answer("uses", counted(50, 200));
         let all = futures_util::future::join_all((0..8).map(|_| apps.uses())).await;
         for uses in all {
             let uses = uses.unwrap();
-            assert_eq!((uses.len(), uses[0].name.as_str(), uses[0].cpu_percent, uses[0].memory_bytes), (1, "broker", Some(50.0), 7));
+            assert_eq!((uses.len(), uses[0].name.as_str(), uses[0].cpu_percent, uses[0].memory_bytes), (1, "broker", None, 7));
         }
-        assert_eq!(played.words(), ["uses", "uses"], "the first time there is nothing to hold it against");
-        apps.uses.shown.forget().await;
-        played.answer("uses", counted(60, 300));
-        assert_eq!(apps.uses().await.unwrap()[0].cpu_percent, Some(10.0));
-        assert_eq!(played.words(), ["uses"]);
-        apps.uses.shown.forget().await;
+        assert_eq!(played.words(), ["uses"], "once, and the first time there is nothing to hold it against");
+        for (cpu, machine, percent) in [(50, 200, 50.0), (60, 300, 10.0)] {
+            apps.forget_uses().await;
+            played.answer("uses", counted(cpu, machine));
+            assert_eq!(apps.uses().await.unwrap()[0].cpu_percent, Some(percent));
+            assert_eq!(played.words(), ["uses"]);
+        }
+        apps.forget_uses().await;
         played.answer("uses", json!({ "done": {} }));
         assert!(apps.uses().await.unwrap().is_empty(), "what is stopped uses nothing");
-        apps.uses.shown.forget().await;
+        apps.forget_uses().await;
         played.answer("uses", json!({ "failed": { "error": "Docker does not answer" } }));
         assert!(matches!(apps.uses().await, Err(Refused::Docker(why)) if why.contains("does not answer")));
     }

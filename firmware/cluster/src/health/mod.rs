@@ -271,7 +271,7 @@ impl Health {
     fn ask(&mut self, now: Millis, from: NodeId, named: Vec<(Short, Order)>) {
         let mut wanted = Vec::new();
         for (name, order) in named {
-            let Some(node) = self.member(&name).filter(|node| *node != self.me) else { continue };
+            let Some(node) = member(&self.members, &name).filter(|node| *node != self.me) else { continue };
             if self.is_news(&node, order) {
                 // One that says that it has what is still to come, or what it does not give, holds up nobody who has it.
                 match self.asked.get_mut(&node) {
@@ -303,10 +303,6 @@ impl Health {
         let samples: Vec<&Sample> = nodes.iter().filter_map(|node| self.held.get(node)).map(|(sample, _)| sample).take(room).collect();
         *sent += samples.len();
         self.outputs.extend(said::samples(samples.into_iter()).into_iter().map(|bytes| Output::Send { to, bytes }));
-    }
-
-    fn member(&self, name: &Short) -> Option<NodeId> {
-        member(&self.members, name)
     }
 
     /// Datagrams and samples that can't be read or are not signed as they say.

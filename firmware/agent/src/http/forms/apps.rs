@@ -90,12 +90,13 @@ async fn details(reader: &Reader, name: &str, update: bool, wrong: Option<&str>,
     if let (Some(change), Some(typed)) = (&mut change, typed) {
         change.publication = Some(typed);
     }
-    let log = read_logs(&reader.app, name, LOG_LINES).await.map_err(|refusal| refusal.detail);
+    // Both ask Docker.
+    let (log, uses) = tokio::join!(read_logs(&reader.app, name, LOG_LINES), uses(&reader.app));
+    let log = log.map_err(|refusal| refusal.detail);
     let log = log.as_ref().map_or_else(|why| Err(why.as_str()), |log| Ok(log.as_str()));
     let changes = if update { Some(what_changes(&reader.app, name.to_owned()).await.map_err(|refusal| refusal.detail)) } else { None };
     let update = changes.as_ref().map(|changes| changes.as_ref().map_err(String::as_str));
     let shared = given(reader).contains(name);
-    let uses = uses(&reader.app).await;
     let details = Details { app: &app, change: change.as_ref(), update, shared, log, uses: uses.get(name) };
     Some(page::one(&reader.view(), &details, wrong))
 }

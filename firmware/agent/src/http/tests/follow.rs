@@ -119,6 +119,9 @@ async fn what_an_app_uses_is_in_the_api_and_on_its_pages() {
         } } } })
     };
     played.answer("uses", counted(0, 1_000));
+    let first = far(&app, "GET", "/api/v1/app-uses", &ours(cookie, csrf), "").await.json();
+    assert!(first["apps"][0]["memory-bytes"].is_u64() && first["apps"][0]["cpu-percent"].is_null(), "{first}");
+    app.apps().forget_uses().await;
     played.answer("uses", counted(100, 2_000));
     let uses = far(&app, "GET", "/api/v1/app-uses", &ours(cookie, csrf), "").await.json();
     assert_eq!(
