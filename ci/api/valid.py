@@ -1,7 +1,7 @@
 """A valid request for each operation that needs more than its path: operation → what is sent. Functions make what has to be there before."""
 
 import world
-from world import PASSWORD, Client, docker, fresh, lab, spare
+from world import PASSWORD, Client, docker, fresh, friend, lab, spare
 
 NOTHING = object()
 
@@ -43,6 +43,39 @@ def user_token():
 def appointed():
     lab.ask("POST", "/api/v1/appoint", {"node": world.friend_id()})
     return request(body={"node": world.friend_id()})
+
+
+def household():
+    """Both nodes are one owner's."""
+    lab.must("POST", "/api/v1/household", {})
+    if not any(node["id"] == world.friend_id() for node in lab.get("/api/v1/household")["nodes"]):
+        asked_of_friend()
+        friend.until("it is asked", lambda: friend.get("/api/v1/household")["asking"])
+        friend.must("POST", f"/api/v1/household/{world.node_of(lab)}", {"yes": True})
+        lab.until("they are one owner's", lambda: lab.get("/api/v1/household")["nodes"])
+    return {"node": world.friend_id()}
+
+
+def asked_of_friend():
+    friend.must("DELETE", "/api/v1/household")
+    lab.must("POST", "/api/v1/household", {})
+    lab.until("it is nobody's", lambda: not lab.get("/api/v1/household")["nodes"])
+    lab.must("PUT", f"/api/v1/household/{world.friend_id()}", {})
+    return request({"node": world.friend_id()})
+
+
+def asked_by_friend():
+    friend.must("POST", "/api/v1/household", {})
+    friend.must("PUT", f"/api/v1/household/{world.node_of(lab)}", {})
+    lab.must("DELETE", "/api/v1/household")
+    lab.until("it is asked", lambda: lab.get("/api/v1/household")["asking"])
+    return request({"node": world.friend_id()}, {"yes": False})
+
+
+def user_there():
+    name = fresh("user")
+    friend.must("POST", "/api/v1/users", {"name": name, "password": PASSWORD, "role": "guest"})
+    return request({**household(), "path": f"users/{name}"})
 
 
 def hidden_node():
@@ -222,6 +255,14 @@ VALID = {
     "show_node": hidden_node,
     "hide_service": with_body({"reason": "tested"}, node=world.friend_id, key=world.friends_service),
     "show_service": hidden_service,
+    "household_begin": lambda: request(body={}),
+    "household_ask": asked_of_friend,
+    "household_answer": asked_by_friend,
+    "household_take_back": asked_of_friend,
+    "at_read": lambda: request({**household(), "path": "apps"}),
+    "at_put": lambda: request({**household(), "path": "lease-policy"}, {"others": "ask", "most": 50}),
+    "at_do": lambda: request({**household(), "path": "users"}, {"name": fresh("user"), "password": PASSWORD, "role": "guest"}),
+    "at_delete": user_there,
     "https_set": lambda: request(body={"only": False}),
     "invite": lambda: request(body={"uses": 1}),
     "job": job_done,

@@ -5,7 +5,7 @@ use crate::https::Https;
 use crate::limits::{self, AGENT_SOCKET, DATA_DIR};
 use crate::net::{self, Command, DoorConfig, FoundConfig, JoinConfig, Machine, NetConfig, NetHandle};
 use crate::state::App;
-use crate::{apps, blobs, host, kept, notify, settings, storage, stores, tunnels};
+use crate::{apps, blobs, host, household, kept, notify, settings, storage, stores, tunnels};
 use anyhow::{Context, Result};
 use contract::report::Report;
 use contract::settings::{Door, Settings};
@@ -83,13 +83,15 @@ pub async fn run(options: Options) -> Result<()> {
 
     let (callers, waiting) = mpsc::channel(limits::BLOB_CALLERS);
     let (comers, at_tunnels) = mpsc::channel(limits::TUNNEL_CALLERS);
+    let (own, at_household) = mpsc::channel(limits::HOUSEHOLD_CALLERS);
+    let desks = net::Desks { blobs: callers, tunnels: comers, household: own };
     let (lessees, questions) = mpsc::channel(limits::LEASE_QUESTIONS);
     // Another identity would be another node, and a life that is not kept would be lived twice.
     let net = if unknown || boot.as_ref().is_some_and(|report| !kept::keeps(report.data)) {
         log::error!("this node's data is not kept in this run: no identity is made, and no microcloud is joined");
         None
     } else {
-        start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref()), (callers, comers, lessees)).await
+        start_net(data, options.bind, &name, &stored.values, machine(data, boot.as_ref()), desks, lessees).await
     };
     let at: Vec<SocketAddr> = pages.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let app = Arc::new(App::new(data.clone(), options.broker, name, at.clone(), net.clone(), boot, at_registry));
@@ -137,6 +139,8 @@ pub async fn run(options: Options) -> Result<()> {
         giving.spawn(Arc::clone(app.leases()).answer(questions));
         let server = tunnels::Server::new(net.line.clone(), net.registry.clone(), own_ports(&app));
         giving.spawn(tunnels::serve(server, at_tunnels));
+        let server = household::Server::new(net.clone(), http::household(Arc::clone(&app)));
+        giving.spawn(household::serve(server, at_household));
     }
 
     for address in &at {
@@ -242,12 +246,12 @@ async fn start_net(
     name: &str,
     values: &Settings,
     machine: Machine,
-    lines: (net::Callers, net::Callers, mpsc::Sender<net::LeaseQuestion>),
+    desks: net::Desks,
+    lessees: mpsc::Sender<net::LeaseQuestion>,
 ) -> Option<NetHandle> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let (name, join) = (name.to_owned(), join_config(values));
-    let (blobs, tunnels, lessees) = lines;
-    let config = NetConfig { data: data.to_owned(), bind, name, version, machine, wall: net::of_machine, join, blobs, tunnels, lessees };
+    let config = NetConfig { data: data.to_owned(), bind, name, version, machine, wall: net::of_machine, join, desks, lessees };
     match net::start(config).await {
         Ok(handle) => Some(handle),
         Err(error) => {

@@ -13,12 +13,29 @@ use tokio::task::JoinHandle;
 /// Speaks to one agent.
 pub struct Client {
     socket: PathBuf,
+    /// Another node of the same owner, which is asked through this one: its name, or its id or the beginning of that.
+    on: Option<String>,
 }
 
 impl Client {
     /// A client of the agent that listens at `socket`.
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        Self { socket: socket.to_owned(), on: None }
+    }
+
+    /// The same, asking another node of the same owner through this one.
+    #[must_use]
+    pub fn on(self, node: Option<String>) -> Self {
+        Self { on: node, ..self }
+    }
+
+    /// Where a path lies that is meant on the node that is asked.
+    async fn place(&self, path: &str) -> Result<String> {
+        let Some(node) = &self.on else { return Ok(path.to_owned()) };
+        let rest = path.strip_prefix("/api/v1/").with_context(|| format!("`{path}` is not asked of another node"))?;
+        let here = Self::new(&self.socket);
+        let members = Box::pin(here.nodes()).await?;
+        Ok(format!("/api/v1/at/{}/{rest}", member(&members, node)?))
     }
 
     /// `GET path`; the answer's JSON.
@@ -148,6 +165,7 @@ impl Client {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let path = self.place(path).await?;
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
             let mend = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => "only root and members of the group `cloudy` may use it: try `sudo`",
@@ -161,6 +179,23 @@ impl Client {
             Request::builder().method(method).uri(path).header(header::HOST, "localhost").header(header::CONTENT_TYPE, kind).body(body)?;
         let answer = sender.send_request(request).await.context("asking the agent")?;
         Ok((answer, driver))
+    }
+}
+
+/// The id of the one member that is called so, or whose id begins so.
+///
+/// # Errors
+/// There is none, or there are several.
+pub fn member(answer: &Value, node: &str) -> Result<String> {
+    let text = |member: &Value, key: &str| member.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let members = answer.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
+    let named: Vec<String> = members.iter().filter(|member| text(member, "name") == node).map(|member| text(member, "id")).collect();
+    let begin = members.iter().map(|member| text(member, "id")).filter(|id| node.len() >= 4 && id.starts_with(node));
+    let found = if named.is_empty() { begin.collect() } else { named };
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => bail!("no member is called `{node}`, nor begins an id so: `cloudy nodes` lists them"),
+        _ => bail!("several members are called `{node}`: name one by its id (`cloudy nodes --json`)"),
     }
 }
 

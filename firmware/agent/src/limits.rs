@@ -185,6 +185,14 @@ pub const TUNNEL_CALLER_IDLE: Duration = Duration::from_secs(60);
 pub const TUNNEL_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a service of this node may take to accept a connection at one of this machine's addresses.
 pub const TUNNEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Nodes of this one's owner whose requests wait to be taken.
+pub const HOUSEHOLD_CALLERS: usize = 16;
+/// Connections of one of them at once: an old one that is not yet known to be dead, and its successor.
+pub const HOUSEHOLD_CALLERS_OF_ONE: usize = 2;
+/// Requests of one of them at once, those that are followed as things happen among them.
+pub const HOUSEHOLD_STREAMS_OF_ONE: u32 = 16;
+/// How long one of them may take to begin its answer: a unit is started and waited for.
+pub const HOUSEHOLD_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// A connection over which nothing comes for so long is asked whether it still is one; there is no other end to it.
 pub const TUNNEL_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How often `cloudy app install` asks how far it is.

@@ -11,6 +11,7 @@ mod confirm;
 mod doctor;
 mod full;
 mod host;
+mod household;
 mod http;
 mod https;
 mod install;

@@ -4,6 +4,7 @@ use crate::apps::Apps;
 use crate::blobs::Blobs;
 use crate::broker;
 use crate::host::{self, Sampler};
+use crate::household::Forward;
 use crate::http::Seats;
 use crate::https::Https;
 use crate::leases::Leases;
@@ -56,6 +57,7 @@ pub struct App {
     leases: Arc<Leases>,
     tunnels: Arc<Tunnels>,
     measured: Arc<Measured>,
+    forward: Option<Forward>,
 }
 
 fn keeps(boot: Option<&Report>) -> bool {
@@ -81,6 +83,7 @@ impl App {
         Self {
             tunnels: Arc::new(Tunnels::new(Arc::clone(&apps), net.as_ref())),
             measured: Arc::new(Measured::new(net.as_ref())),
+            forward: net.clone().map(Forward::new),
             leases: Arc::new(Leases::open(&data, Arc::clone(&apps), Arc::clone(&blobs), net.clone())),
             apps,
             blobs,
@@ -145,6 +148,11 @@ impl App {
     /// What was measured to members without a connection.
     pub fn measured(&self) -> &Arc<Measured> {
         &self.measured
+    }
+
+    /// The way to other nodes of this one's owner, if the network part runs.
+    pub fn forward(&self) -> Option<&Forward> {
+        self.forward.as_ref()
     }
 
     /// HTTPS, where it is served.

@@ -30,6 +30,7 @@ mod files;
 mod found;
 mod help;
 mod hidden;
+mod household;
 mod leases;
 mod map;
 mod own;
@@ -42,6 +43,7 @@ mod tunnels;
 
 pub use cloud::Cloud;
 pub use files::Files;
+pub use household::Household;
 pub use leases::Leases;
 pub use map::Map;
 pub use own::Own;

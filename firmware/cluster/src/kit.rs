@@ -6,7 +6,8 @@
 use crate::{
     admins::Appointment,
     admission::{Founding, Grant, Invite, Seed, Terms, Token},
-    keys::{Key, NodeId},
+    keys::{CommunityId, Key, NodeId},
+    records::Ownership,
     revocation::{Revocation, Whom},
     text::{self, Kind, TextError},
     wire::{self, Name, WireError},
@@ -95,6 +96,12 @@ impl Kit {
     #[must_use]
     pub fn appoint(&self, community: &Founding, node: NodeId) -> Appointment {
         Appointment::new(self.grant(community, node))
+    }
+
+    /// Certifies that a node is this owner's, in that community.
+    #[must_use]
+    pub fn own(&self, community: CommunityId, node: NodeId) -> Ownership {
+        Ownership::sign(&self.seed, community, node)
     }
 
     /// Takes somebody out of `community`. `grants` as in [`Kit::invite`].

@@ -121,6 +121,9 @@ const PARTS: &[Part] = &[
         &["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--ignored", "--skip", DISTURBED],
     )
     .slow(),
+    Part::new("core", "what the core is held to: writes, messages, joins, partitions, memory", &["xtask", "bench", "core"]).slow(),
+    Part::new("inputs", "a million hostile inputs for each parser", &["xtask", "bench", "inputs"]).slow(),
+    Part::new("api", "a hundred thousand requests to the API, for each role", &["xtask", "bench", "api"]).slow(),
     Part::new("mutations", "each safety property's test fails when the code is broken", &["xtask", "bench", "mutations"]).slow(),
     Part::new(
         "apps",

@@ -8,6 +8,7 @@ mod check;
 mod disk;
 mod found;
 mod hide;
+mod household;
 mod https;
 mod install;
 mod lease;
@@ -19,12 +20,12 @@ mod store;
 mod tunnel;
 mod user;
 
-use crate::client::Client;
+use crate::client::{Client, member};
 use crate::http::{DismissRequest, InviteRequest, JoinRequest, MinutesRequest, NameRequest, NodeRequest, UnitRequest};
 use crate::limits::{BROKER_SOCKET, BROKER_STATE_DIR, DATA_DIR, DOCKER_PROGRAM, DOCKER_SOCKET, GATEWAY_ADDRESS, REGISTRY_ADDRESS};
 use crate::units::Action;
 use crate::{agent, broker, confirm, logging};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use contract::apps::compose::STORES_DIR;
 use contract::paths::BOOT_REPORT;
@@ -138,6 +139,8 @@ enum Verb {
     },
     /// Found a new microcloud; prints its recovery kit, which must be saved. With such a kit: come back into the one that it founded.
     Found(found::Found),
+    /// The nodes of one owner: list them, say which are yours.
+    Household(household::Household),
     /// Give this node another name in the microcloud. Its hostname is set in cloudy.toml.
     Rename {
         /// The new name.
@@ -275,11 +278,14 @@ struct Local {
     /// The agent's socket.
     #[arg(long)]
     socket: Option<PathBuf>,
+    /// Ask another node of the same owner, through this one: its name, or its id or the beginning of that.
+    #[arg(long, value_name = "NODE")]
+    on: Option<String>,
 }
 
 impl Local {
     fn client(&self) -> Client {
-        Client::new(&self.socket.clone().unwrap_or_else(|| agent::socket_of(&self.data)))
+        Client::new(&self.socket.clone().unwrap_or_else(|| agent::socket_of(&self.data))).on(self.on.clone())
     }
 
     /// Prints the answer: as it is, or as people read it.
@@ -369,6 +375,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
             })?;
         }
         Verb::Found(found) => found.run().await?,
+        Verb::Household(household) => household.run().await?,
         Verb::Rename { name, local } => {
             let answer = local.client().post("/api/v1/rename", &NameRequest { name }).await?;
             local.show(&answer, |a| Ok(format!("This node is now called {}.", text(a, "name"))))?;
@@ -438,19 +445,6 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         | Verb::Check { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The id of the one member that is called so, or whose id begins so.
-fn member(answer: &Value, node: &str) -> Result<String> {
-    let members = answer.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
-    let named: Vec<String> = members.iter().filter(|member| text(member, "name") == node).map(|member| text(member, "id")).collect();
-    let begin = members.iter().map(|member| text(member, "id")).filter(|id| node.len() >= 4 && id.starts_with(node));
-    let found = if named.is_empty() { begin.collect() } else { named };
-    match found.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => bail!("no member is called `{node}`, nor begins an id so: `cloudy nodes` lists them"),
-        _ => bail!("several members are called `{node}`: name one by its id (`cloudy nodes --json`)"),
-    }
 }
 
 fn text(answer: &Value, key: &str) -> String {

@@ -5,6 +5,7 @@ use super::caller::{Caller, Who};
 use super::problem::Refusal;
 use super::serve::{Encrypted, Peer};
 use super::{forms, lang, multipart, once, routes};
+use crate::household::Acting;
 use crate::state::App;
 use crate::text::{Lang, People};
 use crate::users::{self, At, Operation, Secret};
@@ -37,7 +38,7 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
     };
     let encrypted = request.extensions().get::<Encrypted>().is_some_and(|encrypted| encrypted.0);
     let changing = method != Method::GET && method != Method::HEAD;
-    let (caller, refused, request) = match identify(&app, request.headers(), peer, encrypted) {
+    let (caller, refused, request) = match identify(&app, request.headers(), request.extensions().get(), peer, encrypted) {
         Err(refusal) => (Caller { who: Who::Nobody, peer, encrypted }, Some(refusal), request),
         Ok(caller) if alone_in_a_container(&caller) && operation != Operation::Store => {
             let how =
@@ -75,8 +76,12 @@ pub async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) ->
 }
 
 /// Who asks, by the connection, the token or the cookie.
-fn identify(app: &App, headers: &HeaderMap, peer: Peer, encrypted: bool) -> Result<Caller, Refusal> {
+fn identify(app: &App, headers: &HeaderMap, acting: Option<&Acting>, peer: Peer, encrypted: bool) -> Result<Caller, Refusal> {
     let ip = match peer {
+        Peer::Household(node) => {
+            let who = acting.map_or(Who::Nobody, |acting| Who::Household { node, acting: acting.clone() });
+            return Ok(Caller { who, peer, encrypted });
+        }
         Peer::Local(_) => return Ok(Caller { who: Who::Local, peer, encrypted }),
         // Nobody, who is served a router of its own: that is all it may.
         Peer::App(_) => return Ok(Caller { who: Who::Nobody, peer, encrypted }),

@@ -42,6 +42,7 @@ impl Audit {
                 Peer::Container(ip) => format!("a container, {ip}"),
                 Peer::Local(uid) => format!("user id {uid} of this machine"),
                 Peer::App(uid) => format!("an app, user id {uid}"),
+                Peer::Household(node) => format!("this owner's node {}", node.hex()),
             },
             what: format!("{method} {path}"),
             status: response.status().as_u16(),

@@ -1,7 +1,9 @@
 //! Who asks: what they have shown, where they are, and what they may by that.
 
 use super::serve::Peer;
+use crate::household::Acting;
 use crate::users::{self, At, Operation, Rights, Role, Scope, Secret, Users};
+use cluster::NodeId;
 use std::net::IpAddr;
 
 /// Who asks.
@@ -42,6 +44,13 @@ pub enum Who {
         /// Its number.
         id: u64,
     },
+    /// Somebody who asked another node of this one's owner.
+    Household {
+        /// That node.
+        node: NodeId,
+        /// What they are called and may do there.
+        acting: Acting,
+    },
 }
 
 /// Said by a handler that learned who acts, for the journal: a known user's name, never what was typed.
@@ -55,7 +64,20 @@ impl Caller {
             Who::Local => Rights::Local,
             Who::Session { role, .. } => Rights::Session(*role),
             Who::Token { role, scope, .. } => Rights::Token(*role, *scope),
+            Who::Household { acting, .. } => Rights::Token(acting.role, acting.scope),
         }
+    }
+
+    /// For whom another node of this one's owner is asked, and what they may there: no more than here.
+    pub fn acting(&self) -> Acting {
+        let (role, scope) = match &self.who {
+            Who::Nobody => (Role::Guest, Scope::Read),
+            Who::Local => (Role::Owner, Scope::Admin),
+            Who::Session { role, .. } => (*role, Scope::Admin),
+            Who::Token { role, scope, .. } => (*role, *scope),
+            Who::Household { acting, .. } => (acting.role, acting.scope),
+        };
+        Acting { user: self.user().unwrap_or_default().to_owned(), role, scope }
     }
 
     /// Whether they may do that.
@@ -68,6 +90,8 @@ impl Caller {
         let rights = match &self.who {
             Who::Nobody => Some(Rights::Nobody),
             Who::Local => Some(Rights::Local),
+            // Its connection ends when it is of this owner no more.
+            Who::Household { acting, .. } => Some(Rights::Token(acting.role, acting.scope)),
             Who::Session { id, .. } => all.session(id, self.at(), false).map(|(_, role)| Rights::Session(role)),
             Who::Token { user, scope, id, .. } => {
                 let there = all.tokens(Some(user)).iter().any(|token| token.id == *id);
@@ -94,7 +118,8 @@ impl Caller {
     pub fn user(&self) -> Option<&str> {
         match &self.who {
             Who::Session { user, .. } | Who::Token { user, .. } => Some(user),
-            Who::Nobody | Who::Local => None,
+            // Of that name there may be somebody else here.
+            Who::Nobody | Who::Local | Who::Household { .. } => None,
         }
     }
 
@@ -102,7 +127,7 @@ impl Caller {
     pub fn ip(&self) -> IpAddr {
         match self.peer {
             Peer::Network(ip) | Peer::Container(ip) => ip,
-            Peer::Local(_) | Peer::App(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            Peer::Local(_) | Peer::App(_) | Peer::Household(_) => std::net::Ipv4Addr::LOCALHOST.into(),
         }
     }
 
@@ -118,6 +143,8 @@ impl Caller {
             Who::Local => "the local socket".to_owned(),
             Who::Session { user, .. } => user.clone(),
             Who::Token { user, id, .. } => format!("token {id} of {user}"),
+            Who::Household { node, acting } if acting.user.is_empty() => format!("the local socket of {}", node.short()),
+            Who::Household { node, acting } => format!("{} on {}", acting.user, node.short()),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod allow;
 mod apps;
+mod at;
 mod audit;
 mod backups;
 mod blobs;
@@ -20,6 +21,7 @@ mod follow;
 mod forms;
 mod guard;
 mod hidden;
+mod household;
 mod jobs;
 mod leases;
 mod metrics;
@@ -55,9 +57,10 @@ pub use contained::contained;
 pub use follow::Seats;
 pub use guard::LOCAL_DOMAINS;
 pub use hidden::HideWish;
+pub use household::{HouseholdAnswer, HouseholdWish};
 pub use leases::{Decision as LeaseDecision, Word as LeaseWord};
 pub use own::OwnWish;
-pub use serve::{Listener, serve};
+pub use serve::{Encrypted, Listener, Peer, serve};
 pub use settings::{PowerRequest, ResetRequest};
 pub use shared_apps::Sharing;
 pub use storage::MoveWish;
@@ -99,6 +102,19 @@ pub fn local(app: Arc<App>) -> Router {
         .route_layer(middleware::from_fn(versions::tagged))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), allow::allow))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is no such thing in this API") })
+        .layer(middleware::from_fn(problem::in_form))
+        .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
+        .with_state(app)
+}
+
+/// What is served to the other nodes of this one's owner: the API, but for what is a person's own here, and for further nodes.
+pub fn household(app: Arc<App>) -> Router {
+    let theirs =
+        |operation| matches!(operation, Operation::Look | Operation::Inspect | Operation::Reach | Operation::Operate | Operation::Own);
+    routes::router(|route| route.side() == Side::Both && theirs(route.operation) && !route.path.starts_with(at::PREFIX))
+        .route_layer(middleware::from_fn(versions::tagged))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app), allow::allow))
+        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is no such thing that is done on another node: do it there") })
         .layer(middleware::from_fn(problem::in_form))
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
         .with_state(app)

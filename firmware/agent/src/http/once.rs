@@ -37,8 +37,10 @@ fn said(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 /// Passes a request on, if it has no key, or the first time.
 pub async fn run(app: &Arc<App>, route: &Route, caller: &Caller, request: Request, next: Next) -> Response {
     let who = match &caller.who {
-        Who::Local => "",
-        Who::Session { user, .. } | Who::Token { user, .. } => user,
+        Who::Local => String::new(),
+        Who::Session { user, .. } | Who::Token { user, .. } => user.clone(),
+        // No user of this node is called so.
+        Who::Household { node, acting } => format!("{}/{}", node.hex(), acting.user),
         Who::Nobody => return next.run(request).await,
     };
     if route.once == Once::No {
@@ -46,7 +48,7 @@ pub async fn run(app: &Arc<App>, route: &Route, caller: &Caller, request: Reques
     }
     match said(request.headers()) {
         Ok(None) => next.run(request).await,
-        Ok(Some(key)) => under(app, who, &key, route.once == Once::Secret, request, next).await.unwrap_or_else(Refusal::into_response),
+        Ok(Some(key)) => under(app, &who, &key, route.once == Once::Secret, request, next).await.unwrap_or_else(Refusal::into_response),
         Err(refusal) => refusal.into_response(),
     }
 }

@@ -2,8 +2,8 @@
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
 use super::{
-    apps, backups, blobs, browse, by_hand, changes, encrypted, follow, forms, hidden, jobs, leases, muted, nodes, own, services, settings,
-    shared_apps, storage, store, tunnels, users,
+    apps, at, backups, blobs, browse, by_hand, changes, encrypted, follow, forms, hidden, household, jobs, leases, muted, nodes, own,
+    services, settings, shared_apps, storage, store, tunnels, users,
 };
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
@@ -129,6 +129,10 @@ routes! {
     page_cloud           GET    "/microcloud"                         Own     No forms::cloud::show;
     page_cloud_body      GET    "/microcloud/body"                    Own     No forms::cloud::show_body;
     page_cloud_send      POST   "/microcloud/{action}"                Own     No forms::cloud::act;
+    page_household       GET    "/household"                          Own     No forms::household::show;
+    page_household_send  POST   "/household/{action}"                 Own     No forms::household::act;
+    page_household_node  GET    "/household/nodes/{node}"             Inspect No forms::household::show_one;
+    page_household_there POST   "/household/nodes/{node}/{app}/{action}" Inspect No forms::household::act_there;
     page_users           GET    "/users"                              Own     No forms::people::show_users;
     page_users_send      POST   "/users"                              Own     No forms::people::add_user;
     page_user_send       POST   "/users/{name}/{action}"              Own     No forms::people::act_on_user;
@@ -280,7 +284,19 @@ routes! {
     tunnels              GET    "/api/v1/tunnels"                     Reach   No tunnels::list;
     tunnel_open          POST   "/api/v1/tunnels"                     Reach   No tunnels::open;
     tunnel_close         DELETE "/api/v1/tunnels/{port}"              Operate No tunnels::close;
+    // The nodes of one owner.
+    household            GET    "/api/v1/household"                   Own     No household::show;
+    household_begin      POST   "/api/v1/household"                   Own     Secret household::begin;
+    household_leave      DELETE "/api/v1/household"                   Own     No household::leave;
+    household_ask        PUT    "/api/v1/household/{node}"            Own     No household::ask;
+    household_answer     POST   "/api/v1/household/{node}"            Own     Kept household::answer;
+    household_take_back  DELETE "/api/v1/household/{node}"            Own     No household::take_back;
+    at_read              GET    "/api/v1/at/{node}/{*path}"           Inspect No at::forward;
+    at_put               PUT    "/api/v1/at/{node}/{*path}"           Inspect No at::forward;
+    at_do                POST   "/api/v1/at/{node}/{*path}"           Inspect No at::forward;
+    at_delete            DELETE "/api/v1/at/{node}/{*path}"           Inspect No at::forward;
     // What stays with the local socket.
+    household_kit        POST   "/api/v1/household-kit"               Local   No household::kit;
     doctor               GET    "/api/v1/doctor"                      Local   No changes::doctor;
     kit                  POST   "/api/v1/kit"                         Local   No changes::kit;
     disks                GET    "/api/v1/install"                     Local   No changes::install_overview;

@@ -6,6 +6,7 @@ use super::places::Places;
 use crate::limits::{APP_STORE_CONNECTIONS, HTTP_CONNECTIONS, HTTP_GOODBYE, HTTP_HEAD_TIMEOUT};
 use crate::links;
 use axum::Router;
+use cluster::NodeId;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -33,6 +34,8 @@ pub enum Peer {
     Local(u32),
     /// An app in its container, by its user's number, at the socket of its store.
     App(u32),
+    /// Another node of this one's owner, for somebody who asked it.
+    Household(NodeId),
 }
 
 impl From<SocketAddr> for Peer {
@@ -165,7 +168,7 @@ pub async fn serve(listener: Listener, router: Router, mut stop: watch::Receiver
                 };
                 Some(place)
             }
-            Peer::Local(_) | Peer::App(_) => None,
+            Peer::Local(_) | Peer::App(_) | Peer::Household(_) => None,
         };
         let router = TowerToHyperService::new(router.clone());
         // Whoever asks: told by the connection, never by what is sent over it.

@@ -286,6 +286,7 @@ pub(super) async fn session(State(app): State<Arc<App>>, Extension(caller): Exte
     Json(match caller.who {
         Who::Session { user, role, id } => SessionView { user: Some(user), role: Some(role), csrf: Some(id.csrf()), ..nobody },
         Who::Token { user, role, scope, .. } => SessionView { user: Some(user), role: Some(role), scope: Some(scope), ..nobody },
+        Who::Household { acting, .. } => SessionView { role: Some(acting.role), scope: Some(acting.scope), ..nobody },
         Who::Nobody | Who::Local => nobody,
     })
 }

@@ -371,6 +371,7 @@ impl Leases {
             here: hosted.installed || hosted.busy || others().any(|(_, held)| held.about.app.name == about.app.name),
             replaces: self.replaces(about),
             running: others().count(),
+            own: self.household().iter().any(|node| node == from),
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Asked<'a> {
     pub replaces: bool,
     /// Apps of others that run here, or are about to.
     pub running: usize,
+    /// Whether who offers is a node of this one's owner.
+    pub own: bool,
 }
 
 /// What becomes of it.
@@ -96,7 +98,9 @@ impl Policy {
 
     /// What becomes of an offer when it comes.
     pub fn judge(&self, asked: &Asked<'_>) -> Verdict {
-        match self.nodes.get(asked.from).copied().unwrap_or(self.others) {
+        // Among the nodes of one owner nobody is asked, unless the owner says otherwise of one by name.
+        let unnamed = if asked.own { Consent::Accept } else { self.others };
+        match self.nodes.get(asked.from).copied().unwrap_or(unnamed) {
             Consent::Refuse => Verdict::Refuse("its owner takes no offers of this node".to_owned()),
             // Nobody's catalog is changed without being asked.
             Consent::Accept if !asked.replaces => self.hindrance(asked).map_or(Verdict::Accept, Verdict::Refuse),
@@ -120,7 +124,7 @@ impl Policy {
 mod tests {
     use super::*;
 
-    const ASKED: Asked<'_> = Asked { from: "aa", fits: true, here: false, replaces: false, running: 0 };
+    const ASKED: Asked<'_> = Asked { from: "aa", fits: true, here: false, replaces: false, running: 0, own: false };
 
     #[test]
     fn nothing_runs_without_consent_and_a_named_node_has_it() {
@@ -134,6 +138,19 @@ mod tests {
         assert!(matches!(policy.judge(&Asked { running: 8, ..ASKED }), Verdict::Refuse(_)));
         assert!(matches!(Policy::default().judge(&Asked { fits: false, ..ASKED }), Verdict::Refuse(_)));
         assert!(policy.agree(&ASKED).is_ok() && policy.agree(&Asked { running: 8, ..ASKED }).is_err());
+    }
+
+    #[test]
+    fn among_the_nodes_of_one_owner_nobody_is_asked_but_for_the_catalog_and_for_whom_the_owner_names() {
+        let own = Asked { own: true, ..ASKED };
+        for others in [Consent::Ask, Consent::Refuse] {
+            assert_eq!(Policy { others, ..Policy::default() }.judge(&own), Verdict::Accept);
+        }
+        assert_eq!(Policy::default().judge(&ASKED), Verdict::Ask);
+        assert_eq!(Policy::default().judge(&Asked { replaces: true, ..own }), Verdict::Ask);
+        let refused = Policy { nodes: [("aa".to_owned(), Consent::Refuse)].into(), ..Policy::default() };
+        assert!(matches!(refused.judge(&own), Verdict::Refuse(_)));
+        assert!(matches!(Policy::default().judge(&Asked { here: true, ..own }), Verdict::Refuse(_)));
     }
 
     #[test]

@@ -21,10 +21,17 @@ pub struct Kept {
 }
 
 impl Leases {
-    /// The owner's other nodes, as far as this one knows: those whose apps run here without being asked.
+    /// The owner's other nodes: those of its household, and those whose apps run here without being asked.
     pub(super) fn own_nodes(&self) -> BTreeSet<String> {
         let kept = self.kept();
-        kept.policy.nodes.iter().filter(|(_, consent)| **consent == Consent::Accept).map(|(node, _)| node.clone()).collect()
+        let named = kept.policy.nodes.iter().filter(|(_, consent)| **consent == Consent::Accept).map(|(node, _)| node.clone());
+        named.chain(self.household()).collect()
+    }
+
+    /// The other nodes of this one's owner.
+    pub(super) fn household(&self) -> Vec<String> {
+        let registry = self.net.as_ref().and_then(|net| net.registry.borrow().clone());
+        registry.map(|registry| registry.view().household).unwrap_or_default()
     }
 
     /// Says how many copies of an app are kept on other nodes.

@@ -33,7 +33,7 @@ impl State {
         }
         match kept {
             Some(kept) => {
-                self.reached = kept.reached;
+                (self.reached, self.ownership) = (kept.reached, kept.ownership);
                 // Where it came back without one and found nobody, it may be told later.
                 if let Some((node, address)) = join.found.and_then(|found| found.member).as_deref().and_then(ids::placed) {
                     self.hints.insert(node, vec![address]);

@@ -16,7 +16,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long what comes in a lost node's place may take to come.
 const SUCCESSOR_VALID: Duration = Duration::from_secs(7 * 86_400);
 
-const NO_COMMUNITY: &str = "this node belongs to no community: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
+pub(super) const NO_COMMUNITY: &str =
+    "this node belongs to no community: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
 
 impl State {
     /// Does a command and answers it; a caller that has gone away misses the answer, nothing else.
@@ -32,6 +33,9 @@ impl State {
             Command::Replace { node, reply } => drop(reply.send(self.replace(&node))),
             Command::Appoint { node, reply } => drop(reply.send(self.appoint(&node))),
             Command::Dismiss { node, undo, reply } => drop(reply.send(self.dismiss(&node, undo))),
+            Command::Household { wish, reply } => self.household(wish, reply),
+            Command::Certify { node, reply } => drop(reply.send(self.certify(&node))),
+            Command::HouseholdKit { reply } => drop(reply.send(self.household_kit())),
             Command::Health { figures } => self.say_health(figures),
             Command::AskLender { node, frame, reply } => self.ask_lender(node, frame, reply),
             Command::Rename { name, reply } => drop(reply.send(self.rename(name))),
@@ -136,7 +140,7 @@ impl State {
     }
 
     /// A node of the community by its id, and what it is called.
-    fn known(&self, id: &str) -> CommandResult<(NodeId, String)> {
+    pub(super) fn known(&self, id: &str) -> CommandResult<(NodeId, String)> {
         let roster = self.node.as_ref().ok_or(NO_COMMUNITY)?.roster();
         let wanted = roster.nodes().find(|known| known.hex() == id);
         let wanted =
@@ -175,7 +179,7 @@ impl State {
         if self.node.is_some() {
             self.goodbye().await;
             self.close_registry(true).await;
-            (self.node, self.health) = (None, None);
+            (self.node, self.health, self.ownership) = (None, None, None);
             self.refusals.clear();
             self.reached.clear();
             self.hints.clear();

@@ -52,7 +52,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
     let ways = Ways::new(events_sender.clone(), gate.clone());
     let endpoint = endpoint::bind(identity.key.clone(), &config.bind, gate.clone(), &ways).await?;
-    tokio::spawn(endpoint::accept(endpoint.clone(), events_sender.clone(), config.blobs.clone(), config.tunnels.clone()));
+    tokio::spawn(endpoint::accept(endpoint.clone(), events_sender.clone(), config.desks.clone()));
     let me = node_id(&identity.key.public());
     let (line_endpoint, line_gate) = (endpoint.clone(), gate.clone());
     let (registry_outputs, wanted) = registry::outputs();
@@ -83,6 +83,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         news: true,
         seeds_due: Instant::now(),
         said_facts: SaidFacts::default(),
+        ownership: None,
         health: None,
         samples: samples_sender,
         clocks: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use super::{
     event::Event,
-    gate::{BLOBS_ALPN, CLOSE_BUSY, Gate, HELLO_ALPN, MEMBER_ALPN, TUNNEL_ALPN},
+    gate::{BLOBS_ALPN, CLOSE_BUSY, Gate, HELLO_ALPN, HOUSEHOLD_ALPN, MEMBER_ALPN, TUNNEL_ALPN},
     greet,
     ids::node_id,
     line::Callers,
@@ -96,7 +96,7 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate, ways: &Ways) 
         .secret_key(key)
         .transport_config(transport)
         .relay_mode(RelayMode::Disabled)
-        .alpns([HELLO_ALPN, MEMBER_ALPN, BLOBS_ALPN, TUNNEL_ALPN].map(<[u8]>::to_vec).into())
+        .alpns([HELLO_ALPN, MEMBER_ALPN, BLOBS_ALPN, TUNNEL_ALPN, HOUSEHOLD_ALPN].map(<[u8]>::to_vec).into())
         .hooks(gate)
         .clear_ip_transports();
     for address in wanted {
@@ -108,8 +108,31 @@ pub async fn bind(key: SecretKey, bind: &[SocketAddr], gate: Gate, ways: &Ways) 
         .with_context(|| format!("failed to bind UDP on {wanted:?}: is another agent running with the same address and port?"))
 }
 
-/// Accepts connections until the endpoint is closed. Who comes for `blobs` and for `tunnels` is sent there.
-pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, blobs: Callers, tunnels: Callers) {
+/// Where those are sent who come for something of their own.
+#[derive(Debug, Clone)]
+pub struct Desks {
+    /// For blobs.
+    pub blobs: Callers,
+    /// For services of this node.
+    pub tunnels: Callers,
+    /// Nodes of this one's owner, for its API.
+    pub household: Callers,
+}
+
+impl Desks {
+    /// The desk for a protocol; none where it is not one of theirs.
+    fn of(&self, alpn: &[u8]) -> Option<&Callers> {
+        match alpn {
+            BLOBS_ALPN => Some(&self.blobs),
+            TUNNEL_ALPN => Some(&self.tunnels),
+            HOUSEHOLD_ALPN => Some(&self.household),
+            _ => None,
+        }
+    }
+}
+
+/// Accepts connections until the endpoint is closed. Who comes for something of its own is sent to its desk.
+pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, desks: Desks) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let hellos = Arc::new(Semaphore::new(MAX_HELLOS));
     let me = node_id(&endpoint.id());
@@ -129,15 +152,14 @@ pub async fn accept(endpoint: Endpoint, events: mpsc::Sender<Event>, blobs: Call
             continue;
         };
         let (events, hellos) = (events.clone(), hellos.clone());
-        let (blobs, tunnels) = (blobs.clone(), tunnels.clone());
+        let desks = desks.clone();
         tokio::spawn(async move {
             if let Some(conn) = handshake(incoming).await {
                 drop(permit);
                 let node = node_id(&conn.remote_id());
                 if conn.alpn() == MEMBER_ALPN {
                     let _ended = events.send(Event::Linked { node, conn, dialled: false }).await;
-                } else if conn.alpn() == BLOBS_ALPN || conn.alpn() == TUNNEL_ALPN {
-                    let callers = if conn.alpn() == BLOBS_ALPN { blobs } else { tunnels };
+                } else if let Some(callers) = desks.of(conn.alpn()) {
                     if let Err(full) = callers.try_send((node, conn)) {
                         full.into_inner().1.close(CLOSE_BUSY, b"busy");
                     }

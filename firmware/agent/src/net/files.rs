@@ -2,13 +2,17 @@
 
 use super::store::{Store, Stored};
 use anyhow::{Context, Result};
-use cluster::{Certificate, Founding, Kit, NodeId, admission::Grant, node::Admin, roster::Roster, wire};
+use cluster::{Certificate, Founding, Kit, NodeId, admission::Grant, node::Admin, records::Ownership, roster::Roster, wire};
 use std::{collections::BTreeMap, net::SocketAddr};
 
 const MEMBERSHIP: &str = "membership";
 const ROSTER: &str = "roster";
 const ADMIN: &str = "admin";
 const REACHED: &str = "reached";
+/// That this node is an owner's, in its community.
+const OWNER: &str = "owner";
+/// The owner's key, where the household began here. It is the owner's, whichever community the node is in.
+const OWNER_KEY: &str = "owner.key";
 /// Where the admin's key lies after leaving: the community may still need it.
 const ADMIN_LEFT: &str = "admin.left";
 /// Longest file of small statements.
@@ -25,6 +29,8 @@ pub struct Kept {
     pub admin: Option<Admin>,
     /// Where members were last reached.
     pub reached: BTreeMap<NodeId, SocketAddr>,
+    /// The owner that certified this node, if one did.
+    pub ownership: Option<Ownership>,
 }
 
 /// What to do about a damaged file.
@@ -53,7 +59,8 @@ pub fn load(store: &Store, problems: &mut Vec<String>) -> Result<Option<Kept>> {
         Some(bytes) => wire::decode::<Vec<(NodeId, SocketAddr)>>(&bytes, MAX_REACHED_BYTES).unwrap_or_default(),
         None => Vec::new(),
     };
-    Ok(Some(Kept { roster, admin, reached: reached.into_iter().collect() }))
+    let ownership = small::<Ownership>(store, OWNER, problems)?;
+    Ok(Some(Kept { roster, admin, reached: reached.into_iter().collect(), ownership }))
 }
 
 fn body(store: &Store, name: &str, problems: &mut Vec<String>) -> Result<Option<Vec<u8>>> {
@@ -116,6 +123,35 @@ pub fn save_reached(store: &Store, reached: &BTreeMap<NodeId, SocketAddr>) -> Re
     store.write(REACHED, &wire::encode(&reached.iter().collect::<Vec<_>>()))
 }
 
+/// Keeps which owner certified this node, or that none does.
+///
+/// # Errors
+/// The file can't be written or removed.
+pub fn save_ownership(store: &Store, ownership: Option<&Ownership>) -> Result<()> {
+    match ownership {
+        Some(ownership) => store.write(OWNER, &wire::encode(ownership)),
+        None => store.remove(OWNER),
+    }
+}
+
+/// The owner's key, if it is kept here.
+///
+/// # Errors
+/// A file is there and can't be read or used: it is not made anew, since it certifies other nodes too.
+pub fn load_owner_key(store: &Store) -> Result<Option<Kit>> {
+    let mut problems = Vec::new();
+    let key = small::<Kit>(store, OWNER_KEY, &mut problems)?;
+    problems.pop().map_or(Ok(key), |problem| Err(anyhow::anyhow!(problem)))
+}
+
+/// Keeps the owner's key.
+///
+/// # Errors
+/// The file can't be written.
+pub fn save_owner_key(store: &Store, kit: &Kit) -> Result<()> {
+    store.write(OWNER_KEY, &wire::encode(kit))
+}
+
 /// Forgets the membership; the founder's key stays aside as `admin.left`.
 ///
 /// # Errors
@@ -124,7 +160,7 @@ pub fn forget(store: &Store, admin: Option<&Admin>) -> Result<()> {
     if let Some(admin) = admin.filter(|admin| admin.grants.is_empty()) {
         store.write(ADMIN_LEFT, &wire::encode(&(&admin.kit, &admin.grants)))?;
     }
-    for name in [MEMBERSHIP, ROSTER, ADMIN, REACHED] {
+    for name in [MEMBERSHIP, ROSTER, ADMIN, REACHED, OWNER] {
         store.remove(name)?;
     }
     Ok(())

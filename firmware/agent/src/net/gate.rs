@@ -18,6 +18,8 @@ pub const MEMBER_ALPN: &[u8] = b"cloudy/member/1";
 pub const BLOBS_ALPN: &[u8] = iroh_blobs::ALPN;
 /// The protocol of tunnels, version 1: a stream for each connection to a service, for members alone.
 pub const TUNNEL_ALPN: &[u8] = b"cloudy/tunnel/1";
+/// The protocol of an owner's nodes among each other, version 1: a stream for each request to the API, for members alone.
+pub const HOUSEHOLD_ALPN: &[u8] = b"cloudy/household/1";
 /// Close code: you are no member here, as far as this node knows.
 pub const CLOSE_NOT_ADMITTED: VarInt = VarInt::from_u32(403);
 /// Close code: too many at once.

@@ -3,7 +3,7 @@
 use super::{
     ClusterView, Liveness,
     endpoint::{blobs_transport, tunnel_transport},
-    gate::{BLOBS_ALPN, CLOSE_DONE, Gate, TUNNEL_ALPN},
+    gate::{BLOBS_ALPN, CLOSE_DONE, Gate, HOUSEHOLD_ALPN, TUNNEL_ALPN},
     ids::endpoint_paths,
     meant,
     ways::{Ways, taken},
@@ -34,6 +34,8 @@ pub enum Purpose {
     Blobs,
     /// A service that it publishes.
     Tunnel,
+    /// Its API, as a node of the same owner.
+    Household,
 }
 
 /// A member was not reached.
@@ -118,6 +120,7 @@ impl MemberLine {
         let address = endpoint_paths(node, paths).ok_or_else(|| "its id is no key".to_owned())?;
         let (alpn, options) = match purpose {
             Purpose::Blobs => (BLOBS_ALPN, ConnectOptions::new().with_transport_config(blobs_transport()?)),
+            Purpose::Household => (HOUSEHOLD_ALPN, ConnectOptions::new().with_transport_config(tunnel_transport()?)),
             Purpose::Tunnel => (TUNNEL_ALPN, ConnectOptions::new().with_transport_config(tunnel_transport()?)),
         };
         let dial = meant::dial(&self.endpoint, address, alpn, options);

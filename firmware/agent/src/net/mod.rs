@@ -16,6 +16,7 @@ mod gate;
 mod greet;
 mod handle;
 mod health;
+mod household;
 mod identity;
 mod ids;
 mod join;
@@ -37,8 +38,10 @@ mod way;
 mod ways;
 
 pub use clock::{Wall, of_machine};
+pub use endpoint::Desks;
 pub use health::{HealthLink, HealthView};
-pub use line::{Callers, MemberLine, Purpose};
+pub use household::{HouseholdBegun, HouseholdWish};
+pub use line::{MemberLine, Purpose};
 #[cfg(test)]
 pub use registry::an_app;
 pub use registry::{
@@ -51,7 +54,7 @@ pub use registry::{Changed, SERVICES_PAGE};
 pub use view::*;
 
 use anyhow::Result;
-use cluster::NodeId;
+use cluster::{NodeId, records::Ownership};
 use std::{net::SocketAddr, path::PathBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -75,10 +78,8 @@ pub struct NetConfig {
     pub wall: Wall,
     /// How to found or join.
     pub join: JoinConfig,
-    /// Where members are sent who come for blobs.
-    pub blobs: Callers,
-    /// Where members are sent who come for services of this node.
-    pub tunnels: Callers,
+    /// Where members are sent who come for something of their own.
+    pub desks: Desks,
     /// Where the questions of members go that run apps of this node's.
     pub lessees: mpsc::Sender<LeaseQuestion>,
 }
@@ -207,6 +208,25 @@ pub enum Command {
         /// Whether those come back whom it took out.
         undo: bool,
         /// The answer: what the node is called.
+        reply: oneshot::Sender<CommandResult<String>>,
+    },
+    /// Whose this node is. Answers when members can hear of it.
+    Household {
+        /// What is wished.
+        wish: HouseholdWish,
+        /// The answer: the household; none after leaving it.
+        reply: oneshot::Sender<CommandResult<Option<HouseholdBegun>>>,
+    },
+    /// Certify another node as one of this node's owner.
+    Certify {
+        /// Its id in hexadecimal.
+        node: String,
+        /// The answer: the node, and the certificate.
+        reply: oneshot::Sender<CommandResult<(NodeId, Ownership)>>,
+    },
+    /// The text of the key of the household that began here. For its owner only.
+    HouseholdKit {
+        /// The answer.
         reply: oneshot::Sender<CommandResult<String>>,
     },
     /// How this machine is, for all members; wanted when [`NetHandle::samples`] changes.

@@ -36,8 +36,13 @@ impl SaidFacts {
 impl State {
     /// Opens the records of the community.
     pub(super) fn open_registry(&mut self, community: CommunityId) -> Result<()> {
-        let config =
-            Config { folder: self.store.folder().to_owned(), seed: self.identity.key.to_bytes(), community, random: self.rng.random() };
+        let config = Config {
+            folder: self.store.folder().to_owned(),
+            seed: self.identity.key.to_bytes(),
+            community,
+            ownership: self.ownership,
+            random: self.rng.random(),
+        };
         let registry = Registry::start(config, self.registry_outputs.clone()).context("the thread of the records could not begin")?;
         (self.members_stale, self.peers_stale, self.said_facts) = (true, true, SaidFacts::default());
         self.registry.send_replace(Some(registry));

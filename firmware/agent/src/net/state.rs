@@ -15,7 +15,7 @@ use super::{
     ways::{Carried, Ways},
 };
 use anyhow::Result;
-use cluster::{Millis, NodeId, card::Facts, clocks::Said, health::Health, node::Node, wire::Name};
+use cluster::{Millis, NodeId, card::Facts, clocks::Said, health::Health, node::Node, records::Ownership, wire::Name};
 use iroh::{Endpoint, TransportAddr};
 use rand::rngs::StdRng;
 use std::{
@@ -62,6 +62,8 @@ pub(super) struct State {
     /// When it may be chosen anew for strangers whom they are told of.
     pub(super) seeds_due: Instant,
     pub(super) said_facts: SaidFacts,
+    /// The owner that certified this node, if one did.
+    pub(super) ownership: Option<Ownership>,
     /// How the members are, while this node is one.
     pub(super) health: Option<Health>,
     /// Counts samples that are wanted of this machine.

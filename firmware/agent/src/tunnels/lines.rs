@@ -1,4 +1,4 @@
-//! Connections to the nodes of services: one to each node, shared by its tunnels, dialled when it is needed and again when it was lost.
+//! Connections to other nodes for one purpose: one to each, shared, dialled when it is needed and again when it was lost.
 
 use super::close::{BUSY, DONE, NOT_ADMITTED};
 use super::wire::{self, Answer};
@@ -26,13 +26,14 @@ pub enum NotOpened {
 #[derive(Debug)]
 pub struct Lines {
     line: MemberLine,
+    purpose: Purpose,
     open: Mutex<BTreeMap<NodeId, Slot>>,
 }
 
 impl Lines {
     /// None is open yet.
-    pub fn new(line: MemberLine) -> Self {
-        Self { line, open: Mutex::default() }
+    pub fn new(line: MemberLine, purpose: Purpose) -> Self {
+        Self { line, purpose, open: Mutex::default() }
     }
 
     fn slot(&self, node: NodeId) -> Slot {
@@ -71,7 +72,10 @@ impl Lines {
     }
 
     /// The connection to a node: the one that is open, unless it is the one that was `lost`.
-    async fn connection(&self, node: NodeId, lost: Option<usize>) -> Result<Connection, NotOpened> {
+    ///
+    /// # Errors
+    /// See [`NotOpened`].
+    pub async fn connection(&self, node: NodeId, lost: Option<usize>) -> Result<Connection, NotOpened> {
         let slot = self.slot(node);
         let mut slot = slot.lock().await;
         if !self.line.admits(&node) {
@@ -80,7 +84,7 @@ impl Lines {
         if let Some(conn) = slot.as_ref().filter(|conn| conn.close_reason().is_none() && Some(conn.stable_id()) != lost) {
             return Ok(conn.clone());
         }
-        let conn = self.line.dial(&node, Purpose::Tunnel).await.map_err(NotOpened::NotReached)?;
+        let conn = self.line.dial(&node, self.purpose).await.map_err(NotOpened::NotReached)?;
         let (line, watched) = (self.line.clone(), conn.clone());
         tokio::spawn(async move {
             tokio::select! {

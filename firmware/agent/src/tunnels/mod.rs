@@ -12,15 +12,15 @@ mod rules;
 mod serve;
 mod wire;
 
+pub use lines::{Lines, NotOpened};
 pub use rules::is_doubtful;
 pub use serve::{Server, serve};
 
 use crate::apps::Apps;
 use crate::limits::{TUNNEL_CONNECTIONS, TUNNEL_IDLE, TUNNEL_OPENERS, TUNNELS};
-use crate::net::{NetHandle, Registry, Service, check_key};
+use crate::net::{NetHandle, Purpose, Registry, Service, check_key};
 use crate::users::Place;
 use cluster::NodeId;
-use lines::{Lines, NotOpened};
 use listen::Tunnel;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ use tokio::task::AbortHandle;
 use wire::Answer;
 
 /// Codes with which connections and streams of tunnels are closed.
-mod close {
+pub mod close {
     use iroh::endpoint::VarInt;
 
     /// Done, or not needed now.
@@ -169,7 +169,7 @@ impl Tunnels {
     pub fn new(apps: Arc<Apps>, net: Option<&NetHandle>) -> Self {
         Self {
             apps,
-            lines: net.map(|net| Lines::new(net.line.clone())),
+            lines: net.map(|net| Lines::new(net.line.clone(), Purpose::Tunnel)),
             registry: net.map(|net| net.registry.clone()),
             me: net.map(|net| net.view.borrow().me.id.clone()).unwrap_or_default(),
             open: Mutex::default(),

@@ -16,13 +16,6 @@ const MAX_LABEL_BYTES: usize = 20;
 /// Bytes of its owner's key that an owned app carries in its name, in base 32.
 const OWNER_BYTES: usize = 16;
 
-impl Kind {
-    /// A share of an app: the key is the app's name, `/` and the key; its clock has none.
-    pub const APP: Self = Self(8);
-    /// The manifest of an app, by its name.
-    pub const MANIFEST: Self = Self(9);
-}
-
 /// An app's name: `notes`, open to all members, or `notes.` and the beginning of its owner's key, who says by a
 /// manifest who may write. So two apps never fight for a name, and nobody hands names out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -40,6 +40,20 @@ impl Ownership {
         Self { owner: Key::of_seed(owner_seed), signature }
     }
 
+    /// As bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        wire::encode(self)
+    }
+
+    /// Reads one; it is not verified.
+    ///
+    /// # Errors
+    /// Malformed.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, HeadError> {
+        Ok(wire::decode(bytes, MAX_HEAD_BYTES)?)
+    }
+
     /// Whether the owner's signature stands for that node of that community.
     #[must_use]
     pub fn verifies(&self, community: CommunityId, node: NodeId) -> bool {
@@ -113,6 +127,12 @@ impl Head {
     #[must_use]
     pub fn owner(&self) -> Key {
         self.ownership.map_or(self.node, |ownership| ownership.owner)
+    }
+
+    /// The owner that certified the node, if one did.
+    #[must_use]
+    pub fn household(&self) -> Option<Key> {
+        Some(self.ownership?.owner)
     }
 
     /// When it was said.

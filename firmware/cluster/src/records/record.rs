@@ -37,21 +37,32 @@ impl Kind {
     pub const LEASE: Self = Self(7);
     /// A service, or all of a node, that an admin hides from all who search.
     pub const HIDDEN: Self = Self(8);
+    /// The manifest of an app, by its name.
+    pub const MANIFEST: Self = Self(9);
+    /// A share of an app: the key is the app's name, `/` and the key; its clock has none.
+    pub const APP: Self = Self(10);
+    /// A node that the owner of this one says is the same owner's, by its id.
+    pub const OWNED: Self = Self(11);
+
+    /// Those that this version knows, each in a word.
+    const WORDS: [(Self, &str); 11] = [
+        (Self::FACTS, "facts"),
+        (Self::SERVICE, "service"),
+        (Self::BLOB, "blob"),
+        (Self::ADMIN, "admin"),
+        (Self::REVOCATION, "revocation"),
+        (Self::OFFER, "offer"),
+        (Self::LEASE, "lease"),
+        (Self::HIDDEN, "hidden"),
+        (Self::MANIFEST, "manifest"),
+        (Self::APP, "app"),
+        (Self::OWNED, "owned"),
+    ];
 
     /// The kind in a word; `other` for those of later versions.
     #[must_use]
     pub fn word(self) -> &'static str {
-        match self {
-            Self::FACTS => "facts",
-            Self::SERVICE => "service",
-            Self::BLOB => "blob",
-            Self::ADMIN => "admin",
-            Self::REVOCATION => "revocation",
-            Self::OFFER => "offer",
-            Self::LEASE => "lease",
-            Self::HIDDEN => "hidden",
-            _ => "other",
-        }
+        Self::WORDS.iter().find(|(kind, _)| *kind == self).map_or("other", |(_, word)| word)
     }
 }
 
@@ -110,4 +121,18 @@ impl Record {
 #[must_use]
 pub fn mark(node: &NodeId, bytes: &[u8]) -> Mark {
     Sha256::new().chain_update(b"cloudy record v1\0").chain_update(node.0).chain_update(bytes).finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_kinds_have_one_number_or_one_word() {
+        let numbers: BTreeSet<Kind> = Kind::WORDS.iter().map(|(kind, _)| *kind).collect();
+        let words: BTreeSet<&str> = Kind::WORDS.iter().map(|(_, word)| *word).collect();
+        assert_eq!((numbers.len(), words.len()), (Kind::WORDS.len(), Kind::WORDS.len()));
+        assert_eq!((Kind::APP.word(), Kind::HIDDEN.word(), Kind(200).word()), ("app", "hidden", "other"));
+    }
 }

@@ -293,6 +293,37 @@ fn kinds_and_layouts_of_later_versions_are_passed_on() {
     assert_eq!((found.schema, found.value.as_slice()), (77, b"later".as_slice()));
 }
 
+#[test]
+fn whose_a_node_is_reaches_all_and_nothing_of_its_records_is_told_again() {
+    let mut world = settled(280, 5);
+    write(&mut world, 1, put("a", b"1")).unwrap();
+    settle(&mut world);
+    let owner = id_of(77);
+    let of = |world: &World, at: usize| world.nodes[at].as_ref().unwrap().records.view().head(&id_of(1)).unwrap().household();
+    assert_eq!(of(&world, 3), None);
+    let community = world.life(1).records.community();
+    for said in [Some(Ownership::sign(&seed_of(77), community, id_of(1))), None] {
+        let now = world.now;
+        let before = world.life(1).records.own_order();
+        world.life(1).records.set_ownership(now, said).unwrap();
+        world.life(1).records.set_ownership(now, said).unwrap();
+        assert_eq!(world.life(1).records.own_order().sequence, before.sequence + 1, "what is said already is not said again");
+        world.touch(1);
+        settle(&mut world);
+        for at in 0..5 {
+            assert_eq!(of(&world, at), said.map(|_| owner));
+            assert_eq!(value(&world, at, 1, "a"), Some(b"1".to_vec()));
+        }
+    }
+    // What another owner signed for another node counts for nothing.
+    let (now, foreign) = (world.now, Ownership::sign(&seed_of(77), community, id_of(2)));
+    world.life(1).records.set_ownership(now, Some(foreign)).unwrap();
+    world.touch(1);
+    world.pass(s(20));
+    assert_eq!(of(&world, 3), None);
+    assert!(world.life(3).records.refused().statements > 0);
+}
+
 /// Reads an input; true if it was taken for something that its signer did not say.
 type Reader = fn(&[u8], &[u8]) -> bool;
 

@@ -9,6 +9,7 @@ pub mod encrypted;
 pub mod files;
 pub mod found;
 pub mod hidden;
+pub mod household;
 pub mod leases;
 pub mod own;
 pub mod people;

@@ -1,10 +1,11 @@
 //! What is said of the operations on files and on the node's settings.
 
-use super::super::{backups, blobs, by_hand, hidden as hides, leases, muted, paging, settings, storage, tunnels};
+use super::super::{backups, blobs, by_hand, hidden as hides, household as homes, leases, muted, paging, settings, storage, tunnels};
 use super::{Said, of};
 use crate::apps::{AdoptWish, BackupWish, HandView, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
 use crate::broker::ByHand;
+use crate::household::HouseholdView;
 use crate::https::{Choice, HttpsView};
 use crate::leases::{LeasesView, Policy, Wanted, Wish as LeaseWish};
 use crate::settings::{SettingsView, Wish};
@@ -247,6 +248,44 @@ pub fn hidden(id: &str) -> Option<Said> {
         "mute_service" => mute(of("people", "Be shown a service no more")),
         "unmute_node" => unmute(of("people", "Be shown a node's services again")),
         "unmute_service" => unmute(of("people", "Be shown a service again")),
+        _ => return None,
+    })
+}
+
+/// Of the nodes of one owner.
+pub fn household(id: &str) -> Option<Said> {
+    let there = |summary| {
+        let anything = json!({ "description": "What that node's API answers." });
+        of("household", summary)
+            .more("`path` is below `/api/v1/` there. That node holds the request to what whoever asks may do here, and does not pass it on; what is a person's own (sessions, accounts), apps' stores, and what stays with a node's local socket are not asked so.")
+            .gives_other("application/json", "What that node answers; its status is that node's too.", anything)
+            .refuses(&[404, 409, 422, 502, 503, 504])
+    };
+    let with_body = |mut said: Said| {
+        said.body = Some(json!({ "required": false, "content": { "application/json": { "schema": {} } } }));
+        said
+    };
+    let shown = |said: Said| said.gives::<HouseholdView>("How it is now.").refuses(&[404, 409, 422, 503]);
+    Some(match id {
+        "household" => shown(of("household", "The nodes of this node's owner")),
+        "household_begin" => of("household", "Make this node the first of its owner's, or by a recovery kit one more of them")
+            .more("Without a kit, the owner's key is the one that is on this node: of whoever founded the microcloud here, or of a household that began here before; else a new one.")
+            .takes::<homes::HouseholdWish>()
+            .gives::<homes::HouseholdBegun>("It is. A new key's recovery kit is said once.")
+            .refuses(&[409, 422, 503]),
+        "household_leave" => shown(of("household", "Take this node out of its owner's nodes")),
+        "household_ask" => shown(of("household", "Say that another node is the same owner's").more("It is, once somebody there agrees.")),
+        "household_answer" => {
+            shown(of("household", "Agree that this node is the owner's of a node that says so, or do not").takes::<homes::HouseholdAnswer>())
+        }
+        "household_take_back" => shown(of("household", "Say no more that a node is the same owner's")),
+        "household_kit" => {
+            of("household", "The recovery kit of the household that began here").gives::<homes::HouseholdKit>("Its text.").refuses(&[409, 503])
+        }
+        "at_read" => there("Ask another node of this owner"),
+        "at_put" => with_body(there("Set something on another node of this owner")),
+        "at_do" => with_body(there("Do something on another node of this owner")),
+        "at_delete" => there("Remove something on another node of this owner"),
         _ => return None,
     })
 }

@@ -27,6 +27,8 @@ pub fn frame() -> Value {
         ("422", "What is sent is understood, and can't be so; or another request came under this `Idempotency-Key`."),
         ("429", "Too often: `Retry-After` says when to come again, in seconds."),
         ("500", "The agent failed; its journal says why."),
+        ("502", "Another node was not reached, or is not understood."),
+        ("504", "Another node did not answer in time: nobody knows whether it was done."),
         ("503", "A part of the node that is needed does not run or is busy at present."),
         ("507", "It can't be kept: there is no room, or this node's data is not kept in this run."),
     ];
@@ -61,6 +63,7 @@ pub fn frame() -> Value {
             tag("apps", "What can be installed on this node, and what is."),
             tag("jobs", "What is being done with apps."),
             tag("blobs", "Files by their hash, which nodes hold and give each other."),
+            tag("household", "The nodes of one owner, each of which is asked through any of them."),
             tag("people", "Who may do what on this node, and their programs."),
             tag("store", "What apps keep in the microcloud: registers, counters and sets, eventually the same on all nodes.")
         ],
@@ -100,6 +103,7 @@ pub fn of_route(id: &str) -> Option<Said> {
         .or_else(|| more::settings(id))
         .or_else(|| more::opened(id))
         .or_else(|| more::hidden(id))
+        .or_else(|| more::household(id))
         .or_else(|| people(id))
         .or_else(|| stores(id))
 }

@@ -124,6 +124,7 @@ fn inside(page: &View<'_>, community: &CommunityView, members: &[MemberView], pl
             h2 { (community.name) }
             p { (words.members) ": " (members.len()) }
             ul.nodes { @for member in members { (self::member(page, community, member)) } }
+            p { a.button href="/household" { (page.lang.household().title) } }
             @if !community.removed.is_empty() {
                 p.quiet { (words.removed) ": " @for (at, node) in community.removed.iter().enumerate() { @if at > 0 { ", " } (called(&node.name, &node.id)) } }
             }

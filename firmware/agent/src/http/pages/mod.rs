@@ -12,6 +12,7 @@ pub mod found;
 pub mod help;
 pub mod hidden;
 pub mod home;
+pub mod household;
 pub mod leases;
 pub mod map;
 pub mod own;

@@ -118,7 +118,7 @@ async fn who_hangs_up_while_it_is_written_down_gets_the_answer_too() {
     let (app, _) = peopled(data.path()).await;
     let (name, key) = KEY.trim_end().split_once(": ").unwrap();
     let asked = axum::http::Request::post("/api/v1/users").header(name, key).header("content-type", "application/json");
-    let asked = asked.extension(serve::Peer::Local(0)).body(axum::body::Body::from(person("new"))).unwrap();
+    let asked = asked.extension(Peer::Local(0)).body(axum::body::Body::from(person("new"))).unwrap();
     let held = app.once().hold();
     let mut work = Box::pin(hyper::service::Service::call(&TowerToHyperService::new(local(Arc::clone(&app))), asked));
     while app.once().at_work() == 0 {

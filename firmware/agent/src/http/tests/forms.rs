@@ -3,8 +3,8 @@
 use super::super::muted::MutedView;
 use super::super::pages::tests::caller;
 use super::super::pages::{
-    View, api, apps, backups, by_hand, cloud, encrypted, files, found, help, hidden, home, leases, not_done, own, page, people, search,
-    settings, storage, tunnels,
+    View, api, apps, backups, by_hand, cloud, encrypted, files, found, help, hidden, home, household, leases, not_done, own, page, people,
+    search, settings, storage, tunnels,
 };
 use super::super::routes::{Route, TABLE};
 use super::docker::without_docker;
@@ -19,7 +19,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 81] = [
+const EQUALS: [(&str, &str, &str); 88] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -82,6 +82,13 @@ const EQUALS: [(&str, &str, &str); 81] = [
     ("post", "/microcloud/appoint", "appoint"),
     ("post", "/microcloud/dismiss", "dismiss"),
     ("post", "/microcloud/door", "door"),
+    ("post", "/household/begin", "household_begin"),
+    ("post", "/household/ask", "household_ask"),
+    ("post", "/household/answer", "household_answer"),
+    ("post", "/household/back", "household_take_back"),
+    ("post", "/household/leave", "household_leave"),
+    ("post", "/household/nodes/{node}/{name}/start", "at_do"),
+    ("post", "/household/nodes/{node}/{name}/stop", "at_do"),
     ("post", "/encrypted", "https_set"),
     ("post", "/settings/time", "settings_set"),
     ("post", "/settings/network", "settings_set"),
@@ -104,7 +111,7 @@ const EQUALS: [(&str, &str, &str); 81] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 23] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
@@ -117,6 +124,7 @@ const PAGES: [&str; 22] = [
     "help.rs",
     "hidden.rs",
     "home.rs",
+    "household.rs",
     "leases.rs",
     "map.rs",
     "mod.rs",
@@ -203,6 +211,18 @@ fn cloud_pages(view: &View<'_>) -> Markup {
     }
 }
 
+fn household_pages(view: &View<'_>) -> Markup {
+    use household::tests::shown;
+    let node = &shown(true).nodes[0];
+    let app = |run| AppView { name: "wiki".to_owned(), run: Some(run), ..AppView::default() };
+    html! {
+        (household::body(view, &shown(false), &members(), None, Some("x")))
+        (household::body(view, &shown(true), &members(), Some("x"), None))
+        (household::one(view, node, Ok(&[app(Run::Running), app(Run::Stopped)]), Some("x"))) (household::one(view, node, Ok(&[]), None))
+        (household::one(view, node, Err("x"), None))
+    }
+}
+
 fn people_pages(view: &View<'_>) -> Markup {
     let user = |name: &str, role| UserView { name: name.to_owned(), role, revision: 7 };
     let token = Token { id: 3, user: "ana".to_owned(), scope: Scope::Read, label: String::new() };
@@ -229,7 +249,7 @@ fn all_pages(view: &View<'_>) -> String {
         @for status in &without { (home::body(view, status, None, &found, &[])) }
         (search::body(view, &Search::default(), Ok(&found), &open, None)) (search::body(view, &Search::default(), Err("x"), &[], Some("x")))
         @for tunnel in &open { (tunnels::one(view, tunnel)) }
-        (app_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (household_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }
@@ -272,6 +292,8 @@ fn named(path: &str) -> String {
     let part = |part| {
         if disk(part) {
             "{disk}"
+        } else if part.len() == 64 {
+            "{node}"
         } else if port(part) {
             "{port}"
         } else {

@@ -1,8 +1,9 @@
 //! What the registry's thread owns of a community, over one database: the records, the store for apps over them, and what members tell
 //! this one alone.
 
+use super::Config;
 use cluster::{
-    CommunityId, Millis, NodeId,
+    Millis, NodeId,
     appstore::AppStore,
     messages::{Inbox, Outbox},
     records::Replica,
@@ -47,8 +48,9 @@ impl Copy {
     ///
     /// # Errors
     /// The store can't be read or written.
-    pub fn open(now: Millis, store: RedbStore, seed: [u8; 32], community: CommunityId, random: u64) -> Result<Self, StoreError> {
-        let mut replica = Replica::open(now, store, seed, community, None, random)?;
+    pub fn open(now: Millis, store: RedbStore, config: &Config) -> Result<Self, StoreError> {
+        let Config { seed, community, ownership, random, .. } = *config;
+        let mut replica = Replica::open(now, store, seed, community, ownership, random)?;
         let apps = AppStore::open(now, &mut replica, community)?;
         let outbox = Outbox::open(now, replica.store(), NodeId::of_seed(&seed), rand::rng().random())?;
         Ok(Self { seed, replica, apps, outbox, inbox: Inbox::default(), alive: BTreeSet::new() })

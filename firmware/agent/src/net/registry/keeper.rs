@@ -1,9 +1,9 @@
 //! The thread: it feeds the replica and passes on what that wants.
 
-use super::{About, AppChanged, Changed, Config, Copy, Output, Outputs, RegistryView, file::DatabaseFile};
+use super::{About, AppChanged, Changed, Config, Copy, Output, Outputs, RegistryView, file::DatabaseFile, owned};
 use cluster::{
     Millis, NodeId, messages,
-    records::Kind,
+    records::{Kind, view::Root},
     store::{Batch, RedbStore, Store, StoreError, Sync},
 };
 use data_encoding::HEXLOWER;
@@ -64,11 +64,23 @@ pub struct Keeper {
     members: Option<(BTreeSet<NodeId>, [u8; 32])>,
     peers: Option<(Vec<NodeId>, Vec<NodeId>)>,
     aside: Option<String>,
+    /// The nodes of this node's owner, and the root of the view that it was looked up in.
+    household: (Root, Vec<String>),
 }
 
 impl Keeper {
     pub fn new(config: Config, inputs: mpsc::Receiver<Input>, outputs: Outputs, told: Told) -> Self {
-        Self { config, inputs, outputs, told, started: Instant::now(), members: None, peers: None, aside: None }
+        Self {
+            config,
+            inputs,
+            outputs,
+            told,
+            started: Instant::now(),
+            members: None,
+            peers: None,
+            aside: None,
+            household: Default::default(),
+        }
     }
 
     fn now(&self) -> Millis {
@@ -135,7 +147,7 @@ impl Keeper {
             log::error!(place; "this node's records were damaged and are fetched again from its neighbours");
             self.aside = Some(place.to_owned());
         }
-        Copy::open(self.now(), store, self.config.seed, self.config.community, self.config.random)
+        Copy::open(self.now(), store, &self.config)
     }
 
     /// Waits until the database is to be tried again; what comes meanwhile is refused. False at the end.
@@ -224,8 +236,12 @@ impl Keeper {
         }
     }
 
-    fn show(&self, copy: &Copy) {
+    fn show(&mut self, copy: &Copy) {
         let order = copy.own_order();
+        // Whose members are changes no more often than the view does.
+        if self.household.0 != copy.root() {
+            self.household = (copy.root(), owned::household(copy));
+        }
         let view = RegistryView {
             root: HEXLOWER.encode(&copy.root()),
             members: copy.view().members().len(),
@@ -235,6 +251,8 @@ impl Keeper {
             sequence: order.sequence,
             problem: copy.problem().or(copy.apps.problem()).map(ToString::to_string),
             restored: copy.is_restored(),
+            owner: owned::owner(copy).map(|owner| owner.hex()),
+            household: self.household.1.clone(),
             put_aside: self.aside.clone(),
         };
         let changed = self.told.view.send_if_modified(|shown| {

@@ -12,6 +12,7 @@ mod file;
 mod hidden;
 mod keeper;
 mod messages;
+mod owned;
 mod service;
 mod services;
 mod view;
@@ -35,7 +36,7 @@ pub(super) use facts::Facts;
 use cluster::{
     CommunityId, Millis, NodeId,
     messages::frame::frame as messages_frame,
-    records::{self, Change, Order, WriteError},
+    records::{self, Change, Order, Ownership, WriteError},
 };
 use copy::Copy;
 use keeper::{Input, Keeper, Told};
@@ -82,6 +83,8 @@ pub(super) struct Config {
     pub seed: [u8; 32],
     /// The community.
     pub community: CommunityId,
+    /// The owner that certified this node, if one did.
+    pub ownership: Option<Ownership>,
     /// Feeds random choices.
     pub random: u64,
 }

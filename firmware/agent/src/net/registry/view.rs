@@ -24,6 +24,10 @@ pub struct RegistryView {
     pub problem: Option<String>,
     /// What this node had of its own records was an older copy than what its neighbours had: its card was restored.
     pub restored: bool,
+    /// The owner whose this node is, as its public key in hexadecimal; none where it is nobody's.
+    pub owner: Option<String>,
+    /// The other members that are that owner's, by id.
+    pub household: Vec<String>,
     /// Where a damaged database was put aside at this start, and what was wrong with it.
     pub put_aside: Option<String>,
 }

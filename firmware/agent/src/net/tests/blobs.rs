@@ -7,7 +7,7 @@ use super::super::{
     ids::node_id,
     ways::Ways,
 };
-use super::PATIENCE;
+use super::{PATIENCE, desks};
 use crate::blobs::{self, Blobs, Visibility, Wish};
 use bao_tree::io::BaoContentItem;
 use futures_util::StreamExt;
@@ -44,7 +44,7 @@ impl Two {
         let endpoint = bind(SecretKey::from_bytes(&[1; 32]), &["127.0.0.1:0".parse().unwrap()], gate.clone(), &ways).await.unwrap();
         let (callers, waiting) = mpsc::channel(4);
         let (view, seen) = watch::channel(ClusterView::default());
-        tokio::spawn(accept(endpoint.clone(), events, callers, mpsc::channel(1).0));
+        tokio::spawn(accept(endpoint.clone(), events, super::super::Desks { blobs: callers, ..desks() }));
         tokio::spawn(blobs::serve(Arc::clone(&blobs), MemberLine::new(endpoint.clone(), gate.clone(), ways, seen), waiting));
         let other = Endpoint::builder(presets::Minimal).secret_key(SecretKey::from_bytes(&[2; 32])).relay_mode(RelayMode::Disabled);
         let other = other.bind().await.unwrap();

@@ -3,6 +3,7 @@
 mod blobs;
 mod clocks;
 mod failing;
+mod household;
 mod joining;
 mod strangers;
 mod tunnels;
@@ -17,6 +18,12 @@ use tokio::{sync::oneshot, time::timeout};
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where nobody is served.
+fn desks() -> super::Desks {
+    let nobody = || tokio::sync::mpsc::channel(1).0;
+    super::Desks { blobs: nobody(), tunnels: nobody(), household: nobody() }
+}
+
 fn config(data: &Path, name: &str, join: JoinConfig) -> NetConfig {
     NetConfig {
         data: data.to_owned(),
@@ -26,8 +33,7 @@ fn config(data: &Path, name: &str, join: JoinConfig) -> NetConfig {
         machine: super::Machine::default(),
         wall: super::of_machine,
         join,
-        blobs: tokio::sync::mpsc::channel(1).0,
-        tunnels: tokio::sync::mpsc::channel(1).0,
+        desks: desks(),
         lessees: tokio::sync::mpsc::channel(1).0,
     }
 }

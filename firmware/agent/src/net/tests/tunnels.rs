@@ -1,7 +1,7 @@
 //! Who gets to a service of this node through a tunnel, asked with the protocol itself: members, strangers, and those who were members.
 
 use super::super::{Command, Draft, NetHandle, gate::TUNNEL_ALPN, ids::node_id};
-use super::{PATIENCE, Stranger, by_token, command, config, founding, invite, shut_down, until};
+use super::{PATIENCE, Stranger, by_token, command, config, desks, founding, invite, shut_down, until};
 use crate::net::{self, JoinConfig, Purpose, Service, ServiceHealth};
 use crate::tunnels::{Server, serve};
 use cluster::NodeId;
@@ -37,7 +37,9 @@ impl Two {
         });
         let data = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let (tunnels, mut waiting) = mpsc::channel(4);
-        let roof = net::start(net::NetConfig { tunnels, ..config(data[0].path(), "roof", founding()) }).await.unwrap();
+        let roof = net::start(net::NetConfig { desks: net::Desks { tunnels, ..desks() }, ..config(data[0].path(), "roof", founding()) })
+            .await
+            .unwrap();
         until(&roof, "it is founded", |view| view.community.is_some()).await;
         let server = Server::new(roof.line.clone(), roof.registry.clone(), || vec![9]);
         let (passed, served) = mpsc::channel(4);

@@ -10,7 +10,7 @@ use crate::{
     clock::Millis,
     keys::NodeId,
     records::{
-        head::{self, Head, Live, MAX_RECORDS, MAX_SET_BYTES, Order},
+        head::{self, Head, Live, MAX_RECORDS, MAX_SET_BYTES, Order, Ownership},
         record::{self, MAX_VALUE_BYTES, Mark, Record, Slot},
     },
     store::{Batch, Store, StoreError, Sync, Table},
@@ -332,6 +332,27 @@ impl<S: Store> Replica<S> {
         }
         self.outputs.push_back(Output::Changed { node: me, slots });
         Ok(order)
+    }
+
+    /// Says to which owner this node belongs. It is on disk when this returns, and others are told once the epoch is open.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; it belongs to whom it did.
+    pub fn set_ownership(&mut self, now: Millis, ownership: Option<Ownership>) -> Result<(), WriteError> {
+        if self.own.phase == Phase::Copied {
+            return Err(WriteError::Copied);
+        }
+        if self.own.phase == Phase::Open && self.ownership != ownership {
+            let order = Order { epoch: self.own.order.epoch, sequence: self.own.order.sequence.saturating_add(1) };
+            let head = Head::sign(&self.seed, self.community, ownership, order, live(self.own.set.values()));
+            let mut batch = Batch::default();
+            batch.put(Table::Heads, self.me.0, head.to_bytes());
+            self.commit(&batch, Sync::Now)?;
+            self.ownership = ownership;
+            self.publish(now, head);
+        }
+        self.ownership = ownership;
+        Ok(())
     }
 
     /// Somebody holds a head that this node signed but does not know: an old copy of its data is at work here.

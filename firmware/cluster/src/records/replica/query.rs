@@ -2,9 +2,9 @@
 
 use super::{Phase, Refused, Replica, record_key};
 use crate::{
-    keys::{Key, NodeId},
+    keys::{CommunityId, Key, NodeId},
     records::{
-        head::Order,
+        head::{Order, Ownership},
         record::{Kind, Record, Slot},
         view::{Root, View},
     },
@@ -87,6 +87,18 @@ impl<S: Store> Replica<S> {
     #[must_use]
     pub fn into_store(self) -> S {
         self.store
+    }
+
+    /// The community.
+    #[must_use]
+    pub fn community(&self) -> CommunityId {
+        self.community
+    }
+
+    /// The owner that certified this node, if one did.
+    #[must_use]
+    pub fn ownership(&self) -> Option<Ownership> {
+        self.ownership
     }
 
     /// The newest own head.

@@ -1,0 +1,93 @@
+//! Requests that are for another node of this one's owner.
+
+use super::head::Acting;
+use super::is_ours;
+use crate::limits::HOUSEHOLD_ANSWER_TIMEOUT;
+use crate::net::{NetHandle, Purpose};
+use crate::tunnels::{Lines, NotOpened};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use cluster::NodeId;
+use hyper_util::rt::TokioIo;
+use tokio::io::join;
+use tokio::time::timeout;
+
+/// What of a request goes along: what it wants, never how it came or who may.
+const ASKED: [HeaderName; 6] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    HeaderName::from_static("idempotency-key"),
+];
+/// What of an answer does not: it is of the connection between the two nodes.
+const OF_THE_WAY: [HeaderName; 4] = [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, HeaderName::from_static("keep-alive")];
+
+/// Why a request did not get there.
+#[derive(Debug, thiserror::Error)]
+pub enum NotForwarded {
+    /// That node is another owner's.
+    #[error(
+        "that node is not of this node's owner: `cloudy household` lists those that are; nodes of others run what their owners agree to (`cloudy lease offer`)"
+    )]
+    NotOurs,
+    /// It was not reached.
+    #[error("that node was not reached: {0}; it may be off, or away from this network")]
+    NotReached(String),
+    /// Nothing came in time, and nobody knows whether it was done.
+    #[error("that node did not answer within {} s: look there whether it was done", HOUSEHOLD_ANSWER_TIMEOUT.as_secs())]
+    Silent,
+}
+
+/// The connections to the owner's other nodes.
+pub struct Forward {
+    net: NetHandle,
+    lines: Lines,
+}
+
+fn some_of(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
+    let named = headers.iter().filter(|(name, _)| names.contains(name));
+    named.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+impl Forward {
+    /// None is open yet.
+    pub fn new(net: NetHandle) -> Self {
+        Self { lines: Lines::new(net.line.clone(), Purpose::Household), net }
+    }
+
+    /// Asks another node of this one's owner for `path`, with the query; its answer as it comes.
+    ///
+    /// # Errors
+    /// See [`NotForwarded`].
+    pub async fn ask(&self, node: NodeId, acting: &Acting, path: &str, request: Request<Body>) -> Result<Response<Body>, NotForwarded> {
+        if !is_ours(&self.net, &node) {
+            return Err(NotForwarded::NotOurs);
+        }
+        let seen = |error: &dyn std::fmt::Display| NotForwarded::NotReached(error.to_string());
+        let conn = self.lines.connection(node, None).await.map_err(|error| match error {
+            NotOpened::NotReached(seen) => NotForwarded::NotReached(seen),
+            NotOpened::Refused(answer) => NotForwarded::NotReached(format!("{answer:?}")),
+        })?;
+        let (mut send, recv) = conn.open_bi().await.map_err(|error| seen(&error))?;
+        send.write_all(&acting.head()).await.map_err(|error| seen(&error))?;
+        let io = TokioIo::new(join(recv, send));
+        let (mut sender, driver) = hyper::client::conn::http1::handshake(io).await.map_err(|error| seen(&error))?;
+        tokio::spawn(driver);
+        let (parts, body) = request.into_parts();
+        let mut asked = Request::new(body);
+        *asked.method_mut() = parts.method;
+        *asked.uri_mut() = path.parse().map_err(|error| seen(&error))?;
+        *asked.headers_mut() = some_of(&parts.headers, &ASKED);
+        asked.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+        let answer = timeout(HOUSEHOLD_ANSWER_TIMEOUT, sender.send_request(asked)).await.map_err(|_| NotForwarded::Silent)?;
+        // What went wrong with the stream says less than why the connection ended.
+        let answer = answer.map_err(|error| conn.close_reason().map_or_else(|| seen(&error), |reason| seen(&reason)))?;
+        let (mut parts, body) = answer.into_parts();
+        for name in OF_THE_WAY {
+            parts.headers.remove(name);
+        }
+        Ok(Response::from_parts(parts, Body::new(body)))
+    }
+}

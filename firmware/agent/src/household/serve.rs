@@ -1,0 +1,123 @@
+//! This node for the others of its owner: each stream of theirs is a request to its API.
+
+use super::head::Acting;
+use super::{is_ours, until_not_ours};
+use crate::http::{Encrypted, Peer};
+use crate::limits::{
+    HOUSEHOLD_CALLERS_OF_ONE, HOUSEHOLD_STREAMS_OF_ONE, HTTP_HEAD_TIMEOUT, TUNNEL_CALLER_IDLE, TUNNEL_RECEIVE_WINDOW_BYTES,
+};
+use crate::net::NetHandle;
+use crate::tunnels::close::{BUSY, DONE, NOT_ADMITTED};
+use axum::Router;
+use cluster::NodeId;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use iroh::endpoint::{Connection, RecvStream, SendStream};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::join;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// What is served, and to whom.
+pub struct Server {
+    net: NetHandle,
+    router: Router,
+    callers: Mutex<BTreeMap<NodeId, usize>>,
+}
+
+/// A node's place among those that are served, given back when it is dropped.
+struct Place(Arc<Server>, NodeId);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut callers = self.0.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = callers.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                callers.remove(&self.1);
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Serves `router`, which holds every request to what whoever asks may.
+    pub fn new(net: NetHandle, router: Router) -> Arc<Self> {
+        Arc::new(Self { net, router, callers: Mutex::default() })
+    }
+
+    fn place(self: &Arc<Self>, node: NodeId) -> Option<Place> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = callers.entry(node).or_default();
+        if *own >= HOUSEHOLD_CALLERS_OF_ONE {
+            return None;
+        }
+        *own += 1;
+        Some(Place(Arc::clone(self), node))
+    }
+}
+
+/// Serves everybody who comes and is of the household, until nobody can come any more.
+pub async fn serve(server: Arc<Server>, mut callers: mpsc::Receiver<(NodeId, Connection)>) {
+    // They end with this.
+    let mut open = JoinSet::new();
+    while let Some((node, conn)) = callers.recv().await {
+        while open.try_join_next().is_some() {}
+        // Before a stream is served: members of other owners reach nothing here.
+        if !is_ours(&server.net, &node) {
+            log::debug!(node = node.short(); "a node of another owner asked for this node's API");
+            conn.close(NOT_ADMITTED, b"not of this node's owner");
+            continue;
+        }
+        match server.place(node) {
+            Some(place) => drop(open.spawn(caller(place, conn))),
+            None => conn.close(BUSY, b"busy"),
+        }
+    }
+}
+
+async fn caller(place: Place, conn: Connection) {
+    let Place(server, node) = &place;
+    conn.set_receive_window(TUNNEL_RECEIVE_WINDOW_BYTES.into());
+    conn.set_max_concurrent_bi_streams(HOUSEHOLD_STREAMS_OF_ONE.into());
+    let mut out = std::pin::pin!(until_not_ours(server.net.clone(), *node));
+    let mut streams = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = &mut out => return conn.close(NOT_ADMITTED, b"not of this node's owner"),
+            accepted = conn.accept_bi() => match accepted {
+                Ok((send, recv)) => drop(streams.spawn(stream(*node, server.router.clone(), send, recv))),
+                Err(ended) => return log::debug!(node = node.short(); "a node of this owner ended its connection: {ended}"),
+            },
+            Some(_) = streams.join_next() => {}
+            () = sleep(TUNNEL_CALLER_IDLE), if streams.is_empty() => return conn.close(DONE, b"nothing was asked"),
+        }
+    }
+}
+
+async fn stream(node: NodeId, router: Router, send: SendStream, mut recv: RecvStream) {
+    let Ok(Some(acting)) = timeout(HTTP_HEAD_TIMEOUT, Acting::read(&mut recv)).await else { return };
+    let router = TowerToHyperService::new(router);
+    // Whoever asks: told by the connection and the head of its stream, never by the request.
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer::Household(node));
+        request.extensions_mut().insert(Encrypted(true));
+        request.extensions_mut().insert(acting.clone());
+        router.call(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP_HEAD_TIMEOUT)
+        .max_buf_size(16 * 1024)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(join(recv, send)), service);
+    if let Err(error) = served.await {
+        log::debug!(node = node.short(); "a request of a node of this owner ended: {error}");
+    }
+}
