@@ -157,6 +157,23 @@ def joins():
     world.joined()
 
 
+def asks():
+    """The spare node asks the tested one to be let in by four words; what it asks, once it has words."""
+    world.in_community(False)
+    here = lab.get("/api/v1/nodes")["me"]
+    spare.must("POST", "/api/v1/asking", {"node": f"{here['id']}@{here['addresses'][0]}"})
+    return spare.until("there are words", lambda: (spare.get("/api/v1/asking")["asking"] or {}).get("step", {}).get("words"))
+
+
+def agrees():
+    spare.must("PUT", "/api/v1/asking", {"words": asks()})
+
+
+def newcomer():
+    words = asks()
+    return request({"node": world.node_of(spare)}, {"words": words, "admit": True})
+
+
 def tunnel():
     return {"node": world.friend_id(), "service": world.friends_service()}
 
@@ -273,6 +290,7 @@ VALID = {
     "own_app_forget": named(name=own_name),
     "own_app_save": lambda: request({"name": fresh("form")}, form()),
     "own_app_grant": with_body([], name=own_name),
+    "newcomer_decide": newcomer,
     "rename": lambda: request(body={"name": "lab"}),
     "replicas_set": with_body({"replicas": 0}, name=idle_site),
     "revoke": lambda: request(body={"node": world.joined()}),
@@ -305,4 +323,4 @@ VALID = {
 }
 
 # What the tested node can't be asked for, since it is a member and has an owner: the spare node is. It leaves what it joins.
-ELSEWHERE = {"claim": claimed, "found": founded, "join": joins}
+ELSEWHERE = {"asking_begin": asks, "asking_same": agrees, "claim": claimed, "found": founded, "join": joins}

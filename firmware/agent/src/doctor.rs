@@ -274,9 +274,6 @@ mod tests {
         let no_route = "this node is on no network; check the cable".to_owned();
         ClusterView {
             me: Me { id: String::new(), name: "a".to_owned(), version: String::new(), addresses: vec![], epoch: 1 },
-            community: None,
-            members: vec![],
-            records: None,
             joining: Some(JoinState {
                 what: "a community".to_owned(),
                 attempts: 3,
@@ -285,8 +282,8 @@ mod tests {
                 failures: vec![failure("one"), failure("two")],
             }),
             lan: LanView { enabled: true, problem: Some(no_route.clone()), seen: vec![] },
-            clock_ahead_seconds: None,
             problems: vec![no_route, "a file is damaged; join again".to_owned(), "nobody knows".to_owned()],
+            ..ClusterView::default()
         }
     }
 

@@ -40,6 +40,7 @@ mod settings;
 mod storage;
 mod store;
 mod tunnels;
+mod words;
 
 pub use cloud::Cloud;
 pub use files::Files;
@@ -51,6 +52,7 @@ pub use people::People;
 pub use settings::Settings;
 pub use storage::Storage;
 pub use store::Store;
+pub use words::FourWords;
 
 /// A language that the page speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -1,5 +1,5 @@
-//! A newcomer beside an open door goes in by itself only where its cloudy.toml says `lan = true`. Two real agents in
-//! network namespaces of an ordinary user.
+//! Newcomers without an invite: one beside an open door goes in by itself only where its cloudy.toml says `lan = true`; another comes in by
+//! four words that two people compare. Two real agents in network namespaces of an ordinary user.
 
 #![expect(clippy::unwrap_used, reason = "a test may end so")]
 
@@ -7,7 +7,9 @@ mod support;
 
 use serde_json::Value;
 use std::path::Path;
+use std::process::Output;
 use support::{
+    cloudy,
     namespaces::{self, Script},
     nodes, wait,
 };
@@ -67,4 +69,49 @@ fn a_newcomer_goes_through_an_open_door_only_where_its_settings_allow_it() {
     script.tell("start");
     wait("two is in", || nodes(two.path()).filter(|nodes| nodes["community"]["name"] == "Home"));
     wait("one has it as a member", || nodes(one.path()).filter(|nodes| nodes["members"].as_array().is_some_and(|all| all.len() == 2)));
+}
+
+/// What the command line says that speaks to the agent with that data.
+fn run(data: &Path, words: &[&str]) -> Output {
+    cloudy().args(words).arg("--data").arg(data).output().unwrap()
+}
+
+fn json(data: &Path, words: &[&str]) -> Value {
+    serde_json::from_slice(&run(data, &[words, &["--json"]].concat()).stdout).unwrap_or_default()
+}
+
+#[test]
+fn a_newcomer_found_on_the_network_comes_in_by_four_words() {
+    if !namespaces::are_there() {
+        return;
+    }
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(one.path(), "hostname = \"one\"\n[join]\nfound = \"Home\"\nmdns = true\n");
+    write(two.path(), "hostname = \"two\"\n[join]\nmdns = true\n");
+    let _script = Script::start(SCRIPT, &[one.path(), two.path()]);
+    wait("two sees whom it can ask", || {
+        let shown = String::from_utf8(run(two.path(), &["ask"]).stdout).unwrap();
+        shown.contains("one  of `Home`").then_some(())
+    });
+    let asked = json(two.path(), &["ask", "one"]);
+    assert_eq!(asked["asking"]["name"], "one", "{asked}");
+    let compared = |asked: &Value| asked["asking"]["step"]["words"].as_str().map(str::to_owned);
+    let words = wait("two shows words", || compared(&json(two.path(), &["ask"])));
+    let newcomers = wait("one shows a newcomer", || {
+        let shown = json(one.path(), &["newcomers"]);
+        (shown["newcomers"].as_array().is_some_and(|all| !all.is_empty())).then_some(shown)
+    });
+    let newcomer = &newcomers["newcomers"][0];
+    assert_eq!((newcomer["name"].as_str(), newcomer["words"].as_str()), (Some("two"), Some(words.as_str())), "{newcomers}");
+
+    let four: Vec<&str> = words.split(' ').collect();
+    let wrong = run(one.path(), &["admit", "abandon", "abandon", "abandon", "abandon"]);
+    assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("let nobody in"), "{wrong:?}");
+    assert_eq!(json(one.path(), &[&["admit"], four.as_slice()].concat())["admit"], true);
+    wait("two hears the admin's yes", || (json(two.path(), &["ask"])["asking"]["step"]["admitted"] == true).then_some(()));
+    assert!(nodes(two.path()).unwrap()["community"].is_null(), "its own person has said nothing");
+    assert!(run(two.path(), &[&["ask", "--same"], four.as_slice()].concat()).status.success());
+    wait("two is in", || nodes(two.path()).filter(|nodes| nodes["community"]["name"] == "Home"));
+    wait("one has it as a member", || nodes(one.path()).filter(|nodes| nodes["members"].as_array().is_some_and(|all| all.len() == 2)));
+    assert_eq!(json(one.path(), &["newcomers"])["newcomers"], Value::Array(Vec::new()));
 }

@@ -6,6 +6,7 @@
 
 use crate::{
     admission::{Refusal, Seed},
+    keys::NodeId,
     wire::{self, Name, WireError},
 };
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_REQUEST_BYTES: usize = 2048;
 /// Longest reply in bytes.
 pub const MAX_REPLY_BYTES: usize = 8192;
+/// Most admins that a newcomer is told of.
+pub const MAX_OTHERS: usize = 4;
 /// The oldest and the newest version that this node speaks.
 pub const VERSIONS: (u8, u8) = (1, 1);
 
@@ -30,6 +33,25 @@ pub enum Request {
         /// My name, to be shown to people.
         name: Name,
     },
+    /// I have no invite: may I come in, if two people find the same four words (see [`crate::words`])?
+    Ask {
+        /// My name, to be shown to people.
+        name: Name,
+        /// See [`crate::words::commitment`].
+        commitment: [u8; 32],
+    },
+    /// This is what I had committed myself to.
+    Reveal {
+        /// The nonce.
+        nonce: [u8; 32],
+    },
+    /// What has become of it?
+    Decided {
+        /// Whether the person at my side found the same words.
+        agreed: bool,
+    },
+    /// Forget that I asked.
+    Withdraw,
 }
 
 /// What a member answers.
@@ -46,6 +68,23 @@ pub enum Reply {
     Invited {
         /// See [`crate::admission::Token::from_bytes`].
         token: Vec<u8>,
+    },
+    /// Of this community, and with this nonce: now reveal yours.
+    Asked {
+        /// See [`crate::Founding::from_bytes`].
+        founding: Vec<u8>,
+        /// My part of the words.
+        nonce: [u8; 32],
+    },
+    /// Nothing is decided yet.
+    Waiting {
+        /// Whether the person at my side let you in.
+        agreed: bool,
+    },
+    /// I can let nobody in; these can.
+    Others {
+        /// At most [`MAX_OTHERS`].
+        admins: Vec<(NodeId, Name)>,
     },
     /// No.
     Refused {
@@ -80,6 +119,10 @@ impl Reason {
     pub const BUSY: Self = Self(8);
     /// The community is full.
     pub const FULL: Self = Self(9);
+    /// Nobody of that key asks here: it never did, its time is over, or the node has started again.
+    pub const NOT_ASKED: Self = Self(10);
+    /// A person said no.
+    pub const DENIED: Self = Self(11);
 }
 
 impl From<&Refusal> for Reason {

@@ -4,6 +4,7 @@
 //! so that a simulator runs exactly what is shipped.
 //!
 //! `keys → wire, text → admission (kit, invite, certificate) → card, revocation, admins → roster → membership → node`: who is there;
+//! `hello, words → node`: how strangers come in;
 //! `store → records (record, head, view, replica)`: what they say to all; `records → appstore`: what apps say;
 //! `store → messages`: what one says to one; `messages → leases`: apps on somebody else's node.
 
@@ -29,6 +30,7 @@ pub mod store;
 pub mod sync;
 pub mod text;
 pub mod wire;
+pub mod words;
 
 pub use admission::{Certificate, Founding, Invite, Refusal, Seed, Terms, Token};
 pub use card::Card;

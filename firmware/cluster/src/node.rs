@@ -4,21 +4,21 @@
 //! has to do. The driver in the agent and the simulator in the tests both run exactly this.
 
 mod decide;
+mod strangers;
 
 use crate::{
-    admission::{Certificate, Founding, Grant, Refusal, Seed, Terms},
+    admission::{Founding, Grant, Refusal, Seed},
     card::{Card, Facts},
-    clock::{Clock, Millis},
+    clock::Millis,
     farewell::{self, Farewell},
-    hello::{self, Reason, Reply, Request},
     keys::NodeId,
     kit::Kit,
     membership::{self, Belief, Membership},
     roster::{Item, Roster, Standing},
     sync,
-    wire::WireError,
+    words::Newcomers,
 };
-use rand::{CryptoRng, RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
@@ -42,8 +42,6 @@ const FAREWELL_FANOUT: usize = 5;
 const FAREWELL_ROUNDS: u8 = 3;
 /// Between two times.
 const FAREWELL_PAUSE: Duration = Duration::from_millis(250);
-/// How long an invite given at an open door may be used.
-const DOOR_INVITE_VALID_SECONDS: u64 = 600;
 
 /// What the caller has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +95,7 @@ pub struct Node {
     card_sequence: u32,
     admin: Option<Admin>,
     door: Door,
+    newcomers: Newcomers,
     rng: StdRng,
     outputs: VecDeque<Output>,
     next_compare: Millis,
@@ -142,6 +141,7 @@ impl Node {
             card_sequence: 0,
             admin,
             door: Door::Closed,
+            newcomers: Newcomers::default(),
             rng,
             outputs: VecDeque::new(),
             next_compare: now.plus(COMPARE_PERIOD),
@@ -312,45 +312,6 @@ impl Node {
         refused
     }
 
-    /// Answers a stranger.
-    pub fn hello(&mut self, now: Millis, clock: &Clock, from: NodeId, request: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
-        let reply = match hello::read_request(request) {
-            Err(WireError::Version(_)) => return hello::version_refusal(),
-            Err(error) => refuse(Reason::INVALID, error.to_string()),
-            Ok(Request::Join { certificate }) => match self.join(now, clock, from, &certificate) {
-                Ok(reply) => reply,
-                Err(refusal) => refuse(Reason::from(&refusal), refusal.to_string()),
-            },
-            Ok(Request::Knock { .. }) if self.roster.standing(&from) == Standing::Revoked => {
-                refuse(Reason::REVOKED, Refusal::Revoked.to_string())
-            }
-            Ok(Request::Knock { .. }) => match (self.door(now), &self.admin) {
-                (Door::Closed, _) => refuse(Reason::DOOR_CLOSED, "the door is closed".to_owned()),
-                (_, None) => refuse(Reason::DOOR_CLOSED, "this member holds no key that can invite".to_owned()),
-                (_, Some(_)) => {
-                    let not_after = clock.sure.map(|now| now.saturating_add(DOOR_INVITE_VALID_SECONDS));
-                    match self.invite(Terms { uses: 1, not_after }, rng) {
-                        Some(token) => Reply::Invited { token: token.to_bytes() },
-                        None => refuse(Reason::DOOR_CLOSED, String::new()),
-                    }
-                }
-            },
-        };
-        hello::reply_bytes(&reply)
-    }
-
-    fn join(&mut self, now: Millis, clock: &Clock, from: NodeId, certificate: &[u8]) -> Result<Reply, Refusal> {
-        let certificate = Certificate::from_bytes(certificate)?;
-        if certificate.node() != from {
-            return Err(Refusal::OtherNode(certificate.node()));
-        }
-        if self.roster.admit(certificate, clock)? {
-            self.roster_changed(now);
-        }
-        let own = self.roster.certificate(&self.me).map(Certificate::to_bytes).unwrap_or_default();
-        Ok(Reply::Admitted { certificate: own, seeds: self.seeds() })
-    }
-
     /// Members that a newcomer elsewhere may well reach, and where, the best first: only the caller knows who is reached, and at which address.
     pub fn set_leading(&mut self, mut leading: Vec<(NodeId, Option<SocketAddr>)>) {
         leading.truncate(crate::admission::MAX_SEEDS);
@@ -486,13 +447,4 @@ impl Node {
     pub fn admitted(&self) -> BTreeSet<NodeId> {
         self.roster.members()
     }
-}
-
-fn refuse(reason: Reason, mut words: String) -> Reply {
-    let mut end = words.len().min(200);
-    while !words.is_char_boundary(end) {
-        end -= 1;
-    }
-    words.truncate(end);
-    Reply::Refused { reason, words }
 }

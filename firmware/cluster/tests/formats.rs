@@ -363,6 +363,22 @@ fn make_formats() -> Vec<(&'static str, Vec<u8>, Reader)> {
             let _read = hello::read_request(bytes);
             false
         }),
+        ("ask", hello::request_bytes(&Request::Ask { name: name("x"), commitment: [7; 32] }), |bytes| {
+            let _read = hello::read_request(bytes);
+            false
+        }),
+        ("reveal", hello::request_bytes(&Request::Reveal { nonce: [7; 32] }), |bytes| {
+            let _read = hello::read_request(bytes);
+            false
+        }),
+        ("asked", hello::reply_bytes(&Reply::Asked { founding: founding.to_bytes(), nonce: [7; 32] }), |bytes| {
+            let _read = hello::read_reply(bytes);
+            false
+        }),
+        ("others", hello::reply_bytes(&Reply::Others { admins: vec![(node, name("x")); hello::MAX_OTHERS] }), |bytes| {
+            let _read = hello::read_reply(bytes);
+            false
+        }),
         ("reply", hello::reply_bytes(&admitted), |bytes| {
             let _read = hello::read_reply(bytes);
             false

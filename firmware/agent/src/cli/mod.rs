@@ -19,6 +19,7 @@ mod share;
 mod store;
 mod tunnel;
 mod user;
+mod words;
 
 use crate::client::{Client, member};
 use crate::http::{DismissRequest, InviteRequest, JoinRequest, MinutesRequest, NameRequest, NodeRequest, UnitRequest};
@@ -137,6 +138,14 @@ enum Verb {
         #[command(flatten)]
         local: Local,
     },
+    /// Ask a node on this network to let this one in, by four words that two people compare.
+    Ask(words::Ask),
+    /// Show the newcomers on this network that ask to be let in, with their four words.
+    Newcomers(words::Newcomers),
+    /// Let the newcomer in on whose page these four words show too.
+    Admit(words::Decide),
+    /// Turn the newcomer away that asks with these four words.
+    Deny(words::Decide),
     /// Found a new microcloud; prints its recovery kit, which must be saved. With such a kit: come back into the one that it founded.
     Found(found::Found),
     /// The nodes of one owner: list them, say which are yours.
@@ -411,6 +420,10 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
             let said = if minutes == 0 { "The door is closed.".to_owned() } else { format!("The door is open for {minutes} minutes.") };
             local.show(&answer, |_| Ok(said))?;
         }
+        Verb::Ask(ask) => ask.run().await?,
+        Verb::Newcomers(newcomers) => newcomers.run().await?,
+        Verb::Admit(decide) => decide.run(true).await?,
+        Verb::Deny(decide) => decide.run(false).await?,
         Verb::Publish(publish) => publish.run().await?,
         Verb::Withdraw(withdraw) => withdraw.run().await?,
         Verb::Search(find) => find.run().await?,

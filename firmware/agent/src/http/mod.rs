@@ -48,6 +48,7 @@ mod tests;
 mod tunnels;
 mod users;
 mod versions;
+mod words;
 
 pub use blobs::{NewBlob, NewQuota};
 pub use changes::{
@@ -67,6 +68,7 @@ pub use storage::MoveWish;
 pub use tunnels::TunnelWish;
 pub use users::{NewPassword, NewRole, NewToken, NewUser};
 pub use versions::unchanged;
+pub use words::{AskRequest, NewcomerDecision, SameWords};
 
 use crate::limits::HTTP_BODY_BYTES;
 use crate::state::App;

@@ -3,7 +3,7 @@
 
 use super::{
     apps, at, backups, blobs, browse, by_hand, changes, encrypted, follow, forms, hidden, household, jobs, leases, muted, nodes, own,
-    services, settings, shared_apps, storage, store, tunnels, users,
+    services, settings, shared_apps, storage, store, tunnels, users, words,
 };
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
@@ -262,6 +262,12 @@ routes! {
     appoint              POST   "/api/v1/appoint"                     Own     Kept changes::appoint;
     dismiss              POST   "/api/v1/dismiss"                     Own     Kept changes::dismiss;
     door                 POST   "/api/v1/door"                        Own     Kept changes::door;
+    asking               GET    "/api/v1/asking"                      Own     No words::show;
+    asking_begin         POST   "/api/v1/asking"                      Own     Kept words::ask;
+    asking_same          PUT    "/api/v1/asking"                      Own     No words::same;
+    asking_stop          DELETE "/api/v1/asking"                      Own     No words::stop;
+    newcomers            GET    "/api/v1/newcomers"                   Own     No words::list;
+    newcomer_decide      PUT    "/api/v1/newcomers/{node}"            Own     No words::decide;
     settings             GET    "/api/v1/settings"                    Own     No settings::show;
     settings_set         PUT    "/api/v1/settings"                    Own     No settings::set;
     https                GET    "/api/v1/https"                       Look    No encrypted::show;

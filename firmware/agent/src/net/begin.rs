@@ -136,6 +136,7 @@ impl State {
         self.open_health(roster.founding().id());
         self.node = Some(Node::new(now, self.identity.key.to_bytes(), self.identity.epoch, roster, facts, admin, random)?);
         self.joining = None;
+        self.stop_asking();
         self.come_back();
         self.perform();
         Ok(())

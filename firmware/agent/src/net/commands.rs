@@ -27,6 +27,13 @@ impl State {
             Command::Invite { uses, valid_seconds, reply } => drop(reply.send(self.invite(uses, valid_seconds))),
             Command::Join { token, reply } => drop(reply.send(self.join(&token))),
             Command::OpenDoor { minutes, reply } => drop(reply.send(self.open_door(minutes))),
+            Command::Ask { node, reply } => drop(reply.send(self.ask(&node))),
+            Command::SameWords { words, reply } => drop(reply.send(self.same_words(&words))),
+            Command::StopAsking { reply } => {
+                self.stop_asking();
+                drop(reply.send(Ok(())));
+            }
+            Command::Decide { node, words, admit, reply } => drop(reply.send(self.decide_newcomer(&node, &words, admit))),
             Command::Kit { reply } => drop(reply.send(self.kit())),
             Command::Leave { reply } => drop(reply.send(self.leave().await)),
             Command::Revoke { node, reply } => drop(reply.send(self.revoke(&node))),
@@ -73,6 +80,7 @@ impl State {
         let token =
             join::read_token(text, &clock::now(self.config.wall)).map_err(|failure| format!("{}; {}", failure.seen, failure.mend))?;
         let name = token.community().name().to_string();
+        self.stop_asking();
         self.joining = Some(Joining::new(Goal::Token(Box::new(token))));
         Ok(name)
     }
@@ -169,7 +177,10 @@ impl State {
         let removed = self.removed || self.node.as_ref().is_some_and(|node| node.roster().standing(&self.me) == Standing::Revoked);
         match &self.node {
             Some(node) => files::forget(&self.store, node.admin()).map_err(|error| format!("{error:#}"))?,
-            None => self.joining = None,
+            None => {
+                self.joining = None;
+                self.stop_asking();
+            }
         }
         if removed {
             // Whoever was removed by its key may be invited again under another.
@@ -211,6 +222,7 @@ impl State {
 
     /// The last thing: say goodbye, keep the roster, close the endpoint.
     pub(super) async fn shut_down(&mut self) {
+        self.stop_asking_now().await;
         self.goodbye().await;
         self.close_registry(false).await;
         self.save_roster();

@@ -1,7 +1,9 @@
 //! The one task that owns the network part's state: it feeds the core's state machine and does what that asks for.
 
 use super::{
-    ClusterView, Command, MemberLine, NetConfig, NetHandle, endpoint,
+    ClusterView, Command, MemberLine, NetConfig, NetHandle,
+    asking::Question,
+    endpoint,
     event::Event,
     files,
     gate::Gate,
@@ -75,6 +77,8 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         rng: StdRng::from_rng(&mut rand::rng()),
         node: None,
         joining: None,
+        asking: None,
+        questions: 0,
         registry: registry_sender,
         registry_outputs,
         peers_stale: true,
@@ -159,6 +163,7 @@ async fn run(
         state.tell_registry();
         state.tick_health();
         state.try_to_join();
+        state.go_on_asking();
         if state.roster_unsaved.is_some_and(|since| since.elapsed() >= ROSTER_DELAY) {
             state.save_roster();
         }
@@ -184,7 +189,8 @@ const fn show_pause(news: bool) -> Duration {
 fn due(state: &State) -> Option<Instant> {
     let node = state.node.as_ref().and_then(|node| state.started.checked_add(Duration::from_millis(node.next_wake().0)));
     let joining = state.joining.as_ref().and_then(Joining::due);
+    let asking = state.asking.as_ref().and_then(Question::due);
     let health = state.health.as_ref().and_then(|health| state.started.checked_add(Duration::from_millis(health.next_wake().0)));
     let roster = state.roster_unsaved.map(|since| since + ROSTER_DELAY);
-    [node, joining, roster, health, state.peers_due()].into_iter().flatten().min()
+    [node, joining, asking, roster, health, state.peers_due()].into_iter().flatten().min()
 }

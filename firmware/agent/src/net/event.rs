@@ -10,6 +10,7 @@ use cluster::{
     hello::Reply,
     roster::Mark,
     sync::{Answer, Give, Items, Open},
+    wire::Name,
 };
 use iroh::endpoint::Connection;
 use std::{net::SocketAddr, sync::Arc};
@@ -53,6 +54,8 @@ pub enum Event {
     Lan(Sighting),
     /// What an attempt to join came to.
     Attempted(Attempt),
+    /// What was answered to a question of this node's by four words.
+    Answered { number: u64, answer: Result<Reply, JoinFailure> },
     /// What a member answered when this node introduced itself.
     Introduced { target: Target, answer: Result<Reply, JoinFailure> },
 }
@@ -110,12 +113,27 @@ pub struct Says {
     pub community: Option<String>,
     /// Whether its door is open.
     pub door_open: bool,
+    /// Whether it can let others in.
+    pub can_invite: bool,
+    /// What it is called.
+    pub name: Option<Name>,
+    /// What its community is called.
+    pub community_name: Option<Name>,
 }
 
 impl Says {
-    /// As text: `c1;COMMUNITY or -;o or c`. Further fields may follow in later versions.
+    /// As text: `c1;COMMUNITY or -;o or c;i or -;NAME;NAME OF THE COMMUNITY`. Further fields may follow in later versions. It fits into what a
+    /// word of mDNS may hold, 255 bytes.
     pub fn to_text(&self) -> String {
-        format!("c1;{};{}", self.community.as_deref().unwrap_or("-"), if self.door_open { "o" } else { "c" })
+        let name = |name: &Option<Name>| name.as_ref().map(|name| name.as_str().replace(';', ",")).unwrap_or_default();
+        format!(
+            "c1;{};{};{};{};{}",
+            self.community.as_deref().unwrap_or("-"),
+            if self.door_open { "o" } else { "c" },
+            if self.can_invite { "i" } else { "-" },
+            name(&self.name),
+            name(&self.community_name)
+        )
     }
 
     /// Reads the text; what is not understood says nothing.
@@ -126,7 +144,9 @@ impl Says {
         }
         let hex = |id: &&str| id.len() == 16 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let community = fields.next().filter(hex).map(str::to_owned);
-        Self { community, door_open: fields.next() == Some("o") }
+        let (door_open, can_invite) = (fields.next() == Some("o"), fields.next() == Some("i"));
+        let mut name = || fields.next().and_then(|name| Name::try_from(name).ok());
+        Self { community, door_open, can_invite, name: name(), community_name: name() }
     }
 
     /// Whether it says that it is of this community.
@@ -163,10 +183,12 @@ mod tests {
 
     #[test]
     fn what_nodes_say_is_read_back_and_nonsense_says_nothing() {
+        let named = |name: &str| Some(Name::try_from(name).unwrap());
         for says in [
             Says::default(),
-            Says { community: Some("0123456789abcdef".into()), door_open: true },
-            Says { community: Some("0123456789abcdef".into()), door_open: false },
+            Says { community: Some("0123456789abcdef".into()), door_open: true, ..Says::default() },
+            Says { community: Some("0123456789abcdef".into()), can_invite: true, name: named("oven"), ..Says::default() },
+            Says { community: Some("0123456789abcdef".into()), community_name: named("Gràcia · 2"), ..Says::default() },
         ] {
             assert_eq!(Says::parse(&says.to_text()), says);
         }
@@ -174,11 +196,15 @@ mod tests {
             assert_eq!(Says::parse(nonsense).community, None, "{nonsense}");
         }
         assert!(Says::parse("c1;-;o;later").door_open);
+        let longest = named(&"é;".repeat(21));
+        let says = Says { community: Some("0123456789abcdef".into()), name: longest.clone(), community_name: longest, ..Says::default() };
+        assert!(says.to_text().len() < 200, "{}", says.to_text());
+        assert_eq!(Says::parse(&says.to_text()).name.unwrap().as_str(), "é,".repeat(21));
     }
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_said_on_the_local_network_is_read_without_harm(says in "(c1|c2|.{0,4})(;(-|[0-9a-fA-F]{15,17}|.{0,40})){0,4}", label in "[a-z2-7]{52}|.{0,80}") {
+        fn whatever_is_said_on_the_local_network_is_read_without_harm(says in "(c1|c2|.{0,4})(;(-|[0-9a-fA-F]{15,17}|.{0,40})){0,7}", label in "[a-z2-7]{52}|.{0,80}") {
             let read = Says::parse(&says);
             proptest::prop_assert!(read.community.as_ref().is_none_or(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())));
             proptest::prop_assert_eq!(Says::parse(&read.to_text()), read);

@@ -150,6 +150,7 @@ impl State {
                 }
             }
             Event::Lan(sighting) => self.sighted(sighting),
+            Event::Answered { number, answer } => self.answered(number, answer),
             Event::Attempted(attempt) => self.attempted(attempt),
             Event::Introduced { target, answer } => self.introduced(&target, answer),
         }
@@ -300,7 +301,7 @@ impl State {
                     self.note_removed(true);
                 }
             }
-            Ok(Reply::Invited { .. }) => {}
+            Ok(Reply::Invited { .. } | Reply::Asked { .. } | Reply::Waiting { .. } | Reply::Others { .. }) => {}
             Err(failure) => {
                 log::debug!(node = target.node.short(), seen = failure.seen; "introducing this node failed");
                 if !self.knows_others() {

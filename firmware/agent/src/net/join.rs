@@ -223,10 +223,10 @@ async fn knock(endpoint: &Endpoint, target: &Target, name: Name) -> Result<Token
     match greet::ask(endpoint, target, &Request::Knock { name }).await? {
         Reply::Invited { token } => Token::from_bytes(&token).map_err(|refusal| invalid(target, &refusal)),
         Reply::Refused { reason, words } => Err(greet::refused(target, reason, &words)),
-        Reply::Admitted { .. } => Err(greet::failure(
+        Reply::Admitted { .. } | Reply::Asked { .. } | Reply::Waiting { .. } | Reply::Others { .. } => Err(greet::failure(
             JoinProblem::ProtocolVersion,
             target,
-            "it let this node in without a certificate".to_owned(),
+            "it answered something else than it was asked".to_owned(),
             "do not trust that node",
         )),
     }
@@ -248,10 +248,10 @@ async fn show(endpoint: &Endpoint, target: &Target, token: &Token, me: NodeId) -
             Ok(Admission { founding: token.community().clone(), own, member, seeds })
         }
         Reply::Refused { reason, words } => Err(greet::refused(target, reason, &words)),
-        Reply::Invited { .. } => Err(greet::failure(
+        Reply::Invited { .. } | Reply::Asked { .. } | Reply::Waiting { .. } | Reply::Others { .. } => Err(greet::failure(
             JoinProblem::ProtocolVersion,
             target,
-            "it answered with another invite".to_owned(),
+            "it answered something else than it was asked".to_owned(),
             "update both nodes to the same version",
         )),
     }

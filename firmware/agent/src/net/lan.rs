@@ -233,7 +233,15 @@ pub fn problem() -> Option<String> {
 
 /// What is shown of a sighting.
 pub fn view(node: &NodeId, addresses: &[SocketAddr], says: &Says) -> LanNode {
-    LanNode { id: node.hex(), addresses: addresses.to_vec(), community: says.community.clone(), door_open: says.door_open }
+    LanNode {
+        id: node.hex(),
+        addresses: addresses.to_vec(),
+        community: says.community.clone(),
+        door_open: says.door_open,
+        can_invite: says.can_invite,
+        name: says.name.as_ref().map(ToString::to_string),
+        community_name: says.community_name.as_ref().map(ToString::to_string),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! One task owns the state machine of `cluster`. Others send it [`Command`]s and read the newest
 //! [`ClusterView`] from a watch channel; nothing else is shared.
 
+mod asking;
 mod begin;
 mod clock;
 mod clocks;
@@ -168,6 +169,36 @@ pub enum Command {
         minutes: u32,
         /// The answer.
         reply: oneshot::Sender<CommandResult<()>>,
+    },
+    /// Ask a node on the local network to be let in by four words.
+    Ask {
+        /// Its id in hexadecimal, or `ID@ADDRESS`.
+        node: String,
+        /// The answer: how it begins.
+        reply: oneshot::Sender<CommandResult<AskingView>>,
+    },
+    /// The person here found the same words there.
+    SameWords {
+        /// The words.
+        words: String,
+        /// The answer: how it stands.
+        reply: oneshot::Sender<CommandResult<AskingView>>,
+    },
+    /// Ask no more, or take away how it ended.
+    StopAsking {
+        /// The answer.
+        reply: oneshot::Sender<CommandResult<()>>,
+    },
+    /// A person compared the words of a newcomer, and lets it in or not.
+    Decide {
+        /// Its id in hexadecimal.
+        node: String,
+        /// The words that the person saw.
+        words: String,
+        /// Whether it is let in.
+        admit: bool,
+        /// The answer: what it calls itself.
+        reply: oneshot::Sender<CommandResult<String>>,
     },
     /// The recovery kit's text, if this node holds it. For its owner only.
     Kit {

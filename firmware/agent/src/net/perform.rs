@@ -130,10 +130,17 @@ impl State {
     /// Says on the local network what this node is.
     pub(super) fn say(&mut self) {
         let now = self.now();
-        let says = self.node.as_ref().map_or_else(Says::default, |node| Says {
-            community: Some(node.founding().id().short()),
-            door_open: node.door(now) != Door::Closed && node.admin().is_some(),
-        });
+        let name = Some(self.facts().name);
+        let says = match &self.node {
+            Some(node) => Says {
+                community: Some(node.founding().id().short()),
+                door_open: node.door(now) != Door::Closed && node.admin().is_some(),
+                can_invite: node.admin().is_some(),
+                name,
+                community_name: Some(node.founding().name().clone()),
+            },
+            None => Says { name, ..Says::default() },
+        };
         if let Some(lan) = &self.lan {
             lan.send_if_modified(|said| {
                 let new = *said != says;

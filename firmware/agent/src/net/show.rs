@@ -42,6 +42,8 @@ impl State {
             community: self.node.as_ref().map(|node| self.community(node)),
             members,
             joining: self.joining.as_ref().map(Joining::view),
+            asking: self.asked(),
+            newcomers: self.newcomers(),
             lan: LanView {
                 enabled: self.lan.is_some(),
                 problem: self.lan_problem.clone(),

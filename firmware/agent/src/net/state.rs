@@ -2,6 +2,7 @@
 
 use super::{
     NetConfig,
+    asking::Question,
     event::{Event, Says},
     files,
     gate::Gate,
@@ -48,6 +49,10 @@ pub(super) struct State {
     /// The member, once this node is one.
     pub(super) node: Option<Node>,
     pub(super) joining: Option<Joining>,
+    /// Asking to be let in by four words.
+    pub(super) asking: Option<Question>,
+    /// How often this node has asked since it started.
+    pub(super) questions: u64,
     /// The records of all, while this node is a member; shared with those who read and publish.
     pub(super) registry: watch::Sender<Option<Registry>>,
     pub(super) registry_outputs: registry::Outputs,

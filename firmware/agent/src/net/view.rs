@@ -16,6 +16,12 @@ pub struct ClusterView {
     pub members: Vec<MemberView>,
     /// How joining goes; none when there is nothing to join or it is done.
     pub joining: Option<JoinState>,
+    /// What this node asks by four words; for its owners only.
+    #[serde(skip)]
+    pub asking: Option<AskingView>,
+    /// Who asks here by four words; for its owners only.
+    #[serde(skip)]
+    pub newcomers: Vec<NewcomerView>,
     /// What is seen on the local network.
     pub lan: LanView,
     /// How far the community holds the same records; none while this node belongs to none.
@@ -234,6 +240,95 @@ pub enum JoinProblem {
     Storage,
 }
 
+/// How this node asks another to be let in by four words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct AskingView {
+    /// The other node's id in hexadecimal, 64 digits.
+    pub node: String,
+    /// What the other node calls itself.
+    pub name: String,
+    /// What the community is called that it says it is of; none before it has answered.
+    pub community: Option<String>,
+    /// Seconds that it may still take.
+    pub left_seconds: u64,
+    /// How far it is.
+    pub step: AskingStep,
+    /// What is in the way at present; it is tried again.
+    pub trouble: Option<JoinFailure>,
+}
+
+/// How far asking is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum AskingStep {
+    /// The other node is to answer.
+    Waiting {},
+    /// Two people compare the words.
+    Compare {
+        /// The four words, with a blank between two.
+        words: String,
+        /// Whether the person here found them the same.
+        agreed: bool,
+        /// Whether the person there let this node in.
+        admitted: bool,
+    },
+    /// Nothing came of it.
+    Ended {
+        /// Why.
+        why: AskingEnd,
+    },
+}
+
+/// Why nothing came of asking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum AskingEnd {
+    /// The person there said no.
+    Denied,
+    /// Nobody decided in time.
+    Late,
+    /// The other node knows nothing of it any more: it has started again, say.
+    Forgotten,
+    /// It can let nobody in, and says who can.
+    Others {
+        /// What those are called.
+        names: Vec<String>,
+    },
+    /// What it answered makes no sense: it is not to be trusted, or of another version.
+    Nonsense,
+    /// This node was removed from that community.
+    Removed,
+    /// It belongs to no community any more.
+    NoCommunity,
+    /// It refused for another reason.
+    Refused,
+}
+
+/// A newcomer that asks here to be let in by four words. What it calls itself is a stranger's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct NewcomerView {
+    /// Its node id in hexadecimal, 64 digits.
+    pub node: String,
+    /// What it calls itself.
+    pub name: String,
+    /// The four words, with a blank between two.
+    pub words: String,
+    /// Whether the person at its side found the same words.
+    pub agreed: bool,
+    /// Whether it was let in here; it comes in once the person at its side has agreed too.
+    pub admitted: bool,
+    /// Seconds since it asked last; it asks each few seconds while it is there.
+    pub silent_seconds: u64,
+    /// Seconds that it may still ask.
+    pub left_seconds: u64,
+}
+
 /// What is seen on the local network by mDNS.
 #[derive(Debug, Clone, Default, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
@@ -261,4 +356,10 @@ pub struct LanNode {
     pub community: Option<String>,
     /// Whether its door is open, as it says.
     pub door_open: bool,
+    /// Whether it can let others in, as it says.
+    pub can_invite: bool,
+    /// What it is called, as it says.
+    pub name: Option<String>,
+    /// What its community is called, as it says.
+    pub community_name: Option<String>,
 }

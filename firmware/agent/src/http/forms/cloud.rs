@@ -18,15 +18,20 @@ pub async fn show(reader: Reader) -> Response {
     answer(&reader, None)
 }
 
-/// `GET /microcloud/body`: while it joins, the page looks by itself.
+/// `GET /microcloud/body`: while it joins or asks, and where newcomers may ask, the page looks by itself.
 pub async fn show_body(reader: Reader) -> Response {
     answer_html(body(&reader, reader.app.view().as_ref(), None, None))
 }
 
 fn answer(reader: &Reader, made: Option<Made<'_>>) -> Response {
     let view = reader.app.view();
-    let joins = made.is_none() && view.as_ref().is_some_and(|view| view.joining.is_some());
-    reader.page(HERE, joins.then_some("/microcloud/body"), &body(reader, view.as_ref(), made, None))
+    let changes = made.is_none() && view.as_ref().is_some_and(changes_by_itself);
+    reader.page(HERE, changes.then_some("/microcloud/body"), &body(reader, view.as_ref(), made, None))
+}
+
+/// Whether what the page shows may change while nobody does anything here.
+fn changes_by_itself(view: &ClusterView) -> bool {
+    view.joining.is_some() || view.asking.is_some() || view.community.as_ref().is_some_and(|community| community.can_invite)
 }
 
 fn body(reader: &Reader, view: Option<&ClusterView>, made: Option<Made<'_>>, wrong: Option<&str>) -> Markup {
@@ -52,6 +57,8 @@ pub struct Fields {
     member: String,
     #[serde(default)]
     node: String,
+    #[serde(default)]
+    words: String,
     uses: Option<u16>,
     days: Option<u64>,
     minutes: Option<u32>,
@@ -90,6 +97,13 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
         }
         ("rename", Fields { name, .. }) => wish(app, |reply| Command::Rename { name, reply }).await,
         ("door", Fields { minutes: Some(minutes), .. }) => wish(app, |reply| Command::OpenDoor { minutes, reply }).await,
+        ("ask", Fields { node, .. }) => wish(app, |reply| Command::Ask { node, reply }).await.map(drop),
+        ("same", Fields { words, .. }) => wish(app, |reply| Command::SameWords { words, reply }).await.map(drop),
+        ("stop", _) => wish(app, |reply| Command::StopAsking { reply }).await,
+        ("let-in", Fields { node, words, .. }) => wish(app, |reply| Command::Decide { node, words, admit: true, reply }).await.map(drop),
+        ("turn-away", Fields { node, words, .. }) => {
+            wish(app, |reply| Command::Decide { node, words, admit: false, reply }).await.map(drop)
+        }
         ("leave", _) => depart(app).await.map(drop),
         ("revoke", Fields { node, .. }) => wish(app, |reply| Command::Revoke { node, reply }).await.map(drop),
         ("replace", Fields { node, .. }) => {

@@ -1,6 +1,8 @@
 //! What is said of the operations on files and on the node's settings.
 
-use super::super::{backups, blobs, by_hand, hidden as hides, household as homes, leases, muted, paging, settings, storage, tunnels};
+use super::super::{
+    backups, blobs, by_hand, hidden as hides, household as homes, leases, muted, paging, settings, storage, tunnels, words,
+};
 use super::{Said, of};
 use crate::apps::{AdoptWish, BackupWish, HandView, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
@@ -193,6 +195,32 @@ pub fn settings(id: &str) -> Option<Said> {
         "power" => of("node", "Restart this node, or switch it off")
             .takes::<settings::PowerRequest>()
             .gives::<settings::PowerDone>("It begins.")
+            .refuses(&[409, 503]),
+        _ => return None,
+    })
+}
+
+/// Of newcomers that are let in by four words which two people compare.
+pub fn four_words(id: &str) -> Option<Said> {
+    let asked = |said: Said| said.gives::<words::AskingShown>("How it stands.");
+    Some(match id {
+        "asking" => asked(of("microcloud", "How this node asks another to be let in by four words")),
+        "asking_begin" => asked(of("microcloud", "Ask a node on the local network to be let in by four words"))
+            .more("Once it has answered, `asking` shows four words, which must show at the other node too. What was asked before is asked no more.")
+            .takes::<words::AskRequest>()
+            .refuses(&[409, 503]),
+        "asking_same" => asked(of("microcloud", "Say that a person found the same four words at the other node"))
+            .more("This node joins once a person there has said so too. Refused with other words than those that are shown.")
+            .takes::<words::SameWords>()
+            .refuses(&[409, 503]),
+        "asking_stop" => asked(of("microcloud", "Ask no more, or take away how it ended")).refuses(&[409, 503]),
+        "newcomers" => of("microcloud", "The newcomers that ask this node to be let in, with their four words")
+            .more("There are few at one time, each for ten minutes. What they call themselves are strangers' words.")
+            .gives::<words::Newcomers>("All of them."),
+        "newcomer_decide" => of("microcloud", "Let a newcomer in whose page shows the same four words, or turn it away")
+            .more("It gets an invite once the person at its side has said so too; before both did, it gets nothing. Refused with other words than its own.")
+            .takes::<words::NewcomerDecision>()
+            .gives::<words::NewcomerDecided>("It is decided.")
             .refuses(&[409, 503]),
         _ => return None,
     })

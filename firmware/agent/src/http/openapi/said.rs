@@ -101,6 +101,7 @@ pub fn of_route(id: &str) -> Option<Said> {
         .or_else(|| more::by_hand(id))
         .or_else(|| more::leases(id))
         .or_else(|| more::settings(id))
+        .or_else(|| more::four_words(id))
         .or_else(|| more::opened(id))
         .or_else(|| more::hidden(id))
         .or_else(|| more::household(id))

@@ -1,7 +1,7 @@
 //! The page of the microcloud: joining and founding; then letting others in, and leaving.
 
 use super::home::{called, liveness};
-use super::{View, map, not_done};
+use super::{View, map, not_done, words as four};
 use crate::http::changes::Replaced;
 use crate::net::{ClusterView, CommunityView, Door, JoinState, Liveness, MemberView};
 use crate::text::Cloud;
@@ -32,9 +32,14 @@ pub fn body(page: &View<'_>, view: &ClusterView, made: Option<Made<'_>>, wrong: 
         @if let Some(wrong) = wrong { (not_done(page.lang, wrong)) }
         @if let Some(made) = made { (once(made, words)) }
         @match &view.community {
-            Some(community) => { (map::section(page.lang, view)) (inside(page, community, &view.members, view.me.place())) },
+            Some(community) => {
+                (four::newcomers(page, &view.newcomers))
+                (map::section(page.lang, view))
+                (inside(page, community, &view.members, view.me.place()))
+            },
             None => {
                 @if let Some(joining) = &view.joining { (self::joining(joining, page)) }
+                (four::outside(page, view))
                 (outside(page))
             }
         }

@@ -1,6 +1,6 @@
 //! The first page: this node, its neighbours, what is wrong.
 
-use super::{View, search};
+use super::{View, search, words as four};
 use crate::apps::{AppView, PortView};
 use crate::broker::Run;
 use crate::net::{ClusterView, Liveness, MemberView, Page};
@@ -16,6 +16,7 @@ pub fn body(reader: &View<'_>, status: &Status, view: Option<&ClusterView>, publ
     let lang = reader.lang;
     let words = lang.words();
     html! {
+        (four::notice(reader, view))
         (problems(reader, status, words))
         (neighbours(status, view, words))
         @if view.is_some_and(|view| view.community.is_some()) { (shared(reader, published)) }

@@ -22,6 +22,7 @@ pub mod search;
 pub mod settings;
 pub mod storage;
 pub mod tunnels;
+pub mod words;
 
 use super::caller::{Caller, Who};
 use crate::text::Lang;

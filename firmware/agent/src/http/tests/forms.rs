@@ -4,7 +4,7 @@ use super::super::muted::MutedView;
 use super::super::pages::tests::caller;
 use super::super::pages::{
     View, api, apps, backups, by_hand, cloud, encrypted, files, found, help, hidden, home, household, leases, not_done, own, page, people,
-    search, settings, storage, tunnels,
+    search, settings, storage, tunnels, words,
 };
 use super::super::routes::{Route, TABLE};
 use super::docker::without_docker;
@@ -19,7 +19,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 88] = [
+const EQUALS: [(&str, &str, &str); 93] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -89,6 +89,11 @@ const EQUALS: [(&str, &str, &str); 88] = [
     ("post", "/household/leave", "household_leave"),
     ("post", "/household/nodes/{node}/{name}/start", "at_do"),
     ("post", "/household/nodes/{node}/{name}/stop", "at_do"),
+    ("post", "/microcloud/ask", "asking_begin"),
+    ("post", "/microcloud/same", "asking_same"),
+    ("post", "/microcloud/stop", "asking_stop"),
+    ("post", "/microcloud/let-in", "newcomer_decide"),
+    ("post", "/microcloud/turn-away", "newcomer_decide"),
     ("post", "/encrypted", "https_set"),
     ("post", "/settings/time", "settings_set"),
     ("post", "/settings/network", "settings_set"),
@@ -111,7 +116,7 @@ const EQUALS: [(&str, &str, &str); 88] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 24] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
@@ -135,6 +140,7 @@ const PAGES: [&str; 23] = [
     "settings.rs",
     "storage.rs",
     "tunnels.rs",
+    "words.rs",
 ];
 
 fn mosquitto() -> Face {
@@ -206,6 +212,9 @@ fn cloud_pages(view: &View<'_>) -> Markup {
     };
     html! {
         (cloud::body(view, &with(None), None, Some("x")))
+        (cloud::body(view, &words::tests::outside_view(Some(words::tests::compare(false))), None, None))
+        (cloud::body(view, &words::tests::outside_view(None), None, None))
+        (cloud::body(view, &ClusterView { newcomers: vec![words::tests::newcomer("attic")], ..inside(Door::Closed) }, None, None))
         (cloud::body(view, &inside(Door::Closed), Some(cloud::Made::Kit("x")), None))
         (cloud::body(view, &inside(Door::Open), Some(cloud::Made::Invite("x")), None))
     }

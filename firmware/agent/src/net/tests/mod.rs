@@ -8,6 +8,7 @@ mod joining;
 mod strangers;
 mod tunnels;
 mod ways;
+mod words;
 
 use super::{ClusterView, Command, CommandResult, FoundConfig, JoinConfig, Liveness, NetConfig, NetHandle, event::Target, greet};
 use cluster::hello::{Reply, Request};
