@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use support::broker::play;
 use support::layout::layout_with_store;
 use support::{Agent, PATIENCE, STORES, wait};
@@ -121,6 +122,83 @@ fn an_app_reaches_its_own_store_at_its_socket_and_nothing_else() {
     let slower = flood.iter().find(|(status, ..)| *status == 429).unwrap();
     assert!(slower.1.to_lowercase().contains("retry-after: "), "{slower:?}");
     garden.json(&["store", "put", "notes", "secret", "t"]);
+}
+
+/// What the app of monitoring runs, but for where its socket is and where its page is served.
+const GLANCE: &str = r#"
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+import store
+store.SOCKET = sys.argv[2]
+import glance
+for work in (glance.Page.copy.measure, glance.Page.copy.listen, glance.Page.copy.read):
+    threading.Thread(target=work, daemon=True).start()
+server = glance.Server(("127.0.0.1", 0), glance.Page)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+/// The app beside a node; it ends when dropped.
+struct Glance(Child, String);
+
+impl Glance {
+    #[expect(clippy::disallowed_methods, reason = "the test runs the app itself")]
+    fn start(agent: &Agent) -> Option<Self> {
+        let code = concat!(env!("CARGO_MANIFEST_DIR"), "/../../images/apps/glance/files/usr/lib/cloudy");
+        let mut child = Command::new("python3")
+            .args(["-B", "-c", GLANCE, code])
+            .arg(socket(agent))
+            .envs([("GLANCE_STORE", "broker"), ("GLANCE_SECONDS", "1")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        Some(Self(child, format!("127.0.0.1:{}", port.trim())))
+    }
+
+    fn shows(&self) -> String {
+        support::get(&self.1, "/body", &[]).1
+    }
+}
+
+impl Drop for Glance {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_example_app_on_two_nodes_shows_on_each_what_both_measured() {
+    let (garden, mut roof) = pair();
+    let (Some(here), Some(there)) = (Glance::start(&garden), Glance::start(&roof)) else {
+        println!("skipped: there is no `python3`");
+        return;
+    };
+    for glance in [&here, &there] {
+        wait("both nodes are shown with their figures", || {
+            let body = glance.shows();
+            let both = ["garden", "roof"].iter().all(|name| body.contains(&format!("<h2>{name}</h2>")));
+            (both && body.matches("<dt>load</dt>").count() == 2 && !body.contains("problem")).then_some(())
+        });
+    }
+    // A node that is gone is shown as it was; it writes on once it is back, and its page says meanwhile that there is nothing newer.
+    roof.stop();
+    wait("its app says so", || there.shows().contains("can&#x27;t be reached").then_some(()));
+    assert!(there.shows().contains("<h2>garden</h2>") && here.shows().contains("<h2>roof</h2>"));
+    // What nobody measured is shown as what it is.
+    let id = ask(&garden, "GET", "/api/v1/nodes", &Value::Null).2["me"]["id"].as_str().unwrap().replace(|c: char| c.is_ascii_digit(), "a");
+    wait("somebody writes nonsense", || {
+        (ask(&garden, "PUT", &format!("/api/v1/store/broker/node/{id}"), &json!("<script>1</script>")).0 == 200).then_some(())
+    });
+    roof.child = Agent::spawn(roof.data.path());
+    roof.wait_until_up();
+    for glance in [&here, &there] {
+        wait("it is shown, escaped", || glance.shows().contains("&lt;script&gt;1&lt;/script&gt;").then_some(()));
+        assert!(!glance.shows().contains("<script>"));
+    }
+    wait("all is well", || (!there.shows().contains("be reached")).then_some(()));
 }
 
 #[test]
