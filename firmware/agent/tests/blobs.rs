@@ -266,6 +266,50 @@ fn what_is_private_stays_and_what_is_public_is_given_by_the_gateway_alone() {
 }
 
 #[test]
+fn what_is_shared_later_is_told_then_and_what_is_pinned_stays_where_room_is_needed() {
+    let garden = founder("garden");
+    let roof = joined("roof", &garden);
+    let bytes = content(2_000_000, 13);
+    let hash = add(&garden, "film.webm", &bytes, &["--visibility", "private"]);
+    let mark = add(&garden, "mark.txt", &content(100, 14), &[]);
+    wait("what is shared is told", || (holders(&roof, &mark) == 1).then_some(()));
+    assert_eq!(holders(&roof, &hash), 0);
+    assert!(refused(&roof, &["blob", "get", &hash]).contains("no node of the microcloud"));
+    // Its beginning names it. First to members, then to everybody, then to members again.
+    assert_eq!(garden.json(&["blob", "share", &hash[..10]])["here"]["visibility"], "community");
+    wait("it is told", || (holders(&roof, &hash) == 1).then_some(()));
+    assert!(fetched(&roof, &hash) == bytes);
+    assert_eq!(gateway(&garden, &format!("/{hash}"), "").0, 404);
+    assert_eq!(garden.json(&["blob", "share", "--public", &hash])["here"]["visibility"], "public");
+    assert!(gateway(&garden, &format!("/{hash}"), "").2 == bytes);
+    garden.json(&["blob", "share", &hash]);
+    assert_eq!(gateway(&garden, &format!("/{hash}"), "").0, 404);
+    assert!(refused(&garden, &["blob", "share", &"0f".repeat(32)]).contains("no blob"));
+
+    // What was fetched goes where room is needed, but for what is pinned; over a restart too.
+    let mut roof = roof;
+    let here = |agent: &Agent| {
+        agent.json(&["blob", "ls"])["blobs"].as_array().unwrap().iter().find(|blob| blob["hash"] == hash).unwrap()["here"].clone()
+    };
+    assert_eq!(here(&roof)["pinned"], false, "who fetches does not keep for ever");
+    roof.json(&["blob", "quota", "5"]);
+    assert_eq!(roof.json(&["blob", "pin", &hash])["here"]["pinned"], true);
+    roof.child.kill().unwrap();
+    roof.child.wait().unwrap();
+    roof.child = Agent::spawn(roof.data.path());
+    roof.wait_until_up();
+    let file = roof.data.path().join("more.bin");
+    std::fs::write(&file, content(3_500_000, 15)).unwrap();
+    let words = ["blob", "add", file.to_str().unwrap()];
+    assert!(refused(&roof, &words).contains("there is room for"));
+    assert!(here(&roof)["pinned"] == true && fetched(&roof, &hash) == bytes);
+    roof.json(&["blob", "unpin", &hash]);
+    roof.json(&words);
+    wait("it made room", || here(&roof).is_null().then_some(()));
+    assert!(fetched(&garden, &hash) == bytes, "where it came from it stays");
+}
+
+#[test]
 fn there_is_an_end_to_what_a_node_takes() {
     let agent = founder("alone");
     let quota = |mb: &str| agent.json(&["blob", "quota", mb]);
