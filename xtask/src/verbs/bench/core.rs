@@ -65,6 +65,11 @@ const PROOFS: &[Proof] = &[
         ],
     ),
     tests(
+        "directed messages of real processes over kills and partitions",
+        CLOUDY,
+        &["net::tests::messages::of_10_000_messages_none_is_lost_and_none_takes_effect_twice_over_200_kills"],
+    ),
+    tests(
         "a restored, a copied and a damaged card, a full disk, a liar: nothing is harmed, and it is told",
         SIM,
         &[
@@ -108,6 +113,14 @@ const PROOFS: &[Proof] = &[
             "net::tests::tunnels::strangers_are_not_let_in_and_who_is_removed_is_cut_off",
             "net::tests::ways::who_is_no_member_is_not_brought",
             "http::tests::each_role_passes_each_route_as_the_table_says",
+        ],
+    ),
+    tests(
+        "what strangers and removed nodes say at each protocol of a real agent, and a flood of it",
+        &["--test", "protocols"],
+        &[
+            "whatever_strangers_and_removed_members_say_by_each_protocol_is_refused_before_it_has_an_effect",
+            "a_flood_of_strangers_by_each_protocol_takes_a_bounded_amount_of_memory_and_members_are_served_all_the_while",
         ],
     ),
     tests(

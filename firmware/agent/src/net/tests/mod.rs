@@ -5,6 +5,7 @@ mod clocks;
 mod failing;
 mod household;
 mod joining;
+mod messages;
 mod strangers;
 mod tunnels;
 mod ways;
