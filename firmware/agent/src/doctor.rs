@@ -1,4 +1,8 @@
-//! The doctor: each check with what was seen and, where it is not well, the mend. Pure over status and view.
+//! The doctor: each check with what was seen and, where it is not well, the mend. Pure over status, view and what [`look`] tried.
+
+mod look;
+
+pub use look::{Looked, look};
 
 use crate::limits::EARLIEST_CLOCK_SECS;
 use crate::net::{ClusterView, Liveness};
@@ -35,8 +39,9 @@ pub struct Check {
 }
 
 /// All checks, in the order in which a person would look.
-pub fn examine(status: &Status, view: Option<&ClusterView>) -> Vec<Check> {
+pub fn examine(status: &Status, view: Option<&ClusterView>, looked: &Looked) -> Vec<Check> {
     let mut checks = machine(status);
+    checks.extend(looked.checks(&status.name, &status.addresses, view));
     checks.extend(network(status, view));
     checks.extend(services(status));
     checks
@@ -292,6 +297,11 @@ mod tests {
         let mut status = sick();
         let mut view = stuck();
         let mut names = std::collections::BTreeSet::new();
+        let looked = Looked {
+            name: Some(Ok(vec!["10.9.9.9".parse().unwrap()])),
+            ports: vec![("10.9.9.8:4747".parse().unwrap(), look::Port::Silent)],
+            taken: true,
+        };
         for lang in [Lang::En, Lang::Es, Lang::Ca] {
             for data in [DataState::ReadOnly, DataState::Lost, DataState::Clean] {
                 for retrying in [true, false] {
@@ -299,7 +309,7 @@ mod tests {
                     status.problems = find(&status, &view.problems, lang);
                     view.joining.as_mut().unwrap().retrying = retrying;
                     for view in [None, Some(&view)] {
-                        let ill = examine(&status, view).into_iter().filter(|check| check.verdict == Verdict::Ill);
+                        let ill = examine(&status, view, &looked).into_iter().filter(|check| check.verdict == Verdict::Ill);
                         for check in ill {
                             assert!(!check.mend.is_empty(), "{check:?}");
                             names.insert(check.check);
@@ -308,7 +318,10 @@ mod tests {
                 }
             }
         }
-        for name in ["address", "boot", "clock", "data", "docker", "join", "lan", "memory", "network", "settings", "storage", "units"] {
+        for name in [
+            "address", "boot", "clock", "data", "docker", "join", "lan", "memory", "name", "network", "port", "settings", "storage",
+            "units",
+        ] {
             assert!(names.contains(name), "{name} was never ill: {names:?}");
         }
         let member = |me| MemberView {
@@ -336,13 +349,13 @@ mod tests {
             door: Door::Closed,
         };
         let lonely = ClusterView { community: Some(community), members: vec![member(true), member(false)], joining: None, ..view };
-        let checks = examine(&status, Some(&lonely));
+        let checks = examine(&status, Some(&lonely), &looked);
         assert!(checks.iter().any(|c| c.check == "community" && c.verdict == Verdict::Ill && !c.mend.is_empty()), "{checks:?}");
     }
 
     #[test]
     fn a_sentence_of_the_network_part_is_said_once_with_its_mend() {
-        let checks = examine(&sick(), Some(&stuck()));
+        let checks = examine(&sick(), Some(&stuck()), &Looked::default());
         let of = |name: &str| checks.iter().filter(|c| c.check == name).map(|c| (c.seen.as_str(), c.mend.as_str())).collect::<Vec<_>>();
         assert_eq!(of("lan"), [("this node is on no network", "check the cable")]);
         let network = of("network");

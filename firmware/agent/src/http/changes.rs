@@ -241,7 +241,8 @@ fn refuse(status: StatusCode, error: String) -> Refusal {
 
 pub(super) async fn doctor(State(app): State<Arc<App>>) -> Json<Vec<Check>> {
     let (status, view) = (app.status(Lang::En).await, app.view());
-    Json(crate::doctor::examine(&status, view.as_ref()))
+    let looked = crate::doctor::look(&status.name, view.as_ref()).await;
+    Json(crate::doctor::examine(&status, view.as_ref(), &looked))
 }
 
 pub(super) async fn found(State(app): State<Arc<App>>, Json(request): Json<FoundRequest>) -> Answer<Kit> {

@@ -268,6 +268,42 @@ mod tests {
     }
 
     #[test]
+    fn why_joining_fails_is_shown_with_what_where_and_the_mend_in_each_language() {
+        let caller = caller(Some(Role::Owner));
+        let failure = |n: u8| crate::net::JoinFailure {
+            reason: crate::net::JoinProblem::Timeout,
+            target: format!("node {n} at 10.0.0.{n}:4747"),
+            seen: format!("no answer within {n} s"),
+            mend: "is the other node <b>switched on</b>?".to_owned(),
+        };
+        let joining = JoinState {
+            what: "the community `Home` by token".to_owned(),
+            attempts: 3,
+            next_attempt_seconds: 8,
+            retrying: true,
+            failures: (1..=4).map(failure).collect(),
+        };
+        let pages = [Lang::En, Lang::Es, Lang::Ca].map(|lang| {
+            let page = View { node: "garden", lang, caller: &caller, owned: true };
+            let view = ClusterView { joining: Some(joining.clone()), ..ClusterView::default() };
+            let html = body(&page, &view, None, None).into_string();
+            for needed in [
+                "10.0.0.1:4747",
+                "no answer within 3 s",
+                "&lt;b&gt;switched on",
+                lang.cloud().seen,
+                lang.cloud().next_try,
+                lang.words().joining,
+            ] {
+                assert!(html.contains(needed), "{needed} in {html}");
+            }
+            assert!(!html.contains("10.0.0.4:4747"), "the last ones are enough");
+            html
+        });
+        assert!(pages[0] != pages[1] && pages[1] != pages[2]);
+    }
+
+    #[test]
     fn who_is_outside_may_join_or_found_and_who_is_inside_lets_others_in() {
         let actions = |html: &str| -> Vec<String> {
             html.split("action=\"/microcloud/").skip(1).map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
