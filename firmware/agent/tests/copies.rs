@@ -5,7 +5,7 @@
 mod support;
 
 use std::{collections::BTreeSet, path::Path, process::Command};
-use support::{Agent, wait};
+use support::{Agent, get, wait};
 
 /// A community of `garden`, which founds it, `shed` and `roof`, in this order.
 fn community() -> [Agent; 3] {
@@ -93,6 +93,19 @@ fn a_copied_card_is_told_and_what_others_said_and_it_said_before_stays() {
         let told = |agent: &Agent| agent.run(&["nodes"]).status.success() && problems(agent).contains("this node's card was copied");
         (told(&roof) || told(&twin)).then_some(())
     });
+    // So are the owners of others, who may know whose card it is.
+    for agent in [&garden, &shed] {
+        let told = "the card of the member `roof` was copied";
+        wait("others are told", || problems(agent).contains(told).then_some(()));
+        assert!(problems(agent).contains("tell its owner") && !problems(agent).contains("this node's card"));
+        let doctor = String::from_utf8(agent.run(&["doctor"]).stdout).unwrap();
+        assert!(doctor.contains(told), "{doctor}");
+        let said = agent.json(&["status"])["problems"].clone();
+        let said = said.as_array().unwrap().iter().find(|problem| problem["what"].as_str().unwrap().contains(told)).unwrap();
+        assert!(said["mend"].as_str().unwrap().contains("tell its owner"), "{said}");
+        assert!(get(&agent.page(), "/", &["Accept-Language: es"]).1.contains(told), "and so on the page");
+        assert_eq!(agent.json(&["nodes"])["records"]["copied"].as_array().unwrap().len(), 1);
+    }
     // Meanwhile the others go on.
     assert!(publish(&shed, "photos"));
     all_find(&[&garden, &shed], &["before", "wiki", "photos"]);

@@ -109,12 +109,19 @@ impl State {
         }
     }
 
+    /// What people know a member by: its name, or the beginning of its id.
+    fn called(&self, id: &str) -> String {
+        let node = NodeId::of_hex(id).unwrap_or(self.me);
+        let card = self.node.as_ref().and_then(|own| own.roster().card(&node));
+        card.map_or_else(|| node.short(), |card| format!("`{}`", card.facts().name))
+    }
+
     fn problems_now(&self) -> Vec<String> {
         let mut problems = self.problems.clone();
         problems.extend(self.storage_problem.clone());
         problems.extend(self.lan_problem.clone());
         problems.extend(self.not_back.clone());
-        problems.extend(self.registry.borrow().as_ref().map(|registry| registry.view().problems()).unwrap_or_default());
+        problems.extend(self.registry.borrow().as_ref().map(|registry| registry.view().problems(|id| self.called(id))).unwrap_or_default());
         let refusals = self.refusals.iter();
         problems.extend(refusals.map(|(node, words)| {
             format!(

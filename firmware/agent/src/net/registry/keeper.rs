@@ -2,7 +2,9 @@
 
 use super::{About, AppChanged, Changed, Config, Copy, Output, Outputs, RegistryView, file::DatabaseFile, owned};
 use cluster::{
-    Millis, NodeId, messages,
+    Millis, NodeId,
+    keys::Key,
+    messages,
     records::{Kind, view::Root},
     store::{Batch, RedbStore, Store, StoreError, Sync},
 };
@@ -64,8 +66,8 @@ pub struct Keeper {
     members: Option<(BTreeSet<NodeId>, [u8; 32])>,
     peers: Option<(Vec<NodeId>, Vec<NodeId>)>,
     aside: Option<String>,
-    /// The nodes of this node's owner, and the root of the view that it was looked up in.
-    household: (Root, Vec<String>),
+    /// The nodes of this node's owner, with the view's root and the owner by which they were looked up.
+    household: ((Root, Option<Key>), Vec<String>),
 }
 
 impl Keeper {
@@ -119,7 +121,7 @@ impl Keeper {
         }
         loop {
             self.perform(&mut copy);
-            self.show(&copy);
+            self.show(&mut copy);
             let sleep = Duration::from_millis(copy.next_wake().0.saturating_sub(self.now().0)).min(LONGEST_SLEEP);
             match timeout(sleep, self.inputs.recv()).await {
                 Ok(Some(Input::Stop { forget, reply })) => {
@@ -236,11 +238,12 @@ impl Keeper {
         }
     }
 
-    fn show(&mut self, copy: &Copy) {
+    fn show(&mut self, copy: &mut Copy) {
         let order = copy.own_order();
         // Whose members are changes no more often than the view does.
-        if self.household.0 != copy.root() {
-            self.household = (copy.root(), owned::household(copy));
+        let of = (copy.root(), owned::owner(copy));
+        if self.household.0 != of {
+            self.household = (of, owned::household(copy));
         }
         let view = RegistryView {
             root: HEXLOWER.encode(&copy.root()),
@@ -251,9 +254,10 @@ impl Keeper {
             sequence: order.sequence,
             problem: copy.problem().or(copy.apps.problem()).map(ToString::to_string),
             restored: copy.is_restored(),
-            owner: owned::owner(copy).map(|owner| owner.hex()),
+            owner: of.1.map(|owner| owner.hex()),
             household: self.household.1.clone(),
             put_aside: self.aside.clone(),
+            copied: copy.copied(self.now()).iter().map(NodeId::hex).collect(),
         };
         let changed = self.told.view.send_if_modified(|shown| {
             let new = *shown != view;

@@ -30,6 +30,8 @@ pub struct RegistryView {
     pub household: Vec<String>,
     /// Where a damaged database was put aside at this start, and what was wrong with it.
     pub put_aside: Option<String>,
+    /// Other members whose card runs twice, or did within the last hour, as what they signed proves: ids in hexadecimal.
+    pub copied: Vec<String>,
 }
 
 /// How this node stands to its own records.
@@ -68,8 +70,8 @@ impl RegistryView {
         format!("{holders} of {members} {} this view", if *members == 1 { "node holds" } else { "nodes hold" })
     }
 
-    /// What people should know, each a sentence with its mend.
-    pub fn problems(&self) -> Vec<String> {
+    /// What people should know, each a sentence with its mend. `name` says what a member is called, by its id.
+    pub fn problems(&self, name: impl Fn(&str) -> String) -> Vec<String> {
         let mut problems = Vec::new();
         problems.extend(self.problem.as_ref().map(|why| format!("this node can't keep records: {why}; what it holds can still be read")));
         problems.extend(
@@ -88,6 +90,12 @@ impl RegistryView {
                     .to_owned(),
             );
         }
+        problems.extend(self.copied.iter().map(|id| {
+            format!(
+                "the card of the member {} was copied, and both ran at once within the last hour, so one of the two is not heard; tell its owner: one of them is to be taken out, to have `net` removed from its data folder, and to join anew",
+                name(id)
+            )
+        }));
         problems
     }
 }
