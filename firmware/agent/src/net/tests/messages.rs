@@ -347,7 +347,7 @@ fn each_message_takes_effect_once_over_kills_and_a_partition() {
 }
 
 #[test]
-#[ignore = "takes some minutes"]
+#[ignore = "slow: part of the full tests"]
 fn of_10_000_messages_none_is_lost_and_none_takes_effect_twice_over_200_kills() {
     if inside("net::tests::messages::of_10_000_messages_none_is_lost_and_none_takes_effect_twice_over_200_kills") {
         killed_and_parted(10_000, 200, 10);
