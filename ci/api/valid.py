@@ -214,6 +214,11 @@ def idle_site():
     return world.idle(world.site())
 
 
+def brings_key():
+    name = world.own_catalog()
+    return request({"name": name}, lab.get(f"/api/v1/own-catalogs/{name}/key"))
+
+
 def own_name():
     return world.own_app("form")
 
@@ -265,6 +270,14 @@ VALID = {
     "by_hand_volume_remove": volume,
     "catalog_forget": forgotten,
     "catalog_share": with_body({}, name=world.in_catalog),
+    "catalogs_one": named(key=world.friends_catalog),
+    "catalogs_follow": named(key=world.friends_catalog),
+    "catalogs_unfollow": named(key=world.friends_catalog),
+    "catalogs_get": with_body({"replace": True}, key=world.friends_catalog, name="web"),
+    "catalogs_publish": lambda: request({"name": world.own_catalog()}, {"apps": []}),
+    "catalogs_give_up": named(name=world.own_catalog),
+    "catalogs_key": named(name=world.own_catalog),
+    "catalogs_key_bring": brings_key,
     "docker_act": named(action="start"),
     "door": lambda: request(body={"minutes": 5}),
     "found_app_fetch": named(hash=world.found_app),

@@ -343,6 +343,28 @@ def found_app():
     return found
 
 
+def friends_catalog():
+    """The key of a signed catalog that the neighbour publishes. It is followed here, since somebody brought its file."""
+
+    def make():
+        made = friend.must("PUT", "/api/v1/own-catalogs/theirs", {"title": {"en": "Theirs"}, "apps": ["web"]})
+        at = f"/api/v1/blobs/{made['hash']}/content"
+        return made["key"], friend.until("the neighbour's catalog is a file", lambda: friend.ask("GET", at)[0] == 200 and friend.get(at))
+
+    key, content = kept.get("catalog", make)
+    for seen in lab.get("/api/v1/catalogs?limit=200")["catalogs"]:
+        # Other requests follow keys of nobody, and there is an end to how many.
+        if seen["followed"] and seen["number"] is None:
+            lab.ask("DELETE", f"/api/v1/catalogs/{seen['key']}")
+    lab.must("POST", "/api/v1/catalogs", content, content="application/octet-stream")
+    return key
+
+
+def own_catalog():
+    lab.must("PUT", "/api/v1/own-catalogs/ours", {"title": {"en": "Ours"}, "apps": []})
+    return "ours"
+
+
 def in_catalog():
     """The app of the catalog is there, and nobody has installed it."""
     status, job = lab.ask("DELETE", "/api/v1/apps/web?with-data=true")

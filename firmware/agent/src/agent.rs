@@ -127,6 +127,7 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut giving = JoinSet::new();
     giving.spawn(Arc::clone(app.apps()).keep_taking(Arc::clone(app.blobs())));
+    giving.spawn(Arc::clone(app.catalogs()).keep_going());
     giving.spawn(Arc::clone(app.leases()).keep_going());
     giving.spawn(Arc::clone(app.leases()).keep_time());
     giving.spawn(Arc::clone(app.leases()).keep_replicas());

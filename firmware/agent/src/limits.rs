@@ -106,6 +106,20 @@ pub const BLOB_WAITING_PIECES: usize = 4;
 pub const BLOB_REST: Duration = Duration::from_secs(10);
 /// How soon an app that has come is tried again, where the catalog was receiving another.
 pub const APP_TAKE_AGAIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether nodes tell of news of catalogs, beside each time that their records change.
+pub const CATALOG_LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How soon it is looked again where something is on its way.
+pub const CATALOG_LOOK_SOON: Duration = Duration::from_secs(1);
+/// The least time between two looks, however often records change.
+pub const CATALOG_LOOK_REST: Duration = Duration::from_millis(500);
+/// A node that told of a catalog what was not so is not believed about it for so long.
+pub const CATALOG_DISTRUST: Duration = Duration::from_secs(3600);
+/// A catalog that did not come is not asked for again for so long.
+pub const CATALOG_TRY_AGAIN: Duration = Duration::from_secs(20);
+/// Catalogs that a node follows at most.
+pub const CATALOGS_FOLLOWED: usize = 40;
+/// Catalogs that a node publishes at most.
+pub const CATALOGS_PUBLISHED: usize = 10;
 /// Members that are served blobs at once: each connection has its threads at the disk (the unit's TasksMax is above them).
 pub const BLOB_CALLERS: usize = 8;
 /// A member that asks for nothing for so long makes room for others.

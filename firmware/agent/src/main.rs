@@ -5,6 +5,7 @@ mod allocator;
 mod apps;
 mod blobs;
 mod broker;
+mod catalogs;
 mod cli;
 mod client;
 mod confirm;

@@ -3,6 +3,7 @@
 use crate::apps::Apps;
 use crate::blobs::Blobs;
 use crate::broker;
+use crate::catalogs::Catalogs;
 use crate::host::{self, Sampler};
 use crate::household::Forward;
 use crate::http::Seats;
@@ -55,6 +56,7 @@ pub struct App {
     storage: Arc<Storage>,
     https: OnceLock<Arc<Https>>,
     leases: Arc<Leases>,
+    catalogs: Arc<Catalogs>,
     tunnels: Arc<Tunnels>,
     measured: Arc<Measured>,
     forward: Option<Forward>,
@@ -84,6 +86,7 @@ impl App {
             tunnels: Arc::new(Tunnels::new(Arc::clone(&apps), net.as_ref())),
             measured: Arc::new(Measured::new(net.as_ref())),
             forward: net.clone().map(Forward::new),
+            catalogs: Arc::new(Catalogs::open(&data, Arc::clone(&apps), Arc::clone(&blobs), net.clone())),
             leases: Arc::new(Leases::open(&data, Arc::clone(&apps), Arc::clone(&blobs), net.clone())),
             apps,
             blobs,
@@ -138,6 +141,11 @@ impl App {
     /// Apps of this node on others, and of others on this one.
     pub fn leases(&self) -> &Arc<Leases> {
         &self.leases
+    }
+
+    /// Signed catalogs of apps that are followed and published.
+    pub fn catalogs(&self) -> &Arc<Catalogs> {
+        &self.catalogs
     }
 
     /// Services of other nodes that are open through this one.

@@ -23,6 +23,7 @@ macro_rules! words {
 mod api;
 mod backups;
 mod by_hand;
+mod catalogs;
 mod changes;
 mod cloud;
 mod encrypted;

@@ -49,6 +49,8 @@ pub enum Purpose {
     Offer,
     /// The other one agrees.
     Lease,
+    /// Somebody publishes a catalog of apps.
+    Catalog,
 }
 
 impl Purpose {
@@ -67,6 +69,7 @@ impl Purpose {
             Self::Revocation => b"cloudy revocation v1\0",
             Self::Offer => b"cloudy offer v1\0",
             Self::Lease => b"cloudy lease v1\0",
+            Self::Catalog => b"cloudy catalog v1\0",
         }
     }
 }

@@ -6,12 +6,14 @@
 //! `keys → wire, text → admission (kit, invite, certificate) → card, revocation, admins → roster → membership → node`: who is there;
 //! `hello, words → node`: how strangers come in;
 //! `store → records (record, head, view, replica)`: what they say to all; `records → appstore`: what apps say;
-//! `store → messages`: what one says to one; `messages → leases`: apps on somebody else's node.
+//! `store → messages`: what one says to one; `messages → leases`: apps on somebody else's node; `keys → catalog`: apps that somebody
+//! publishes.
 
 pub mod admins;
 pub mod admission;
 pub mod appstore;
 pub mod card;
+pub mod catalog;
 pub mod clock;
 pub mod clocks;
 pub mod farewell;

@@ -17,6 +17,8 @@ pub enum Kind {
     Invite,
     /// A recovery kit: secret.
     Kit,
+    /// The key of a catalog of apps: secret.
+    Publisher,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
         match self {
             Self::Invite => "invite",
             Self::Kit => "kit",
+            Self::Publisher => "publisher",
         }
     }
 }
@@ -77,7 +80,7 @@ pub fn from_text(kind: Kind, text: &str, limit: usize) -> Result<Vec<u8>, TextEr
     let rest = text.strip_prefix(PREFIX).ok_or(TextError::NotOurs(kind))?;
     let (word, digits) = rest.split_once('-').ok_or(TextError::NotOurs(kind))?;
     if word != kind.word() {
-        let ours = [Kind::Invite, Kind::Kit].iter().any(|other| other.word() == word);
+        let ours = [Kind::Invite, Kind::Kit, Kind::Publisher].iter().any(|other| other.word() == word);
         return Err(if ours { TextError::OtherKind { wanted: kind, found: word.to_owned() } } else { TextError::NotOurs(kind) });
     }
     let whole = BASE32_NOPAD.decode(digits.to_ascii_uppercase().as_bytes()).map_err(|_| TextError::Checksum)?;

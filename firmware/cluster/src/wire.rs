@@ -49,6 +49,12 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Wire
     }
 }
 
+/// No character that changes how a terminal or page shows what is around it.
+#[must_use]
+pub fn is_plain(c: char) -> bool {
+    !c.is_control() && !('\u{202a}'..='\u{202e}').contains(&c) && !('\u{2066}'..='\u{2069}').contains(&c)
+}
+
 /// A name given by people: 1 to 63 bytes of UTF-8 with no control characters and no blanks at its ends.
 /// Reading one from bytes checks that too.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

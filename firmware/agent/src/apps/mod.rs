@@ -239,6 +239,12 @@ impl Apps {
         self.kept().entries()
     }
 
+    /// What there is under a name: the app of the catalog, the one that is installed from there, and whether a person saved an own app so.
+    pub fn under(&self, name: &str) -> (Option<Entry>, Option<Entry>, bool) {
+        let installed = self.kept().apps.get(name).and_then(|its| its.entry().cloned());
+        (self.catalog.get(name), installed, self.own.get(name).is_some())
+    }
+
     /// Apps of the catalog that are installed and use the store, with their users' numbers. Facts that were never read wait for the disk.
     pub async fn that_use_the_store(self: &Arc<Self>) -> BTreeMap<String, u32> {
         let its = |apps: &Arc<Self>| {

@@ -1,4 +1,5 @@
-//! Small texts that are blobs: of what somebody typed only the hash counts, and what is not here is fetched and waited for.
+//! Small blobs that are read whole, such as texts: of what somebody typed only the hash counts, and what is not here is fetched and waited
+//! for.
 
 use super::{Blobs, Refused, Taking, store};
 use crate::limits::BLOB_TEXT_WAIT;
@@ -37,6 +38,15 @@ impl Blobs {
     /// # Errors
     /// See [`Refused`].
     pub async fn text(self: &Arc<Self>, registry: Option<&Registry>, hash: &str, most: usize) -> Result<String, Refused> {
+        let bytes = self.small(registry, hash, most).await?;
+        String::from_utf8(bytes).map_err(|_| Refused::NoText(hash.to_owned()))
+    }
+
+    /// All of a blob of so many bytes at most. One that is not here is fetched first; if it does not come, nothing of it stays.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn small(self: &Arc<Self>, registry: Option<&Registry>, hash: &str, most: usize) -> Result<Vec<u8>, Refused> {
         let fits = |bytes: u64| match usize::try_from(bytes) {
             Ok(bytes) if bytes <= most => Ok(()),
             _ => Err(Refused::TooLong { hash: hash.to_owned(), bytes, most }),
@@ -55,12 +65,12 @@ impl Blobs {
         let bytes = come?;
         fits(bytes)?;
         let mut pieces = pin!(self.read(hash, 0..bytes).await?);
-        let mut text = Vec::new();
+        let mut content = Vec::new();
         while let Some(piece) = pieces.next().await {
-            text.extend_from_slice(&piece.map_err(store)?);
-            fits(text.len() as u64)?;
+            content.extend_from_slice(&piece.map_err(store)?);
+            fits(content.len() as u64)?;
         }
-        String::from_utf8(text).map_err(|_| Refused::NoText(hash.to_owned()))
+        Ok(content)
     }
 
     /// Waits until all of it is here, for its size.

@@ -1,8 +1,8 @@
 //! Blobs that are apps: which of them the catalog waits for, and which this node gives.
 
 use super::held::Taking;
-use super::{BlobView, Blobs, Refused, Visibility};
-use crate::net::{AppImage, BlobFacts, Registry};
+use super::{BlobView, Blobs, Refused, Visibility, hash_of};
+use crate::net::{AppImage, BlobFacts, Form, PART_BYTES, Registry};
 use std::sync::Arc;
 
 impl Blobs {
@@ -35,6 +35,28 @@ impl Blobs {
             fits(&here.facts)?;
         }
         self.fetch_as(registry, hash, Taking::Wanted, fits).await
+    }
+
+    /// Begins to fetch an app of which a signed catalog says what it is and how large: what nodes tell of it does not matter.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn fetch_signed_app(self: &Arc<Self>, hash: &str, app: AppImage, size_bytes: u64) -> Result<BlobView, Refused> {
+        let id = hash_of(hash)?;
+        let form = if size_bytes > PART_BYTES { Form::HashSeq } else { Form::Raw };
+        let facts = BlobFacts { size_bytes, form, ..BlobFacts::of_app(app.clone()) };
+        facts.check().map_err(Refused::Wrong)?;
+        let held = self.kept().blobs.get(hash).map(|held| (held.complete, held.facts.size_bytes));
+        match held {
+            // It was begun as something that it can't be.
+            Some((false, other)) if other != size_bytes => self.remove(hash).await?,
+            Some(_) => {
+                self.want_app(hash, Some(app)).await?;
+                return self.hope(hash);
+            }
+            None => {}
+        }
+        self.to_its_end(move |blobs| async move { blobs.begin(id, facts, Taking::Wanted).await }).await
     }
 
     /// The catalog does not wait for it any more, if it did.

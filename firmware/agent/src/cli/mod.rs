@@ -4,6 +4,7 @@ mod apps;
 mod backup;
 mod blob;
 mod by_hand;
+mod catalog;
 mod check;
 mod disk;
 mod found;
@@ -234,6 +235,8 @@ enum Verb {
     Show(hide::Show),
     /// Apps of this node: what can be installed, what is, and how it is.
     App(apps::AppArgs),
+    /// Signed catalogs of apps: following those of others, publishing one's own.
+    Catalog(catalog::CatalogArgs),
     /// Backups of apps, encrypted to an owner's key.
     Backup(backup::BackupArgs),
     /// Apps on somebody else's node, by offer and consent.
@@ -435,6 +438,7 @@ async fn ask(verb: Verb) -> Result<ExitCode> {
         Verb::Blob(blob) => blob.run().await?,
         Verb::Https(https) => https.run().await?,
         Verb::App(app) => return app.run().await,
+        Verb::Catalog(catalog) => catalog.run().await?,
         Verb::Backup(backup) => return backup.run().await,
         Verb::Disk(disk) => return disk.run().await,
         Verb::Lease(lease) => return lease.run().await,

@@ -14,6 +14,7 @@ mod blobs;
 mod browse;
 mod by_hand;
 mod caller;
+mod catalogs;
 mod changes;
 mod contained;
 mod encrypted;

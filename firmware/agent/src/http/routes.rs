@@ -2,8 +2,8 @@
 //! (`openapi`) is made of it. What does not stand here is not there, for anybody.
 
 use super::{
-    apps, at, backups, blobs, browse, by_hand, changes, encrypted, follow, forms, hidden, household, jobs, leases, muted, nodes, own,
-    services, settings, shared_apps, storage, store, tunnels, users, words,
+    apps, at, backups, blobs, browse, by_hand, catalogs, changes, encrypted, follow, forms, hidden, household, jobs, leases, muted, nodes,
+    own, services, settings, shared_apps, storage, store, tunnels, users, words,
 };
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
@@ -114,6 +114,10 @@ routes! {
     page_app_ask         GET    "/apps/{name}/{action}"               Operate No forms::apps::ask;
     page_app_send        POST   "/apps/{name}/{action}"               Operate No forms::apps::act;
     page_found_send      POST   "/found-apps/{hash}/fetch"            Own     No forms::found::fetch;
+    page_catalogs        GET    "/catalogs"                           Inspect No forms::catalogs::show;
+    page_catalogs_send   POST   "/catalogs"                           Own     No forms::catalogs::follow;
+    page_catalog_send    POST   "/catalogs/{key}/{action}"            Own     No forms::catalogs::act;
+    page_catalog_get     POST   "/catalogs/{key}/{name}/{action}"     Own     No forms::catalogs::get;
     page_backups         GET    "/backups"                            Operate No forms::backups::show;
     page_backups_send    POST   "/backups/{action}"                   Own     No forms::backups::act;
     page_restore_send    POST   "/backups/{hash}/restore"             Own     No forms::backups::restore;
@@ -178,6 +182,14 @@ routes! {
     catalog_share        POST   "/api/v1/catalog/{name}/share"        Operate No shared_apps::share;
     found_apps           GET    "/api/v1/found-apps"                  Inspect No shared_apps::list;
     found_app_fetch      POST   "/api/v1/found-apps/{hash}"           Own     No shared_apps::fetch;
+    catalogs             GET    "/api/v1/catalogs"                    Inspect No catalogs::list;
+    catalogs_add         POST   "/api/v1/catalogs"                    Own     No catalogs::add;
+    catalogs_one         GET    "/api/v1/catalogs/{key}"              Inspect No catalogs::one;
+    catalogs_follow      PUT    "/api/v1/catalogs/{key}"              Own     No catalogs::follow;
+    catalogs_unfollow    DELETE "/api/v1/catalogs/{key}"              Own     No catalogs::unfollow;
+    catalogs_get         POST   "/api/v1/catalogs/{key}/apps/{name}"  Own     No catalogs::get;
+    catalogs_publish     PUT    "/api/v1/own-catalogs/{name}"         Own     No catalogs::publish;
+    catalogs_give_up     DELETE "/api/v1/own-catalogs/{name}"         Own     No catalogs::give_up;
     app_install          POST   "/api/v1/apps/{name}"                 Operate Kept apps::install;
     app_change           PUT    "/api/v1/apps/{name}"                 Operate No apps::change;
     app_remove           DELETE "/api/v1/apps/{name}"                 Operate No apps::remove;
@@ -307,6 +319,8 @@ routes! {
     kit                  POST   "/api/v1/kit"                         Local   No changes::kit;
     disks                GET    "/api/v1/install"                     Local   No changes::install_overview;
     disk_install         POST   "/api/v1/install"                     Local   Kept changes::install_begin;
+    catalogs_key         GET    "/api/v1/own-catalogs/{name}/key"     Local   No catalogs::key;
+    catalogs_key_bring   PUT    "/api/v1/own-catalogs/{name}/key"     Local   No catalogs::bring_key;
     stores               GET    "/api/v1/store"                       Local   No store::names;
     store_own            GET    "/api/v1/store-own/{label}"           Local   No store::own;
     store_token_make     POST   "/api/v1/store-token/{app}"           Local   Secret store::token;

@@ -46,12 +46,14 @@ pub use line::{MemberLine, Purpose};
 #[cfg(test)]
 pub use registry::an_app;
 pub use registry::{
-    AppChanged, AppImage, BlobFacts, BlobSearch, Draft, Form, HiddenMark, Hide, Holder, Lens, Listed, MAX_BLOB_BYTES, MAX_TOLD, Machine,
-    NotSent, OwnPhase, PART_BYTES, Page, Refused, Registry, RegistryView, Search, Service, ServiceHealth, ServiceRef, Standing, admins,
-    check_key, check_reason, is_hash, is_plain, kind, most_say,
+    AppChanged, AppImage, BlobFacts, BlobSearch, CatalogNews, Draft, Form, HiddenMark, Hide, Holder, Lens, Listed, MAX_BLOB_BYTES,
+    MAX_CATALOGS, MAX_TOLD, Machine, NotSent, OwnPhase, PART_BYTES, Page, Refused, Registry, RegistryView, Search, Service, ServiceHealth,
+    ServiceRef, Standing, ToldCatalog, admins, check_key, check_reason, is_hash, is_plain, kind, most_say,
 };
 #[cfg(test)]
 pub use registry::{Changed, SERVICES_PAGE};
+#[cfg(test)]
+pub use registry::{an_app, some_news};
 pub use view::*;
 
 use anyhow::Result;

@@ -43,9 +43,11 @@ impl Kind {
     pub const APP: Self = Self(10);
     /// A node that the owner of this one says is the same owner's, by its id.
     pub const OWNED: Self = Self(11);
+    /// A signed catalog of apps that the node holds, by its key.
+    pub const CATALOG: Self = Self(12);
 
     /// Those that this version knows, each in a word.
-    const WORDS: [(Self, &str); 11] = [
+    const WORDS: [(Self, &str); 12] = [
         (Self::FACTS, "facts"),
         (Self::SERVICE, "service"),
         (Self::BLOB, "blob"),
@@ -57,6 +59,7 @@ impl Kind {
         (Self::MANIFEST, "manifest"),
         (Self::APP, "app"),
         (Self::OWNED, "owned"),
+        (Self::CATALOG, "catalog"),
     ];
 
     /// The kind in a word; `other` for those of later versions.

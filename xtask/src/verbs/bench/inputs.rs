@@ -83,6 +83,22 @@ const PARSERS: &[Parser] = &[
         tests: &["net::registry::blobs::tests::no_value_of_others_panics_or_names_a_place"],
     },
     Parser {
+        reads: "signed catalogs of apps",
+        from: "members and files",
+        target: &["--test", "catalog"],
+        tests: &[
+            "a_changed_catalog_is_no_catalog",
+            "any_bytes_are_read_without_panic_and_are_no_catalog",
+            "what_is_signed_by_whoever_keeps_limits_or_is_refused",
+        ],
+    },
+    Parser {
+        reads: "catalogs that are told of",
+        from: "members' records",
+        target: CLOUDY,
+        tests: &["net::registry::catalogs::tests::no_value_of_others_panics_or_shows_control_characters"],
+    },
+    Parser {
         reads: "what admins hide",
         from: "members' records",
         target: CLOUDY,

@@ -2,6 +2,7 @@
 
 use super::{Reader, html, to};
 use crate::apps::{AppView, BackupWish, Face, FoundApp, Publication, UseView, Wish};
+use crate::catalogs::CatalogDetails;
 use crate::http::apps::{LOG_LINES, begin_action, begin_change, begin_install, begin_remove, read_logs, set_publication, what_changes};
 use crate::http::backups::begin_backup;
 use crate::http::guard::bare;
@@ -27,15 +28,24 @@ pub(in crate::http) fn host(headers: &HeaderMap) -> String {
 async fn shown(reader: &Reader, headers: &HeaderMap) -> Shown {
     let apps = reader.app.apps();
     let (mut catalog, mut own, mut jobs, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Ok(Vec::new()));
-    let mut used = BTreeMap::new();
+    let (mut used, mut signed, mut origins) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
     if reader.caller.may(Operation::Inspect) {
         own = apps.in_background(|apps| apps.list_own()).await.unwrap_or_default();
         catalog = apps.in_background(|apps| apps.list_catalog()).await.unwrap_or_default();
         jobs = apps.jobs();
         elsewhere = found(reader).await;
         used = uses(&reader.app).await;
+        signed = followed(&reader.app).await;
+        origins = reader.app.catalogs().origins();
     }
-    Shown { apps: apps.list().await, uses: used, catalog, given: given(reader), found: elsewhere, own, jobs, host: host(headers) }
+    let (apps, given) = (apps.list().await, given(reader));
+    Shown { apps, uses: used, catalog, given, found: elsewhere, signed, origins, own, jobs, host: host(headers) }
+}
+
+/// The signed catalogs that are followed, with their apps.
+async fn followed(app: &App) -> Vec<CatalogDetails> {
+    let followed = app.catalogs().list().await.into_iter().filter(|catalog| catalog.followed);
+    followed.map(|catalog| CatalogDetails { offers: app.catalogs().offers(&catalog.key), catalog }).collect()
 }
 
 /// What apps use, by name. Where Docker can't be asked, how each app is says so.

@@ -4,6 +4,7 @@
 pub mod apps;
 pub mod backups;
 pub mod by_hand;
+pub mod catalogs;
 pub mod cloud;
 pub mod encrypted;
 pub mod files;

@@ -1,12 +1,14 @@
 //! What is said of the operations on files and on the node's settings.
 
 use super::super::{
-    backups, blobs, by_hand, hidden as hides, household as homes, leases, muted, paging, settings, storage, tunnels, words,
+    backups, blobs, by_hand, catalogs as signed, hidden as hides, household as homes, leases, muted, paging, settings, storage, tunnels,
+    words,
 };
 use super::{Said, of};
 use crate::apps::{AdoptWish, BackupWish, HandView, JobView, Key, KeyView, NewKey, RestoreWish};
 use crate::blobs::{BlobView, BlobsPage, Change};
 use crate::broker::ByHand;
+use crate::catalogs::{Begun, CatalogDetails, CatalogInfo, GetWish, PublishWish, SavedKey};
 use crate::household::HouseholdView;
 use crate::https::{Choice, HttpsView};
 use crate::leases::{LeasesView, Policy, Wanted, Wish as LeaseWish};
@@ -62,6 +64,44 @@ pub fn blobs(id: &str) -> Option<Said> {
             .takes::<blobs::NewQuota>()
             .gives::<blobs::Quota>("How much.")
             .refuses(&[503]),
+        _ => return None,
+    })
+}
+
+/// Of signed catalogs of apps.
+pub fn catalogs(id: &str) -> Option<Said> {
+    const CHANGE: [u16; 5] = [404, 409, 422, 503, 507];
+    let shown = |said: Said| said.gives::<CatalogInfo>("How it is.").refuses(&CHANGE);
+    Some(match id {
+        "catalogs" => of("apps", "Signed catalogs of apps: those that are followed, and those that nodes tell of")
+            .more("Of one that is not followed its name and title are what nodes say; nothing of it was verified.")
+            .gives::<signed::CatalogsPage>("A page of them, by their keys.")
+            .paged(paging::MAX_PAGE),
+        "catalogs_add" => {
+            let mut said = shown(of("apps", "Take a signed catalog that somebody brought, and follow it"))
+                .more("The body is its file. It is refused where its signature is wrong, it breaks a limit, or a newer one was taken.");
+            said.body = Some(
+                json!({ "required": true, "content": { "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } } }),
+            );
+            said
+        }
+        "catalogs_one" => of("apps", "A signed catalog with its apps").gives::<CatalogDetails>("It, and how its apps are for this node.").refuses(&[404]),
+        "catalogs_follow" => shown(of("apps", "Follow the signed catalog of a key"))
+            .more("It is fetched when a node that has it is there, and each newer one after it: only what its key has signed, with a higher number than the last."),
+        "catalogs_unfollow" => of("apps", "Follow a signed catalog no more; apps that were taken from it stay")
+            .gives::<signed::Unfollowed>("It is so.")
+            .refuses(&CHANGE),
+        "catalogs_get" => of("apps", "Fetch an app of a signed catalog into the store, and install it where that is wished")
+            .more("Another publisher's app of the same name is not replaced unless `replace` says so (409). `catalogs_one` tells how far it is.")
+            .takes::<GetWish>()
+            .gives_as::<Begun>(202, "It is on its way, or in the store already.")
+            .refuses(&CHANGE),
+        "catalogs_publish" => shown(of("apps", "Publish apps of this node's store in a signed catalog of its own").takes::<PublishWish>())
+            .more("At first it gets a key, which stays on this node. Each publication has a higher number than the last."),
+        "catalogs_give_up" => shown(of("apps", "Give the key of a catalog of this node up"))
+            .more("Who follows it takes nothing more that this key signs; it is not to be undone."),
+        "catalogs_key" => of("apps", "The secret key of a catalog of this node").gives::<SavedKey>("To be kept in a safe place.").refuses(&[404, 507]),
+        "catalogs_key_bring" => shown(of("apps", "Publish a catalog from this node too, by its secret key").takes::<SavedKey>()),
         _ => return None,
     })
 }

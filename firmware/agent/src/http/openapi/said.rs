@@ -98,6 +98,7 @@ pub fn of_route(id: &str) -> Option<Said> {
         .or_else(|| on_node(id))
         .or_else(|| more::blobs(id))
         .or_else(|| more::backups(id))
+        .or_else(|| more::catalogs(id))
         .or_else(|| more::by_hand(id))
         .or_else(|| more::leases(id))
         .or_else(|| more::settings(id))

@@ -1,9 +1,10 @@
 //! The page of apps: what is installed, the store, what is being done; one app with its settings and log; what is asked once more.
 
 use super::home::{run, size};
-use super::{View, backups, changes, found, not_done, own, running};
+use super::{View, backups, catalogs, changes, found, not_done, own, running};
 use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView, UpdateView, UseView};
 use crate::broker::Run;
+use crate::catalogs::CatalogDetails;
 use crate::text::{Lang, Store};
 use crate::users::Operation;
 use contract::apps::{Category, Setting, SettingKind, Words as AppWords};
@@ -22,6 +23,10 @@ pub struct Shown {
     pub given: BTreeSet<String>,
     /// What other nodes give, or why that can't be said.
     pub found: Result<Vec<FoundApp>, String>,
+    /// Signed catalogs that are followed.
+    pub signed: Vec<CatalogDetails>,
+    /// Titles of the catalogs that apps of the store come from, by the apps' names.
+    pub origins: BTreeMap<String, BTreeMap<String, String>>,
     /// Apps of people's own that are saved.
     pub own: Vec<OwnView>,
     /// Jobs, the newest first.
@@ -51,7 +56,7 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             @if operator { p { a href="/backups" { (view.lang.backups().backups) } } p { a href="/by-hand" { (view.lang.by_hand().by_hand) } } }
             @if view.caller.may(Operation::Own) { p { a href="/leases" { (view.lang.leases().leases) } } }
         }
-        @if operator { (own::list(view, &shown.own)) (store(view, &shown.catalog, &shown.given)) (found::section(view, &shown.found)) } @else { section { p { (words.guest) } } }
+        @if operator { (own::list(view, &shown.own)) (store(view, shown)) (catalogs::in_store(view, &shown.signed)) (found::section(view, &shown.found)) } @else { section { p { (words.guest) } } }
     }
 }
 
@@ -92,8 +97,8 @@ fn reached(port: &PortView, host: &str, words: &Store) -> Markup {
     }
 }
 
-fn store(view: &View<'_>, catalog: &[CatalogView], given: &BTreeSet<String>) -> Markup {
-    let words = view.lang.store();
+fn store(view: &View<'_>, shown: &Shown) -> Markup {
+    let (words, catalog) = (view.lang.store(), &shown.catalog);
     html! {
         section {
             h2 { (words.store) }
@@ -103,13 +108,14 @@ fn store(view: &View<'_>, catalog: &[CatalogView], given: &BTreeSet<String>) -> 
                 li data-offer=(app.name) { div.wide {
                     strong { (title(&app.title, &app.name, view.lang)) } " " span.quiet { (view.lang.category(&app.category)) ", " (size(app.bytes)) }
                     p { (title(&app.description, "", view.lang)) }
+                    @if let Some(origin) = shown.origins.get(&app.name) { p.quiet { (view.lang.catalogs().from) " " (title(origin, "", view.lang)) } }
                     p.quiet { @for port in app.ports.values() { (words.on_port) " " (words.port) " " (port.port) " (" (port.scheme) ") " } }
                     div.buttons {
                         @if app.must.is_empty() { (view.button(&at, words.install)) }
                         a.button href=(at) { (words.choose) }
                         @if view.caller.may(Operation::Own) { a.button href=(format!("/leases/offer/{}", app.name)) { (view.lang.leases().offer) } }
                     }
-                    (sharing(view, &app.name, given.contains(&app.name)))
+                    (sharing(view, &app.name, shown.given.contains(&app.name)))
                 } }
             } }
         }
@@ -369,6 +375,8 @@ mod tests {
             given: BTreeSet::new(),
             own: Vec::new(),
             found: Ok(Vec::new()),
+            signed: Vec::new(),
+            origins: [("broker".to_owned(), words("<i>Neighbours"))].into(),
             jobs: Vec::new(),
             host: "garden.local".to_owned(),
         }

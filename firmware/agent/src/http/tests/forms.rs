@@ -3,13 +3,14 @@
 use super::super::muted::MutedView;
 use super::super::pages::tests::caller;
 use super::super::pages::{
-    View, api, apps, backups, by_hand, cloud, encrypted, files, found, help, hidden, home, household, leases, not_done, own, page, people,
-    search, settings, storage, tunnels, words,
+    View, api, apps, backups, by_hand, catalogs, cloud, encrypted, files, found, help, hidden, home, household, leases, not_done, own,
+    page, people, search, settings, storage, tunnels, words,
 };
 use super::super::routes::{Route, TABLE};
 use super::docker::without_docker;
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
+use crate::catalogs::{CatalogInfo, some_catalog};
 use crate::net::{ClusterView, CommunityView, Door, Listed, Liveness, Me, MemberView, Page, Search, Service};
 use crate::problems::tests::well;
 use crate::status::Docker;
@@ -19,7 +20,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 93] = [
+const EQUALS: [(&str, &str, &str); 99] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -54,6 +55,12 @@ const EQUALS: [(&str, &str, &str); 93] = [
     ("post", "/backups/key", "backup_key_set"),
     ("post", "/backups/{name}/restore", "backup_restore"),
     ("post", "/found-apps/{name}/fetch", "found_app_fetch"),
+    ("post", "/catalogs", "catalogs_follow"),
+    ("post", "/catalogs/{name}/follow", "catalogs_follow"),
+    ("post", "/catalogs/{name}/unfollow", "catalogs_unfollow"),
+    ("post", "/catalogs/{name}/{name}/install", "catalogs_get"),
+    ("post", "/catalogs/{name}/{name}/fetch", "catalogs_get"),
+    ("post", "/catalogs/{name}/{name}/replace", "catalogs_get"),
     ("post", "/leases/offer/{name}", "lease_offer"),
     ("post", "/leases/{name}/accept", "lease_decide"),
     ("post", "/leases/{name}/refuse", "lease_decide"),
@@ -116,11 +123,12 @@ const EQUALS: [(&str, &str, &str); 93] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 24] = [
+const PAGES: [&str; 25] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
     "by_hand.rs",
+    "catalogs.rs",
     "changes.rs",
     "cloud.rs",
     "encrypted.rs",
@@ -179,6 +187,8 @@ fn app_pages(view: &View<'_>) -> Markup {
         catalog: offers.iter().map(offer).collect(),
         given: BTreeSet::new(),
         found: Ok(vec![FoundApp { hash: "wiki".to_owned(), ..found::tests::found("wiki", None) }]),
+        signed: vec![catalogs::tests::details("wiki")],
+        origins: std::collections::BTreeMap::new(),
         own: own_views().into(),
         jobs: vec![super::super::jobs::tests::job(7, 1)],
         host: "garden.local".to_owned(),
@@ -199,6 +209,11 @@ fn app_pages(view: &View<'_>) -> Markup {
         (apps::body(view, &shown, Some("x"))) (apps::one(view, &details(false), None)) (apps::one(view, &details(true), None))
         (apps::install(view, &Face { name: "wiki".to_owned(), ..mosquitto() }, &ports(), None)) (apps::remove(view, &one))
     }
+}
+
+fn catalog_pages(view: &View<'_>) -> Markup {
+    let all = [true, false].map(|followed| CatalogInfo { key: "wiki".to_owned(), ..some_catalog(followed) });
+    html! { (catalogs::body(view, &all, Some("x"))) (catalogs::body(view, &[], None)) }
 }
 
 fn cloud_pages(view: &View<'_>) -> Markup {
@@ -258,7 +273,7 @@ fn all_pages(view: &View<'_>) -> String {
         @for status in &without { (home::body(view, status, None, &found, &[])) }
         (search::body(view, &Search::default(), Ok(&found), &open, None)) (search::body(view, &Search::default(), Err("x"), &[], Some("x")))
         @for tunnel in &open { (tunnels::one(view, tunnel)) }
-        (app_pages(view)) (household_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (catalog_pages(view)) (household_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }

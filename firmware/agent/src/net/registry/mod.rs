@@ -6,6 +6,7 @@
 mod app_image;
 mod apps;
 mod blobs;
+mod catalogs;
 mod copy;
 mod facts;
 mod file;
@@ -22,6 +23,9 @@ pub use app_image::AppImage;
 pub use app_image::tests::an_app;
 pub use apps::AppChanged;
 pub use blobs::{BlobFacts, BlobSearch, Form, Holder, MAX_BLOB_BYTES, MAX_TOLD, PART_BYTES, is_hash, most_say};
+#[cfg(test)]
+pub use catalogs::tests::some_news;
+pub use catalogs::{CatalogNews, MAX_CATALOGS, ToldCatalog};
 pub use facts::Machine;
 pub use hidden::{HiddenMark, Hide, Lens, ServiceRef, admins, check_reason};
 pub use messages::{NotSent, Standing, kind};

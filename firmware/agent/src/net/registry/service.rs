@@ -4,6 +4,7 @@
 //! published is held to the same limits as what is published here.
 
 use cluster::records::{Change, Kind, Record, Slot};
+pub use cluster::wire::is_plain;
 use contract::apps::Scheme;
 use serde::{Deserialize, Serialize};
 
@@ -161,11 +162,6 @@ fn check_scheme(scheme: &str) -> Result<(), String> {
 fn is_language(tag: &str) -> bool {
     let word = |part: &str| (2..=8).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     tag.len() <= MAX_LANGUAGE_BYTES && tag.starts_with(|c: char| c.is_ascii_lowercase()) && tag.split('-').all(word)
-}
-
-/// No character that changes how a terminal or page shows what is around it.
-pub fn is_plain(c: char) -> bool {
-    !c.is_control() && !('\u{202a}'..='\u{202e}').contains(&c) && !('\u{2066}'..='\u{2069}').contains(&c)
 }
 
 fn check_text(what: &str, text: &str, most: usize) -> Result<(), String> {
