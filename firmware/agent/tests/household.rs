@@ -1,7 +1,7 @@
 //! The nodes of one owner, with real agents on loopback: each is acted on through any of them, for what whoever asks may do, and by nobody
 //! else.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
+#![expect(clippy::unwrap_used, reason = "a test may end so")]
 
 mod support;
 
