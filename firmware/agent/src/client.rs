@@ -191,7 +191,9 @@ pub fn member(answer: &Value, node: &str) -> Result<String> {
     let members = answer.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
     let named: Vec<String> = members.iter().filter(|member| text(member, "name") == node).map(|member| text(member, "id")).collect();
     let begin = members.iter().map(|member| text(member, "id")).filter(|id| node.len() >= 4 && id.starts_with(node));
-    let found = if named.is_empty() { begin.collect() } else { named };
+    // A name that looks like the beginning of another's id is no way to be taken for it.
+    let found: std::collections::BTreeSet<String> = named.into_iter().chain(begin).collect();
+    let found: Vec<String> = found.into_iter().collect();
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => bail!("no member is called `{node}`, nor begins an id so: `cloudy nodes` lists them"),

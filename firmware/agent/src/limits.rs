@@ -207,6 +207,8 @@ pub const HOUSEHOLD_CALLERS_OF_ONE: usize = 2;
 pub const HOUSEHOLD_STREAMS_OF_ONE: u32 = 16;
 /// How long one of them may take to begin its answer: a unit is started and waited for.
 pub const HOUSEHOLD_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// The same where a file goes along.
+pub const HOUSEHOLD_UPLOAD_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// A connection over which nothing comes for so long is asked whether it still is one; there is no other end to it.
 pub const TUNNEL_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How often `cloudy app install` asks how far it is.

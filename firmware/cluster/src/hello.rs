@@ -69,6 +69,13 @@ pub enum Reply {
         /// See [`crate::admission::Token::from_bytes`].
         token: Vec<u8>,
     },
+    /// No.
+    Refused {
+        /// Why: a number that stays the same in all versions.
+        reason: Reason,
+        /// In words, at most 200 bytes.
+        words: String,
+    },
     /// Of this community, and with this nonce: now reveal yours.
     Asked {
         /// See [`crate::Founding::from_bytes`].
@@ -85,13 +92,6 @@ pub enum Reply {
     Others {
         /// At most [`MAX_OTHERS`].
         admins: Vec<(NodeId, Name)>,
-    },
-    /// No.
-    Refused {
-        /// Why: a number that stays the same in all versions.
-        reason: Reason,
-        /// In words, at most 200 bytes.
-        words: String,
     },
 }
 

@@ -51,6 +51,11 @@ impl Blobs {
             // It was begun as something that it can't be.
             Some((false, other)) if other != size_bytes => self.remove(hash).await?,
             Some(_) => {
+                // What was seen to be another app is that, whatever a catalog says: it would come into the store in place of what it is.
+                let seen = self.kept().blobs.get(hash).filter(|held| held.taking == Taking::Taken).and_then(|held| held.facts.app.clone());
+                if seen.is_some_and(|seen| (&seen.name, &seen.index) != (&app.name, &app.index)) {
+                    return Err(Refused::Wrong(format!("`{hash}` is another app than the catalog says: tell its publisher")));
+                }
                 self.want_app(hash, Some(app)).await?;
                 return self.hope(hash);
             }
@@ -94,6 +99,13 @@ impl Blobs {
     /// Those that this node gives of its own accord: not what it fetched.
     pub fn apps_given(&self) -> Vec<(String, AppImage)> {
         self.apps(|held| held.complete && held.pinned && held.visibility > Visibility::Private && held.taking == Taking::Taken)
+    }
+
+    /// For whom an app is that is given to members: what everybody may read stays so.
+    pub fn app_is_for(&self, name: &str) -> Visibility {
+        let given = self.apps_given().into_iter().find(|(_, app)| app.name == name);
+        let now = given.and_then(|(hash, _)| self.one(&hash).ok()?.here).map(|here| here.visibility);
+        now.unwrap_or_default().max(Visibility::Community)
     }
 
     fn apps(&self, which: impl Fn(&super::held::Held) -> bool) -> Vec<(String, AppImage)> {

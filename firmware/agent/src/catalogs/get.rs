@@ -74,6 +74,7 @@ impl Catalogs {
         // First it is noted: whoever asks for another one of that name meanwhile is told.
         let wanted = Wanted { key: key.to_owned(), index, hash: hash.clone(), install: wish.install };
         let of = name.to_owned();
+        let before = self.kept().wanted.get(name).map(|before| before.hash.clone()).filter(|before| *before != hash);
         self.alter(move |kept| {
             if let Some(other) = kept.wanted.get(&of).filter(|other| other.key != wanted.key) {
                 return Err(Refused::Coming(other.key.clone()));
@@ -82,6 +83,10 @@ impl Catalogs {
             Ok(())
         })
         .await?;
+        // Another version that was on its way comes no more: only one of them is to be in the store.
+        if let Some(before) = before {
+            self.blobs.want_no_more(&before).await;
+        }
         lock(&self.live).problems.remove(name);
         if let Err(error) = self.blobs.fetch_signed_app(&hash, app, size_bytes).await {
             self.want_no_more(name).await?;

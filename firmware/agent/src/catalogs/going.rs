@@ -9,7 +9,7 @@ use crate::blobs::{Refused as BlobRefused, Taking, Visibility, Wish};
 use crate::limits::{CATALOG_DISTRUST, CATALOG_LOOK_EVERY, CATALOG_LOOK_REST, CATALOG_LOOK_SOON, CATALOG_TRY_AGAIN};
 use crate::net::{CatalogNews, NetHandle, Registry, ToldCatalog};
 use crate::pieces::stream;
-use cluster::catalog::MAX_CATALOG_BYTES;
+use cluster::catalog::{MAX_CATALOG_BYTES, Mark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +20,8 @@ use tokio::time::sleep;
 const MEDIA_TYPE: &str = "application/vnd.cloudy.catalog.v1";
 /// The word of the records that tell of catalogs.
 const KIND: &str = "catalog";
+/// How often a publication is looked for that a node tells of and nobody holds.
+const LOOKS_FOR_UNKNOWN: u32 = 10;
 /// Notes of who said what was not so, and of what did not come, at most.
 const NOTES: usize = 1000;
 
@@ -32,6 +34,8 @@ pub(super) struct Live {
     liars: BTreeMap<(String, String), Instant>,
     /// Blobs that did not come.
     failed: BTreeMap<String, Instant>,
+    /// How often blobs were looked for that nobody tells of.
+    unknown: BTreeMap<String, u32>,
 }
 
 impl Live {
@@ -48,6 +52,21 @@ impl Live {
             self.liars.clear();
         }
         self.liars.extend(candidate.tellers.iter().map(|node| ((key.to_owned(), node.clone()), Instant::now())));
+    }
+
+    /// Whether a publication that nobody holds yet is looked for again soon: some times, then it rests as what does not come.
+    fn may_come(&mut self, hash: &str) -> bool {
+        if self.unknown.len() > NOTES {
+            self.unknown.clear();
+        }
+        let looks = self.unknown.entry(hash.to_owned()).or_default();
+        *looks += 1;
+        let soon = *looks < LOOKS_FOR_UNKNOWN;
+        if !soon {
+            self.unknown.remove(hash);
+            self.did_not_come(hash);
+        }
+        soon
     }
 
     fn did_not_come(&mut self, hash: &str) {
@@ -144,11 +163,12 @@ impl Catalogs {
         let mut soon = false;
         for (key, followed) in followed {
             let here = (followed.mark.as_ref(), self.catalog(&key).is_some(), followed.fork.as_deref());
-            let tried = candidates(told, &key, here, |node| lock(&self.live).believes(&key, node));
+            let counts = |node: &str, mark: &Mark| {
+                let live = lock(&self.live);
+                live.believes(&key, node) && !live.rests(&mark.hash)
+            };
+            let tried = candidates(told, &key, here, counts);
             for candidate in tried {
-                if lock(&self.live).rests(&candidate.mark.hash) {
-                    continue;
-                }
                 match self.try_one(registry, &key, &candidate).await {
                     Ok(()) => {
                         lock(&self.live).problems.remove(&key);
@@ -158,8 +178,10 @@ impl Catalogs {
                         log::warn!(key = key.as_str(), hash = candidate.mark.hash.as_str(), error:%; "a catalog that nodes tell of is not taken");
                         let mut live = lock(&self.live);
                         match &error {
-                            // Whoever told of it may hold it in a moment.
-                            Refused::Blob(BlobRefused::Unknown(_)) => soon = true,
+                            // Whoever told of it may hold it in a moment; who never does holds nobody up.
+                            Refused::Blob(BlobRefused::Unknown(_)) => {
+                                soon |= live.may_come(&candidate.mark.hash);
+                            }
                             Refused::Blob(_) | Refused::NotKept(_) => live.did_not_come(&candidate.mark.hash),
                             // That is its publisher's doing, and not that of who passes it on.
                             Refused::Fork(_) | Refused::NotFollowed(_) => {}
@@ -254,7 +276,9 @@ impl Catalogs {
         let taking = self.blobs.one(&wanted.hash).ok().and_then(|blob| blob.here).map(|here| here.taking);
         let problem = match taking {
             Some(Taking::Wanted) => return Ok(true),
-            Some(Taking::Taken) => None,
+            // The store's is the one that was wished, and not one that came into it meanwhile under that name.
+            Some(Taking::Taken) if self.apps.under(app).0.is_some_and(|store| store.index == wanted.index) => None,
+            Some(Taking::Taken) => Some("another version of it came into the store meanwhile: fetch it again".to_owned()),
             Some(Taking::Refused { why }) => Some(why),
             Some(Taking::No) | None => Some("its blob was removed while it came".to_owned()),
         };

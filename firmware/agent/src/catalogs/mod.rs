@@ -274,6 +274,10 @@ impl Catalogs {
         check_key(key)?;
         let _one = self.taking.lock().await;
         let of = key.to_owned();
+        let coming = self.kept().wanted.clone();
+        for wanted in coming.into_values().filter(|wanted| wanted.key == key) {
+            self.blobs.want_no_more(&wanted.hash).await;
+        }
         let followed = self
             .alter(move |kept| {
                 kept.wanted.retain(|_, wanted| wanted.key != of);

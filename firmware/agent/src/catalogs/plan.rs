@@ -20,15 +20,15 @@ pub struct Candidate {
 }
 
 /// What is worth fetching of a catalog, the best first. `had` is what was taken last, `whole` whether that is still here, `fork` another
-/// one of the same number that is known already; those whom `believed` leaves out count for nothing.
+/// one of the same number that is known already; what `counts` leaves out of what a node says counts for nothing.
 pub fn candidates(
     told: &[ToldCatalog],
     key: &str,
     (had, whole, fork): (Option<&Mark>, bool, Option<&str>),
-    believed: impl Fn(&str) -> bool,
+    counts: impl Fn(&str, &Mark) -> bool,
 ) -> Vec<Candidate> {
     let mut found: BTreeMap<&str, Candidate> = BTreeMap::new();
-    for told in told.iter().filter(|told| told.key == key && !told.holder.me && believed(&told.holder.node)) {
+    for told in told.iter().filter(|told| told.key == key && !told.holder.me && counts(&told.holder.node, &told.news.mark)) {
         let mark = &told.news.mark;
         let worth = match news(had, mark) {
             News::Newer => true,
@@ -133,7 +133,7 @@ mod tests {
             told("b", 8, "08", "roof"),
         ];
         let tried = |had: Option<&Mark>, whole: bool, fork: Option<&str>| {
-            let found = candidates(&all, "a", (had, whole, fork), |node| node != "liar");
+            let found = candidates(&all, "a", (had, whole, fork), |node, _| node != "liar");
             found.into_iter().map(|found| (found.mark.number, found.tellers.len())).collect::<Vec<_>>()
         };
         assert_eq!(tried(None, false, None), [(5, 2), (3, 1)]);
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(tried(Some(&mark(6, "06")), true, None), []);
         let mut end = told("a", 1, "0e", "garden");
         end.news.mark.revoked = true;
-        let found = candidates(&[all[1].clone(), end], "a", (Some(&mark(4, "04")), true, None), |_| true);
+        let found = candidates(&[all[1].clone(), end], "a", (Some(&mark(4, "04")), true, None), |_, _| true);
         assert!(found[0].mark.revoked && found.len() == 2, "that a key is given up comes first");
     }
 
@@ -183,7 +183,7 @@ mod tests {
         fn nothing_older_is_ever_fetched(all in prop::collection::vec((0..4_u64, 0..3_u8, 0..3_u8), 0..20), had in 0..4_u64) {
             let all: Vec<_> = all.into_iter().map(|(n, hash, node)| told("a", n, &format!("0{hash}"), &node.to_string())).collect();
             let had = mark(had, "aa");
-            for found in candidates(&all, "a", (Some(&had), true, None), |_| true) {
+            for found in candidates(&all, "a", (Some(&had), true, None), |_, _| true) {
                 prop_assert!(found.mark.number >= had.number && !found.tellers.is_empty());
             }
         }

@@ -1,7 +1,6 @@
 //! Publishing: apps of this node's store become a signed catalog. Its secret key stays on this node, and may be brought to another one.
 
 use super::{CatalogInfo, Catalogs, Refused, lock};
-use crate::blobs::Visibility;
 use crate::limits::CATALOGS_PUBLISHED;
 use crate::settings::read_whole;
 use cluster::catalog::{Build, Catalog, Contents, Listed, Words, is_name, key_from_text, key_to_text};
@@ -121,6 +120,12 @@ impl Catalogs {
         }
         let before = self.catalog(&key);
         let said = before.as_deref().map(Catalog::contents);
+        // Who would begin again at the first number is taken for a liar by all who follow it.
+        let known = !new && (self.kept().followed.get(&key).is_some_and(|followed| followed.mark.is_some()) || self.is_told(&key).await);
+        if before.is_none() && known {
+            let why = format!("what this catalog said last is not here, and would be lost: `cloudy catalog follow {key}` fetches it");
+            return Err(Refused::Publishing(why));
+        }
         if said.is_some_and(|said| said.revoked) {
             return Err(Refused::Revoked);
         }
@@ -140,6 +145,12 @@ impl Catalogs {
         self.info(&key).await.ok_or(Refused::NotFollowed(key))
     }
 
+    /// Whether a node tells of a catalog of that key.
+    async fn is_told(&self, key: &str) -> bool {
+        let Some(registry) = self.registry() else { return false };
+        registry.catalogs().await.is_ok_and(|told| told.iter().any(|told| told.key == key && !told.holder.me))
+    }
+
     fn next_number(&self, key: &str) -> Result<u64, Refused> {
         let last = self.kept().followed.get(key).and_then(|followed| followed.mark.as_ref().map(|mark| mark.number)).unwrap_or_default();
         last.checked_add(1).ok_or_else(|| Refused::Publishing("there is no higher number: publish a catalog with a new key".to_owned()))
@@ -147,7 +158,7 @@ impl Catalogs {
 
     /// An app of the store, given to the microcloud as a blob.
     async fn share(self: &Arc<Self>, name: &str) -> Result<Listed, Refused> {
-        let blob = self.apps.share(&self.blobs, name, Visibility::Community).await?;
+        let blob = self.apps.share(&self.blobs, name, self.blobs.app_is_for(name)).await?;
         let no_app = || Refused::NoApp(name.to_owned());
         let app = blob.facts.app.ok_or_else(no_app)?;
         let bytes = |digits: &str| HEXLOWER.decode(digits.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(no_app);
@@ -172,7 +183,12 @@ impl Catalogs {
             .catalog(&key)
             .map(|catalog| catalog.contents().title.clone())
             .or_else(|| words(&[("en".to_owned(), name.to_owned())].into()));
-        let number = self.next_number(&key)?;
+        if self.catalog(&key).is_some_and(|catalog| catalog.contents().revoked) {
+            self.keep_key(name, None).await?;
+            return self.info(&key).await.ok_or(Refused::NotFollowed(key));
+        }
+        // A key is given up whatever it signed before, the highest number too.
+        let number = self.next_number(&key).unwrap_or(u64::MAX);
         let contents = Contents { name: name.to_owned(), title: title.unwrap_or_default(), number, revoked: true, apps: Vec::new() };
         self.take(Catalog::sign(&seed, contents)?.to_bytes(), None).await?;
         self.keep_key(name, None).await?;

@@ -23,6 +23,9 @@ enum Verb {
         /// The recovery kit of the node where you began.
         #[arg(long)]
         kit: Option<String>,
+        /// Make a new key, whichever is here: nodes of the old one are asked anew.
+        #[arg(long, conflicts_with = "kit")]
+        new_key: bool,
         #[command(flatten)]
         local: Local,
     },
@@ -73,11 +76,13 @@ impl Household {
         const ALL: &str = "/api/v1/household";
         match self.verb {
             None => self.local.show(&self.local.client().get(ALL).await?, people),
-            Some(Verb::Begin { kit, local }) => local.show(&local.client().post(ALL, &HouseholdWish { kit }).await?, |answer| {
-                let kit = text(answer, "kit");
-                let saved = "Save this recovery kit; it makes nodes yours, and is printed again by `cloudy household kit`:";
-                Ok(if kit.is_empty() { "This node is yours.".to_owned() } else { format!("This node is yours. {saved}\n{kit}") })
-            }),
+            Some(Verb::Begin { kit, new_key, local }) => {
+                local.show(&local.client().post(ALL, &HouseholdWish { kit, new_key }).await?, |answer| {
+                    let kit = text(answer, "kit");
+                    let saved = "Save this recovery kit; it makes nodes yours, and is printed again by `cloudy household kit`:";
+                    Ok(if kit.is_empty() { "This node is yours.".to_owned() } else { format!("This node is yours. {saved}\n{kit}") })
+                })
+            }
             Some(Verb::Ask { node, local }) => {
                 let id = member(&local.client().nodes().await?, &node)?;
                 let answer = local.client().put(&at(&id), &()).await?;
@@ -124,9 +129,10 @@ fn people(answer: &Value) -> Result<String> {
     }
     for node in list("asking") {
         let name = text(&node, "name");
+        let before = if flag(&node, "refused") { "Refused before: the owner" } else { "The owner" };
         writeln!(
             out,
-            "The owner of `{name}` ({}) says that this node is theirs: `cloudy household accept {name}`, or `refuse`",
+            "{before} of `{name}` ({0}) says that this node is theirs: `cloudy household accept {0}`, or `refuse`",
             short(&node)
         )?;
     }

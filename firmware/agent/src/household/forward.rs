@@ -2,13 +2,16 @@
 
 use super::head::Acting;
 use super::is_ours;
-use crate::limits::HOUSEHOLD_ANSWER_TIMEOUT;
+use crate::limits::{HOUSEHOLD_ANSWER_TIMEOUT, HOUSEHOLD_UPLOAD_TIMEOUT, TUNNEL_ANSWER_TIMEOUT};
 use crate::net::{NetHandle, Purpose};
 use crate::tunnels::{Lines, NotOpened};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use cluster::NodeId;
+use hyper::body::Body as _;
 use hyper_util::rt::TokioIo;
+use iroh::endpoint::{RecvStream, SendStream};
+use std::time::Duration;
 use tokio::io::join;
 use tokio::time::timeout;
 
@@ -24,6 +27,9 @@ const ASKED: [HeaderName; 6] = [
 /// What of an answer does not: it is of the connection between the two nodes.
 const OF_THE_WAY: [HeaderName; 4] = [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, HeaderName::from_static("keep-alive")];
 
+/// Longest body for which an answer is waited as for any request; more is taken as it comes.
+const SHORT_BYTES: u64 = 1 << 20;
+
 /// Why a request did not get there.
 #[derive(Debug, thiserror::Error)]
 pub enum NotForwarded {
@@ -36,8 +42,11 @@ pub enum NotForwarded {
     #[error("that node was not reached: {0}; it may be off, or away from this network")]
     NotReached(String),
     /// Nothing came in time, and nobody knows whether it was done.
-    #[error("that node did not answer within {} s: look there whether it was done", HOUSEHOLD_ANSWER_TIMEOUT.as_secs())]
-    Silent,
+    #[error("that node did not answer within {} s: look there whether it was done", .0.as_secs())]
+    Silent(Duration),
+    /// It began, and nobody knows whether it was done.
+    #[error("the connection to that node broke off ({0}): look there whether it was done")]
+    BrokenOff(String),
 }
 
 /// The connections to the owner's other nodes.
@@ -51,10 +60,33 @@ fn some_of(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
     named.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+fn seen(error: &dyn std::fmt::Display) -> NotForwarded {
+    NotForwarded::NotReached(error.to_string())
+}
+
 impl Forward {
     /// None is open yet.
     pub fn new(net: NetHandle) -> Self {
         Self { lines: Lines::new(net.line.clone(), Purpose::Household), net }
+    }
+
+    /// A stream for one request, with its head sent. A connection that was lost is noticed here, and dialled anew once.
+    async fn stream(&self, node: NodeId, acting: &Acting) -> Result<(SendStream, RecvStream), NotForwarded> {
+        let mut lost = None;
+        loop {
+            let conn = self.lines.connection(node, lost).await.map_err(|error| match error {
+                NotOpened::NotReached(seen) => NotForwarded::NotReached(seen),
+                NotOpened::Refused(answer) => NotForwarded::NotReached(format!("{answer:?}")),
+            })?;
+            match conn.open_bi().await {
+                Ok((mut send, recv)) => {
+                    send.write_all(&acting.head()).await.map_err(|error| seen(&error))?;
+                    return Ok((send, recv));
+                }
+                Err(_) if lost.is_none() => lost = Some(conn.stable_id()),
+                Err(error) => return Err(seen(&error)),
+            }
+        }
     }
 
     /// Asks another node of this one's owner for `path`, with the query; its answer as it comes.
@@ -65,25 +97,25 @@ impl Forward {
         if !is_ours(&self.net, &node) {
             return Err(NotForwarded::NotOurs);
         }
-        let seen = |error: &dyn std::fmt::Display| NotForwarded::NotReached(error.to_string());
-        let conn = self.lines.connection(node, None).await.map_err(|error| match error {
-            NotOpened::NotReached(seen) => NotForwarded::NotReached(seen),
-            NotOpened::Refused(answer) => NotForwarded::NotReached(format!("{answer:?}")),
-        })?;
-        let (mut send, recv) = conn.open_bi().await.map_err(|error| seen(&error))?;
-        send.write_all(&acting.head()).await.map_err(|error| seen(&error))?;
+        let busy =
+            || NotForwarded::NotReached(format!("no stream within {} s: it may have too many open", TUNNEL_ANSWER_TIMEOUT.as_secs()));
+        let (send, recv) = timeout(TUNNEL_ANSWER_TIMEOUT, self.stream(node, acting)).await.map_err(|_| busy())??;
         let io = TokioIo::new(join(recv, send));
         let (mut sender, driver) = hyper::client::conn::http1::handshake(io).await.map_err(|error| seen(&error))?;
         tokio::spawn(driver);
         let (parts, body) = request.into_parts();
+        let patience = if body.size_hint().upper().is_some_and(|bytes| bytes <= SHORT_BYTES) {
+            HOUSEHOLD_ANSWER_TIMEOUT
+        } else {
+            HOUSEHOLD_UPLOAD_TIMEOUT
+        };
         let mut asked = Request::new(body);
         *asked.method_mut() = parts.method;
         *asked.uri_mut() = path.parse().map_err(|error| seen(&error))?;
         *asked.headers_mut() = some_of(&parts.headers, &ASKED);
         asked.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
-        let answer = timeout(HOUSEHOLD_ANSWER_TIMEOUT, sender.send_request(asked)).await.map_err(|_| NotForwarded::Silent)?;
-        // What went wrong with the stream says less than why the connection ended.
-        let answer = answer.map_err(|error| conn.close_reason().map_or_else(|| seen(&error), |reason| seen(&reason)))?;
+        let answer = timeout(patience, sender.send_request(asked)).await.map_err(|_| NotForwarded::Silent(patience))?;
+        let answer = answer.map_err(|error| NotForwarded::BrokenOff(error.to_string()))?;
         let (mut parts, body) = answer.into_parts();
         for name in OF_THE_WAY {
             parts.headers.remove(name);

@@ -45,7 +45,7 @@ pub struct HouseNode {
     pub name: String,
     /// Whether it is there, as far as that is known.
     pub alive: bool,
-    /// It said no.
+    /// Whoever was asked said no; that may be this node.
     pub refused: bool,
 }
 
@@ -105,8 +105,8 @@ pub async fn view(net: &NetHandle) -> Result<HouseholdView, Failed> {
     for claim in claims {
         if claim.by.hex() == view.me.id {
             shown.asked.push(house_node(&view, claim.node.hex(), claim.refused));
-        } else if !claim.refused {
-            shown.asking.push(house_node(&view, claim.by.hex(), false));
+        } else {
+            shown.asking.push(house_node(&view, claim.by.hex(), claim.refused));
         }
     }
     Ok(shown)
@@ -116,8 +116,8 @@ pub async fn view(net: &NetHandle) -> Result<HouseholdView, Failed> {
 ///
 /// # Errors
 /// See [`Failed`]; nothing was changed unless it says so.
-pub async fn begin(net: &NetHandle, kit: Option<String>) -> Result<HouseholdBegun, Failed> {
-    let begun = wish(net, |reply| Command::Household { wish: HouseholdWish::Begin { kit }, reply }).await?;
+pub async fn begin(net: &NetHandle, kit: Option<String>, new_key: bool) -> Result<HouseholdBegun, Failed> {
+    let begun = wish(net, |reply| Command::Household { wish: HouseholdWish::Begin { kit, new_key }, reply }).await?;
     begun.ok_or(Failed::NoNetwork)
 }
 

@@ -5,12 +5,19 @@ use super::caller::Caller;
 use super::problem::Refusal;
 use crate::household::NotForwarded;
 use crate::state::App;
+use crate::users::Operation;
 use axum::Extension;
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use cluster::NodeId;
+use futures_util::StreamExt;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is looked whether whoever follows something may do so still.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Where all of it begins.
 pub const PREFIX: &str = "/api/v1/at/";
@@ -33,20 +40,37 @@ pub(super) async fn forward(
 }
 
 /// Asks another node of this owner, for whoever asks here.
-pub(super) async fn ask(app: &App, caller: &Caller, node: &str, path: &str, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn ask(app: &Arc<App>, caller: &Caller, node: &str, path: &str, request: Request) -> Result<Response, Refusal> {
     let id = NodeId::of_hex(node).ok_or_else(|| {
         let why = format!("`{}` is no id of a node: it has 64 hexadecimal digits, as `cloudy nodes --json` shows", node.escape_debug());
         Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why)
     })?;
     let forward = app.forward().ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, super::changes::NO_NETWORK))?;
-    forward.ask(id, &caller.acting(), path, request).await.map_err(|error| {
+    let answer = forward.ask(id, &caller.acting(), path, request).await.map_err(|error| {
         let status = match error {
             NotForwarded::NotOurs => StatusCode::FORBIDDEN,
-            NotForwarded::NotReached(_) => StatusCode::BAD_GATEWAY,
-            NotForwarded::Silent => StatusCode::GATEWAY_TIMEOUT,
+            NotForwarded::NotReached(_) | NotForwarded::BrokenOff(_) => StatusCode::BAD_GATEWAY,
+            NotForwarded::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
         };
         Refusal::new(status, error.to_string())
-    })
+    })?;
+    let (parts, body) = answer.into_parts();
+    Ok(Response::from_parts(parts, while_allowed(Arc::clone(app), caller.clone(), body)))
+}
+
+/// An answer's body, for as long as whoever asked may ask: of what is followed there is no other end.
+fn while_allowed(app: Arc<App>, caller: Caller, body: Body) -> Body {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let next = |(app, caller, mut body, mut look): (Arc<App>, Caller, axum::body::BodyDataStream, tokio::time::Interval)| async move {
+        loop {
+            tokio::select! {
+                piece = body.next() => return piece.map(|piece| (piece, (app, caller, body, look))),
+                _ = look.tick() => if !caller.still_may(app.users(), Operation::Inspect) { return None },
+            }
+        }
+    };
+    Body::from_stream(futures_util::stream::unfold((app, caller, body.into_data_stream(), look), next))
 }
 
 #[cfg(test)]

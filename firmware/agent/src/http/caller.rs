@@ -114,6 +114,14 @@ impl Caller {
         }
     }
 
+    /// Who has what is shared out by person: none for the local socket and for whom nobody knows. No two people of any node share one.
+    pub fn key(&self) -> Option<String> {
+        match &self.who {
+            Who::Household { node, acting } => Some(format!("{}/{}", node.hex(), acting.user)),
+            _ => self.user().map(str::to_owned),
+        }
+    }
+
     /// The person, if it is known.
     pub fn user(&self) -> Option<&str> {
         match &self.who {

@@ -92,7 +92,7 @@ pub(super) async fn logs(
     Query(lines): Query<super::apps::Lines>,
 ) -> Result<Response, Refusal> {
     let full = |why| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
-    let seat = app.followers().take(caller.user()).map_err(full)?;
+    let seat = app.followers().take(caller.key().as_deref()).map_err(full)?;
     let following = app.apps().follow(&name, lines.wanted().min(LOG_MAX_LINES)).map_err(refused)?;
     let reading = Reading { app, caller, following, _seat: seat };
     Ok(Sse::new(futures_util::stream::unfold(reading, Reading::next)).keep_alive(KeepAlive::default()).into_response())

@@ -18,6 +18,8 @@ pub struct HouseholdWish {
     /// The owner's recovery kit (`cloudy1-kit-…`). Without one, the key that is on this node, or a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kit: Option<String>,
+    /// A new key, whichever is here: nodes that the old one certified are this owner's no more until they are asked anew.
+    pub new_key: bool,
 }
 
 /// Whose this node is now.
@@ -50,6 +52,9 @@ pub struct HouseholdKit {
     pub kit: String,
 }
 
+/// Where all of it begins.
+pub const PATH: &str = "/api/v1/household";
+
 type Answer<T> = Result<Json<T>, Refusal>;
 
 fn refused(error: Failed) -> Refusal {
@@ -72,8 +77,8 @@ pub(super) async fn view(app: &App) -> Result<HouseholdView, Refusal> {
 }
 
 /// Begins a household here, or takes this node into the one of a kit.
-pub(super) async fn begin_one(app: &App, kit: Option<String>) -> Result<HouseholdBegun, Refusal> {
-    let begun = of_owner::begin(net(app)?, kit).await.map_err(refused)?;
+pub(super) async fn begin_one(app: &App, kit: Option<String>, new_key: bool) -> Result<HouseholdBegun, Refusal> {
+    let begun = of_owner::begin(net(app)?, kit, new_key).await.map_err(refused)?;
     Ok(HouseholdBegun { owner: begun.owner.hex(), kit: begun.kit })
 }
 
@@ -102,7 +107,7 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Answer<HouseholdView> {
 }
 
 pub(super) async fn begin(State(app): State<Arc<App>>, Json(wish): Json<HouseholdWish>) -> Answer<HouseholdBegun> {
-    begin_one(&app, wish.kit).await.map(Json)
+    begin_one(&app, wish.kit, wish.new_key).await.map(Json)
 }
 
 pub(super) async fn leave(State(app): State<Arc<App>>) -> Answer<HouseholdView> {

@@ -112,9 +112,12 @@ pub fn local(app: Arc<App>) -> Router {
 
 /// What is served to the other nodes of this one's owner: the API, but for what is a person's own here, and for further nodes.
 pub fn household(app: Arc<App>) -> Router {
-    let theirs =
-        |operation| matches!(operation, Operation::Look | Operation::Inspect | Operation::Reach | Operation::Operate | Operation::Own);
-    routes::router(|route| route.side() == Side::Both && theirs(route.operation) && !route.path.starts_with(at::PREFIX))
+    // Whose a node is, is said on that node; so is who may come without HTTPS, which depends on how they came.
+    const HERE: [&str; 2] = ["session", "https_set"];
+    let theirs = |operation| matches!(operation, Operation::Look | Operation::Inspect | Operation::Operate | Operation::Own);
+    let away =
+        |route: &routes::Route| [at::PREFIX, household::PATH].iter().any(|path| route.path.starts_with(path)) || HERE.contains(&route.id);
+    routes::router(|route| route.side() == Side::Both && theirs(route.operation) && !away(route))
         .route_layer(middleware::from_fn(versions::tagged))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), allow::allow))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is no such thing that is done on another node: do it there") })

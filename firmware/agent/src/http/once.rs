@@ -36,13 +36,10 @@ fn said(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 
 /// Passes a request on, if it has no key, or the first time.
 pub async fn run(app: &Arc<App>, route: &Route, caller: &Caller, request: Request, next: Next) -> Response {
-    let who = match &caller.who {
-        Who::Local => String::new(),
-        Who::Session { user, .. } | Who::Token { user, .. } => user.clone(),
-        // No user of this node is called so.
-        Who::Household { node, acting } => format!("{}/{}", node.hex(), acting.user),
-        Who::Nobody => return next.run(request).await,
-    };
+    if matches!(caller.who, Who::Nobody) {
+        return next.run(request).await;
+    }
+    let who = caller.key().unwrap_or_default();
     if route.once == Once::No {
         return next.run(request).await;
     }

@@ -3,7 +3,6 @@
 use super::about::About;
 use super::record::{GIVEN_MOST, Given, Kept};
 use super::{COPIES_MOST, EXCLUSIVE_SECONDS, Leases, Lent, Refused, SHARED_SECONDS, Wish, ending, place, time};
-use crate::blobs::Visibility;
 use crate::host;
 use cluster::NodeId;
 use cluster::leases::{LeaseId, Lending, Said, Terms};
@@ -36,10 +35,7 @@ impl Leases {
         if looked && stop.is_some_and(|stop| time::lead(stop) * 2 > terms.term()) {
             return Err(Refused::Wrong("the term is too short for the app to stop in time: give a longer one".to_owned()));
         }
-        // What everybody may read stays so.
-        let given = self.blobs.apps_given().into_iter().find(|(_, app)| app.name == wish.app);
-        let now = given.and_then(|(hash, _)| self.blobs.one(&hash).ok()?.here).map(|here| here.visibility);
-        let visibility = now.unwrap_or_default().max(Visibility::Community);
+        let visibility = self.blobs.app_is_for(&wish.app);
         let shared = self.apps.share(&self.blobs, &wish.app, visibility).await?;
         let app = shared.facts.app.ok_or_else(|| Refused::Wrong("the app could not be given to others".to_owned()))?;
         let about = About { app, hash: shared.hash, size_bytes: shared.facts.size_bytes, settings: wish.settings, note: wish.note };

@@ -155,6 +155,7 @@ impl State {
         let Some(question) = self.asking.as_mut().filter(|question| question.number == number) else { return };
         question.running = false;
         // What comes next of itself comes at once.
+        let removed = matches!(&answer, Ok(Reply::Refused { reason: Reason::REVOKED, .. }));
         let pause = if matches!(answer, Ok(Reply::Asked { .. })) { Duration::ZERO } else { PAUSE };
         question.next = Instant::now() + pause;
         match answer {
@@ -167,7 +168,12 @@ impl State {
             }
             Err(failure) => question.trouble = Some(failure),
         }
-        if let Some(token) = question.asking.invite().cloned() {
+        let invite = question.asking.invite().cloned();
+        if removed {
+            // So that leaving gives this node another identity.
+            self.note_removed(true);
+        }
+        if let Some(token) = invite {
             self.invited(token);
         }
     }

@@ -33,7 +33,10 @@ impl State {
         }
         match kept {
             Some(kept) => {
-                (self.reached, self.ownership) = (kept.reached, kept.ownership);
+                self.reached = kept.reached;
+                // What was left of another community says nothing in this one.
+                let (community, me) = (kept.roster.founding().id(), self.me);
+                self.ownership.send_replace(kept.ownership.filter(|ownership| ownership.verifies(community, me)));
                 // Where it came back without one and found nobody, it may be told later.
                 if let Some((node, address)) = join.found.and_then(|found| found.member).as_deref().and_then(ids::placed) {
                     self.hints.insert(node, vec![address]);

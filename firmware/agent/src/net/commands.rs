@@ -190,7 +190,8 @@ impl State {
         if self.node.is_some() {
             self.goodbye().await;
             self.close_registry(true).await;
-            (self.node, self.health, self.ownership) = (None, None, None);
+            (self.node, self.health) = (None, None);
+            self.ownership.send_replace(None);
             self.refusals.clear();
             self.reached.clear();
             self.hints.clear();

@@ -87,7 +87,7 @@ pub async fn start(config: NetConfig) -> Result<NetHandle> {
         news: true,
         seeds_due: Instant::now(),
         said_facts: SaidFacts::default(),
-        ownership: None,
+        ownership: watch::Sender::new(None),
         health: None,
         samples: samples_sender,
         clocks: BTreeMap::new(),

@@ -160,7 +160,7 @@ pub fn forget(store: &Store, admin: Option<&Admin>) -> Result<()> {
     if let Some(admin) = admin.filter(|admin| admin.grants.is_empty()) {
         store.write(ADMIN_LEFT, &wire::encode(&(&admin.kit, &admin.grants)))?;
     }
-    for name in [MEMBERSHIP, ROSTER, ADMIN, REACHED, OWNER] {
+    for name in [OWNER, MEMBERSHIP, ROSTER, ADMIN, REACHED] {
         store.remove(name)?;
     }
     Ok(())

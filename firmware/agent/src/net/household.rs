@@ -15,6 +15,8 @@ pub enum HouseholdWish {
     Begin {
         /// The recovery kit's text.
         kit: Option<String>,
+        /// A new key, whichever is here.
+        new_key: bool,
     },
     /// This node is of the owner of another, which has certified it.
     Take {
@@ -49,24 +51,30 @@ impl State {
     /// Does what is wished, and answers when members can hear of it.
     pub(super) fn household(&mut self, wish: HouseholdWish, reply: oneshot::Sender<CommandResult<Option<HouseholdBegun>>>) {
         match self.belongs(wish) {
-            Ok((ownership, begun)) => self.say_ownership(ownership, begun, reply),
+            Ok(begun) => self.say_ownership(begun, reply),
             Err(error) => drop(reply.send(Err(error))),
         }
     }
 
     /// Whose this node is from now on. It is on disk when this returns.
-    fn belongs(&mut self, wish: HouseholdWish) -> CommandResult<(Option<Ownership>, Option<HouseholdBegun>)> {
+    fn belongs(&mut self, wish: HouseholdWish) -> CommandResult<Option<HouseholdBegun>> {
         let community = self.community_id()?;
+        let now = *self.ownership.borrow();
+        let other = |owner: Key| now.is_some_and(|now| now.owner != owner);
+        const TAKEN: &str = "this node is of another owner already: take it out of that household first (`cloudy household leave`)";
         let (ownership, kit) = match wish {
-            HouseholdWish::Begin { kit: Some(text) } => {
+            HouseholdWish::Begin { kit: Some(text), .. } => {
                 let kit = Kit::parse(&text).map_err(|error| error.to_string())?;
                 (Some(kit.own(community, self.me)), None)
             }
-            HouseholdWish::Begin { kit: None } => {
-                let (kit, new) = match self.owner_key()? {
+            HouseholdWish::Begin { kit: None, new_key } => {
+                let (kit, new) = match self.owner_key()?.filter(|_| !new_key) {
                     Some(kit) => (kit, false),
                     None => (Kit::generate(&mut self.rng), true),
                 };
+                if !new_key && other(kit.public()) {
+                    return Err(TAKEN.to_owned());
+                }
                 if new {
                     files::save_owner_key(&self.store, &kit).map_err(|error| format!("{error:#}"))?;
                 }
@@ -75,21 +83,18 @@ impl State {
             HouseholdWish::Take { ownership } if !ownership.verifies(community, self.me) => {
                 return Err("what that node signed is not of this node in this microcloud: ask it to say it anew".to_owned());
             }
+            HouseholdWish::Take { ownership } if other(ownership.owner) => return Err(TAKEN.to_owned()),
             HouseholdWish::Take { ownership } => (Some(ownership), None),
             HouseholdWish::Leave => (None, None),
         };
         files::save_ownership(&self.store, ownership.as_ref()).map_err(|error| format!("{error:#}"))?;
-        self.ownership = ownership;
-        Ok((ownership, ownership.map(|ownership| HouseholdBegun { owner: ownership.owner, kit })))
+        self.ownership.send_replace(ownership);
+        Ok(ownership.map(|ownership| HouseholdBegun { owner: ownership.owner, kit }))
     }
 
-    fn say_ownership(
-        &self,
-        ownership: Option<Ownership>,
-        begun: Option<HouseholdBegun>,
-        reply: oneshot::Sender<CommandResult<Option<HouseholdBegun>>>,
-    ) {
-        let registry = self.registry.borrow().clone();
+    /// Tells the records whose this node is at the moment when they hear of it: of two wishes the last holds, whichever is told first.
+    fn say_ownership(&self, begun: Option<HouseholdBegun>, reply: oneshot::Sender<CommandResult<Option<HouseholdBegun>>>) {
+        let (registry, ownership) = (self.registry.borrow().clone(), self.ownership.subscribe());
         tokio::spawn(async move {
             let said = match registry {
                 Some(registry) => registry.set_ownership(ownership).await.map_err(|error| error.to_string()),
@@ -110,7 +115,7 @@ impl State {
         let kit = self.owner_key()?.ok_or(
             "the owner's key is not on this node: do it on the node where the household began, or give that node the recovery kit (`cloudy household begin --kit`)",
         )?;
-        if self.ownership.is_none_or(|ownership| ownership.owner != kit.public()) {
+        if self.ownership.borrow().is_none_or(|ownership| ownership.owner != kit.public()) {
             return Err("this node is not of the owner whose key is here: `cloudy household begin` first".to_owned());
         }
         Ok((node, kit.own(community, node)))

@@ -40,7 +40,7 @@ impl State {
             folder: self.store.folder().to_owned(),
             seed: self.identity.key.to_bytes(),
             community,
-            ownership: self.ownership,
+            ownership: *self.ownership.borrow(),
             random: self.rng.random(),
         };
         let registry = Registry::start(config, self.registry_outputs.clone()).context("the thread of the records could not begin")?;

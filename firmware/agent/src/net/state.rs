@@ -68,7 +68,7 @@ pub(super) struct State {
     pub(super) seeds_due: Instant,
     pub(super) said_facts: SaidFacts,
     /// The owner that certified this node, if one did.
-    pub(super) ownership: Option<Ownership>,
+    pub(super) ownership: watch::Sender<Option<Ownership>>,
     /// How the members are, while this node is one.
     pub(super) health: Option<Health>,
     /// Counts samples that are wanted of this machine.

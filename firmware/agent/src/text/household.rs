@@ -17,6 +17,9 @@ words! {
         away: "not there", "ausente", "absent";
         other: "Which other node is yours?", "¿Qué otro nodo es suyo?", "Quin altre node és vostre?";
         ask: "It is mine too", "También es mío", "També és meu";
+        ask_why: "Names are free: compare the digits with those on that node's own page. What you say here can't be taken back from whoever gets it: the other node's owner may act on all of yours.", "Los nombres son libres: compare las cifras con las de la página de ese nodo. Lo que diga aquí no se puede retirar a quien lo reciba: el propietario del otro nodo podrá actuar en todos los suyos.", "Els noms són lliures: compareu les xifres amb les de la pàgina d'aquell node. El que digueu aquí no es pot retirar a qui ho rebi: el propietari de l'altre node podrà actuar en tots els vostres.";
+        this_id: "This node's digits:", "Las cifras de este nodo:", "Les xifres d'aquest node:";
+        refused_here: "It was said here that it is not.", "Aquí se dijo que no lo es.", "Aquí es va dir que no ho és.";
         asked: "To be confirmed on the page of that node", "Falta confirmarlo en la página de ese nodo", "Falta confirmar-ho a la pàgina d'aquell node";
         refused: "It was said there that it is not yours.", "Allí se dijo que no es suyo.", "Allà es va dir que no és vostre.";
         take_back: "Take back", "Retirar", "Retira";

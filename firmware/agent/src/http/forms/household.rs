@@ -53,7 +53,7 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
         ("begin", Fields { kit, .. }) => {
             // What was copied has line ends and blanks in it.
             let kit = Some(kit.split_whitespace().collect::<String>()).filter(|kit| !kit.is_empty());
-            match household::begin_one(app, kit).await {
+            match household::begin_one(app, kit, false).await {
                 Ok(begun) if begun.kit.is_some() => return answer(&reader, begun.kit.as_deref(), Ok(())).await,
                 begun => begun.map(drop),
             }

@@ -11,6 +11,9 @@ use crate::net::MemberView;
 use crate::text::Household;
 use maud::{Markup, html};
 
+/// Digits of an id that are shown where nodes of one name must not be mistaken.
+const SHOWN: usize = 16;
+
 /// All of it. `kit` is that of a household that began just now, and is shown once.
 pub fn body(page: &View<'_>, household: &HouseholdView, members: &[MemberView], kit: Option<&str>, wrong: Option<&str>) -> Markup {
     let words = page.lang.household();
@@ -21,6 +24,7 @@ pub fn body(page: &View<'_>, household: &HouseholdView, members: &[MemberView], 
         section.whole {
             h2 { (words.title) }
             p { (words.why) }
+            @if let Some(me) = members.iter().find(|member| member.me) { p.quiet { (words.this_id) " " code { (me.id.get(..SHOWN).unwrap_or_default()) } } }
             @if household.owner.is_none() { (begin(page)) } @else {
                 ul.nodes { @for node in &household.nodes { (mine(words, node)) } }
                 @for node in &household.asked { (asked(page, node)) }
@@ -88,7 +92,8 @@ fn ask(page: &View<'_>, household: &HouseholdView, members: &[MemberView]) -> Ma
         @if !others.is_empty() {
             form method="post" action="/household/ask" {
                 (page.csrf())
-                label { (words.other) select name="node" { @for other in others { option value=(other.id) { (called(&other.name, &other.id)) } } } }
+                p.quiet { (words.ask_why) }
+                label { (words.other) select name="node" { @for other in others { option value=(other.id) { (called(&other.name, &other.id)) " (" (other.id.get(..SHOWN).unwrap_or_default()) ")" } } } }
                 button { (words.ask) }
             }
         }
@@ -100,7 +105,8 @@ fn asking(page: &View<'_>, node: &HouseNode) -> Markup {
     html! {
         section.well {
             h2 { (name(node)) }
-            p { (words.asking) " " strong { (name(node)) } " (" (node.id.get(..8).unwrap_or_default()) ")" }
+            p { (words.asking) " " strong { (name(node)) } " (" (node.id.get(..SHOWN).unwrap_or_default()) ")" }
+            @if node.refused { p { (words.refused_here) } }
             p { (words.asking_why) }
             form method="post" action="/household/answer" {
                 (page.csrf())

@@ -244,6 +244,7 @@ impl Keeper {
         let of = (copy.root(), owned::owner(copy));
         if self.household.0 != of {
             self.household = (of, owned::household(copy));
+            owned::settle(copy, self.now());
         }
         let view = RegistryView {
             root: HEXLOWER.encode(&copy.root()),

@@ -2,12 +2,13 @@
 
 use super::{Copy, Refused, Registry};
 use cluster::{
-    CommunityId, NodeId,
+    CommunityId, Millis, NodeId,
     keys::Key,
     records::{Change, Kind, Ownership, Record, Slot, WriteError},
     store::StoreError,
 };
 use std::{collections::BTreeSet, ops::ControlFlow};
+use tokio::sync::watch;
 
 /// The layout that this version writes.
 const SCHEMA: u16 = 1;
@@ -54,15 +55,32 @@ pub fn household(copy: &Copy) -> Vec<String> {
     others.filter(|node| owner_of(copy, node) == Some(owner)).map(NodeId::hex).collect()
 }
 
+/// Takes back what this node says of those that have agreed: should one leave later, nobody is asked anew.
+pub fn settle(copy: &mut Copy, now: Millis) {
+    let (me, Some(owner)) = (copy.me(), owner(copy)) else { return };
+    let mut settled = Vec::new();
+    let read = copy.each_of(&me, Kind::OWNED, "", &mut |found| {
+        let agreed = NodeId::of_hex(&found.record.slot.key).is_some_and(|node| owner_of(copy, &node) == Some(owner));
+        settled.extend(agreed.then(|| Change::Remove(found.record.slot.clone())));
+        ControlFlow::Continue(())
+    });
+    let done = read.map_err(WriteError::from).and_then(|_| if settled.is_empty() { Ok(()) } else { copy.write(now, &settled).map(drop) });
+    if let Err(error) = done {
+        log::debug!(error:%; "what was said of a node of this owner stays for now");
+    }
+}
+
 /// What this node says of others that have not agreed, and what others say of this one.
 fn claims(copy: &Copy) -> Result<Vec<Claimed>, StoreError> {
     let (me, community) = (copy.me(), copy.community());
     let mut found = Vec::new();
-    for by in copy.view().members() {
-        let _all = copy.each_of(by, Kind::OWNED, "", &mut |record| {
-            found.extend(said(*by, &record.record, community));
-            ControlFlow::Continue(())
-        })?;
+    let _all = copy.each_of(&me, Kind::OWNED, "", &mut |record| {
+        found.extend(said(me, &record.record, community));
+        ControlFlow::Continue(())
+    })?;
+    // Of what others say only that counts which is about this node, one record of each.
+    for by in copy.view().members().iter().filter(|by| **by != me) {
+        found.extend(copy.get(by, &slot(&me))?.and_then(|record| said(*by, &record, community)));
     }
     for claim in &mut found {
         let answer = copy.get(&claim.node, &slot(&claim.by))?;
@@ -78,12 +96,16 @@ fn claims(copy: &Copy) -> Result<Vec<Claimed>, StoreError> {
 }
 
 impl Registry {
-    /// Says whose this node is. On disk when this answers.
+    /// Says whose this node is, as it is when the records hear of it. On disk when this answers.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub(in crate::net) async fn set_ownership(&self, ownership: Option<Ownership>) -> Result<(), Refused> {
-        self.with(move |copy, now| copy.set_ownership(now, ownership)).await?.map_err(Refused::Write)
+    pub(in crate::net) async fn set_ownership(&self, ownership: watch::Receiver<Option<Ownership>>) -> Result<(), Refused> {
+        let said = self.with(move |copy, now| {
+            let ownership = *ownership.borrow();
+            copy.set_ownership(now, ownership)
+        });
+        said.await?.map_err(Refused::Write)
     }
 
     /// Says that a node is the same owner's as this one, which that one may agree to. What was said of nodes that have agreed goes.

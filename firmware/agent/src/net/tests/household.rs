@@ -66,9 +66,9 @@ async fn only_a_node_of_the_same_owner_is_served_and_only_as_long_as_it_is_one()
     };
     // Of no owner, both; then of two.
     refused().await;
-    belongs(&roof, HouseholdWish::Begin { kit: None }).await.unwrap();
+    belongs(&roof, HouseholdWish::Begin { kit: None, new_key: false }).await.unwrap();
     refused().await;
-    belongs(&member, HouseholdWish::Begin { kit: None }).await.unwrap();
+    belongs(&member, HouseholdWish::Begin { kit: None, new_key: false }).await.unwrap();
     refused().await;
     // A certificate for another node, or of another community, is none for this one; one by its owner is, once it is taken.
     let registry = roof.registry.borrow().clone().unwrap();
@@ -77,6 +77,16 @@ async fn only_a_node_of_the_same_owner_is_served_and_only_as_long_as_it_is_one()
         let error = belongs(&member, HouseholdWish::Take { ownership: wrong }).await.unwrap_err();
         assert!(error.contains("not of this node"), "{error}");
     }
+    // Another owner's node does not change hands by the way; and a new key is its own owner's.
+    let error = belongs(&member, HouseholdWish::Take { ownership: Ownership::sign(&[9; 32], community, id(&member)) }).await.unwrap_err();
+    assert!(error.contains("another owner"), "{error}");
+    let owner = async || registry.with(|copy, _| copy.ownership()).await.unwrap().unwrap().owner;
+    let before = owner().await;
+    belongs(&roof, HouseholdWish::Begin { kit: None, new_key: false }).await.unwrap();
+    assert_eq!(owner().await, before);
+    belongs(&roof, HouseholdWish::Begin { kit: None, new_key: true }).await.unwrap();
+    assert_ne!(owner().await, before);
+    belongs(&member, HouseholdWish::Leave).await.unwrap();
     let (node, ownership) = command(&roof, |reply| Command::Certify { node: id(&member).hex(), reply }).await.unwrap();
     assert_eq!(node, id(&member));
     refused().await;
