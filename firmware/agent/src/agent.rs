@@ -103,11 +103,13 @@ pub async fn run(options: Options) -> Result<()> {
     tokio::spawn(crate::allocator::give_back_again_and_again());
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();
+    // One for all listeners: what leads to its routes takes memory.
+    let page = http::network(Arc::clone(&app));
     for (listener, https) in encrypted(&app, data, &options.https).await {
-        servers.spawn(http::serve(Listener::Tls(listener, https), http::network(Arc::clone(&app)), stopping.clone()));
+        servers.spawn(http::serve(Listener::Tls(listener, https), page.clone(), stopping.clone()));
     }
     for listener in pages {
-        servers.spawn(http::serve(Listener::Tcp(listener), http::network(Arc::clone(&app)), stopping.clone()));
+        servers.spawn(http::serve(Listener::Tcp(listener), page.clone(), stopping.clone()));
     }
     if let Ok(registry) = registry {
         let router = apps::registry::router(Arc::clone(app.apps().catalog()));
@@ -140,7 +142,8 @@ pub async fn run(options: Options) -> Result<()> {
         giving.spawn(Arc::clone(app.leases()).answer(questions));
         let server = tunnels::Server::new(net.line.clone(), net.registry.clone(), own_ports(&app));
         giving.spawn(tunnels::serve(server, at_tunnels));
-        let server = household::Server::new(net.clone(), http::household(Arc::clone(&app)));
+        let of = Arc::clone(&app);
+        let server = household::Server::new(net.clone(), move || http::household(Arc::clone(&of)));
         giving.spawn(household::serve(server, at_household));
     }
 

@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tokio::io::join;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -27,7 +27,8 @@ use tokio::time::{sleep, timeout};
 /// What is served, and to whom.
 pub struct Server {
     net: NetHandle,
-    router: Router,
+    /// Made when the first of them asks: most nodes have nobody who does, and it takes memory.
+    router: LazyLock<Router, Box<dyn FnOnce() -> Router + Send>>,
     callers: Mutex<BTreeMap<NodeId, usize>>,
 }
 
@@ -47,9 +48,9 @@ impl Drop for Place {
 }
 
 impl Server {
-    /// Serves `router`, which holds every request to what whoever asks may.
-    pub fn new(net: NetHandle, router: Router) -> Arc<Self> {
-        Arc::new(Self { net, router, callers: Mutex::default() })
+    /// Serves what `router` makes, which holds every request to what whoever asks may.
+    pub fn new(net: NetHandle, router: impl FnOnce() -> Router + Send + 'static) -> Arc<Self> {
+        Arc::new(Self { net, router: LazyLock::new(Box::new(router)), callers: Mutex::default() })
     }
 
     fn place(self: &Arc<Self>, node: NodeId) -> Option<Place> {
@@ -92,7 +93,7 @@ async fn caller(place: Place, conn: Connection) {
         tokio::select! {
             () = &mut out => return conn.close(NOT_ADMITTED, b"not of this node's owner"),
             accepted = conn.accept_bi() => match accepted {
-                Ok((send, recv)) => drop(streams.spawn(stream(*node, server.router.clone(), send, recv))),
+                Ok((send, recv)) => drop(streams.spawn(stream(*node, Router::clone(&server.router), send, recv))),
                 Err(ended) => return log::debug!(node = node.short(); "a node of this owner ended its connection: {ended}"),
             },
             Some(_) = streams.join_next() => {}

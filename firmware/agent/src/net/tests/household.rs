@@ -24,7 +24,7 @@ async fn two(data: &[tempfile::TempDir; 2]) -> (NetHandle, NetHandle) {
     let roof = net::start(roof).await.unwrap();
     until(&roof, "it is founded", |view| view.community.is_some()).await;
     let who = |Extension(peer): Extension<Peer>, Extension(acting): Extension<Acting>| async move { format!("{peer:?} {acting:?}") };
-    tokio::spawn(serve(Server::new(roof.clone(), Router::new().route("/who", get(who))), waiting));
+    tokio::spawn(serve(Server::new(roof.clone(), move || Router::new().route("/who", get(who))), waiting));
     let token = invite(&roof, 1).await;
     let member = net::start(config(data[1].path(), "member", by_token(&token))).await.unwrap();
     for handle in [&roof, &member] {
