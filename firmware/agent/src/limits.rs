@@ -199,7 +199,7 @@ pub const TUNNEL_CALLER_IDLE: Duration = Duration::from_secs(60);
 pub const TUNNEL_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a service of this node may take to accept a connection at one of this machine's addresses.
 pub const TUNNEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Nodes of this one's owner whose requests wait to be taken.
+/// Connections of this owner's other nodes at once.
 pub const HOUSEHOLD_CALLERS: usize = 16;
 /// Connections of one of them at once: an old one that is not yet known to be dead, and its successor.
 pub const HOUSEHOLD_CALLERS_OF_ONE: usize = 2;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use support::community::{founder, joined};
 use support::layout::layout;
 use support::{Agent, Local, wait};
 
@@ -26,20 +27,6 @@ fn content(length: usize, seed: u64) -> Vec<u8> {
     let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length / 8 + 1).flatten().collect();
     bytes.truncate(length);
     bytes
-}
-
-fn founder(name: &str) -> Agent {
-    let agent = Agent::start(name, "[join]\nfound = \"Gracia\"\nmdns = false\n");
-    wait("the community is founded", || (agent.alive() == [name]).then_some(()));
-    agent
-}
-
-fn joined(name: &str, founder: &Agent) -> Agent {
-    let token = founder.json(&["invite"])["token"].as_str().unwrap().to_owned();
-    let agent = Agent::start(name, "[join]\nmdns = false\n");
-    agent.json(&["join", &token]);
-    wait("it is in", || agent.alive().contains(&name.to_owned()).then_some(()));
-    agent
 }
 
 /// Puts bytes into the microcloud; their hash.

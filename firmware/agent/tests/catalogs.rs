@@ -6,22 +6,9 @@
 mod support;
 
 use serde_json::Value;
+use support::community::{founder, joined};
 use support::layout::layout;
 use support::{Agent, Local, wait};
-
-fn founder(name: &str) -> Agent {
-    let agent = Agent::start(name, "[join]\nfound = \"Gracia\"\nmdns = false\n");
-    wait("the community is founded", || (agent.alive() == [name]).then_some(()));
-    agent
-}
-
-fn joined(name: &str, founder: &Agent) -> Agent {
-    let token = founder.json(&["invite"])["token"].as_str().unwrap().to_owned();
-    let agent = Agent::start(name, "[join]\nmdns = false\n");
-    agent.json(&["join", &token]);
-    wait("it is in", || agent.alive().contains(&name.to_owned()).then_some(()));
-    agent
-}
 
 /// Takes a version of the app into a node's store.
 fn take_in(agent: &Agent, version: u8) {

@@ -5,22 +5,11 @@
 mod support;
 
 use std::{collections::BTreeSet, path::Path, process::Command};
-use support::{Agent, get, wait};
+use support::{Agent, community::community, get, wait};
 
 /// A community of `garden`, which founds it, `shed` and `roof`, in this order.
-fn community() -> [Agent; 3] {
-    let garden = Agent::start("garden", "[join]\nfound = \"Gracia\"\nmdns = false\n");
-    wait("the community is founded", || (garden.alive() == ["garden"]).then_some(()));
-    let [shed, roof] = ["shed", "roof"].map(|name| {
-        let agent = Agent::start(name, "[join]\nmdns = false\n");
-        agent.json(&["join", garden.json(&["invite"])["token"].as_str().unwrap()]);
-        agent
-    });
-    let agents = [garden, shed, roof];
-    for agent in &agents {
-        wait("all are there", || (agent.alive() == ["garden", "roof", "shed"]).then_some(()));
-    }
-    agents
+fn three() -> [Agent; 3] {
+    <[Agent; 3]>::try_from(community(&["shed", "roof"])).ok().unwrap()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -48,7 +37,7 @@ fn problems(agent: &Agent) -> String {
 
 #[test]
 fn a_restored_card_takes_over_what_was_said_since_and_is_told() {
-    let [garden, shed, mut roof] = community();
+    let [garden, shed, mut roof] = three();
     assert!(publish(&roof, "before") && publish(&garden, "wiki"));
     all_find(&[&garden, &shed, &roof], &["before", "wiki"]);
     roof.stop();
@@ -76,7 +65,7 @@ fn a_restored_card_takes_over_what_was_said_since_and_is_told() {
 
 #[test]
 fn a_copied_card_is_told_and_what_others_said_and_it_said_before_stays() {
-    let [garden, shed, mut roof] = community();
+    let [garden, shed, mut roof] = three();
     assert!(publish(&roof, "before") && publish(&garden, "wiki"));
     all_find(&[&garden, &shed], &["before", "wiki"]);
     roof.stop();

@@ -10,7 +10,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
 };
-use support::{Agent, Local, wait};
+use support::{Agent, Local, community::community, wait};
 
 const OWN: &str = "/api/v1/household";
 
@@ -57,22 +57,6 @@ fn send(address: &str, method: &str, path: &str, token: &str, body: &str) -> u16
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text.split(' ').nth(1).unwrap().parse().unwrap()
-}
-
-fn community(others: &[&str]) -> Vec<Agent> {
-    let garden = Agent::start("garden", "[join]\nfound = \"Gracia\"\nmdns = false\n");
-    wait("the community is founded", || (garden.alive() == ["garden"]).then_some(()));
-    let token = garden.json(&["invite", "--uses", "100"])["token"].as_str().unwrap().to_owned();
-    let mut agents = vec![garden];
-    for name in others {
-        let agent = Agent::start(name, "[join]\nmdns = false\n");
-        agent.json(&["join", &token]);
-        agents.push(agent);
-    }
-    for agent in &agents {
-        wait("all are seen", || (agent.alive().len() == agents.len()).then_some(()));
-    }
-    agents
 }
 
 /// Waits until a node is known to be of an agent's household, or not.

@@ -15,24 +15,7 @@ use std::{
     sync::mpsc,
     time::{Duration, Instant},
 };
-use support::{Agent, Local, PATIENCE, get, wait};
-
-/// A community of `garden`, which founds it, and others.
-fn community(others: &[&str]) -> Vec<Agent> {
-    let garden = Agent::start("garden", "[join]\nfound = \"Gracia\"\nmdns = false\n");
-    wait("the community is founded", || (garden.alive() == ["garden"]).then_some(()));
-    let token = garden.json(&["invite", "--uses", "100"])["token"].as_str().unwrap().to_owned();
-    let mut agents = vec![garden];
-    for name in others {
-        let agent = Agent::start(name, "[join]\nmdns = false\n");
-        agent.json(&["join", &token]);
-        agents.push(agent);
-    }
-    for agent in &agents {
-        wait("all are seen", || (agent.alive().len() == agents.len()).then_some(()));
-    }
-    agents
-}
+use support::{Agent, Local, PATIENCE, community::community, get, wait};
 
 /// Key and title of all services that an agent's page shows to anybody.
 fn services(agent: &Agent, query: &str) -> BTreeMap<String, String> {

@@ -5,7 +5,7 @@
 
 use super::Blobs;
 use crate::limits::{BLOB_BYTES_AN_HOUR, BLOB_CALLER_IDLE, BLOB_CALLERS, BLOB_CALLERS_OF_ONE, BLOB_STREAMS};
-use crate::net::{Form, MemberLine};
+use crate::net::{Form, MemberLine, MemberPlaces};
 use cluster::NodeId;
 use iroh::endpoint::{Connection, VarInt};
 use iroh_blobs::Hash;
@@ -49,62 +49,24 @@ impl Quotas {
     }
 }
 
-/// Who is being served.
-#[derive(Debug, Default)]
-pub struct Served {
-    callers: Mutex<BTreeMap<NodeId, usize>>,
-    quotas: Mutex<Quotas>,
-}
-
-/// A place among those who are served, given back when it is dropped.
-struct Place(Arc<Served>, NodeId);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut callers = self.0.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = callers.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                callers.remove(&self.1);
-            }
-        }
-    }
-}
-
-impl Served {
-    fn take(&self, node: NodeId, bytes: u64, now: Duration) -> bool {
-        self.quotas.lock().unwrap_or_else(PoisonError::into_inner).take(node, bytes, now)
-    }
-
-    fn place(self: &Arc<Self>, node: NodeId) -> Option<Place> {
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (all, own) = (callers.values().sum::<usize>(), callers.get(&node).copied().unwrap_or_default());
-        if all >= BLOB_CALLERS || own >= BLOB_CALLERS_OF_ONE {
-            return None;
-        }
-        callers.insert(node, own + 1);
-        Some(Place(Arc::clone(self), node))
-    }
-}
-
 /// Serves everybody who comes, until nobody can come any more.
 pub async fn serve(blobs: Arc<Blobs>, line: MemberLine, mut callers: mpsc::Receiver<(NodeId, Connection)>) {
-    let (served, began) = (Arc::new(Served::default()), Instant::now());
+    let (places, quotas, began) = (MemberPlaces::new(BLOB_CALLERS, BLOB_CALLERS_OF_ONE), Arc::new(Mutex::default()), Instant::now());
     // They end with this.
     let mut open = JoinSet::new();
     while let Some((node, conn)) = callers.recv().await {
         while open.try_join_next().is_some() {}
-        let Some(place) = served.place(node) else {
+        let Some(place) = places.take(node) else {
             conn.close(CLOSE_BUSY, b"busy");
             continue;
         };
-        let (blobs, line) = (Arc::clone(&blobs), line.clone());
+        let (blobs, line, quotas) = (Arc::clone(&blobs), line.clone(), Arc::clone(&quotas));
         open.spawn(async move {
             let Ok(engine) = blobs.engine().await else { return };
             conn.set_max_concurrent_bi_streams(BLOB_STREAMS.into());
             conn.set_max_concurrent_uni_streams(0_u32.into());
             let (events, messages) = EventSender::channel(WAITING, MASK);
-            let judge = judge(&blobs, &line, &place, began, messages);
+            let judge = judge(&blobs, &line, (&place.node, &quotas), began, messages);
             let serve = iroh_blobs::provider::handle_connection(conn.clone(), engine.store().clone(), events);
             tokio::select! {
                 () = serve => {}
@@ -114,8 +76,13 @@ pub async fn serve(blobs: Arc<Blobs>, line: MemberLine, mut callers: mpsc::Recei
     }
 }
 
-async fn judge(blobs: &Blobs, line: &MemberLine, place: &Place, began: Instant, mut messages: mpsc::Receiver<ProviderMessage>) {
-    let Place(served, node) = place;
+async fn judge(
+    blobs: &Blobs,
+    line: &MemberLine,
+    (node, quotas): (&NodeId, &Mutex<Quotas>),
+    began: Instant,
+    mut messages: mpsc::Receiver<ProviderMessage>,
+) {
     // Who asks for nothing makes room for others.
     while let Ok(Some(message)) = timeout(BLOB_CALLER_IDLE, messages.recv()).await {
         match message {
@@ -127,7 +94,7 @@ async fn judge(blobs: &Blobs, line: &MemberLine, place: &Place, began: Instant, 
                 let _gone = asked.tx.send(if may { Ok(()) } else { Err(AbortReason::Permission) }).await;
             }
             ProviderMessage::Throttle(asked) => {
-                let within = served.take(*node, asked.inner.size, began.elapsed());
+                let within = quotas.lock().unwrap_or_else(PoisonError::into_inner).take(*node, asked.inner.size, began.elapsed());
                 let judged = if !line.admits(node) {
                     Err(AbortReason::Permission)
                 } else if within {
@@ -165,16 +132,5 @@ mod tests {
         assert!(!quotas.take(a, 1, at(6)) && quotas.take(b, 1, at(6)) && !quotas.take(a, u64::MAX, at(3604)));
         assert!(quotas.take(a, 1, at(3605)));
         assert!(quotas.0.len() == 2 && quotas.take(b, 1, at(10_000)) && quotas.0.len() == 1);
-    }
-
-    #[test]
-    fn one_member_does_not_take_all_places() {
-        let (served, nodes) = (Arc::new(Served::default()), (0..40).map(|n| cluster::keys::Key([n; 32])).collect::<Vec<_>>());
-        let own: Vec<_> = (0..=BLOB_CALLERS_OF_ONE).map(|_| served.place(nodes[0])).collect();
-        assert_eq!(own.iter().flatten().count(), BLOB_CALLERS_OF_ONE);
-        let others: Vec<_> = nodes[1..].iter().filter_map(|node| served.place(*node)).collect();
-        assert_eq!(others.len(), BLOB_CALLERS - BLOB_CALLERS_OF_ONE);
-        drop(own);
-        assert!(served.place(nodes[39]).is_some());
     }
 }

@@ -113,15 +113,17 @@ impl Catalogs {
         };
         let key = Key::of_seed(&seed).hex();
         // Another node may publish with the same key.
+        let mut told = false;
         if let Some(registry) = self.registry().filter(|_| !new)
-            && let Ok(told) = registry.catalogs().await
+            && let Ok(all) = registry.catalogs().await
         {
-            self.look(&registry, &told).await;
+            told = all.iter().any(|told| told.key == key && !told.holder.me);
+            self.look(&registry, &all).await;
         }
         let before = self.catalog(&key);
         let said = before.as_deref().map(Catalog::contents);
         // Who would begin again at the first number is taken for a liar by all who follow it.
-        let known = !new && (self.kept().followed.get(&key).is_some_and(|followed| followed.mark.is_some()) || self.is_told(&key).await);
+        let known = told || self.kept().followed.get(&key).is_some_and(|followed| followed.mark.is_some());
         if before.is_none() && known {
             let why = format!("what this catalog said last is not here, and would be lost: `cloudy catalog follow {key}` fetches it");
             return Err(Refused::Publishing(why));
@@ -143,12 +145,6 @@ impl Catalogs {
         }
         self.take(signed.to_bytes(), None).await?;
         self.info(&key).await.ok_or(Refused::NotFollowed(key))
-    }
-
-    /// Whether a node tells of a catalog of that key.
-    async fn is_told(&self, key: &str) -> bool {
-        let Some(registry) = self.registry() else { return false };
-        registry.catalogs().await.is_ok_and(|told| told.iter().any(|told| told.key == key && !told.holder.me))
     }
 
     fn next_number(&self, key: &str) -> Result<u64, Refused> {

@@ -4,9 +4,10 @@ use super::head::Acting;
 use super::{is_ours, until_not_ours};
 use crate::http::{Encrypted, Peer};
 use crate::limits::{
-    HOUSEHOLD_CALLERS_OF_ONE, HOUSEHOLD_STREAMS_OF_ONE, HTTP_HEAD_TIMEOUT, TUNNEL_CALLER_IDLE, TUNNEL_RECEIVE_WINDOW_BYTES,
+    HOUSEHOLD_CALLERS, HOUSEHOLD_CALLERS_OF_ONE, HOUSEHOLD_STREAMS_OF_ONE, HTTP_HEAD_TIMEOUT, TUNNEL_CALLER_IDLE,
+    TUNNEL_RECEIVE_WINDOW_BYTES,
 };
-use crate::net::NetHandle;
+use crate::net::{MemberPlace, MemberPlaces, NetHandle};
 use crate::tunnels::close::{BUSY, DONE, NOT_ADMITTED};
 use axum::Router;
 use cluster::NodeId;
@@ -17,8 +18,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use tokio::io::join;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -29,38 +29,17 @@ pub struct Server {
     net: NetHandle,
     /// Made when the first of them asks: most nodes have nobody who does, and it takes memory.
     router: LazyLock<Router, Box<dyn FnOnce() -> Router + Send>>,
-    callers: Mutex<BTreeMap<NodeId, usize>>,
-}
-
-/// A node's place among those that are served, given back when it is dropped.
-struct Place(Arc<Server>, NodeId);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut callers = self.0.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = callers.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                callers.remove(&self.1);
-            }
-        }
-    }
+    places: Arc<MemberPlaces>,
 }
 
 impl Server {
     /// Serves what `router` makes, which holds every request to what whoever asks may.
     pub fn new(net: NetHandle, router: impl FnOnce() -> Router + Send + 'static) -> Arc<Self> {
-        Arc::new(Self { net, router: LazyLock::new(Box::new(router)), callers: Mutex::default() })
-    }
-
-    fn place(self: &Arc<Self>, node: NodeId) -> Option<Place> {
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = callers.entry(node).or_default();
-        if *own >= HOUSEHOLD_CALLERS_OF_ONE {
-            return None;
-        }
-        *own += 1;
-        Some(Place(Arc::clone(self), node))
+        Arc::new(Self {
+            net,
+            router: LazyLock::new(Box::new(router)),
+            places: MemberPlaces::new(HOUSEHOLD_CALLERS, HOUSEHOLD_CALLERS_OF_ONE),
+        })
     }
 }
 
@@ -76,15 +55,15 @@ pub async fn serve(server: Arc<Server>, mut callers: mpsc::Receiver<(NodeId, Con
             conn.close(NOT_ADMITTED, b"not of this node's owner");
             continue;
         }
-        match server.place(node) {
-            Some(place) => drop(open.spawn(caller(place, conn))),
+        match server.places.take(node) {
+            Some(place) => drop(open.spawn(caller(Arc::clone(&server), place, conn))),
             None => conn.close(BUSY, b"busy"),
         }
     }
 }
 
-async fn caller(place: Place, conn: Connection) {
-    let Place(server, node) = &place;
+async fn caller(server: Arc<Server>, place: MemberPlace, conn: Connection) {
+    let node = &place.node;
     conn.set_receive_window(TUNNEL_RECEIVE_WINDOW_BYTES.into());
     conn.set_max_concurrent_bi_streams(HOUSEHOLD_STREAMS_OF_ONE.into());
     let mut out = std::pin::pin!(until_not_ours(server.net.clone(), *node));

@@ -26,6 +26,7 @@ mod line;
 mod links;
 mod meant;
 mod perform;
+mod places;
 mod records;
 mod registry;
 mod seeds;
@@ -43,6 +44,7 @@ pub use endpoint::Desks;
 pub use health::{HealthLink, HealthView};
 pub use household::{HouseholdBegun, HouseholdWish};
 pub use line::{MemberLine, Purpose};
+pub use places::{MemberPlace, MemberPlaces};
 pub use registry::{
     AppChanged, AppImage, BlobFacts, BlobSearch, CatalogNews, Draft, Form, HiddenMark, Hide, Holder, Lens, Listed, MAX_BLOB_BYTES,
     MAX_CATALOGS, MAX_TOLD, Machine, NotSent, OwnPhase, PART_BYTES, Page, Refused, Registry, RegistryView, Search, Service, ServiceHealth,

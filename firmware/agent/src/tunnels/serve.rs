@@ -12,7 +12,7 @@ use crate::limits::{
     TUNNEL_STREAMS, TUNNEL_STREAMS_OF_ONE,
 };
 use crate::links;
-use crate::net::{MemberLine, Registry};
+use crate::net::{MemberLine, MemberPlace, MemberPlaces, Registry};
 use cluster::NodeId;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use std::collections::BTreeMap;
@@ -33,13 +33,13 @@ pub struct Server {
     registry: watch::Receiver<Option<Registry>>,
     /// The agent's own ports, which may become more.
     own_ports: Box<dyn Fn() -> Vec<u16> + Send + Sync>,
+    places: Arc<MemberPlaces>,
     held: Mutex<Held>,
 }
 
-/// Who is here, and what is open.
+/// What is open.
 #[derive(Default)]
 struct Held {
-    callers: BTreeMap<NodeId, usize>,
     next: u64,
     open: BTreeMap<u64, Open>,
 }
@@ -52,21 +52,6 @@ struct Open {
     port: Option<u16>,
     /// Dropped to end it.
     _end: oneshot::Sender<()>,
-}
-
-/// A member's place among those who are served, given back when it is dropped.
-struct Place(Arc<Server>, NodeId);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut held = self.0.held();
-        if let Some(count) = held.callers.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                held.callers.remove(&self.1);
-            }
-        }
-    }
 }
 
 /// A stream's place, given back when it is dropped.
@@ -85,15 +70,15 @@ pub async fn serve(server: Arc<Server>, mut callers: mpsc::Receiver<(NodeId, Con
     open.spawn(Arc::clone(&server).keep_to_what_is_published());
     while let Some((node, conn)) = callers.recv().await {
         while open.try_join_next().is_some() {}
-        match server.place(node) {
-            Some(place) => drop(open.spawn(caller(place, conn))),
+        match server.places.take(node) {
+            Some(place) => drop(open.spawn(caller(Arc::clone(&server), place, conn))),
             None => conn.close(BUSY, b"busy"),
         }
     }
 }
 
-async fn caller(place: Place, conn: Connection) {
-    let Place(server, node) = &place;
+async fn caller(server: Arc<Server>, place: MemberPlace, conn: Connection) {
+    let node = &place.node;
     conn.set_receive_window(TUNNEL_RECEIVE_WINDOW_BYTES.into());
     conn.set_max_concurrent_bi_streams(TUNNEL_STREAMS_OF_ONE.into());
     let mut out = std::pin::pin!(server.line.until_out(*node));
@@ -102,7 +87,7 @@ async fn caller(place: Place, conn: Connection) {
         tokio::select! {
             () = &mut out => return conn.close(NOT_ADMITTED, b"not admitted"),
             accepted = conn.accept_bi() => match accepted {
-                Ok((send, recv)) => drop(streams.spawn(Arc::clone(server).stream(*node, send, recv))),
+                Ok((send, recv)) => drop(streams.spawn(Arc::clone(&server).stream(*node, send, recv))),
                 Err(ended) => return log::debug!(node = node.short(); "a member's tunnels ended: {ended}"),
             },
             Some(_) = streams.join_next() => {}
@@ -133,21 +118,17 @@ impl Server {
         registry: watch::Receiver<Option<Registry>>,
         own_ports: impl Fn() -> Vec<u16> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { line, registry, own_ports: Box::new(own_ports), held: Mutex::default() })
+        Arc::new(Self {
+            line,
+            registry,
+            own_ports: Box::new(own_ports),
+            places: MemberPlaces::new(TUNNEL_CALLERS, TUNNEL_CALLERS_OF_ONE),
+            held: Mutex::default(),
+        })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn place(self: &Arc<Self>, node: NodeId) -> Option<Place> {
-        let mut held = self.held();
-        let (all, own) = (held.callers.values().sum::<usize>(), held.callers.get(&node).copied().unwrap_or_default());
-        if all >= TUNNEL_CALLERS || own >= TUNNEL_CALLERS_OF_ONE {
-            return None;
-        }
-        held.callers.insert(node, own + 1);
-        Some(Place(Arc::clone(self), node))
     }
 
     /// A place for one more stream, and what tells its end.

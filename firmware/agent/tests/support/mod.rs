@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
 pub mod broker;
+pub mod community;
 pub mod layout;
 pub mod namespaces;
 
