@@ -9,13 +9,14 @@ begun=$SECONDS
 
 say() { printf '\n== %s (after %s s)\n' "$*" "$((SECONDS - begun))"; }
 
-say "what the host must have: newuidmap, a linker, git, ip, nft"
+say "what the host must have: newuidmap, a linker, git, ip, nft, python3"
 missing=()
 command -v newuidmap >/dev/null || missing+=(uidmap)
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v git >/dev/null || missing+=(git)
 command -v ip >/dev/null || missing+=(iproute2)
 command -v nft >/dev/null || missing+=(nftables)
+command -v python3 >/dev/null || missing+=(python3)
 if [ "${#missing[@]}" -gt 0 ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null

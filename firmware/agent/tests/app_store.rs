@@ -173,6 +173,7 @@ impl Drop for Glance {
 fn the_example_app_on_two_nodes_shows_on_each_what_both_measured() {
     let (garden, mut roof) = pair();
     let (Some(here), Some(there)) = (Glance::start(&garden), Glance::start(&roof)) else {
+        assert!(std::env::var_os("CI").is_none(), "in CI this runs: `python3`");
         println!("skipped: there is no `python3`");
         return;
     };

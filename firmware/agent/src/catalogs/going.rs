@@ -131,7 +131,8 @@ impl Catalogs {
     /// Whether it is worth looking again soon.
     async fn go_on(self: &Arc<Self>, registry: Option<&Registry>) -> bool {
         let mut soon = false;
-        if let Some(registry) = registry {
+        // Where none is followed, nobody needs what all nodes tell.
+        if let Some(registry) = registry.filter(|_| !self.kept().followed.is_empty()) {
             match registry.catalogs().await {
                 Ok(told) => soon = self.look(registry, &told).await,
                 Err(error) => log::warn!(error:%; "what nodes tell of catalogs can't be read"),

@@ -154,8 +154,8 @@ impl State {
     pub(super) fn answered(&mut self, number: u64, answer: Result<Reply, JoinFailure>) {
         let Some(question) = self.asking.as_mut().filter(|question| question.number == number) else { return };
         question.running = false;
-        // What comes next of itself comes at once.
         let removed = matches!(&answer, Ok(Reply::Refused { reason: Reason::REVOKED, .. }));
+        // What comes next of itself comes at once.
         let pause = if matches!(answer, Ok(Reply::Asked { .. })) { Duration::ZERO } else { PAUSE };
         question.next = Instant::now() + pause;
         match answer {

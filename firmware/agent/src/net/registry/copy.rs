@@ -91,7 +91,7 @@ impl Copy {
     /// Other members whose card runs twice: two heads of theirs are of one moment, and neither card has begun a later life, or that was found a short
     /// time ago: one of the two goes on in a later life, while the other is refused.
     pub fn copied(&mut self, now: Millis) -> Vec<NodeId> {
-        let (view, me) = (self.replica.view(), NodeId::of_seed(&self.seed));
+        let (view, me) = (self.replica.view(), self.replica.me());
         for fork in view.forks() {
             let (node, order) = (fork.node(), fork.order());
             if self.proofs.get(&node).is_none_or(|(known, _)| *known < order) {
