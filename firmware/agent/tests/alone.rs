@@ -54,6 +54,7 @@ fn a_community_of_one_is_founded_written_left_and_founded_again_by_its_kit() {
     let of = community(&garden)["id"].clone();
     assert_eq!(garden.json(&["kit"])["kit"], kit.as_str());
     // It writes, all of itself alone.
+    agreed(&garden, "1 of 1 node holds this view");
     publish(&garden, "wiki");
     let file = garden.data.path().join("note.txt");
     std::fs::write(&file, "from the garden").unwrap();

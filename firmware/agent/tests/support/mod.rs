@@ -99,6 +99,7 @@ impl Agent {
     }
 
     /// The JSON of a command that succeeds.
+    #[track_caller]
     pub fn json(&self, words: &[&str]) -> Value {
         let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
         let output = self.run(&words);
@@ -134,11 +135,13 @@ impl Drop for Agent {
 }
 
 /// Looks until there is something, for as long as is usual here.
+#[track_caller]
 pub fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     wait_for(what, PATIENCE, look)
 }
 
 /// The same, for at most so long.
+#[track_caller]
 pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
