@@ -9,14 +9,15 @@ begun=$SECONDS
 
 say() { printf '\n== %s (after %s s)\n' "$*" "$((SECONDS - begun))"; }
 
-say "what the host must have: newuidmap, a linker, git, ip, nft, python3"
+say "what the host must have: newuidmap, a linker, git, ip, nft, python3 with venv"
 missing=()
 command -v newuidmap >/dev/null || missing+=(uidmap)
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v git >/dev/null || missing+=(git)
 command -v ip >/dev/null || missing+=(iproute2)
 command -v nft >/dev/null || missing+=(nftables)
-command -v python3 >/dev/null || missing+=(python3)
+# axe-core comes from Python's package index.
+/usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 if [ "${#missing[@]}" -gt 0 ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null

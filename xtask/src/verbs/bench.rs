@@ -20,6 +20,8 @@ mod whole;
 
 pub use emulated::Emulated;
 
+pub(super) use self::apps::made;
+
 use std::time::Instant;
 
 use anyhow::{Context, Result};

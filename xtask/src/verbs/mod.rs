@@ -14,6 +14,7 @@ mod flash;
 mod ids;
 mod image;
 mod lock;
+mod pages;
 pub mod plan;
 mod programs;
 mod sizes;
@@ -46,6 +47,7 @@ enum Verb {
     Lock(lock::LockVerb),
     Ids(ids::IdsVerb),
     Image(image::ImageVerb),
+    Pages(pages::PagesVerb),
     Plan(plan::PlanVerb),
     Programs(programs::ProgramsVerb),
     Sizes(sizes::SizesVerb),
@@ -71,6 +73,7 @@ pub fn run() -> Result<()> {
         Verb::Lock(verb) => verb.run(),
         Verb::Ids(verb) => verb.run(),
         Verb::Image(verb) => verb.run(),
+        Verb::Pages(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         Verb::Programs(verb) => verb.run(),
         Verb::Sizes(verb) => verb.run(),

@@ -83,6 +83,9 @@ const PARTS: &[Part] = &[
     .on(Lane::Code)
     .yielding(),
     Part::new("unit", "unit, property and loopback tests", &["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]).on(Lane::Code),
+    // The program is what the part `unit` compiled.
+    Part::new("pages", "every page, in a browser, as each kind of person", &["xtask", "pages", "--program", "target/debug/cloudy"])
+        .on(Lane::Code),
     Part::new("image", "an image from nothing", &["xtask", "image", BOARD]).on(Lane::Image),
     Part::new("vm", "scenarios on virtual machines that boot it", &["xtask", "vm", BOARD, "--all-scenarios", "--at-once", "2"])
         .on(Lane::Image),

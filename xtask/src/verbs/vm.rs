@@ -10,6 +10,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
 use super::plan::DEFAULT_FLAVOUR;
 use crate::board::Catalog;
+use crate::browser::axe;
 use crate::packages::cache::Cache;
 use crate::parallel;
 use crate::tools::{self, Tools};
@@ -54,9 +55,9 @@ pub struct VmVerb {
     /// Run the slower proofs too.
     #[arg(long, requires = "all_scenarios")]
     full: bool,
-    /// Hold every page of the scenarios to this copy of axe-core (`ci/axe.sh` fetches one).
-    #[arg(long, value_name = "FILE")]
-    axe: Option<PathBuf>,
+    /// Hold every page of the scenarios to axe-core, which is fetched.
+    #[arg(long)]
+    axe: bool,
     /// Run so many scenarios at a time.
     #[arg(long, default_value_t = 1, value_name = "N")]
     at_once: usize,
@@ -124,9 +125,7 @@ impl VmVerb {
     /// The scenarios of each board in turn, their nodes' images found.
     fn jobs(&self, repo: &Path, trees: &Trees, catalog: &Catalog) -> Result<Vec<Job>> {
         let paths = if self.all_scenarios { scenario::list(repo)? } else { self.scenario_paths(repo) };
-        let axe =
-            self.axe.as_ref().map(|file| std::fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display())));
-        let axe = axe.transpose()?;
+        let axe = self.axe.then(|| axe::text(repo)).transpose()?;
         let mut jobs = Vec::new();
         for board in &self.boards {
             ensure!(self.image.is_none() || self.boards.len() == 1, "--image is one board's; name one");

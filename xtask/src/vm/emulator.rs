@@ -59,6 +59,11 @@ impl Emulator {
         self.accelerator
     }
 
+    /// The tree that it is in.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
     /// A file of the tools tree, copied out.
     pub fn copy_out(&self, inside: &str, to: &Path) -> Result<()> {
         let from = self.tools.file(inside).with_context(|| format!("the tools tree has no `{inside}`"))?;

@@ -4,7 +4,6 @@
 //! owner may write on its config partition, never by a changed image.
 
 pub mod boot_cases;
-mod browser;
 mod cuts;
 mod dhcp;
 mod disk;

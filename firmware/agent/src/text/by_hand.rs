@@ -10,6 +10,7 @@ words! {
         volumes: "Volumes", "Volúmenes", "Volums";
         none: "None.", "Ninguno.", "Cap.";
         nameless: "without a name", "sin nombre", "sense nom";
+        no_docker: "Docker does not answer on this node now, so nobody can say what was made by hand. The first page says how it is, and lets you start it.", "Docker no responde ahora en este nodo, así que no se puede decir qué se hizo a mano. La primera página dice cómo está y permite arrancarlo.", "Docker no respon ara en aquest node, així que no es pot dir què s'hi va fer a mà. La primera pàgina diu com està i permet engegar-lo.";
         more: "There are more than are shown here.", "Hay más de los que se muestran aquí.", "N'hi ha més dels que es mostren aquí.";
         used_by: "used by", "lo usa", "l'usa";
         unused: "used by nothing", "no lo usa nada", "no l'usa res";

@@ -74,6 +74,7 @@ words! {
         category: "Kind", "Tipo", "Mena";
         any_category: "all", "todos", "totes";
         on_node: "On the node", "En el nodo", "Al node";
+        nobody_there: "This node is in no microcloud yet, so there is nobody to ask. Join your neighbours or begin one:", "Este nodo todavía no está en ninguna micronube, así que no hay a quién preguntar. Únase a los vecinos o empiece una:", "Aquest node encara no és a cap micronúvol, així que no hi ha ningú a qui preguntar. Uniu-vos als veïns o comenceu-ne un:";
         nothing_found: "Nothing that is shared fits.", "Nada de lo que se comparte encaja.", "Res del que es comparteix no hi encaixa.";
         more: "More", "Más", "Més";
         messages: "messages", "mensajes", "missatges";

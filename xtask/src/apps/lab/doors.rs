@@ -1,6 +1,7 @@
 //! The lab's doors: a node, a neighbour and a spare node that is nobody's member, whose APIs are reached from outside over sockets in a
 //! folder that is shared with the lab. What asks them there, such as Schemathesis, need not be in the lab.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _, stdin};
 use std::net::{TcpListener, TcpStream};
@@ -47,7 +48,7 @@ pub fn inside(trial: &Trial) -> Result<()> {
     let mut node = Node::start()?;
     let name = trial.name.as_str();
     must(&["app", "add", LAYOUT, name])?;
-    must(&["app", "install", name])?;
+    must(&node::install(trial).iter().map(String::as_str).collect::<Vec<_>>())?;
     is(name, "running")?;
     let image = docker(&["inspect", "--format", "{{.Image}}", &format!("{}-app-1", trial.project)])?;
     ensure!(image.starts_with("sha256:"), "Docker has no container of `{name}`: {image}");
@@ -107,4 +108,23 @@ fn open(door: &str, target: Target) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// A URL for each door of a folder, on this host's loopback.
+pub fn urls(folder: &Path) -> Result<BTreeMap<&'static str, String>> {
+    ALL.into_iter()
+        .map(|door| {
+            let listener = TcpListener::bind("127.0.0.1:0").context("failed to listen on loopback")?;
+            let url = format!("http://{}", listener.local_addr()?);
+            let socket = folder.join(door);
+            std::thread::spawn(move || {
+                for outside in listener.incoming().flatten() {
+                    if let Ok(inside) = UnixStream::connect(&socket) {
+                        std::thread::spawn(move || join(Ends::Tcp(outside), Ends::Unix(inside)));
+                    }
+                }
+            });
+            Ok((door, url))
+        })
+        .collect()
 }

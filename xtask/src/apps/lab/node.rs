@@ -110,6 +110,12 @@ pub(super) fn json(words: &[&str]) -> Result<Value> {
     serde_json::from_slice(&output.stdout).context("what cloudy says is no JSON")
 }
 
+/// The words that install an app with the settings of its trial.
+pub(super) fn install(trial: &Trial) -> Vec<String> {
+    let settings = trial.settings.iter().map(|(key, value)| format!("--set={key}={value}"));
+    ["app", "install", trial.name.as_str()].map(str::to_owned).into_iter().chain(settings).collect()
+}
+
 /// How an app is by the node's API, which may be some seconds old.
 pub(super) fn is(app: &str, state: &str) -> Result<()> {
     let begun = Instant::now();
@@ -257,8 +263,8 @@ impl Node {
         let begun = Instant::now();
         must(&["app", "add", LAYOUT, name])?;
         say(begun, "taken into the node's catalog");
-        let settings: Vec<String> = trial.settings.iter().map(|(key, value)| format!("--set={key}={value}")).collect();
-        let install = [&["app", "install", name], settings.iter().map(String::as_str).collect::<Vec<_>>().as_slice()].concat();
+        let install = install(trial);
+        let install: Vec<&str> = install.iter().map(String::as_str).collect();
         let begun = Instant::now();
         self.lose_a_blob(name, &install)?;
         say(begun, "with a blob lost from the node's disk it was undone and nothing stayed; added again, it is whole");

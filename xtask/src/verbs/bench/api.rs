@@ -8,8 +8,6 @@
 mod roles;
 mod tally;
 
-use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::{collections::BTreeMap, fs};
 
@@ -25,9 +23,8 @@ use crate::apps::OUT;
 use crate::apps::lab;
 use crate::board::Arch;
 use crate::plan::Profile;
-use crate::relay::{Ends, join};
 use crate::stages;
-use crate::{cmd as commands, ui};
+use crate::{cmd as commands, python, ui};
 
 const VERSION: &str = "4.32.5";
 /// The app of the catalog that the nodes have.
@@ -79,7 +76,7 @@ impl Api {
             let socket = folder.path().join("socket");
             tally.streams = roles::streams(&socket)?;
             roles::people(&socket)?;
-            let doors = doors(folder.path())?;
+            let doors = lab::door_urls(folder.path())?;
             let asking = Asking { repo: &shop.repo, schemathesis: &schemathesis, operations: &operations, socket: &socket, doors };
             let each = self.requests.div_ceil(roles.len() as u64);
             for role in &roles {
@@ -113,34 +110,11 @@ fn installed(repo: &Path) -> Result<PathBuf> {
     let program = venv.join("bin/schemathesis");
     if !program.exists() {
         let _stage = ui::stage("schemathesis", format!("{VERSION}, from its package index"));
-        let shell = Shell::new()?;
-        let mend = "Schemathesis needs Python with `venv`: install the package `python3-venv`";
-        commands::read(cmd!(shell, "python3 -m venv {venv}")).context(mend)?;
-        let pip = venv.join("bin/pip");
+        let (shell, pip) = (Shell::new()?, python::pip(&venv)?);
         let package = format!("schemathesis=={VERSION}");
         commands::read(cmd!(shell, "{pip} install --quiet {package}"))?;
     }
     Ok(program)
-}
-
-/// A URL for each door.
-fn doors(folder: &Path) -> Result<BTreeMap<&'static str, String>> {
-    lab::ALL_DOORS
-        .into_iter()
-        .map(|door| {
-            let listener = TcpListener::bind("127.0.0.1:0").context("failed to listen on loopback")?;
-            let url = format!("http://{}", listener.local_addr()?);
-            let socket = folder.join(door);
-            std::thread::spawn(move || {
-                for outside in listener.incoming().flatten() {
-                    if let Ok(inside) = UnixStream::connect(&socket) {
-                        std::thread::spawn(move || join(Ends::Tcp(outside), Ends::Unix(inside)));
-                    }
-                }
-            });
-            Ok((door, url))
-        })
-        .collect()
 }
 
 struct Asking<'a> {

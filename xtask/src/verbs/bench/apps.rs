@@ -62,7 +62,7 @@ impl Apps {
 }
 
 /// An app of the catalog, made for this machine; and how it is tried.
-pub(super) fn made(app: &str) -> Result<(Workshop, Trial)> {
+pub(in crate::verbs) fn made(app: &str) -> Result<(Workshop, Trial)> {
     let repo = crate::verbs::root()?;
     let catalog = Catalog::load(&Trees::of(&repo))?;
     let plan = AppPlan::make(&catalog, catalog.app(app)?, &[Arch::Amd64])?;

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use contract::boot::BuildId;
 
 use super::super::lab::NodeSpec;
-use super::raw::{Browse, PlugDisk, RawNode, RawScenario, RawStep, UnplugDisk};
+use super::raw::{PlugDisk, RawNode, RawScenario, RawStep, UnplugDisk};
 use crate::board::parse;
+use crate::browser::step::placeholder;
 
 /// A scenario whose steps name only what is there.
 #[derive(Debug)]
@@ -142,7 +143,7 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
         }
         RawStep::DeliverApps(deliver) => plain_path(&deliver.to)?,
         RawStep::Browse(browse) => {
-            check_browse(browse)?;
+            browse.check()?;
             for value in browse.fill.values() {
                 check_saved(saved, placeholder(value), None)?;
             }
@@ -177,37 +178,6 @@ fn check_step<'a>(step: &'a RawStep, nodes: &BTreeSet<&str>, saved: &mut BTreeSe
         | RawStep::Screenshot(_) => {}
     }
     Ok(())
-}
-
-/// What is put into selectors ends none of their strings, and what is taken has a plain name.
-fn check_browse(browse: &Browse) -> Result<()> {
-    let path = browse.open.as_deref().unwrap_or("/");
-    ensure!(path.starts_with('/'), "`{path}` does not begin with /");
-    let mut quoted = browse.fill.keys().chain(&browse.press);
-    ensure!(quoted.all(|text| !text.contains(['"', '\\'])), "a field or a button has a quote or a backslash");
-    let plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    ensure!(browse.pictures.iter().all(plain), "pictures are named by letters, digits and -");
-    let idle =
-        browse.open.is_none() && browse.press.is_none() && browse.see.is_empty() && browse.lacks.is_empty() && browse.pictures.is_none();
-    ensure!(!idle, "nothing is opened, pressed or seen");
-    Ok(())
-}
-
-/// What a value stands for, if it stands for what was kept.
-pub fn placeholder(value: &str) -> Option<&str> {
-    value.strip_prefix('{')?.strip_suffix('}')
-}
-
-impl Browse {
-    /// What the person does, for the line that is printed.
-    fn shown(&self) -> String {
-        let mut words = vec![format!("{}:", self.person)];
-        words.extend(self.open.clone());
-        words.extend(self.press.as_ref().map(|label| format!("presses `{label}`")));
-        words.extend((!self.see.is_empty()).then(|| format!("sees `{}`", self.see.join("`, `"))));
-        words.extend((!self.lacks.is_empty()).then(|| format!("does not see `{}`", self.lacks.join("`, `"))));
-        words.join(" ")
-    }
 }
 
 /// What is compared with was kept before; what is kept may be compared with from now on.

@@ -13,7 +13,6 @@
 //! of speed.
 
 mod aftermath;
-mod browse;
 mod check;
 mod entries;
 mod people;

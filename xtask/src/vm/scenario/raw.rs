@@ -1,11 +1,10 @@
 //! The keys of a scenario file, as they are written.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use super::super::disk::Damage;
 use super::super::machine::DiskBus;
+use crate::browser::step::Browse;
 
 /// A scenario.
 #[derive(Debug, Deserialize)]
@@ -430,55 +429,6 @@ pub struct AddSlot {
     pub build: String,
     /// Tries that it is given; confirmed without.
     pub tries: Option<u32>,
-}
-
-/// See [`RawStep::Browse`]. In this order: goes to a path, fills fields, presses a button, waits until the page shows what it shall,
-/// takes pictures of it. A fault of the page's script, a thing that its policy kept from happening, or a control without a name in the
-/// browser's accessibility tree fails the step.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Browse {
-    /// Whose page.
-    pub node: String,
-    /// Who: each has a browser, and so a session, of their own.
-    #[serde(default = "somebody")]
-    pub person: String,
-    /// The language that this person's browser asks for, where the person first comes.
-    #[serde(default = "english")]
-    pub language: String,
-    /// Whether this person's browser runs scripts, where the person first comes.
-    #[serde(default = "yes")]
-    pub scripts: bool,
-    /// Where to go; without it the person stays where they are.
-    pub open: Option<String>,
-    /// What fields and button are in: a CSS selector.
-    pub within: Option<String>,
-    /// Values of fields, by their names; `{NAME}` is what an earlier step kept under that name.
-    #[serde(default)]
-    pub fill: BTreeMap<String, String>,
-    /// What the button (or link) that is pressed shows.
-    pub press: Option<String>,
-    /// The page then shows all of these.
-    #[serde(default)]
-    pub see: Vec<String>,
-    /// And none of these.
-    #[serde(default)]
-    pub lacks: Vec<String>,
-    /// Keeps the text of elements: name → CSS selector.
-    #[serde(default)]
-    pub save: BTreeMap<String, String>,
-    /// Pictures of it are taken under this name, at the width of a phone, a tablet and a laptop; it may not be wider than they are.
-    pub pictures: Option<String>,
-    /// Limit.
-    pub seconds: u64,
-}
-
-fn somebody() -> String {
-    "somebody".to_owned()
-}
-
-fn english() -> String {
-    "en".to_owned()
 }
 
 /// See [`RawStep::Screenshot`].

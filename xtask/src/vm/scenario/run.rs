@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail, ensure};
 use contract::boot::BuildId;
 use contract::gpt::SECTOR_BYTES;
 
-use super::super::browser::Browser;
 use super::super::disk::{Disk, damaged};
 use super::super::emulator::Emulator;
 use super::super::lab::{DISK_GB, Lab, NodeSpec, prepare_folder};
@@ -17,14 +16,12 @@ use super::super::machine::{PAGE_PORT, SSH_PORT};
 use super::super::node::POLL;
 use super::super::power::Random;
 use super::super::visit::{self, Answer};
-use super::browse::browse;
-use super::check::placeholder;
 use super::entries::{Found, Kept};
 use super::people::People;
-use super::raw::{
-    AddSlot, AssertFile, Browse, CorruptFile, CutEachWrite, Deliver, DeliverApps, PowerCutRandom, RawStep, RunCommand, WaitHttp,
-};
+use super::raw::{AddSlot, AssertFile, CorruptFile, CutEachWrite, Deliver, DeliverApps, PowerCutRandom, RawStep, RunCommand, WaitHttp};
 use super::{Scenario, Shelf, aftermath, slot};
+use crate::browser::Browser;
+use crate::browser::step::{Browse, browse};
 use crate::ui;
 
 /// How long after a failed attempt the next visit comes.
@@ -181,14 +178,10 @@ impl Stage<'_> {
         let port = self.lab.node(&step.node)?.1.plan.host_port(PAGE_PORT)?;
         let browser = match &mut self.browser {
             Some(browser) => browser,
-            none => none.insert(Browser::start(self.emulator, &folder)?),
+            none => none.insert(Browser::start(self.emulator.tools(), &folder)?),
         };
         let visitor = browser.person(&step.person, &step.language, step.scripts)?;
-        let mut step = step.clone();
-        for value in step.fill.values_mut() {
-            let kept = placeholder(value).and_then(|name| self.saved.get(name)).cloned();
-            *value = kept.unwrap_or_else(|| value.clone());
-        }
+        let step = step.with(&self.saved);
         let browsed = browse(visitor, &format!("http://127.0.0.1:{port}"), &folder.join("pictures"), &step, self.axe)?;
         self.saved.extend(browsed.kept);
         for violation in browsed.violations {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 pub async fn show(reader: Reader) -> Response {
     match all(&reader.app).await {
         Ok(all) => reader.page("/apps", None, &page::body(&reader.view(), &all, None)),
+        Err(refusal) if refusal.status == StatusCode::SERVICE_UNAVAILABLE => reader.page("/apps", None, &page::without(&reader.view())),
         Err(refusal) => reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.detail)),
     }
 }

@@ -137,6 +137,7 @@ pub async fn show_search(reader: Reader, headers: HeaderMap, query: Result<Query
     };
     let open = api_tunnels::all(&reader.app, &reader.caller, &headers);
     match found {
+        Err(_) if reader.app.registry().is_none() => reader.page("/search", None, &search::alone(&reader.view())),
         Ok(found) => reader.page("/search", None, &search::body(&reader.view(), &asked, Ok(&found), &open, None)),
         Err(refusal) => reader.refused(&refusal, "/search", &search::body(&reader.view(), &asked, Err(&refusal.detail), &open, None)),
     }

@@ -35,6 +35,18 @@ pub fn body(view: &View<'_>, all: &ByHand, wrong: Option<&str>) -> Markup {
     }
 }
 
+/// Where Docker does not answer.
+pub fn without(view: &View<'_>) -> Markup {
+    let words = view.lang.by_hand();
+    html! {
+        section {
+            h2 { (words.by_hand) }
+            p { (words.no_docker) }
+            p { a href="/" { (view.lang.people().home) } " " a href="/apps" { (view.lang.store().back) } }
+        }
+    }
+}
+
 fn container(view: &View<'_>, container: &HandContainer) -> Markup {
     let words = view.lang.by_hand();
     html! {

@@ -4,6 +4,7 @@ use super::{View, hidden, not_done, tunnels};
 use crate::net::{Listed, Liveness, Page, Search, ServiceHealth};
 use crate::text::{Lang, Store};
 use crate::tunnels::TunnelView;
+use crate::users::Operation;
 use contract::apps::Category;
 use maud::{Markup, html};
 
@@ -31,6 +32,18 @@ pub fn body(view: &View<'_>, asked: &Search, found: Result<&Page, &str>, open: &
             },
         }
         (tunnels::list(view, open))
+    }
+}
+
+/// Where there is no microcloud to search.
+pub fn alone(view: &View<'_>) -> Markup {
+    let (words, people) = (view.lang.store(), view.lang.people());
+    html! {
+        section.whole {
+            h2 { (words.search) }
+            p { (words.nobody_there) }
+            @if view.caller.may(Operation::Own) { p { a.button href="/microcloud" { (view.lang.cloud().microcloud) } } } @else { p { a href="/" { (people.home) } } }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::pages::{
     View, api, apps, backups, by_hand, catalogs, cloud, encrypted, files, found, help, hidden, home, household, leases, not_done, own,
     page, people, search, settings, storage, tunnels, words,
 };
-use super::super::routes::{Route, TABLE};
+use super::super::routes::{Route, Side, TABLE};
 use super::docker::without_docker;
 use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
@@ -271,9 +271,9 @@ fn all_pages(view: &View<'_>) -> String {
     let body = html! {
         (home::body(view, &well(), None, &found, &[AppView { name: "wiki".to_owned(), ..AppView::default() }]))
         @for status in &without { (home::body(view, status, None, &found, &[])) }
-        (search::body(view, &Search::default(), Ok(&found), &open, None)) (search::body(view, &Search::default(), Err("x"), &[], Some("x")))
+        (search::body(view, &Search::default(), Ok(&found), &open, None)) (search::body(view, &Search::default(), Err("x"), &[], Some("x"))) (search::alone(view))
         @for tunnel in &open { (tunnels::one(view, tunnel)) }
-        (app_pages(view)) (catalog_pages(view)) (household_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (catalog_pages(view)) (household_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::without(view)) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }
@@ -408,6 +408,18 @@ fn each_link_of_each_page_leads_to_a_page() {
         }
     }
     assert!(links > 20);
+}
+
+/// What people are led to in a browser (`cargo xtask pages`) are all pages.
+#[test]
+fn somebody_goes_to_each_page_in_a_browser() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/pages.toml");
+    let plan: toml::Table = std::fs::read_to_string(file).unwrap().parse().unwrap();
+    let listed: BTreeSet<&str> = plan["pages"].as_array().unwrap().iter().map(|page| page.as_str().unwrap()).collect();
+    // Parts of pages, and what pages are made with.
+    let part = |path: &str| path.ends_with("/body") || path.contains('.');
+    let pages = TABLE.iter().filter(|route| route.method == "GET" && route.side() == Side::Network && !part(route.path));
+    assert_eq!(listed, pages.map(|route| route.path).collect::<BTreeSet<_>>(), "{file}");
 }
 
 #[test]

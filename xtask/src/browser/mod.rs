@@ -13,9 +13,16 @@ use anyhow::{Context, Result, bail, ensure};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use super::emulator::Emulator;
-use super::node::POLL;
 use crate::sandbox::Running;
+use crate::tools::Tools;
+
+pub mod axe;
+pub mod step;
+
+/// Where what is given to the browser lies, as it sees it.
+pub const INSIDE: &str = "/lab";
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(200);
 
 /// Where the browser is in the tools tree; the program beside it is a script of the distribution's.
 const CHROMIUM: &str = "/usr/lib/chromium/chromium";
@@ -29,8 +36,10 @@ const ANSWER_MAX_BYTES: u64 = 64 << 20;
 const JSON: &str = "application/json";
 /// The name under which WebDriver hands out elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// The width of a phone.
+pub const PHONE: u32 = 360;
 /// Widths at which pages are looked at: a phone, a tablet, a laptop.
-const WIDTHS: [u32; 3] = [360, 768, 1280];
+const WIDTHS: [u32; 3] = [PHONE, 768, 1280];
 /// Height of the window.
 const HEIGHT: u32 = 900;
 /// How much of a page that does not show what it shall an error holds.
@@ -53,13 +62,14 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    /// Starts the driver, whose log lies in `folder`; it has to be in the emulator's tools.
-    pub fn start(emulator: &Emulator, folder: &Path) -> Result<Self> {
+    /// Starts the driver, whose log lies in `folder`, which the browser sees too; it has to be in the tools.
+    pub fn start(tools: &Tools, folder: &Path) -> Result<Self> {
         let log = folder.join("chromedriver.log");
         let errors = File::create(folder.join("chromedriver.errors"))?;
         // It looks its browser up as `localhost`, which a tree that nobody configured does not know.
         let words = ["sh", "-c", "echo 127.0.0.1 localhost >/etc/hosts && exec chromedriver --port=0"].map(str::to_owned);
-        let mut running = emulator.start(folder, &words, Stdio::null(), File::create(&log)?.into(), errors.into())?;
+        let sandbox = tools.sandbox().network().bind_writable(folder, INSIDE).cwd(INSIDE);
+        let mut running = sandbox.command(words).spawn(Stdio::null(), File::create(&log)?.into(), errors.into())?;
         let begun = Instant::now();
         let port = loop {
             let said = fs::read_to_string(&log)?;
@@ -82,7 +92,12 @@ impl Browser {
             let visitor = Visitor::new(&self.http, &self.driver, language, scripts).context("failed to start Chromium")?;
             self.people.insert(name.to_owned(), visitor);
         }
-        self.people.get(name).context("nobody came")
+        self.known(name)
+    }
+
+    /// The person of that name, who has come before.
+    pub fn known(&self, name: &str) -> Result<&Visitor> {
+        self.people.get(name).with_context(|| format!("nobody of the name `{name}` came"))
     }
 }
 
@@ -104,6 +119,7 @@ axe.run(document, { resultTypes: ["violations"] }).then(
 pub struct Visitor {
     http: ureq::Agent,
     session: String,
+    language: String,
     /// Whether pages' scripts run.
     scripts: bool,
 }
@@ -141,11 +157,16 @@ impl Visitor {
                 .send(json!({ "capabilities": { "alwaysMatch": wanted } }).to_string()),
         )?;
         let id = made.get("sessionId").and_then(Value::as_str).context("the driver gave no session")?;
-        let visitor = Self { http: http.clone(), session: format!("{driver}/session/{id}"), scripts };
+        let visitor = Self { http: http.clone(), session: format!("{driver}/session/{id}"), language: language.to_owned(), scripts };
         visitor.open("data:text/html,<title>asleep</title><script>document.title='awake'</script>")?;
         let awake = visitor.script("return document.title")? == "awake";
         ensure!(awake == scripts, "scripts were to run: {scripts}; they did: {awake}");
         Ok(visitor)
+    }
+
+    /// The language that pages are asked for in.
+    pub fn language(&self) -> &str {
+        &self.language
     }
 
     /// Goes to an address.
@@ -211,9 +232,7 @@ impl Visitor {
         fs::create_dir_all(folder)?;
         let mut taken = Vec::new();
         for width in WIDTHS {
-            let size = json!({ "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false });
-            self.devtools("Emulation.setDeviceMetricsOverride", &size)?;
-            let wide = self.script("return document.documentElement.scrollWidth")?.as_u64().context("the page has no width")?;
+            let wide = self.wide(width)?;
             let png = self.devtools("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }))?;
             let png = BASE64.decode(png.get("data").and_then(Value::as_str).context("there is no picture")?.as_bytes())?;
             let path = folder.join(format!("{name}-{width}.png"));
@@ -223,6 +242,19 @@ impl Visitor {
         }
         self.devtools("Emulation.clearDeviceMetricsOverride", &json!({}))?;
         Ok(taken)
+    }
+
+    /// How wide the page is in a window of that width.
+    pub fn width_at(&self, width: u32) -> Result<u64> {
+        let wide = self.wide(width)?;
+        self.devtools("Emulation.clearDeviceMetricsOverride", &json!({}))?;
+        Ok(wide)
+    }
+
+    fn wide(&self, width: u32) -> Result<u64> {
+        let size = json!({ "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size)?;
+        self.script("return document.documentElement.scrollWidth")?.as_u64().context("the page has no width")
     }
 
     /// What somebody who hears the page instead of seeing it can't tell apart: controls and pictures that have no name in the browser's
@@ -294,7 +326,8 @@ impl Visitor {
         self.post(&format!("element/{}/click", element.0), &json!({})).map(|_| ())
     }
 
-    fn script(&self, script: &str) -> Result<Value> {
+    /// What a script of ours says of the page; it runs where the page's own may not.
+    pub fn script(&self, script: &str) -> Result<Value> {
         self.post("execute/sync", &json!({ "script": script, "args": [] }))
     }
 

@@ -1,0 +1,67 @@
+//! `cargo xtask pages`: people use the pages of a node in a browser, and go through all of them. The node is a real one, with broker and Docker,
+//! in the lab; beside it are a neighbour without Docker and a spare node that is nobody's yet (`apps/lab/doors.rs`). Who comes, what they do and
+//! where they go, `ci/pages.toml` says; every page that somebody goes to is looked at by `pages/crawl.rs`.
+
+mod crawl;
+mod tour;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use self::tour::{Plan, Tour};
+use super::bench;
+use crate::apps::OUT;
+use crate::apps::lab;
+use crate::board::Arch;
+use crate::browser::{Browser, axe};
+use crate::plan::Profile;
+use crate::stages;
+use crate::tools;
+
+/// What is done.
+const PLAN: &str = "ci/pages.toml";
+/// The app that the store has.
+const APP: &str = "mosquitto";
+
+/// Goes through every page of a node in a browser, as each kind of person.
+#[derive(Args)]
+pub struct PagesVerb {
+    /// The node's program, instead of a release's that is made for it.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+impl PagesVerb {
+    /// Runs it.
+    pub fn run(self) -> Result<()> {
+        let begun = Instant::now();
+        let (shop, trial) = bench::made(APP)?;
+        let plan = Plan::read(&shop.repo.join(PLAN))?;
+        let axe = axe::text(&shop.repo)?;
+        let browsing = shop.tools.with_layer(&shop.repo, tools::BROWSER_LOCK, &shop.cache, shop.deb_mirror.as_deref())?;
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => stages::programs_for(&shop, Arch::Amd64, Profile::Release)?.of("agent")?.to_owned(),
+        };
+        let work = shop.repo.join("target/pages");
+        if work.exists() {
+            fs::remove_dir_all(&work).with_context(|| format!("failed to remove `{}`", work.display()))?;
+        }
+        fs::create_dir_all(&work).with_context(|| format!("failed to make `{}`", work.display()))?;
+        let folder = tempfile::Builder::new().prefix("cloudy-doors-").tempdir().context("failed to make the doors' folder")?;
+        let (gone, seen) = lab::behind_doors(&shop, &shop.repo.join(OUT), &trial, &program, folder.path(), || {
+            let urls = lab::door_urls(folder.path())?;
+            let browser = Browser::start(&browsing, &work)?;
+            Tour::new(&plan, browser, &work, folder.path(), &program, urls, &axe).go()
+        })?;
+        gone?;
+        ensure!(seen.panics.is_empty(), "{}", seen.panics.join("\n"));
+        ensure!(seen.alive, "the agent or its broker has ended");
+        println!("pictures are in `{}`; {} s", work.join("pictures").display(), begun.elapsed().as_secs());
+        Ok(())
+    }
+}
