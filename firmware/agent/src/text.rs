@@ -32,6 +32,7 @@ mod found;
 mod help;
 mod hidden;
 mod household;
+mod jobs;
 mod leases;
 mod map;
 mod own;

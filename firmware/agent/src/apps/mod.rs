@@ -6,6 +6,7 @@
 //! ```
 //! Architecture invariant: what a job does is decided by `plan` from what is recorded and seen; it is recorded before the next step.
 
+mod asked;
 mod backup;
 mod by_hand;
 pub mod catalog;
@@ -29,6 +30,7 @@ pub mod typed;
 mod uses;
 mod wishes;
 
+pub use asked::{Asked as JobAsked, asked_by};
 pub use backup::{BackupKey, BackupView, BackupWish, Key, KeyView, NewKey, NotAKey, RestoreWish};
 pub use by_hand::{AdoptWish, HandView};
 #[cfg(test)]
@@ -216,7 +218,7 @@ impl Apps {
         work: impl FnOnce(&Arc<Self>) -> T + Send + 'static,
     ) -> Result<T, tokio::task::JoinError> {
         let apps = Arc::clone(self);
-        tokio::task::spawn_blocking(move || work(&apps)).await
+        tokio::task::spawn_blocking(asked::carried(move || work(&apps))).await
     }
 
     fn live(&self) -> MutexGuard<'_, BTreeMap<u64, Live>> {

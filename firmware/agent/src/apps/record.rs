@@ -1,6 +1,7 @@
 //! What is kept of apps and their jobs: one file, written whole, so that a job's end and what it means for its app are one change.
 
 use super::Refused;
+use super::asked::Asked;
 use super::backup::Source;
 use super::catalog::Entry;
 use super::own::Saved;
@@ -135,6 +136,8 @@ pub struct Aim {
     pub adopting: Option<Adopting>,
     /// The disk that its data shall lie on; the node's own without.
     pub to: Option<DiskId>,
+    /// Who asks for it, and when.
+    pub asked: Asked,
 }
 
 /// A container that was made by hand and becomes an app.
@@ -181,6 +184,9 @@ pub struct Job {
     /// The last that was said when a step failed.
     #[serde(default)]
     pub output: String,
+    /// Who asked for it, and when.
+    #[serde(default)]
+    pub asked: Asked,
 }
 
 /// All that is kept.
@@ -244,14 +250,14 @@ impl Kept {
     /// A new job. What ended long ago is forgotten.
     pub fn begin(&mut self, app: &str, kind: Kind, aim: impl Into<Aim>) -> Job {
         self.last_job += 1;
-        let Aim { target, source, adopting, to } = aim.into();
+        let Aim { target, source, adopting, to, asked } = aim.into();
         if let Some(adopting) = &adopting {
             // From here on this job knows how it was.
             let same = |job: &&mut Job| job.adopting.as_ref().is_some_and(|its| its.container == adopting.container);
             self.jobs.iter_mut().filter(same).for_each(|job| job.adopting = None);
         }
         let (app, course) = (app.to_owned(), Course::new(kind));
-        let job = Job { id: self.last_job, app, course, target, source, adopting, backup: None, to, output: String::new() };
+        let job = Job { id: self.last_job, app, course, target, source, adopting, backup: None, to, output: String::new(), asked };
         self.jobs.push(job.clone());
         let over = self.jobs.iter().filter(|job| job.course.phase.is_over()).count();
         let mut spare = over.saturating_sub(JOBS_KEPT);
@@ -273,6 +279,7 @@ impl Kept {
         if !job.course.phase.is_over() {
             return;
         }
+        job.asked.end();
         let target = job.target.take();
         job.source = None;
         // How a container was that could not be put back is needed yet.

@@ -1,5 +1,6 @@
 //! Apps, the catalog and jobs as they are shown: `/api/v1/apps`, `/api/v1/catalog`, `/api/v1/jobs`. No setting stands in any of them.
 
+use super::asked::Asked;
 use super::own::{NotSaved, Saved};
 use super::plan::{Course, Kind, Phase, Seen, Step};
 use super::record::{Installed, Job, Own, Publication, What};
@@ -176,6 +177,9 @@ pub struct JobView {
     /// The backup that it has made, as a blob.
     #[serde(default)]
     pub backup: Option<String>,
+    /// Who asked for it, and when.
+    #[serde(flatten)]
+    pub asked: Asked,
 }
 
 impl JobView {
@@ -203,6 +207,7 @@ impl JobView {
             reason: reason.cloned(),
             output: job.output.clone(),
             backup: job.backup.clone(),
+            asked: job.asked.clone(),
         }
     }
 }

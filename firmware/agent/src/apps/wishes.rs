@@ -1,5 +1,6 @@
 //! What people wish of apps → jobs. Everything that can be refused is refused here, before anything is done.
 
+use super::asked::Asked;
 use super::backup::NotRead;
 use super::catalog;
 use super::own::NotSaved;
@@ -256,7 +257,7 @@ impl Apps {
             if installed.is_some_and(|now| !expected.holds(now.revision)) {
                 return Err(Refused::Changed(name.to_owned()));
             }
-            let aim = aim(installed)?;
+            let aim = Aim { asked: Asked::now(), ..aim(installed)? };
             if let Some(busy) = aim.adopting.as_ref().and_then(|adopting| kept.adopting(&adopting.container)) {
                 return Err(Refused::Busy { id: busy.id, app: busy.app.clone() });
             }

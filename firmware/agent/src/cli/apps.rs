@@ -331,6 +331,9 @@ fn word(value: &impl serde::Serialize) -> String {
 fn line(job: &JobView) -> String {
     let mut line = format!("job {:<4} {} {}: {}", job.id, word(&job.kind), job.app, job.state);
     let mut more = |text: String| line.push_str(&text);
+    if let Some(by) = &job.asked.by {
+        more(format!(", asked by {by}"));
+    }
     if let Some(step) = job.step.filter(|_| !job.over) {
         more(format!(", {} ({} of {})", word(&step), (job.done + 1).min(job.steps.max(1)), job.steps.max(1)));
     }

@@ -131,6 +131,14 @@ impl Caller {
         }
     }
 
+    /// Who they are to those who look back at what was done; none for the local socket and for whom nobody knows.
+    pub fn known(&self) -> Option<String> {
+        match &self.who {
+            Who::Household { acting, .. } if !acting.user.is_empty() => Some(self.words()),
+            _ => self.user().map(str::to_owned),
+        }
+    }
+
     /// The address; loopback for the local socket.
     pub fn ip(&self) -> IpAddr {
         match self.peer {

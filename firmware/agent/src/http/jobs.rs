@@ -30,8 +30,13 @@ pub struct JobsPage {
     pub next: Option<String>,
 }
 
+/// What of the jobs is asked for, and the cursor of the page after it.
+pub(super) fn page_of(app: &App, asked: &Paging) -> Result<(Vec<JobView>, Option<String>), Refusal> {
+    paging::cut(app.apps().jobs(), Order::Down, |job| job.id, asked)
+}
+
 pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, asked: Result<Query<Paging>, QueryRejection>) -> Result<Response, Refusal> {
-    let (jobs, next) = paging::cut(app.apps().jobs(), Order::Down, |job| job.id, &paging::asked(asked)?)?;
+    let (jobs, next) = page_of(&app, &paging::asked(asked)?)?;
     Ok(paging::answer(&uri, next, |next| JobsPage { jobs, next }))
 }
 
@@ -147,7 +152,7 @@ pub(super) async fn events_of_one(
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::apps::JobKind;
+    use crate::apps::{JobAsked, JobKind};
 
     pub fn job(id: u64, done: usize) -> JobView {
         JobView {
@@ -164,6 +169,7 @@ pub mod tests {
             reason: None,
             output: String::new(),
             backup: None,
+            asked: JobAsked::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::caller::{Caller, Who};
 use super::problem::Refusal;
 use super::routes::{Once, Route};
+use crate::apps::asked_by;
 use crate::limits::HTTP_BODY_BYTES;
 use crate::once::{Answer, Asked, Verdict, key};
 use crate::state::App;
@@ -39,23 +40,23 @@ pub async fn run(app: &Arc<App>, route: &Route, caller: &Caller, request: Reques
     if matches!(caller.who, Who::Nobody) {
         return next.run(request).await;
     }
-    let who = caller.key().unwrap_or_default();
+    let who = caller.known();
     if route.once == Once::No {
-        return next.run(request).await;
+        return asked_by(who, next.run(request)).await;
     }
     match said(request.headers()) {
-        Ok(None) => next.run(request).await,
-        Ok(Some(key)) => under(app, &who, &key, route.once == Once::Secret, request, next).await.unwrap_or_else(Refusal::into_response),
+        Ok(None) => asked_by(who, next.run(request)).await,
+        Ok(Some(key)) => under(app, caller, &key, route.once == Once::Secret, request, next).await.unwrap_or_else(Refusal::into_response),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn under(app: &Arc<App>, who: &str, key: &str, secret: bool, request: Request, next: Next) -> Result<Response, Refusal> {
+async fn under(app: &Arc<App>, caller: &Caller, key: &str, secret: bool, request: Request, next: Next) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let too_long = |_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has {HTTP_BODY_BYTES} bytes at most"));
     let body = to_bytes(body, HTTP_BODY_BYTES).await.map_err(too_long)?;
-    let asked = Asked::new(who, key, &format!("{} {}", parts.method, parts.uri), &body);
-    let onces = Arc::clone(app.once());
+    let asked = Asked::new(&caller.key().unwrap_or_default(), key, &format!("{} {}", parts.method, parts.uri), &body);
+    let (onces, known) = (Arc::clone(app.once()), caller.known());
     // Whoever asked may hang up, be it while this is written down: what is begun ends all the same, and its answer waits for who
     // asks again.
     let work = async move {
@@ -67,7 +68,7 @@ async fn under(app: &Arc<App>, who: &str, key: &str, secret: bool, request: Requ
         if verdict != Verdict::Go {
             return repeated(verdict);
         }
-        let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
+        let answer = asked_by(known, next.run(Request::from_parts(parts, Body::from(body)))).await;
         let (answer, kept) = take(answer).await;
         onces.end(&asked, kept, secret).await;
         Ok(answer)

@@ -113,6 +113,8 @@ routes! {
     page_app             GET    "/apps/{name}"                        Inspect No forms::apps::show_one;
     page_app_ask         GET    "/apps/{name}/{action}"               Operate No forms::apps::ask;
     page_app_send        POST   "/apps/{name}/{action}"               Operate No forms::apps::act;
+    page_jobs            GET    "/jobs"                               Inspect No forms::jobs::show;
+    page_jobs_body       GET    "/jobs/body"                          Inspect No forms::jobs::show_body;
     page_found_send      POST   "/found-apps/{hash}/fetch"            Own     No forms::found::fetch;
     page_catalogs        GET    "/catalogs"                           Inspect No forms::catalogs::show;
     page_catalogs_send   POST   "/catalogs"                           Own     No forms::catalogs::follow;

@@ -11,6 +11,7 @@ pub mod files;
 pub mod found;
 pub mod hidden;
 pub mod household;
+pub mod jobs;
 pub mod leases;
 pub mod own;
 pub mod people;

@@ -1,7 +1,7 @@
 //! The page of apps: what is installed, the store, what is being done; one app with its settings and log; what is asked once more.
 
 use super::home::{run, size};
-use super::{View, backups, catalogs, changes, found, not_done, own, running};
+use super::{View, backups, catalogs, changes, found, jobs, not_done, own, running};
 use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView, UpdateView, UseView};
 use crate::broker::Run;
 use crate::catalogs::CatalogDetails;
@@ -48,7 +48,7 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
     let operator = view.caller.may(Operation::Operate);
     html! {
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
-        @if !shown.jobs.is_empty() { (jobs(view, &shown.jobs)) }
+        @if !shown.jobs.is_empty() { (at_work(view, &shown.jobs)) }
         section {
             h2 { (words.installed) }
             @if shown.apps.is_empty() { p { (if operator { words.none_installed } else { words.none_guest }) } }
@@ -130,57 +130,14 @@ fn sharing(view: &View<'_>, name: &str, given: bool) -> Markup {
     }
 }
 
-fn jobs(view: &View<'_>, jobs: &[JobView]) -> Markup {
+fn at_work(view: &View<'_>, jobs: &[JobView]) -> Markup {
     let words = view.lang.store();
     let over = jobs.iter().filter(|job| job.over).take(ENDED_SHOWN);
     html! {
         section aria-live="polite" {
             h2 { (words.jobs) }
-            ul.nodes { @for job in jobs.iter().filter(|job| !job.over).chain(over) { (self::job(job, view.lang)) } }
-        }
-    }
-}
-
-fn job(job: &JobView, lang: Lang) -> Markup {
-    use crate::apps::JobKind as Kind;
-    let words = lang.store();
-    let kind = match job.kind {
-        Kind::Install => words.job_install,
-        Kind::Change => words.job_change,
-        Kind::Start => words.job_start,
-        Kind::Stop => words.job_stop,
-        Kind::Restart => words.job_restart,
-        Kind::Remove { .. } => words.job_remove,
-        Kind::Backup { .. } => lang.backups().job_backup,
-        Kind::Restore => lang.backups().job_restore,
-        Kind::Adopt => lang.by_hand().job_adopt,
-        Kind::Move => lang.storage().job_move,
-    };
-    let (class, state) = match job.state.as_str() {
-        "queued" => ("none", words.queued),
-        "running" => ("warn", words.running),
-        "undoing" => ("warn", words.undoing),
-        "done" => ("ok", words.done),
-        "undone" => ("bad", words.undone),
-        _ => ("bad", words.failed),
-    };
-    html! {
-        li data-job=(job.id) {
-            span.dot.(class) {}
-            div.wide {
-                strong { (kind) ": " (job.app) } " " span.quiet { (state) @if !job.over { ", " (job.done) "/" (job.steps) } }
-                @if !job.over {
-                    @match &job.progress {
-                        Some(progress) if progress.total > 0 => progress aria-label=(kind) max=(progress.total) value=(progress.done) {},
-                        Some(progress) => { progress aria-label=(kind) {} " " span.quiet { (size(progress.done)) } },
-                        None => progress aria-label=(kind) max=(job.steps.max(1)) value=(job.done) {},
-                    }
-                }
-                @if let Some(waits) = &job.waits { p.quiet { (waits) } }
-                @if let Some(reason) = &job.reason { p { (reason) } }
-                @if job.backup.is_some() { p { a href="/backups" { (lang.backups().all) } } }
-                @if !job.output.is_empty() { details { summary { (words.said) } pre { (job.output) } } }
-            }
+            ul.nodes { @for job in jobs.iter().filter(|job| !job.over).chain(over) { (jobs::row(job, view.lang, &html! {})) } }
+            p { a href="/jobs" { (view.lang.jobs().all) } }
         }
     }
 }

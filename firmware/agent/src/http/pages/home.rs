@@ -303,7 +303,7 @@ fn service(unit: &Unit, words: &Words) -> Markup {
 }
 
 /// Seconds as days, hours and minutes.
-fn duration(seconds: u64, words: &Words) -> String {
+pub(super) fn duration(seconds: u64, words: &Words) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours) {
         (0, 0) => format!("{minutes} min"),

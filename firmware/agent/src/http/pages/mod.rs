@@ -14,6 +14,7 @@ pub mod help;
 pub mod hidden;
 pub mod home;
 pub mod household;
+pub mod jobs;
 pub mod leases;
 pub mod map;
 pub mod own;
@@ -88,7 +89,7 @@ pub fn page(view: &View<'_>, here: &str, fresh: Option<&str>, body: &Markup) -> 
 
 /// Where the script of a page hears when there is news.
 fn events(view: &View<'_>, here: &str) -> Option<&'static str> {
-    (here == "/apps" && view.caller.may(Operation::Inspect)).then_some("/api/v1/jobs/events")
+    (matches!(here, "/apps" | "/jobs") && view.caller.may(Operation::Inspect)).then_some("/api/v1/jobs/events")
 }
 
 fn menu(view: &View<'_>, here: &str) -> Markup {
@@ -99,6 +100,7 @@ fn menu(view: &View<'_>, here: &str) -> Markup {
             (link("/", people.home))
             (link("/search", view.lang.store().search))
             (link("/apps", people.apps))
+            @if view.caller.may(Operation::Inspect) { (link("/jobs", view.lang.jobs().jobs)) }
             (link("/files", view.lang.files().files))
             @if view.caller.may(Operation::Own) { (link("/microcloud", view.lang.cloud().microcloud)) (link("/users", people.users)) (link("/settings", view.lang.settings().settings)) }
             @if view.caller.may(Operation::Account) { (link("/account", people.account)) }
@@ -141,7 +143,8 @@ pub mod tests {
             !nobody.contains("/users") && !nobody.contains("/account") && !nobody.contains("csrf") && !nobody.contains("href=\"/claim\"")
         );
         assert!(shown(None, false).contains("href=\"/claim\""));
-        assert!(!shown(Some(Role::Guest), true).contains("/account"));
+        let guest = shown(Some(Role::Guest), true);
+        assert!(!guest.contains("/account") && !guest.contains("/jobs") && shown(Some(Role::Operator), true).contains("href=\"/jobs\""));
         assert!(!shown(Some(Role::Operator), true).contains("/users"));
         let owner = shown(Some(Role::Owner), true);
         let hears = |role, here| {
@@ -149,7 +152,12 @@ pub mod tests {
             let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
             page(&view, here, Some("/apps/body"), &html! {}).into_string().contains("data-events=\"/api/v1/jobs/events\"")
         };
-        assert!(hears(Some(Role::Operator), "/apps") && !hears(Some(Role::Guest), "/apps") && !hears(Some(Role::Operator), "/"));
+        assert!(
+            hears(Some(Role::Operator), "/apps")
+                && hears(Some(Role::Operator), "/jobs")
+                && !hears(Some(Role::Guest), "/apps")
+                && !hears(Some(Role::Operator), "/")
+        );
         assert!(owner.contains("/users") && owner.contains("action=\"/logout\"") && owner.contains("name=\"csrf\""));
     }
 }

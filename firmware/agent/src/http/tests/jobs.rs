@@ -130,3 +130,40 @@ async fn an_app_is_installed_once_under_one_key() {
     assert!(!kept.contains("se-cret") && kept.contains("202"), "{kept}");
     assert_eq!(played.words(), ["pull", "up"]);
 }
+
+#[tokio::test]
+async fn jobs_have_a_page_for_operators_and_say_who_asked_for_them() {
+    let played = Played::start();
+    let (app, sessions) = with_app(&played).await;
+    let [(_, owner, _), (_, operator, csrf), (_, guest, _)] = &sessions[..] else { panic!("{sessions:?}") };
+    let page = async |cookie: &str, path: &str| far(&app, "GET", path, &format!("cookie: {cookie}\r\n"), "").await;
+    for path in ["/jobs", "/jobs/body"] {
+        assert!(page(owner, path).await.body().contains("Nothing was done with apps yet."));
+        let refused = page(guest, path).await;
+        assert!(refused.status == 403 && !refused.body().contains("Nothing was done"), "{}", refused.text);
+        assert_eq!(far(&app, "GET", path, "", "").await.header("location"), Some("/login"));
+    }
+    let headers = ours(operator, csrf);
+    let begun = far(&app, "POST", "/api/v1/apps/broker", &headers, &serde_json::to_string(&wish()).unwrap()).await;
+    assert_eq!((begun.status, begun.json()["by"].as_str()), (202, Some("ben")), "{}", begun.text);
+    until_over(&app).await;
+    // Under a key the work is another task's, and the local socket is nobody whose name is known.
+    let stop = far(&app, "POST", "/api/v1/apps/broker/stop", &format!("{headers}idempotency-key: k\r\n"), "").await;
+    assert_eq!(stop.json()["by"], "ben", "{}", stop.text);
+    until_over(&app).await;
+    let start = near(&app, "POST", "/api/v1/apps/broker/start", "").await.json();
+    assert!(start["by"].is_null() && start["begun"].is_u64() && start["ended"].is_null(), "{start}");
+    until_over(&app).await;
+    let over = near(&app, "GET", "/api/v1/jobs/3", "").await.json();
+    assert!(over["ended"].as_u64() >= over["begun"].as_u64() && over["ended"].is_u64(), "{over}");
+
+    let first = page(operator, "/jobs?limit=2").await;
+    let at = |text: &Answer, what: &str| text.body().find(what).unwrap_or_else(|| panic!("{what}: {}", text.text));
+    assert!(at(&first, "data-job=\"3\"") < at(&first, "data-job=\"2\"") && !first.body().contains("data-job=\"1\""));
+    assert!(first.body().contains("href=\"/jobs?limit=2&amp;after=2\"") && first.body().contains("data-fresh=\"/jobs/body?limit=2\""));
+    let second = page(operator, "/jobs?limit=2&after=2").await;
+    assert!(
+        second.body().contains("data-job=\"1\"") && second.body().contains("asked by ben") && !second.body().contains("data-job=\"2\"")
+    );
+    assert_eq!(page(operator, "/jobs?after=x").await.status, 400);
+}
