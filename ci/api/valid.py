@@ -305,6 +305,7 @@ VALID = {
     "own_app_grant": with_body([], name=own_name),
     "newcomer_decide": newcomer,
     "rename": lambda: request(body={"name": "lab"}),
+    "setup_set": lambda: request({"step": "place"}, {"later": True}),
     "replicas_set": with_body({"replicas": 0}, name=idle_site),
     "revoke": lambda: request(body={"node": world.joined()}),
     "service_publish_new": lambda: request(body={"key": fresh("service"), **SERVICE}),

@@ -33,6 +33,7 @@ mod reset;
 mod revision;
 mod sampled;
 mod settings;
+mod setup;
 mod state;
 mod status;
 mod storage;

@@ -17,6 +17,7 @@ use crate::once::Onces;
 use crate::problems;
 use crate::sampled::Sampled;
 use crate::settings::Desk;
+use crate::setup::Setup;
 use crate::status::{Boot, Clock, Docker, Host, Services, Status};
 use crate::storage::{Places, Storage};
 use crate::text::Lang;
@@ -57,6 +58,7 @@ pub struct App {
     https: OnceLock<Arc<Https>>,
     leases: Arc<Leases>,
     catalogs: Arc<Catalogs>,
+    setup: Arc<Setup>,
     tunnels: Arc<Tunnels>,
     measured: Arc<Measured>,
     forward: Option<Forward>,
@@ -95,6 +97,7 @@ impl App {
             once: Arc::new(Onces::load(&data, keeps)),
             ending: Notify::new(),
             settings: Arc::new(Desk::new(&data, Arc::clone(&systemd))),
+            setup: Arc::new(Setup::load(&data)),
             storage: Arc::new(Storage::open(
                 &data,
                 boot.as_ref().map(|report| report.disk.as_str()),
@@ -171,6 +174,11 @@ impl App {
     /// Notes that it is served.
     pub fn serves_https(&self, https: Arc<Https>) {
         self.https.get_or_init(|| https);
+    }
+
+    /// How far setting this node up is.
+    pub fn setup(&self) -> &Arc<Setup> {
+        &self.setup
     }
 
     /// The settings of this node.

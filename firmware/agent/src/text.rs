@@ -39,6 +39,7 @@ mod own;
 mod people;
 mod quality;
 mod settings;
+mod setup;
 mod storage;
 mod store;
 mod tunnels;

@@ -89,6 +89,55 @@ fn said(agent: &Agent, words: &[&str], input: &str) -> std::process::Output {
 }
 
 #[test]
+fn a_new_owner_is_led_through_the_steps_of_setting_up_without_scripts() {
+    let mut agent = Agent::start("garden", "");
+    let at = agent.page();
+    let (mut ana, mut stranger) = (Browser { at: at.clone(), cookie: String::new() }, Browser { at, cookie: String::new() });
+    let claim = stranger.get("/claim").body;
+    assert!(claim.contains("Step 1 of 6"), "{claim}");
+    assert_eq!(stranger.get("/setup").header("location"), "/login");
+    let code = agent.json(&["user", "claim-code"])["code"].as_str().unwrap().to_owned();
+    ana.press("/claim", "/claim", &format!("code={code}&name=ana&password={}", PASSWORD.replace(' ', "+")));
+    assert!(ana.get("/").body.contains("Go on with setting up") && !stranger.get("/").body.contains("Go on with setting up"));
+
+    // Each step has an address, and the next one is led to.
+    assert_eq!(ana.get("/setup").header("location"), "/setup/name");
+    let named = ana.press("/setup/name", "/microcloud/rename", "setup=yes&name=orchard");
+    assert_eq!((named.status, named.header("location")), (303, "/setup"), "{}", named.body);
+    assert_eq!(ana.get("/setup").header("location"), "/setup/microcloud");
+    assert_eq!(ana.get("/api/v1/nodes").json()["me"]["name"], "orchard");
+    let wrong = ana.press("/setup/microcloud", "/microcloud/join", "setup=yes&token=nonsense");
+    assert!(wrong.status >= 400 && wrong.body.contains("Step 3 of 6") && wrong.body.contains("role=\"alert\""), "{}", wrong.body);
+
+    // The kit is shown in one answer, and kept when somebody ticks that it is.
+    let founded = ana.press("/setup/microcloud", "/microcloud/found", "setup=yes&name=Home");
+    assert!(founded.status == 200 && founded.body.contains("cloudy1-kit-") && founded.body.contains("Step 4 of 6"), "{}", founded.body);
+    assert_eq!(ana.get("/setup").header("location"), "/setup/kit");
+    let again = ana.get("/setup/kit").body;
+    assert!(!again.contains("cloudy1-kit-") && again.contains("sudo cloudy kit"), "{again}");
+    ana.press("/setup/kit", "/setup/kit", "");
+    assert_eq!(ana.get("/api/v1/setup").json()["left"], json!(["kit"]), "without a tick nobody has kept it");
+    assert_eq!(ana.press("/setup/kit", "/setup/kit", "kept=yes").header("location"), "/setup");
+    assert_eq!(ana.get("/api/v1/setup").json()["left"], json!([]));
+    assert!(ana.get("/setup/microcloud").body.contains("This node belongs to <strong>Home</strong>"));
+
+    // What is left for later is said at the end.
+    assert_eq!(ana.get("/setup").header("location"), "/setup/place");
+    ana.press("/setup/place", "/setup/place", "later=yes");
+    assert_eq!(ana.get("/setup").header("location"), "/setup/done");
+    assert!(ana.get("/setup/done").body.contains("href=\"/setup/place\""));
+    assert!(ana.get("/").body.contains("Go on with setting up"));
+    assert_eq!(ana.press("/setup/done", "/setup/done", "").header("location"), "/apps");
+    assert!(!ana.get("/").body.contains("Go on with setting up"));
+    let view = ana.get("/api/v1/setup").json();
+    assert!(view["over"] == true && view["next"] == "done", "{view}");
+    for step in ["claim", "nonsense"] {
+        assert_eq!(ana.post("/setup/done", &format!("/setup/{step}"), "").status, 404, "{step}");
+    }
+    agent.stop();
+}
+
+#[test]
 fn a_node_is_claimed_and_an_app_begun_from_its_page() {
     let mut agent = Agent::start("garden", "");
     let folder = tempfile::tempdir().unwrap();
@@ -104,7 +153,7 @@ fn a_node_is_claimed_and_an_app_begun_from_its_page() {
     assert_eq!(stranger.press("/claim", "/claim", &fields("aaaa-bbbb-cccc", "eva")).status, 403);
     let code = agent.json(&["user", "claim-code"])["code"].as_str().unwrap().to_owned();
     let claimed = owner.press("/claim", "/claim", &fields(&code, "ana"));
-    assert_eq!((claimed.status, claimed.header("location")), (303, "/microcloud"), "{}", claimed.body);
+    assert_eq!((claimed.status, claimed.header("location")), (303, "/setup"), "{}", claimed.body);
     let late = stranger.send("POST", "/claim", "Content-Type: application/x-www-form-urlencoded\r\n", &fields(&code, "eva"));
     assert!(late.status == 409 && late.body.contains("This node has an owner."), "{}", late.body);
     assert!(!agent.run(&["user", "claim-code"]).status.success());

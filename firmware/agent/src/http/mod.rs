@@ -41,6 +41,7 @@ mod routes;
 mod serve;
 mod services;
 mod settings;
+mod setup;
 mod shared_apps;
 mod storage;
 mod store;

@@ -3,7 +3,7 @@
 
 use super::{
     apps, at, backups, blobs, browse, by_hand, catalogs, changes, encrypted, follow, forms, hidden, household, jobs, leases, muted, nodes,
-    own, services, settings, shared_apps, storage, store, tunnels, users, words,
+    own, services, settings, setup, shared_apps, storage, store, tunnels, users, words,
 };
 use crate::limits::{HTTP_BODY_BYTES, OWN_APP_BODY_BYTES};
 use crate::state::App;
@@ -115,6 +115,10 @@ routes! {
     page_app_send        POST   "/apps/{name}/{action}"               Operate No forms::apps::act;
     page_jobs            GET    "/jobs"                               Inspect No forms::jobs::show;
     page_jobs_body       GET    "/jobs/body"                          Inspect No forms::jobs::show_body;
+    page_setup           GET    "/setup"                              Own     No forms::setup::go_on;
+    page_setup_step      GET    "/setup/{step}"                       Own     No forms::setup::show;
+    page_setup_body      GET    "/setup/{step}/body"                  Own     No forms::setup::show_body;
+    page_setup_send      POST   "/setup/{step}"                       Own     No forms::setup::act;
     page_found_send      POST   "/found-apps/{hash}/fetch"            Own     No forms::found::fetch;
     page_catalogs        GET    "/catalogs"                           Inspect No forms::catalogs::show;
     page_catalogs_send   POST   "/catalogs"                           Own     No forms::catalogs::follow;
@@ -282,6 +286,8 @@ routes! {
     asking_stop          DELETE "/api/v1/asking"                      Own     No words::stop;
     newcomers            GET    "/api/v1/newcomers"                   Own     No words::list;
     newcomer_decide      PUT    "/api/v1/newcomers/{node}"            Own     No words::decide;
+    setup                GET    "/api/v1/setup"                       Own     No setup::show;
+    setup_set            PUT    "/api/v1/setup/{step}"                Own     No setup::set;
     settings             GET    "/api/v1/settings"                    Own     No settings::show;
     settings_set         PUT    "/api/v1/settings"                    Own     No settings::set;
     https                GET    "/api/v1/https"                       Look    No encrypted::show;

@@ -118,7 +118,8 @@ async fn near_by(router: Router, method: &str, path: &str, headers: &str, body: 
 
 /// A route with something in place of what it captures.
 fn filled(path: &str) -> String {
-    let fill: [(&str, &str); 8] = [
+    let fill: [(&str, &str); 9] = [
+        ("{step}", "name"),
         ("{name}/{action}", "x/start"),
         ("{*key}", "a/b"),
         ("{app}", "notes"),

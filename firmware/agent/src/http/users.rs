@@ -313,7 +313,10 @@ pub(super) async fn logout(State(app): State<Arc<App>>, Extension(caller): Exten
 pub(super) async fn claim(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, Json(claim): Json<Claim>) -> Response {
     let Claim { code, name, password } = claim;
     match app.users().claim(caller.at(), &code, name.clone(), password).await {
-        Ok(id) => opened(&id, &name, &caller),
+        Ok(id) => {
+            super::setup::claimed(&app).await;
+            opened(&id, &name, &caller)
+        }
         Err(error) => refused(error).into_response(),
     }
 }

@@ -1,10 +1,12 @@
 //! Forms about the microcloud.
 
-use super::{Reader, html as answer_html, to};
+use super::{Reader, html as answer_html, setup as steps, to};
 use crate::http::changes::{NO_NETWORK, Replaced, depart, wish};
 use crate::http::pages::cloud::{self as page, Made};
+use crate::http::pages::setup::address;
 use crate::http::pages::{not_done, settings};
 use crate::net::{ClusterView, Command, FoundConfig};
+use crate::setup::Step;
 use axum::extract::{Form, Path};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -64,6 +66,8 @@ pub struct Fields {
     minutes: Option<u32>,
     /// Of a box, which says something only where it is ticked.
     undo: Option<String>,
+    /// Said by the steps of setting up, which it leads back to.
+    setup: Option<String>,
 }
 
 /// What is founded. Where a field is empty it says nothing, and a kit that was copied has line ends in it.
@@ -74,11 +78,12 @@ fn found(name: String, kit: &str, member: &str) -> FoundConfig {
 
 /// `POST /microcloud/ACTION`
 pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<Fields>) -> Response {
-    let app = &reader.app;
+    let (app, setup) = (&reader.app, fields.setup.is_some());
     let done = match (action.as_str(), fields) {
         // These are shown in this one answer, which no browser keeps (`Cache-Control: no-store`).
         ("found", Fields { name, kit, member, .. }) => {
             match wish(app, |reply| Command::Found { found: found(name, &kit, &member), reply }).await {
+                Ok(kit) if setup => return steps::founded(&reader, &kit),
                 Ok(kit) => return answer(&reader, Some(Made::Kit(&kit))),
                 Err(refusal) => Err(refusal),
             }
@@ -120,7 +125,12 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
         }
         _ => return reader.nothing(),
     };
+    let step = if action == "rename" { Step::Name } else { Step::Microcloud };
     match done {
+        Ok(()) if setup && step == Step::Name => steps::stepped(&reader, step).await,
+        // How that goes on is seen there.
+        Ok(()) if setup => to(&address(step)),
+        Err(refusal) if setup => steps::refused(&reader, step, &refusal),
         Ok(()) => to(HERE),
         Err(refusal) => {
             let body = body(&reader, reader.app.view().as_ref(), None, Some(&refusal.detail));

@@ -16,18 +16,17 @@ pub mod leases;
 pub mod own;
 pub mod people;
 pub mod settings;
+pub mod setup;
 pub mod storage;
 pub mod tunnels;
 
 use super::caller::Caller;
 use super::changes::run_docker;
-use super::pages::{self, View, help, home, search};
+use super::pages::{self, View, help, home, search, setup as steps};
 use super::problem::Refusal;
 use super::{lang, services, tunnels as api_tunnels};
-use crate::apps::AppView;
-use crate::net::{ClusterView, Page, Search};
+use crate::net::Search;
 use crate::state::App;
-use crate::status::Status;
 use crate::text::Lang;
 pub(super) use apps::host;
 use axum::extract::rejection::QueryRejection;
@@ -99,21 +98,17 @@ fn to(path: &str) -> Response {
 }
 
 pub async fn show_home(reader: Reader) -> Response {
-    let (status, view, services, apps) = shown(&reader).await;
-    reader.page("/", Some("/body"), &home::body(&reader.view(), &status, view.as_ref(), &services, &apps))
+    reader.page("/", Some("/body"), &home_body(&reader).await)
 }
 
 pub async fn show_home_body(reader: Reader) -> Response {
-    let (status, view, services, apps) = shown(&reader).await;
-    html(home::body(&reader.view(), &status, view.as_ref(), &services, &apps))
+    html(home_body(&reader).await)
 }
 
 /// `POST /docker/ACTION`
 pub async fn act_on_docker(reader: Reader, Path(action): Path<String>) -> Response {
     let Err(refusal) = run_docker(&reader.app, &action).await else { return to("/") };
-    let (status, view, services, apps) = shown(&reader).await;
-    let body = home::body(&reader.view(), &status, view.as_ref(), &services, &apps);
-    reader.refused(&refusal, "/", &maud::html! { (pages::not_done(reader.lang, &refusal.detail)) (body) })
+    reader.refused(&refusal, "/", &maud::html! { (pages::not_done(reader.lang, &refusal.detail)) (home_body(&reader).await) })
 }
 
 pub async fn show_help(reader: Reader) -> Response {
@@ -145,8 +140,10 @@ pub async fn show_search(reader: Reader, headers: HeaderMap, query: Result<Query
 }
 
 /// What the first page shows.
-async fn shown(reader: &Reader) -> (Status, Option<ClusterView>, Page, Vec<AppView>) {
-    let app = &reader.app;
+async fn home_body(reader: &Reader) -> Markup {
+    let (app, page) = (&reader.app, reader.view());
     let services = services::find(app, &reader.caller, &Search::default()).await.unwrap_or_default();
-    (app.status(reader.lang).await, app.view(), services, app.apps().list().await)
+    let (status, view, apps) = (app.status(reader.lang).await, app.view(), app.apps().list().await);
+    let pending = crate::setup::pending(app.users().owned(), &app.setup().marks());
+    maud::html! { (steps::notice(&page, pending)) (home::body(&page, &status, view.as_ref(), &services, &apps)) }
 }

@@ -1,9 +1,9 @@
 //! Forms about people: logging in and out, claiming, users, one's own account.
 
 use super::{Reader, to};
-use crate::http::muted;
 use crate::http::pages::{hidden, people as page};
 use crate::http::users::{Claim, Login, person, refused, remove_person, with_session, with_tried, without_session};
+use crate::http::{muted, setup};
 use crate::revision::Expected;
 use crate::users::{PasswordRefused, Refused, Role, RuleRefused, Scope};
 use axum::extract::{Form, Path};
@@ -62,9 +62,9 @@ pub async fn claim(reader: Reader, Form(Claim { code, name, password }): Form<Cl
     let users = reader.app.users();
     match users.claim(reader.caller.at(), &code, name.clone(), password).await {
         Ok(id) => {
-            // What an owner does first: a node alone finds its neighbours.
-            let alone = reader.app.view().is_some_and(|view| view.community.is_none());
-            with_session(to(if alone { "/microcloud" } else { "/apps" }), &id, &name, &reader.caller)
+            // What an owner does first.
+            setup::claimed(&reader.app).await;
+            with_session(to(super::setup::HERE), &id, &name, &reader.caller)
         }
         Err(error) => {
             let way = users.claim_way(reader.caller.ip());

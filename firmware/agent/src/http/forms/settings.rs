@@ -1,9 +1,11 @@
 //! Forms about the node's settings and its power.
 
+use super::setup::{refused as steps_refused, stepped};
 use super::{Reader, html, to};
 use crate::http::pages::settings as page;
 use crate::http::settings::{alter, erase, hold, switch};
 use crate::settings::{Desk, NetworkWish, WifiWish, Wish};
+use crate::setup::Step;
 use crate::units::Power;
 use axum::extract::{Form, Path};
 use axum::response::Response;
@@ -23,6 +25,8 @@ pub struct Fields {
     ssid: String,
     passphrase: String,
     country: String,
+    /// Said by the steps of setting up, which it leads back to.
+    setup: Option<String>,
 }
 
 fn body(reader: &Reader, wrong: Option<&str>) -> maud::Markup {
@@ -37,7 +41,7 @@ pub async fn show(reader: Reader) -> Response {
 /// `POST /settings/ACTION`
 pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<Fields>) -> Response {
     let app = &reader.app;
-    let name = fields.name.clone();
+    let (name, setup) = (fields.name.clone(), fields.setup.is_some());
     let done = match (action.as_str(), wish(&action, fields)) {
         (_, Some(wish)) => alter(app, wish).await.map(drop),
         ("keep", _) => hold(app).await.map(drop),
@@ -49,6 +53,8 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
     match (done, action.as_str()) {
         (Ok(()), "reset" | "restart") => html(page::going(&reader.view(), Power::Restart)),
         (Ok(()), "off") => html(page::going(&reader.view(), Power::Off)),
+        (Ok(()), _) if setup => stepped(&reader, Step::Place).await,
+        (Err(refusal), _) if setup => steps_refused(&reader, Step::Place, &refusal),
         (Ok(()), _) => to(HERE),
         (Err(refusal), _) => reader.refused(&refusal, HERE, &body(&reader, Some(&refusal.detail))),
     }

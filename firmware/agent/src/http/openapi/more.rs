@@ -10,6 +10,7 @@ use crate::blobs::{BlobView, BlobsPage, Change};
 use crate::broker::ByHand;
 use crate::catalogs::{Begun, CatalogDetails, CatalogInfo, GetWish, PublishWish, SavedKey};
 use crate::household::HouseholdView;
+use crate::http::setup::{SetupView, SetupWish};
 use crate::https::{Choice, HttpsView};
 use crate::leases::{LeasesView, Policy, Wanted, Wish as LeaseWish};
 use crate::settings::{SettingsView, Wish};
@@ -207,6 +208,12 @@ pub fn settings(id: &str) -> Option<Said> {
             .takes::<Wish>()
             .gives::<SettingsView>("They are set.")
             .refuses(&[409, 422, 503, 507]),
+        "setup" => of("node", "How far setting this node up is").gives::<SetupView>("The step that comes next."),
+        "setup_set" => of("node", "Answer a step of setting this node up")
+            .more("That something is done or left for later is noted, and nothing else: names, microcloud and time zone have operations of their own. `done` ends it.")
+            .takes::<SetupWish>()
+            .gives::<SetupView>("It is noted.")
+            .refuses(&[404, 422, 507]),
         "https" => of("node", "How this node is reached over HTTPS, and what a browser is told to trust")
             .gives::<HttpsView>("The root can vouch for local names and private addresses alone.")
             .refuses(&[409]),

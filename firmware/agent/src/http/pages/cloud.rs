@@ -38,9 +38,7 @@ pub fn body(page: &View<'_>, view: &ClusterView, made: Option<Made<'_>>, wrong: 
                 (inside(page, community, &view.members, view.me.place()))
             },
             None => {
-                @if let Some(joining) = &view.joining { (self::joining(joining, page)) }
-                (four::outside(page, view))
-                (outside(page))
+                (ways_in(page, view, &html! {}))
             }
         }
         section {
@@ -54,7 +52,17 @@ pub fn body(page: &View<'_>, view: &ClusterView, made: Option<Made<'_>>, wrong: 
     }
 }
 
-fn once(made: Made<'_>, words: &Cloud) -> Markup {
+/// The ways into a microcloud, and how the one is that was taken. What their forms carry `more` says where they lead back.
+pub fn ways_in(page: &View<'_>, view: &ClusterView, more: &Markup) -> Markup {
+    html! {
+        @if let Some(joining) = &view.joining { (self::joining(joining, page)) }
+        (four::outside(page, view, more))
+        (outside(page, more))
+    }
+}
+
+/// What is shown once.
+pub fn once(made: Made<'_>, words: &Cloud) -> Markup {
     let (title, why, text) = match made {
         Made::Kit(kit) => (words.kit, words.kit_why, kit),
         Made::Invite(token) => (words.invite_made, words.invite_how, token),
@@ -72,14 +80,14 @@ fn once(made: Made<'_>, words: &Cloud) -> Markup {
     html! { section.well { h2 { (title) } p { (why) } p { code #made { (text) } } } }
 }
 
-fn outside(page: &View<'_>) -> Markup {
+fn outside(page: &View<'_>, more: &Markup) -> Markup {
     let words = page.lang.cloud();
     html! {
         section {
             h2 { (words.join) }
             p { (words.join_why) }
             form method="post" action="/microcloud/join" {
-                (page.csrf())
+                (page.csrf()) (more)
                 label { (words.invite) textarea name="token" rows="5" required autocapitalize="none" autocomplete="off" spellcheck="false" {} }
                 button.main { (words.join_now) }
             }
@@ -88,7 +96,7 @@ fn outside(page: &View<'_>) -> Markup {
             h2 { (words.found) }
             p { (words.found_why) }
             form method="post" action="/microcloud/found" {
-                (page.csrf())
+                (page.csrf()) (more)
                 label { (words.name) input name="name" required maxlength="63"; }
                 button.main { (words.found_now) }
             }
@@ -97,7 +105,7 @@ fn outside(page: &View<'_>) -> Markup {
             h2 { (words.back) }
             p { (words.back_why) }
             form method="post" action="/microcloud/found" {
-                (page.csrf())
+                (page.csrf()) (more)
                 label { (words.name) input name="name" required maxlength="63"; }
                 label { (words.back_kit) textarea name="kit" rows="5" required autocapitalize="none" autocomplete="off" spellcheck="false" {} }
                 label { (words.back_member) input name="member" maxlength="120" autocapitalize="none" autocomplete="off" spellcheck="false"; }

@@ -22,6 +22,7 @@ pub mod people;
 pub mod running;
 pub mod search;
 pub mod settings;
+pub mod setup;
 pub mod storage;
 pub mod tunnels;
 pub mod words;

@@ -1,9 +1,12 @@
 //! Pages about people: logging in, claiming the node, users, one's own account.
 
+use super::setup::counted;
 use super::{View, not_done};
 use crate::limits::PASSWORD_MIN_CHARS;
+use crate::setup::Step;
 use crate::text::People;
 use crate::users::{Role, Scope, Token, UserView, Way};
+use clap::ValueEnum;
 use maud::{Markup, html};
 
 /// A name and a password to be typed; `name` was typed before.
@@ -49,6 +52,7 @@ pub fn claim(view: &View<'_>, way: Way, name: &str, wrong: Option<&str>) -> Mark
     html! {
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
         section {
+            @if matches!(way, Way::Open | Way::Code) { (counted(view, Step::Claim, Step::value_variants())) }
             h2 { (people.claim) }
             @match way {
                 Way::Open => { p { (people.claim_open) } (form(false)) },

@@ -13,7 +13,7 @@ pub fn body(view: &View<'_>, settings: &SettingsView, zones: &[String], wrong: O
         @if let Some(wrong) = wrong { (not_done(view.lang, wrong)) }
         @if let Some(seconds) = settings.trial_seconds { (trial(view, words, seconds)) }
         @if settings.taken_back { section.wrong role="alert" { p { (words.taken_back) } } }
-        (time(view, words, settings, zones))
+        (time(view, settings, zones, &html! {}))
         (network(view, words, settings))
         (wifi(view, words, settings))
         section {
@@ -43,12 +43,14 @@ fn source(settings: &SettingsView, key: &str, words: &Words) -> Markup {
     html! { @if let Some(source) = settings.sources.get(key) { p.quiet { (words.from) " " (source) } } }
 }
 
-fn time(view: &View<'_>, words: &Words, settings: &SettingsView, zones: &[String]) -> Markup {
+/// Where the node is. What the form carries `more` says where it leads back.
+pub(super) fn time(view: &View<'_>, settings: &SettingsView, zones: &[String], more: &Markup) -> Markup {
+    let words = view.lang.settings();
     html! {
         section {
             h2 { (words.time) }
             form method="post" action="/settings/time" {
-                (view.csrf())
+                (view.csrf()) (more)
                 label { (words.zone) input #zone name="time-zone" list="zones" required maxlength="60" value=(settings.time_zone.as_deref().unwrap_or_default()) placeholder="Europe/Madrid"; }
                 datalist #zones { @for zone in zones { option value=(zone) {} } }
                 button.main { (words.change) }

@@ -9,31 +9,31 @@ use maud::{Markup, html};
 /// Whoever has not asked for so long is there no more.
 const SILENT_SECONDS: u64 = 30;
 
-/// What a node outside shows: whom it can ask, or how asking goes.
-pub fn outside(page: &View<'_>, view: &ClusterView) -> Markup {
+/// What a node outside shows: whom it can ask, or how asking goes. Its forms carry `more`.
+pub fn outside(page: &View<'_>, view: &ClusterView, more: &Markup) -> Markup {
     let words = page.lang.four_words();
     let others: Vec<&LanNode> = view.lan.seen.iter().filter(|node| node.community.is_some() && node.can_invite).collect();
     html! {
-        @if let Some(asked) = &view.asking { (asking(page, asked)) }
+        @if let Some(asked) = &view.asking { (asking(page, asked, more)) }
         @if view.asking.as_ref().is_none_or(|asked| matches!(asked.step, AskingStep::Ended { .. })) {
             section {
                 h2 { (words.ask) }
                 p { (words.ask_why) }
                 @if !view.lan.enabled { p { (words.not_looking) } } @else if others.is_empty() { p { (words.nobody) } }
-                ul { @for node in others { (whom(page, node)) } }
+                ul { @for node in others { (whom(page, node, more)) } }
             }
         }
     }
 }
 
 /// A node that can be asked.
-fn whom(page: &View<'_>, node: &LanNode) -> Markup {
+fn whom(page: &View<'_>, node: &LanNode, more: &Markup) -> Markup {
     let words = page.lang.four_words();
     let short = node.id.get(..8).unwrap_or_default();
     html! {
         li {
             form method="post" action="/microcloud/ask" {
-                (page.csrf())
+                (page.csrf()) (more)
                 input type="hidden" name="node" value=(node.id);
                 p {
                     strong { bdi { (node.name.as_deref().unwrap_or(short)) } } " " span.quiet { (short) }
@@ -45,8 +45,9 @@ fn whom(page: &View<'_>, node: &LanNode) -> Markup {
     }
 }
 
-fn asking(page: &View<'_>, asked: &AskingView) -> Markup {
+fn asking(page: &View<'_>, asked: &AskingView, more: &Markup) -> Markup {
     let words = page.lang.four_words();
+    let stop = |label: &str| html! { form.inline method="post" action="/microcloud/stop" { (page.csrf()) (more) button { (label) } } };
     html! {
         section.whole #asking aria-live="polite" {
             h2 {
@@ -62,7 +63,7 @@ fn asking(page: &View<'_>, asked: &AskingView) -> Markup {
                     @if *admitted { p { (words.agreed_there) } }
                     @if *agreed { p { (words.agreed_here) } } @else {
                         form method="post" action="/microcloud/same" {
-                            (page.csrf())
+                            (page.csrf()) (more)
                             input type="hidden" name="words" value=(four);
                             button.main { (words.same) }
                         }
@@ -78,9 +79,9 @@ fn asking(page: &View<'_>, asked: &AskingView) -> Markup {
                 Some(_) => { p.mend { (words.trouble) } }
                 None => {}
             }
-            @if let AskingStep::Ended { .. } = asked.step { (page.button("/microcloud/stop", words.done)) } @else {
+            @if let AskingStep::Ended { .. } = asked.step { (stop(words.done)) } @else {
                 p.quiet { (words.minutes_left) " " (asked.left_seconds.div_ceil(60)) }
-                (page.button("/microcloud/stop", words.stop))
+                (stop(words.stop))
             }
         }
     }
@@ -190,7 +191,7 @@ pub mod tests {
 
     fn shown(lang: Lang, view: &ClusterView) -> String {
         let caller = caller(Some(Role::Owner));
-        outside(&View { node: "garden", lang, caller: &caller, owned: true }, view).into_string()
+        outside(&View { node: "garden", lang, caller: &caller, owned: true }, view, &html! {}).into_string()
     }
 
     #[test]

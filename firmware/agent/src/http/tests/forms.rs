@@ -4,7 +4,7 @@ use super::super::muted::MutedView;
 use super::super::pages::tests::caller;
 use super::super::pages::{
     View, api, apps, backups, by_hand, catalogs, cloud, encrypted, files, found, help, hidden, home, household, jobs, leases, not_done,
-    own, page, people, search, settings, storage, tunnels, words,
+    own, page, people, search, settings, setup, storage, tunnels, words,
 };
 use super::super::routes::{Route, Side, TABLE};
 use super::docker::without_docker;
@@ -20,7 +20,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 99] = [
+const EQUALS: [(&str, &str, &str); 104] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -110,6 +110,11 @@ const EQUALS: [(&str, &str, &str); 99] = [
     ("post", "/settings/restart", "power"),
     ("post", "/settings/off", "power"),
     ("post", "/settings/reset", "reset"),
+    ("post", "/setup/name", "setup_set"),
+    ("post", "/setup/microcloud", "setup_set"),
+    ("post", "/setup/kit", "setup_set"),
+    ("post", "/setup/place", "setup_set"),
+    ("post", "/setup/done", "setup_set"),
     ("post", "/storage/prepare", "disk_prepare"),
     ("post", "/storage/move", "app_move"),
     ("post", "/storage/{disk}/use", "disk_act"),
@@ -123,7 +128,7 @@ const EQUALS: [(&str, &str, &str); 99] = [
 ];
 
 /// The files of pages: who adds one adds what it shows to [`all_pages`].
-const PAGES: [&str; 26] = [
+const PAGES: [&str; 27] = [
     "api.rs",
     "apps.rs",
     "backups.rs",
@@ -147,6 +152,7 @@ const PAGES: [&str; 26] = [
     "running.rs",
     "search.rs",
     "settings.rs",
+    "setup.rs",
     "storage.rs",
     "tunnels.rs",
     "words.rs",
@@ -274,7 +280,7 @@ fn all_pages(view: &View<'_>) -> String {
         @for status in &without { (home::body(view, status, None, &found, &[])) }
         (search::body(view, &Search::default(), Ok(&found), &open, None)) (search::body(view, &Search::default(), Err("x"), &[], Some("x"))) (search::alone(view))
         @for tunnel in &open { (tunnels::one(view, tunnel)) }
-        (app_pages(view)) (catalog_pages(view)) (household_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (help::body(view)) (jobs::body(view, &jobs::tests::shown())) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::without(view)) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
+        (app_pages(view)) (catalog_pages(view)) (household_pages(view)) (own_pages(view)) (cloud_pages(view)) (people_pages(view)) @if view.caller.may(Operation::Account) { (hidden::muted(view, &muted)) } (api::body(view, &document)) (settings::body(view, &settings::tests::shown(), &[], Some("x"))) (storage::body(view, &storage::tests::shown(), Some("x"))) (settings::where_is_it(view)) (setup::tests::all(view)) (help::body(view)) (jobs::body(view, &jobs::tests::shown())) (backups::body(view, &backups::tests::shown(None), None, Some("x"))) (backups::body(view, &backups::tests::shown(Some("x")), None, None)) (encrypted::body(view, &encrypted::tests::shown(false), "garden", Some("x"))) (by_hand::without(view)) (by_hand::body(view, &by_hand::tests::shown(), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(false), Some("x"))) (by_hand::one(view, &by_hand::tests::looked(true), None)) (leases::body(view, &leases::tests::shown(true), Some("x"))) (leases::body(view, &leases::tests::shown(false), None)) (leases::form(view, &mosquitto(), &leases::tests::shown(true).nodes, Some("x"))) (leases::form(view, &mosquitto(), &[], None)) (files::body(view, &files::tests::shown("wiki", "x"), Some("x"))) (not_done(view.lang, "x"))
     };
     page(view, "/", Some("/body"), &body).into_string()
 }
