@@ -381,6 +381,9 @@ impl Node {
 
     fn roster_changed(&mut self, now: Millis) {
         self.renew_admin();
+        // Whoever was let in here may have come in through another member.
+        let roster = &self.roster;
+        self.newcomers.forget_those(|node| roster.standing(node) == Standing::Member);
         self.membership.set_admitted(now, self.roster.members());
         self.outputs.push_back(Output::SaveRoster);
         self.compare_news(now);

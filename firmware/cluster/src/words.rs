@@ -10,7 +10,7 @@ mod asking;
 mod newcomers;
 
 pub use asking::{Asking, End, OtherWords};
-pub use newcomers::{Answer, MAX_NEWCOMERS, Newcomer, Newcomers};
+pub use newcomers::{Answer, MAX_NEWCOMERS, MAX_OF_SOURCE, Newcomer, Newcomers};
 
 use crate::keys::{CommunityId, NodeId};
 use sha2::{Digest, Sha256};

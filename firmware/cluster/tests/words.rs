@@ -9,11 +9,14 @@ use cluster::{
     node::{Admin, Node},
     roster::{Item, Roster},
     wire::Name,
-    words::{Asking, End, FourWords, MAX_NEWCOMERS, Nonce, TERM, commitment},
+    words::{Asking, End, FourWords, MAX_NEWCOMERS, MAX_OF_SOURCE, Nonce, TERM, commitment},
 };
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 const CLOCK: Clock = Clock { floor: 1_000, sure: Some(2_000) };
 const NEWCOMER: u8 = 9;
@@ -54,8 +57,14 @@ impl Member {
         Self { node, founding, now: Millis(0), rng: StdRng::seed_from_u64(u64::from(seed)) }
     }
 
+    /// Each has an address of its own.
     fn hear(&mut self, from: NodeId, request: &Request) -> Reply {
-        let bytes = self.node.hello(self.now, &CLOCK, from, &hello::request_bytes(request), &mut self.rng);
+        let [a, b, c, ..] = from.0;
+        self.hear_at(from, Some(Ipv4Addr::new(10, a, b, c).into()), request)
+    }
+
+    fn hear_at(&mut self, from: NodeId, at: Option<IpAddr>, request: &Request) -> Reply {
+        let bytes = self.node.hello(self.now, &CLOCK, (from, at), &hello::request_bytes(request), &mut self.rng);
         hello::read_reply(&bytes).unwrap()
     }
 
@@ -260,6 +269,117 @@ fn newcomers_are_few_push_nobody_out_and_have_their_time() {
     let mut asking = asking;
     assert_eq!(asking.request(member.now), None);
     assert_eq!(asking.end(), Some(&End::Late));
+}
+
+/// Asks and reveals; why it was refused.
+fn asks(member: &mut Member, from: NodeId, at: Option<IpAddr>) -> Option<Reason> {
+    let nonce = [4; 32];
+    let ask = Request::Ask { name: name("x"), commitment: commitment(&from, &member.node.me(), &nonce) };
+    let reply = member.hear_at(from, at, &ask);
+    member.hear_at(from, at, &Request::Reveal { nonce });
+    refused(&reply)
+}
+
+#[test]
+fn who_is_silent_and_was_not_let_in_gives_its_place_to_who_comes() {
+    let mut member = Member::new(1, true);
+    let flood: Vec<NodeId> = (0..MAX_NEWCOMERS).map(|n| id(100 + u8::try_from(n).unwrap())).collect();
+    for (n, from) in flood.iter().enumerate() {
+        assert_eq!(asks(&mut member, *from, Some(Ipv4Addr::new(10, 0, 0, u8::try_from(n).unwrap()).into())), None);
+    }
+    let words = |member: &Member, node: NodeId| {
+        let waiting = member.node.newcomers(member.now);
+        waiting.into_iter().find(|newcomer| newcomer.node == node).map(|newcomer| newcomer.words.to_string())
+    };
+    // The first was let in, the second still asks: neither gives way.
+    let first = words(&member, flood[0]).unwrap();
+    assert!(member.decide(flood[0], &first, true));
+    member.now = after(20);
+    assert!(matches!(member.hear(flood[1], &Request::Decided { agreed: false }), Reply::Waiting { .. }));
+    member.now = after(30);
+    assert_eq!(refused(&say(&mut newcomer(member.node.me()), &mut member)), Some(Reason::BUSY), "30 s are no silence yet");
+    member.now = after(31);
+    let (_, words_of_real) = compared(&mut member);
+    assert_eq!(words(&member, id(NEWCOMER)), Some(words_of_real));
+    for later in 0..20 {
+        asks(&mut member, id(200 + later), Some(Ipv4Addr::new(10, 1, 0, later).into()));
+    }
+    let left: Vec<NodeId> = member.node.newcomers(member.now).into_iter().map(|newcomer| newcomer.node).collect();
+    assert!(left.len() == MAX_NEWCOMERS && [flood[0], flood[1], id(NEWCOMER)].iter().all(|node| left.contains(node)), "{left:?}");
+    assert!(flood[2..].iter().all(|node| !left.contains(node)));
+}
+
+#[test]
+fn no_source_takes_more_than_two_of_the_places() {
+    let v6 = |host: u16| Some(IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 7, 0, 0, 0, host)));
+    let local = |host: u16| Some(IpAddr::from(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, host)));
+    let mapped = Some(IpAddr::from(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped()));
+    let plain = Some(IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)));
+    // (where the three come from, how many are taken)
+    let cases = [
+        ([plain, plain, plain], 2),
+        ([plain, mapped, plain], 2),
+        ([v6(1), v6(2), v6(3)], 2),
+        ([local(1), local(2), local(3)], 3),
+        ([None, None, None], 2),
+        ([plain, v6(1), None], 3),
+    ];
+    for (places, expected) in cases {
+        let mut member = Member::new(1, true);
+        let taken = (0..).zip(places).filter(|(n, at)| asks(&mut member, id(100 + n), *at).is_none()).count();
+        assert_eq!(taken, expected, "{places:?}");
+        assert_eq!(asks(&mut member, id(90), Some(Ipv4Addr::new(198, 51, 100, 1).into())), None, "others have places");
+    }
+    // Who asks anew from elsewhere takes no third place there; one that is silent gives way to another of its source first.
+    let mut member = Member::new(1, true);
+    let other = Some(IpAddr::from(Ipv4Addr::new(192, 0, 2, 2)));
+    assert_eq!([(1, plain), (2, plain), (3, other)].map(|(n, at)| asks(&mut member, id(100 + n), at)), [None; 3]);
+    member.now = after(6);
+    assert_eq!(asks(&mut member, id(103), plain), Some(Reason::BUSY));
+    member.now = after(40);
+    assert_eq!(asks(&mut member, id(104), plain), None);
+    let left: Vec<NodeId> = member.node.newcomers(member.now).into_iter().map(|newcomer| newcomer.node).collect();
+    assert!(left.len() == 3 && left.contains(&id(103)) && left.contains(&id(104)), "{left:?}");
+}
+
+proptest! {
+    /// Whoever comes whenever from wherever: there are few, of a source two, and who asks each few seconds keeps its place.
+    #[test]
+    fn who_goes_on_asking_keeps_its_place_against_any_flood(steps in prop::collection::vec((0..60_u8, 0..6_u8, 0..20_u64), 0..80)) {
+        let mut member = Member::new(1, true);
+        compared(&mut member);
+        let mut now = 0;
+        let mut from = std::collections::BTreeMap::new();
+        for (who, at, wait) in steps {
+            now += wait;
+            member.now = after(now.min(TERM.as_secs() - 1));
+            if asks(&mut member, id(100 + who), Some(Ipv4Addr::new(192, 0, 2, at).into())).is_none() {
+                from.insert(id(100 + who), at);
+            }
+            let here = matches!(member.hear(id(NEWCOMER), &Request::Decided { agreed: false }), Reply::Waiting { .. });
+            prop_assert!(here && member.words().len() <= MAX_NEWCOMERS);
+            for at in 0..6 {
+                let there = member.node.newcomers(member.now).iter().filter(|newcomer| from.get(&newcomer.node) == Some(&at)).count();
+                prop_assert!(there <= MAX_OF_SOURCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn who_was_let_in_is_shown_so_until_it_is_in_through_any_member() {
+    let mut member = Member::new(1, true);
+    let (mut asking, words) = compared(&mut member);
+    asking.agree(&words).unwrap();
+    assert!(member.decide(id(NEWCOMER), &words, true));
+    say(&mut asking, &mut member);
+    member.now = after(40);
+    let shown = member.node.newcomers(member.now);
+    assert!(matches!(&shown[..], [newcomer] if newcomer.admitted && newcomer.agreed), "{shown:?}");
+    // It came in through another member, whose news arrive here.
+    let certificate = asking.invite().unwrap().redeem(id(NEWCOMER));
+    assert_eq!(member.node.take(member.now, vec![Item::Certificate(certificate)]), 0);
+    assert!(member.node.newcomers(member.now).is_empty());
 }
 
 #[test]

@@ -202,7 +202,8 @@ fn newcomers(answer: &Value) -> Result<String> {
     for newcomer in answer.get("newcomers").and_then(Value::as_array).into_iter().flatten() {
         let yes = |key: &str| newcomer.get(key).and_then(Value::as_bool) == Some(true);
         let state = match (yes("admitted"), yes("agreed")) {
-            (true, _) => "let in; the person there is to agree",
+            (true, true) => "let in; it is coming in",
+            (true, false) => "let in; the person there is to agree",
             (false, true) => "the person there agreed",
             (false, false) => "asks",
         };
@@ -219,6 +220,16 @@ fn newcomers(answer: &Value) -> Result<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_newcomer_that_was_let_in_is_said_to_come_however_long_it_is_silent() {
+        let of = |admitted: bool, agreed: bool| {
+            let newcomer = json!({ "words": "a b c d", "name": "attic", "admitted": admitted, "agreed": agreed, "silent-seconds": 99 });
+            newcomers(&json!({ "newcomers": [newcomer] })).unwrap()
+        };
+        assert!(of(true, true).contains("(let in; it is coming in)") && of(true, false).contains("(let in; the person there is to agree)"));
+        assert!(of(false, true).contains("(the person there agreed)") && of(false, false).contains("(asks)"));
+    }
 
     #[test]
     fn what_is_asked_reads_as_what_to_do_next() {

@@ -13,7 +13,10 @@ use cluster::{
     wire::Name,
 };
 use iroh::endpoint::Connection;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use tokio::sync::oneshot;
 
 /// What happens on the network.
@@ -28,8 +31,8 @@ pub enum Event {
     LinkLost { node: NodeId, id: usize, end: End },
     /// A datagram of a member.
     Datagram { node: NodeId, bytes: Vec<u8> },
-    /// A stranger asks.
-    Hello { from: NodeId, request: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
+    /// A stranger asks, from that address where members pass nothing on.
+    Hello { from: NodeId, at: Option<IpAddr>, request: Vec<u8>, reply: oneshot::Sender<Vec<u8>> },
     /// A member starts comparing rosters.
     Open { node: NodeId, open: Open, reply: oneshot::Sender<Answer> },
     /// It gives and asks.

@@ -5,7 +5,9 @@ use super::{
     event::{Event, Target},
     gate::{CLOSE_BUSY, CLOSE_DONE, HELLO_ALPN},
     ids::endpoint_addr,
+    links::ip,
     meant,
+    ways::taken,
 };
 use cluster::{
     NodeId,
@@ -39,7 +41,8 @@ pub async fn answer(conn: &Connection, from: NodeId, events: &mpsc::Sender<Event
         let (mut send, mut recv) = conn.accept_bi().await.ok()?;
         let request = recv.read_to_end(MAX_REQUEST_BYTES).await.ok()?;
         let (reply, replied) = oneshot::channel();
-        events.send(Event::Hello { from, request, reply }).await.ok()?;
+        let at = taken(&conn.paths()).and_then(|path| ip(path.remote_addr())).map(|address| address.ip());
+        events.send(Event::Hello { from, at, request, reply }).await.ok()?;
         send.write_all(&replied.await.ok()?).await.ok()?;
         send.finish().ok()?;
         // The asker closes once it has read the answer.

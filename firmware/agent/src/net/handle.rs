@@ -15,7 +15,10 @@ use cluster::{
     roster::{Item, Roster, Standing},
     sync::{self, Answer},
 };
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// How long one member's refusal keeps this node from introducing itself to it again.
 const INTRODUCE_PAUSE: Duration = Duration::from_secs(20);
@@ -121,8 +124,8 @@ impl State {
             Event::Question { node, about: Kind::Registry(about), frame, reply } => {
                 self.with_registry(|registry| registry.question(node, about, frame, reply))
             }
-            Event::Hello { from, request, reply } => {
-                let answer = self.hello(from, &request);
+            Event::Hello { from, at, request, reply } => {
+                let answer = self.hello((from, at), &request);
                 let _gone = reply.send(answer);
             }
             Event::Open { open, reply, .. } => {
@@ -166,7 +169,7 @@ impl State {
     }
 
     /// Answers a stranger; whoever is let in is on disk before it is told.
-    pub(super) fn hello(&mut self, from: NodeId, request: &[u8]) -> Vec<u8> {
+    pub(super) fn hello(&mut self, from: (NodeId, Option<IpAddr>), request: &[u8]) -> Vec<u8> {
         let now = self.now();
         // It goes through all members: whoever asks often gets what was chosen before.
         if self.seeds_due <= Instant::now() {

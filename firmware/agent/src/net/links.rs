@@ -327,7 +327,8 @@ fn surplus(mut free: Vec<(NodeId, Instant)>, newest: NodeId) -> Vec<NodeId> {
     free.into_iter().map(|(node, _)| node).filter(|node| *node != newest).take(too_many).collect()
 }
 
-fn ip(address: &TransportAddr) -> Option<SocketAddr> {
+/// Where it is, if nobody passes it on.
+pub fn ip(address: &TransportAddr) -> Option<SocketAddr> {
     match address {
         TransportAddr::Ip(address) => Some(*address),
         _ => None,

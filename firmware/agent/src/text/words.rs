@@ -37,6 +37,7 @@ words! {
         no: "No", "No", "No";
         its_person: "The person there said that they are the same.", "La persona de allí ha confirmado que son las mismas.", "La persona d'allà ha confirmat que són les mateixes.";
         admitted: "Let in. It comes once the person there says that the words are the same.", "Puede entrar. Lo hará cuando la persona de allí confirme que las palabras son las mismas.", "Pot entrar. Ho farà quan la persona d'allà confirmi que les paraules són les mateixes.";
+        coming: "Let in, and both people agreed: it is coming in.", "Puede entrar y las dos personas lo han confirmado: está entrando.", "Pot entrar i les dues persones ho han confirmat: està entrant.";
         silent: "It does not ask any more: it is switched off, or its person stopped.", "Ya no pregunta: está apagado o su persona lo ha dejado.", "Ja no demana: és apagat o la seva persona ho ha deixat.";
     }
 }

@@ -12,13 +12,21 @@ use crate::{
     words::{Answer, Newcomer},
 };
 use rand::{CryptoRng, RngExt};
+use std::net::IpAddr;
 
 /// How long an invite may be used that is given without one having been made by hand: at an open door, or by four words.
 const GIVEN_INVITE_VALID_SECONDS: u64 = 600;
 
 impl Node {
-    /// Answers a stranger.
-    pub fn hello(&mut self, now: Millis, clock: &Clock, from: NodeId, request: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
+    /// Answers a stranger, who comes from that address as far as that is known.
+    pub fn hello(
+        &mut self,
+        now: Millis,
+        clock: &Clock,
+        (from, at): (NodeId, Option<IpAddr>),
+        request: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Vec<u8> {
         let reply = match hello::read_request(request) {
             Err(WireError::Version(_)) => return hello::version_refusal(),
             Err(error) => refuse(Reason::INVALID, error.to_string()),
@@ -40,7 +48,7 @@ impl Node {
                 self.outputs.push_back(Output::Changed);
                 refuse(Reason::NOT_ASKED, "it is forgotten".to_owned())
             }
-            Ok(request) if self.admin.is_some() => self.by_words(now, clock, from, request, rng),
+            Ok(request) if self.admin.is_some() => self.by_words(now, clock, (from, at), request, rng),
             Ok(_) => Reply::Others { admins: self.other_admins() },
         };
         hello::reply_bytes(&reply)
@@ -66,11 +74,18 @@ impl Node {
     }
 
     /// Answers a newcomer that would come in by four words.
-    fn by_words(&mut self, now: Millis, clock: &Clock, from: NodeId, request: Request, rng: &mut impl CryptoRng) -> Reply {
+    fn by_words(
+        &mut self,
+        now: Millis,
+        clock: &Clock,
+        (from, at): (NodeId, Option<IpAddr>),
+        request: Request,
+        rng: &mut impl CryptoRng,
+    ) -> Reply {
         let answer = match request {
             Request::Ask { name, commitment } => {
                 let nonce = rng.random();
-                match self.newcomers.ask(now, from, name, commitment, nonce) {
+                match self.newcomers.ask(now, (from, at), name, commitment, nonce) {
                     Ok(()) => return Reply::Asked { founding: self.founding().to_bytes(), nonce },
                     Err(reason) => Err(reason),
                 }
@@ -110,7 +125,7 @@ impl Node {
         admins.into_iter().take(MAX_OTHERS).map(named).collect()
     }
 
-    /// Those who wait for a person to compare the words.
+    /// Those who wait for a person to compare the words, or were let in and are not members yet.
     #[must_use]
     pub fn newcomers(&self, now: Millis) -> Vec<Newcomer> {
         if self.admin.is_some() { self.newcomers.waiting(now) } else { Vec::new() }

@@ -7,10 +7,18 @@ use crate::{
     keys::{CommunityId, NodeId},
     wire::Name,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
-/// Most newcomers at one time. They push nobody out: further ones are to come again.
+/// Most newcomers at one time. They push nobody out who still asks: further ones are to come again.
 pub const MAX_NEWCOMERS: usize = 8;
+/// Most of them that come from one source.
+pub const MAX_OF_SOURCE: usize = 2;
+/// Who has not asked for longer gives its place to another, unless it was let in.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How long a newcomer may take to reveal its nonce.
 const REVEAL_TERM: Duration = Duration::from_secs(30);
 /// A question stands so long at least, also one that was withdrawn: nobody tries words by asking over and over.
@@ -49,12 +57,34 @@ pub enum Answer {
     Invite(Option<Vec<u8>>),
 }
 
+/// Where newcomers come from that may all be one: an address, or a network of which one may have all addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Members passed it on: from where is not known.
+    Passed,
+    Address(IpAddr),
+    /// The first half of an IPv6 address that is reached from elsewhere: who has one has all 2⁶⁴.
+    Network(u64),
+}
+
+impl Source {
+    fn of(at: Option<IpAddr>) -> Self {
+        let own = |v6: &Ipv6Addr| v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unique_local();
+        match at.map(|at| at.to_canonical()) {
+            None => Self::Passed,
+            Some(IpAddr::V6(v6)) if !own(&v6) => Self::Network(u64::try_from(v6.to_bits() >> 64).unwrap_or_default()),
+            Some(address) => Self::Address(address),
+        }
+    }
+}
+
 /// Those who ask.
 #[derive(Debug, Default)]
 pub struct Newcomers(BTreeMap<NodeId, Entry>);
 
 #[derive(Debug)]
 struct Entry {
+    source: Source,
     name: Name,
     commitment: [u8; 32],
     nonce: Nonce,
@@ -72,31 +102,52 @@ enum Stage {
     Withdrawn,
 }
 
+impl Entry {
+    /// Whether another may have its place: it was turned away, or is silent and nobody let it in.
+    fn gives_way(&self, now: Millis) -> bool {
+        match self.stage {
+            Stage::Denied => self.began.plus(PAUSE) <= now,
+            Stage::Revealed { admitted: false, .. } => self.heard.plus(SILENCE) < now,
+            Stage::Committed | Stage::Revealed { .. } | Stage::Withdrawn => false,
+        }
+    }
+}
+
 impl Newcomers {
-    /// A newcomer asks, and commits itself to its nonce; `nonce` is what it is answered.
+    /// A newcomer asks from `at`, where that is known, and commits itself to its nonce; `nonce` is what it is answered.
     ///
     /// # Errors
-    /// It was turned away, or asks too often, or too many ask.
-    pub fn ask(&mut self, now: Millis, from: NodeId, name: Name, commitment: [u8; 32], nonce: Nonce) -> Result<(), Reason> {
+    /// It was turned away, or asks too often, or too many ask, of all or of those from there.
+    pub fn ask(
+        &mut self,
+        now: Millis,
+        (from, at): (NodeId, Option<IpAddr>),
+        name: Name,
+        commitment: [u8; 32],
+        nonce: Nonce,
+    ) -> Result<(), Reason> {
         self.forget_old(now);
+        let source = Source::of(at);
         match self.0.get(&from) {
             Some(Entry { stage: Stage::Denied, .. }) => return Err(Reason::DENIED),
             Some(entry) if now < entry.began.plus(PAUSE) => return Err(Reason::BUSY),
-            Some(_) => {}
-            None => self.make_room(now)?,
+            _ => {}
         }
+        self.make_room(now, &from, |entry| entry.source == source, MAX_OF_SOURCE)?;
+        self.make_room(now, &from, |_| true, MAX_NEWCOMERS)?;
         let until = now.plus(REVEAL_TERM);
-        self.0.insert(from, Entry { name, commitment, nonce, began: now, heard: now, until, stage: Stage::Committed });
+        self.0.insert(from, Entry { source, name, commitment, nonce, began: now, heard: now, until, stage: Stage::Committed });
         Ok(())
     }
 
-    /// Whoever was turned away gives its place to another.
-    fn make_room(&mut self, now: Millis) -> Result<(), Reason> {
-        if self.0.len() < MAX_NEWCOMERS {
+    /// Makes a place for `from` among `those` of which there may be so many: of who gives way, the one that was heard longest ago goes.
+    fn make_room(&mut self, now: Millis, from: &NodeId, those: impl Fn(&Entry) -> bool, most: usize) -> Result<(), Reason> {
+        let others = || self.0.iter().filter(|(node, entry)| *node != from && those(entry));
+        if others().count() < most {
             return Ok(());
         }
-        let denied = |entry: &Entry| matches!(entry.stage, Stage::Denied) && entry.began.plus(PAUSE) <= now;
-        let place = self.0.iter().find(|(_, entry)| denied(entry)).map(|(node, _)| *node).ok_or(Reason::BUSY)?;
+        let way = others().filter(|(_, entry)| entry.gives_way(now)).min_by_key(|(_, entry)| entry.heard);
+        let place = way.map(|(node, _)| *node).ok_or(Reason::BUSY)?;
         self.0.remove(&place);
         Ok(())
     }
@@ -171,6 +222,11 @@ impl Newcomers {
     /// It is in, or nobody here can let it in any more.
     pub fn forget(&mut self, node: &NodeId) {
         self.0.remove(node);
+    }
+
+    /// The same of all who are in.
+    pub fn forget_those(&mut self, are_in: impl Fn(&NodeId) -> bool) {
+        self.0.retain(|node, _| !are_in(node));
     }
 
     /// Those who wait for a person, those who asked first before others.

@@ -14,7 +14,7 @@ impl World {
         let (now, clock) = (self.now, Clock { floor: FLOOR, sure: self.clocks[via] });
         let mut rng = StdRng::seed_from_u64(self.rng.random());
         let bytes = hello::request_bytes(request);
-        let reply = self.life(via).node.hello(now, &clock, from, &bytes, &mut rng);
+        let reply = self.life(via).node.hello(now, &clock, (from, None), &bytes, &mut rng);
         self.perform(via);
         hello::read_reply(&reply).unwrap()
     }

@@ -135,8 +135,11 @@ fn one(page: &View<'_>, newcomer: &NewcomerView) -> Markup {
             p { strong { bdi { (newcomer.name) } } " " span.quiet { (newcomer.node.get(..8).unwrap_or_default()) } }
             p { strong lang="en" { (newcomer.words) } }
             @if newcomer.agreed { p { (words.its_person) } }
-            @if newcomer.silent_seconds >= SILENT_SECONDS { p.mend { (words.silent) } }
-            @if newcomer.admitted { p { (words.admitted) } } @else {
+            @if newcomer.admitted {
+                // Once it has its invite it asks no more: it comes in with it.
+                p { (if newcomer.agreed { words.coming } else { words.admitted }) }
+            } @else {
+                @if newcomer.silent_seconds >= SILENT_SECONDS { p.mend { (words.silent) } }
                 form method="post" action="/microcloud/let-in" { (fields) button.main { (words.let_in) } }
             }
             // What both agreed to is under way.
@@ -241,9 +244,14 @@ pub mod tests {
         let html = newcomers(&page, &[newcomer("attic")]).into_string();
         assert_eq!(html.matches("name=\"words\" value=\"oven roof mule zone\"").count(), 2);
         assert!(html.contains("/microcloud/let-in") && html.contains("/microcloud/turn-away") && !html.contains("any more"));
-        let gone = NewcomerView { admitted: true, silent_seconds: 40, ..newcomer("attic") };
-        let html = newcomers(&page, &[gone]).into_string();
-        assert!(!html.contains("/microcloud/let-in") && html.contains("/microcloud/turn-away") && html.contains("any more"));
+        let gone = NewcomerView { silent_seconds: 40, ..newcomer("attic") };
+        assert!(newcomers(&page, std::slice::from_ref(&gone)).into_string().contains("any more"));
+        for agreed in [false, true] {
+            let admitted = NewcomerView { admitted: true, agreed, ..gone.clone() };
+            let html = newcomers(&page, &[admitted]).into_string();
+            assert!(!html.contains("/microcloud/let-in") && !html.contains("any more"), "who was let in is not said to be gone: {html}");
+            assert_eq!((html.contains("/microcloud/turn-away"), html.contains("coming in")), (!agreed, agreed), "{html}");
+        }
         assert!(newcomers(&page, &[]).into_string().is_empty());
         let asked = ClusterView { newcomers: vec![newcomer("attic")], ..ClusterView::default() };
         assert!(notice(&page, Some(&asked)).into_string().contains("/microcloud#newcomers"));
