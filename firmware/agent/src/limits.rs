@@ -205,6 +205,8 @@ pub const HOUSEHOLD_CALLERS: usize = 16;
 pub const HOUSEHOLD_CALLERS_OF_ONE: usize = 2;
 /// Requests of one of them at once, those that are followed as things happen among them.
 pub const HOUSEHOLD_STREAMS_OF_ONE: u32 = 16;
+/// Requests of one person at once to one of them: so that nobody takes all.
+pub const HOUSEHOLD_STREAMS_OF_A_PERSON: usize = 4;
 /// How long one of them may take to begin its answer: a unit is started and waited for.
 pub const HOUSEHOLD_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// The same where a file goes along.

@@ -59,6 +59,16 @@ fn send(address: &str, method: &str, path: &str, token: &str, body: &str) -> u16
     text.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
+/// Follows something as a program; the connection once the answer has begun, and the status.
+fn follow(address: &str, path: &str, token: &str) -> (TcpStream, u16) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
+    let mut begun = [0; 12];
+    stream.read_exact(&mut begun).unwrap();
+    let status = str::from_utf8(&begun[9..]).unwrap().parse().unwrap();
+    (stream, status)
+}
+
 /// Waits until a node is known to be of an agent's household, or not.
 fn until_of(agent: &Agent, name: &str, there: bool) {
     wait("the household is known", || {
@@ -137,6 +147,16 @@ fn one_owners_nodes_are_acted_on_through_any_of_them_and_others_are_not() {
     assert_eq!(over_http(&reader, "POST", &at(roof, "users"), guest), 403);
     assert_eq!(over_http(&owner, "POST", &at(roof, "users"), guest), 200);
     assert_eq!(over_http("", "GET", &at(roof, "apps"), ""), 401);
+
+    // One person has four requests there at once, and leaves the rest to others; who ends one may have another.
+    let events = at(roof, "jobs/events");
+    let mut open: Vec<_> = (0..4).map(|_| follow(&garden.page(), &events, &reader)).collect();
+    assert!(open.iter().all(|(_, status)| *status == 200));
+    assert_eq!(follow(&garden.page(), &events, &reader).1, 429);
+    assert_eq!(over_http(&owner, "GET", &at(roof, "users"), ""), 200, "others have their own");
+    drop(open.pop());
+    wait("there is a place again", || (over_http(&reader, "GET", &at(roof, "apps"), "") == 200).then_some(()));
+    drop(open);
 
     // The cellar is another owner's: neither it nor they get further.
     for (from, to) in [(cellar, roof), (cellar, garden), (garden, cellar)] {

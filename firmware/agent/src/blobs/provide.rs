@@ -66,7 +66,7 @@ pub async fn serve(blobs: Arc<Blobs>, line: MemberLine, mut callers: mpsc::Recei
             conn.set_max_concurrent_bi_streams(BLOB_STREAMS.into());
             conn.set_max_concurrent_uni_streams(0_u32.into());
             let (events, messages) = EventSender::channel(WAITING, MASK);
-            let judge = judge(&blobs, &line, (&place.node, &quotas), began, messages);
+            let judge = judge(&blobs, &line, (&place.whose, &quotas), began, messages);
             let serve = iroh_blobs::provider::handle_connection(conn.clone(), engine.store().clone(), events);
             tokio::select! {
                 () = serve => {}

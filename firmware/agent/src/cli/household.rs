@@ -80,7 +80,8 @@ impl Household {
                 local.show(&local.client().post(ALL, &HouseholdWish { kit, new_key }).await?, |answer| {
                     let kit = text(answer, "kit");
                     let saved = "Save this recovery kit; it makes nodes yours, and is printed again by `cloudy household kit`:";
-                    Ok(if kit.is_empty() { "This node is yours.".to_owned() } else { format!("This node is yours. {saved}\n{kit}") })
+                    let late = answer.get("late").and_then(Value::as_str).map(|late| format!("\n{late}")).unwrap_or_default();
+                    Ok(if kit.is_empty() { "This node is yours.".to_owned() } else { format!("This node is yours. {saved}\n{kit}{late}") })
                 })
             }
             Some(Verb::Ask { node, local }) => {

@@ -2,15 +2,17 @@
 
 use super::head::Acting;
 use super::is_ours;
-use crate::limits::{HOUSEHOLD_ANSWER_TIMEOUT, HOUSEHOLD_UPLOAD_TIMEOUT, TUNNEL_ANSWER_TIMEOUT};
-use crate::net::{NetHandle, Purpose};
+use crate::limits::{HOUSEHOLD_ANSWER_TIMEOUT, HOUSEHOLD_STREAMS_OF_A_PERSON, HOUSEHOLD_UPLOAD_TIMEOUT, TUNNEL_ANSWER_TIMEOUT};
+use crate::net::{NetHandle, Places, Purpose};
 use crate::tunnels::{Lines, NotOpened};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use cluster::NodeId;
-use hyper::body::Body as _;
+use futures_util::StreamExt;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::TokioIo;
 use iroh::endpoint::{RecvStream, SendStream};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::join;
 use tokio::time::timeout;
@@ -38,6 +40,11 @@ pub enum NotForwarded {
         "that node is not of this node's owner: `cloudy household` lists those that are; nodes of others run what their owners agree to (`cloudy lease offer`)"
     )]
     NotOurs,
+    /// Whoever asks has asked it too much at once.
+    #[error(
+        "{HOUSEHOLD_STREAMS_OF_A_PERSON} requests of yours are open at that node, which is all that one person may have: wait until one is done, or end what you follow there"
+    )]
+    TooMany,
     /// It was not reached.
     #[error("that node was not reached: {0}; it may be off, or away from this network")]
     NotReached(String),
@@ -53,6 +60,16 @@ pub enum NotForwarded {
 pub struct Forward {
     net: NetHandle,
     lines: Lines,
+    /// Of each node for each person.
+    places: Arc<Places<(NodeId, String)>>,
+}
+
+/// A body that goes on for as long as the place of its request is held.
+fn held<T: Send + 'static>(place: T, body: Incoming) -> Body {
+    let pieces = Body::new(body).into_data_stream();
+    Body::from_stream(pieces.inspect(move |_| {
+        let _held = &place;
+    }))
 }
 
 fn some_of(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
@@ -67,7 +84,8 @@ fn seen(error: &dyn std::fmt::Display) -> NotForwarded {
 impl Forward {
     /// None is open yet.
     pub fn new(net: NetHandle) -> Self {
-        Self { lines: Lines::new(net.line.clone(), Purpose::Household), net }
+        let places = Places::new(usize::MAX, HOUSEHOLD_STREAMS_OF_A_PERSON);
+        Self { lines: Lines::new(net.line.clone(), Purpose::Household), net, places }
     }
 
     /// A stream for one request, with its head sent. A connection that was lost is noticed here, and dialled anew once.
@@ -97,6 +115,7 @@ impl Forward {
         if !is_ours(&self.net, &node) {
             return Err(NotForwarded::NotOurs);
         }
+        let place = self.places.take((node, acting.user.clone())).ok_or(NotForwarded::TooMany)?;
         let busy =
             || NotForwarded::NotReached(format!("no stream within {} s: it may have too many open", TUNNEL_ANSWER_TIMEOUT.as_secs()));
         let (send, recv) = timeout(TUNNEL_ANSWER_TIMEOUT, self.stream(node, acting)).await.map_err(|_| busy())??;
@@ -120,6 +139,6 @@ impl Forward {
         for name in OF_THE_WAY {
             parts.headers.remove(name);
         }
-        Ok(Response::from_parts(parts, Body::new(body)))
+        Ok(Response::from_parts(parts, held(place, body)))
     }
 }

@@ -63,7 +63,7 @@ pub async fn serve(server: Arc<Server>, mut callers: mpsc::Receiver<(NodeId, Con
 }
 
 async fn caller(server: Arc<Server>, place: MemberPlace, conn: Connection) {
-    let node = &place.node;
+    let node = &place.whose;
     conn.set_receive_window(TUNNEL_RECEIVE_WINDOW_BYTES.into());
     conn.set_max_concurrent_bi_streams(HOUSEHOLD_STREAMS_OF_ONE.into());
     let mut out = std::pin::pin!(until_not_ours(server.net.clone(), *node));

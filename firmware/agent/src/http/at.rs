@@ -49,10 +49,11 @@ pub(super) async fn ask(app: &Arc<App>, caller: &Caller, node: &str, path: &str,
     let answer = forward.ask(id, &caller.acting(), path, request).await.map_err(|error| {
         let status = match error {
             NotForwarded::NotOurs => StatusCode::FORBIDDEN,
+            NotForwarded::TooMany => StatusCode::TOO_MANY_REQUESTS,
             NotForwarded::NotReached(_) | NotForwarded::BrokenOff(_) => StatusCode::BAD_GATEWAY,
             NotForwarded::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
         };
-        Refusal::new(status, error.to_string())
+        Refusal { again: (status == StatusCode::TOO_MANY_REQUESTS).then_some(1), ..Refusal::new(status, error.to_string()) }
     })?;
     let (parts, body) = answer.into_parts();
     Ok(Response::from_parts(parts, while_allowed(Arc::clone(app), caller.clone(), body)))

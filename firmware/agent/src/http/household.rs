@@ -1,9 +1,11 @@
 //! The nodes of one owner, in the API. The page's forms call the same functions.
 
+use super::caller::Caller;
 use super::problem::Refusal;
 use crate::household::{self as of_owner, Failed, HouseholdView};
 use crate::net::NetHandle;
 use crate::state::App;
+use crate::users::Operation;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -32,6 +34,9 @@ pub struct HouseholdBegun {
     /// The recovery kit of a key that was made just now. Secret; to be saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kit: Option<String>,
+    /// Why members hear of it only when this node starts again; it is kept all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<String>,
 }
 
 /// What somebody says to a node whose owner says that this one is its too: `POST /api/v1/household/NODE`.
@@ -76,10 +81,20 @@ pub(super) async fn view(app: &App) -> Result<HouseholdView, Refusal> {
     of_owner::view(net(app)?).await.map_err(refused)
 }
 
+/// What of it stands on the first page for whoever looks: where they may look, and for owners who waits for an answer.
+pub(super) async fn for_home(app: &App, caller: &Caller) -> HouseholdView {
+    if !caller.may(Operation::Inspect) {
+        return HouseholdView::default();
+    }
+    let mut household = view(app).await.unwrap_or_default();
+    household.asking.retain(|node| caller.may(Operation::Own) && !node.refused);
+    household
+}
+
 /// Begins a household here, or takes this node into the one of a kit.
 pub(super) async fn begin_one(app: &App, kit: Option<String>, new_key: bool) -> Result<HouseholdBegun, Refusal> {
     let begun = of_owner::begin(net(app)?, kit, new_key).await.map_err(refused)?;
-    Ok(HouseholdBegun { owner: begun.owner.hex(), kit: begun.kit })
+    Ok(HouseholdBegun { owner: begun.owner.hex(), kit: begun.kit, late: begun.late })
 }
 
 /// Says that a node is this one's owner's too.

@@ -139,7 +139,7 @@ routes! {
     page_cloud           GET    "/microcloud"                         Own     No forms::cloud::show;
     page_cloud_body      GET    "/microcloud/body"                    Own     No forms::cloud::show_body;
     page_cloud_send      POST   "/microcloud/{action}"                Own     No forms::cloud::act;
-    page_household       GET    "/household"                          Own     No forms::household::show;
+    page_household       GET    "/household"                          Inspect No forms::household::show;
     page_household_send  POST   "/household/{action}"                 Own     No forms::household::act;
     page_household_node  GET    "/household/nodes/{node}"             Inspect No forms::household::show_one;
     page_household_there POST   "/household/nodes/{node}/{app}/{action}" Inspect No forms::household::act_there;

@@ -34,6 +34,18 @@ pub struct HouseholdBegun {
     pub owner: Key,
     /// The text of a key that was made just now, which must be saved.
     pub kit: Option<String>,
+    /// Why members hear of it only when this node starts again.
+    pub late: Option<String>,
+}
+
+/// What is answered to a wish that is kept, and that members were told of or were not. A new key is told all the same: it is shown this once.
+fn told(begun: Option<HouseholdBegun>, said: Result<(), String>) -> CommandResult<Option<HouseholdBegun>> {
+    let Err(why) = said else { return Ok(begun) };
+    let late = format!("this is kept, but members hear of it only when this node starts again: {why}");
+    match begun {
+        Some(begun) if begun.kit.is_some() => Ok(Some(HouseholdBegun { late: Some(late), ..begun })),
+        _ => Err(late),
+    }
 }
 
 impl State {
@@ -89,7 +101,7 @@ impl State {
         };
         files::save_ownership(&self.store, ownership.as_ref()).map_err(|error| format!("{error:#}"))?;
         self.ownership.send_replace(ownership);
-        Ok(ownership.map(|ownership| HouseholdBegun { owner: ownership.owner, kit }))
+        Ok(ownership.map(|ownership| HouseholdBegun { owner: ownership.owner, kit, late: None }))
     }
 
     /// Tells the records whose this node is at the moment when they hear of it: of two wishes the last holds, whichever is told first.
@@ -100,8 +112,7 @@ impl State {
                 Some(registry) => registry.set_ownership(ownership).await.map_err(|error| error.to_string()),
                 None => Err("the records are closed".to_owned()),
             };
-            let late = |why| format!("this is kept, but members hear of it only when this node starts again: {why}");
-            let _gone = reply.send(said.map(|()| begun).map_err(late));
+            let _gone = reply.send(told(begun, said));
         });
     }
 
@@ -124,5 +135,23 @@ impl State {
     /// The text of the key of the household that began here.
     pub(super) fn household_kit(&self) -> CommandResult<String> {
         Ok(self.owner_key()?.ok_or("the owner's key is not on this node: it is where the household began, and on paper")?.to_text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_key_is_told_although_the_records_refuse() {
+        let owner = Key([3; 32]);
+        let begun = |kit: Option<&str>| Some(HouseholdBegun { owner, kit: kit.map(str::to_owned), late: None });
+        let full = || Err("no room".to_owned());
+        assert_eq!(told(begun(Some("kit")), Ok(())), Ok(begun(Some("kit"))));
+        let made = told(begun(Some("kit")), full()).unwrap().unwrap();
+        assert!(made.kit.as_deref() == Some("kit") && made.late.unwrap().ends_with("no room"));
+        for without in [begun(None), None] {
+            assert!(told(without, full()).unwrap_err().contains("starts again: no room"));
+        }
     }
 }

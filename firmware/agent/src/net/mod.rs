@@ -44,7 +44,7 @@ pub use endpoint::Desks;
 pub use health::{HealthLink, HealthView};
 pub use household::{HouseholdBegun, HouseholdWish};
 pub use line::{MemberLine, Purpose};
-pub use places::{MemberPlace, MemberPlaces};
+pub use places::{MemberPlace, MemberPlaces, Places};
 pub use registry::{
     AppChanged, AppImage, BlobFacts, BlobSearch, CatalogNews, Draft, Form, HiddenMark, Hide, Holder, Lens, Listed, MAX_BLOB_BYTES,
     MAX_CATALOGS, MAX_TOLD, Machine, NotSent, OwnPhase, PART_BYTES, Page, Refused, Registry, RegistryView, Search, Service, ServiceHealth,

@@ -1,4 +1,5 @@
-//! Places for members who come over connections of their own: so many for all, and so many for one.
+//! Places for those who may take up several at once, such as members who come over connections of their own: so many for all, and so many
+//! for one.
 
 use cluster::NodeId;
 use std::{
@@ -8,45 +9,50 @@ use std::{
 
 /// Who has a place.
 #[derive(Debug)]
-pub struct MemberPlaces {
+pub struct Places<Whose: Ord> {
     all: usize,
     of_one: usize,
-    held: Mutex<BTreeMap<NodeId, usize>>,
+    held: Mutex<BTreeMap<Whose, usize>>,
 }
 
-/// A member's place, given back when it is dropped.
+/// A place, given back when it is dropped.
 #[derive(Debug)]
-pub struct MemberPlace {
-    places: Arc<MemberPlaces>,
+pub struct Place<Whose: Ord> {
+    places: Arc<Places<Whose>>,
     /// Whose it is.
-    pub node: NodeId,
+    pub whose: Whose,
 }
 
-impl MemberPlaces {
-    /// So many places, and so many of them for one member.
+/// Places of members.
+pub type MemberPlaces = Places<NodeId>;
+/// A member's place.
+pub type MemberPlace = Place<NodeId>;
+
+impl<Whose: Ord + Clone> Places<Whose> {
+    /// So many places, and so many of them for one.
     pub fn new(all: usize, of_one: usize) -> Arc<Self> {
         Arc::new(Self { all, of_one, held: Mutex::default() })
     }
 
-    /// A place for a member, if there is one.
-    pub fn take(self: &Arc<Self>, node: NodeId) -> Option<MemberPlace> {
+    /// A place, if there is one.
+    pub fn take(self: &Arc<Self>, whose: Whose) -> Option<Place<Whose>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let (all, own) = (held.values().sum::<usize>(), held.get(&node).copied().unwrap_or_default());
+        let (all, own) = (held.values().sum::<usize>(), held.get(&whose).copied().unwrap_or_default());
         if all >= self.all || own >= self.of_one {
             return None;
         }
-        held.insert(node, own + 1);
-        Some(MemberPlace { places: Arc::clone(self), node })
+        held.insert(whose.clone(), own + 1);
+        Some(Place { places: Arc::clone(self), whose })
     }
 }
 
-impl Drop for MemberPlace {
+impl<Whose: Ord> Drop for Place<Whose> {
     fn drop(&mut self) {
         let mut held = self.places.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.get_mut(&self.node) {
+        if let Some(count) = held.get_mut(&self.whose) {
             *count -= 1;
             if *count == 0 {
-                held.remove(&self.node);
+                held.remove(&self.whose);
             }
         }
     }

@@ -31,6 +31,8 @@ words! {
         leave_why: "The others can't act on it any more, nor it on them. It stays in the microcloud, and its apps stay.", "Los demás ya no podrán actuar en él, ni él en ellos. Sigue en la micronube y sus aplicaciones se quedan.", "Els altres ja no hi podran actuar, ni ell en els altres. Continua al micronúvol i les seves aplicacions es queden.";
         leave_now: "Take it out", "Sacarlo", "Treu-lo";
         look: "Look", "Ver", "Mira";
+        for_operators: "What you may do here you may do on these as well.", "Lo que puede hacer aquí también puede hacerlo en estos.", "El que podeu fer aquí també ho podeu fer en aquests.";
+        no_others: "This node is the only one.", "Este nodo es el único.", "Aquest node és l'únic.";
         apps_there: "Apps on", "Aplicaciones en", "Aplicacions a";
         no_apps: "No app is installed there. From the store here, \"On another node…\" puts one there.", "No hay ninguna aplicación instalada allí. Desde la tienda de aquí, «En otro nodo…» pone una.", "No hi ha cap aplicació instal·lada allà. Des de la botiga d'aquí, «En un altre node…» n'hi posa una.";
         back: "All your nodes", "Todos sus nodos", "Tots els vostres nodes";

@@ -3,9 +3,10 @@
 use super::{Reader, to};
 use crate::apps::AppView;
 use crate::household::{HouseNode, HouseholdView};
+use crate::http::household::{self, HouseholdBegun};
 use crate::http::pages::household as page;
 use crate::http::problem::Refusal;
-use crate::http::{at, encode, household};
+use crate::http::{at, encode};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Form, Path};
 use axum::http::{Method, Request, StatusCode};
@@ -32,14 +33,16 @@ pub async fn show(reader: Reader) -> Response {
 }
 
 /// The page, with a kit that was made just now, or with why something was not done.
-async fn answer(reader: &Reader, kit: Option<&str>, done: Result<(), Refusal>) -> Response {
+async fn answer(reader: &Reader, made: Option<&HouseholdBegun>, done: Result<(), Refusal>) -> Response {
     let (household, lacks) = match household::view(&reader.app).await {
         Ok(household) => (household, None),
         Err(refusal) => (HouseholdView::default(), Some(refusal)),
     };
     let members = reader.app.view().map(|view| view.members).unwrap_or_default();
     let wrong = done.err().or(lacks);
-    let body = page::body(&reader.view(), &household, &members, kit, wrong.as_ref().map(|refusal| refusal.detail.as_str()));
+    let (kit, late) = made.map(|made| (made.kit.as_deref(), made.late.as_deref())).unwrap_or_default();
+    let why = wrong.as_ref().map(|refusal| refusal.detail.as_str()).or(late);
+    let body = page::body(&reader.view(), &household, &members, kit, why);
     match wrong {
         Some(refusal) => reader.refused(&refusal, HERE, &body),
         None => reader.page(HERE, None, &body),
@@ -54,7 +57,7 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
             // What was copied has line ends and blanks in it.
             let kit = Some(kit.split_whitespace().collect::<String>()).filter(|kit| !kit.is_empty());
             match household::begin_one(app, kit, false).await {
-                Ok(begun) if begun.kit.is_some() => return answer(&reader, begun.kit.as_deref(), Ok(())).await,
+                Ok(begun) if begun.kit.is_some() => return answer(&reader, Some(&begun), Ok(())).await,
                 begun => begun.map(drop),
             }
         }

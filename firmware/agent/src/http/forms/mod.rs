@@ -24,7 +24,7 @@ use super::caller::Caller;
 use super::changes::run_docker;
 use super::pages::{self, View, help, home, search, setup as steps};
 use super::problem::Refusal;
-use super::{lang, services, tunnels as api_tunnels};
+use super::{household as api_household, lang, services, tunnels as api_tunnels};
 use crate::net::Search;
 use crate::state::App;
 use crate::text::Lang;
@@ -144,6 +144,7 @@ async fn home_body(reader: &Reader) -> Markup {
     let (app, page) = (&reader.app, reader.view());
     let services = services::find(app, &reader.caller, &Search::default()).await.unwrap_or_default();
     let (status, view, apps) = (app.status(reader.lang).await, app.view(), app.apps().list().await);
+    let household = api_household::for_home(app, &reader.caller).await;
     let pending = crate::setup::pending(app.users().owned(), &app.setup().marks());
-    maud::html! { (steps::notice(&page, pending)) (home::body(&page, &status, view.as_ref(), &services, &apps)) }
+    maud::html! { (steps::notice(&page, pending)) (home::body(&page, &status, (view.as_ref(), &household), &services, &apps)) }
 }

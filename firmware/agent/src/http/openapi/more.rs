@@ -334,7 +334,7 @@ pub fn household(id: &str) -> Option<Said> {
         of("household", summary)
             .more("`path` is below `/api/v1/` there. That node holds the request to what whoever asks may do here, and does not pass it on; what is a person's own (sessions, accounts), apps' stores, and what stays with a node's local socket are not asked so.")
             .gives_other("application/json", "What that node answers; its status is that node's too.", anything)
-            .refuses(&[404, 409, 422, 502, 503, 504])
+            .refuses(&[404, 409, 422, 429, 502, 503, 504])
     };
     let with_body = |mut said: Said| {
         said.body = Some(json!({ "required": false, "content": { "application/json": { "schema": {} } } }));

@@ -1,8 +1,9 @@
 //! The first page: this node, its neighbours, what is wrong.
 
-use super::{View, search, words as four};
+use super::{View, household as of_owner, search, words as four};
 use crate::apps::{AppView, PortView};
 use crate::broker::Run;
+use crate::household::HouseholdView;
 use crate::net::{ClusterView, Liveness, MemberView, Page};
 use crate::problems::{DOCKER_SILENT, DOCKER_STOPPED};
 use crate::status::{Docker, Services, Severity, Status, Unit};
@@ -12,11 +13,18 @@ use maud::{Markup, html};
 use std::net::SocketAddr;
 
 /// What the script fetches again: all that changes.
-pub fn body(reader: &View<'_>, status: &Status, view: Option<&ClusterView>, published: &Page, apps: &[AppView]) -> Markup {
+pub fn body(
+    reader: &View<'_>,
+    status: &Status,
+    (view, household): (Option<&ClusterView>, &HouseholdView),
+    published: &Page,
+    apps: &[AppView],
+) -> Markup {
     let lang = reader.lang;
     let words = lang.words();
     html! {
         (four::notice(reader, view))
+        (of_owner::notice(reader, household))
         (problems(reader, status, words))
         (neighbours(status, view, words))
         @if view.is_some_and(|view| view.community.is_some()) { (shared(reader, published)) }
@@ -333,7 +341,13 @@ mod tests {
 
     fn body(status: &Status, apps: &[AppView], lang: Lang) -> Markup {
         let caller = caller(None);
-        super::body(&View { node: "garden", lang, caller: &caller, owned: true }, status, None, &Page::default(), apps)
+        super::body(
+            &View { node: "garden", lang, caller: &caller, owned: true },
+            status,
+            (None, &HouseholdView::default()),
+            &Page::default(),
+            apps,
+        )
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::household::{HouseNode, HouseholdView};
 use crate::http::encode;
 use crate::net::MemberView;
 use crate::text::Household;
+use crate::users::Operation;
 use maud::{Markup, html};
 
 /// Digits of an id that are shown where nodes of one name must not be mistaken.
@@ -17,6 +18,9 @@ const SHOWN: usize = 16;
 /// All of it. `kit` is that of a household that began just now, and is shown once.
 pub fn body(page: &View<'_>, household: &HouseholdView, members: &[MemberView], kit: Option<&str>, wrong: Option<&str>) -> Markup {
     let words = page.lang.household();
+    if !page.caller.may(Operation::Own) {
+        return for_operators(words, household);
+    }
     html! {
         @if let Some(wrong) = wrong { (not_done(page.lang, wrong)) }
         @if let Some(kit) = kit { section.well { h2 { (words.kit_made) } p { (words.kit_why) } p { code #made { (kit) } } } }
@@ -36,6 +40,28 @@ pub fn body(page: &View<'_>, household: &HouseholdView, members: &[MemberView], 
                 }
             }
         }
+    }
+}
+
+/// For those who own nothing here: where they may look.
+fn for_operators(words: &Household, household: &HouseholdView) -> Markup {
+    html! {
+        section.whole {
+            h2 { (words.title) }
+            p { (words.for_operators) }
+            @if household.nodes.is_empty() { p { (words.no_others) } }
+            ul.nodes { @for node in &household.nodes { (mine(words, node)) } }
+        }
+    }
+}
+
+/// On the first page: for those who may answer, that somebody says that this node is theirs; and the way to the other nodes.
+pub fn notice(page: &View<'_>, household: &HouseholdView) -> Markup {
+    let words = page.lang.household();
+    let to_all = html! { a href="/household" { (words.title) } };
+    html! {
+        @for node in &household.asking { section.whole { p { (words.asking) " " strong { (name(node)) } ". " (to_all) } } }
+        @if household.asking.is_empty() && !household.nodes.is_empty() { section.whole { p { (to_all) } } }
     }
 }
 
@@ -149,6 +175,31 @@ fn app_there(page: &View<'_>, node: &HouseNode, app: &AppView) -> Markup {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::http::pages::tests::caller;
+    use crate::text::Lang;
+    use crate::users::Role;
+
+    #[test]
+    fn operators_find_where_they_may_look_and_owners_alone_hear_who_asks() {
+        let as_seen_by = |role| {
+            let caller = caller(Some(role));
+            let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
+            body(&view, &shown(true), &[], Some("cloudy1-kit-x"), Some("<i>late")).into_string()
+        };
+        let look = |html: &str| html.matches("href=\"/household/nodes/").count();
+        let (owner, operator) = (as_seen_by(Role::Owner), as_seen_by(Role::Operator));
+        assert_eq!((look(&owner), look(&operator)), (1, 1), "at each node that is there");
+        assert!(owner.contains("<form") && !operator.contains("<form") && !operator.contains("cloudy1-kit-x"), "{operator}");
+        assert!(owner.contains("cloudy1-kit-x") && owner.contains("&lt;i&gt;late"), "a new key is shown beside why nobody heard of it");
+        assert!(!operator.contains("<b>") && !operator.contains(&"c".repeat(16)), "who asks is for owners");
+        let caller = caller(Some(Role::Owner));
+        let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
+        let told = |household: &HouseholdView| notice(&view, household).into_string();
+        let asks = told(&shown(false));
+        assert!(asks.contains("href=\"/household\"") && asks.contains("&lt;b&gt;roof"), "{asks}");
+        assert!(told(&HouseholdView { asking: Vec::new(), ..shown(true) }).contains("href=\"/household\""));
+        assert!(told(&HouseholdView::default()).is_empty());
+    }
 
     /// A household with a node, one that was asked, one that asks.
     pub fn shown(owner: bool) -> HouseholdView {

@@ -1,6 +1,7 @@
 //! Docker is started by a button, by those who run apps.
 
 use super::*;
+use crate::household::HouseholdView;
 use crate::http::pages::tests::caller;
 use crate::http::pages::{View, home};
 use crate::net::Page;
@@ -24,8 +25,14 @@ fn stopped() -> Status {
 fn the_notice_has_a_button_for_those_who_run_apps_alone() {
     let html = |role, status: &Status| {
         let caller = caller(role);
-        home::body(&View { node: "garden", lang: Lang::En, caller: &caller, owned: true }, status, None, &Page::default(), &[])
-            .into_string()
+        home::body(
+            &View { node: "garden", lang: Lang::En, caller: &caller, owned: true },
+            status,
+            (None, &HouseholdView::default()),
+            &Page::default(),
+            &[],
+        )
+        .into_string()
     };
     for (role, may) in [(None, false), (Some(Role::Guest), false), (Some(Role::Operator), true), (Some(Role::Owner), true)] {
         let page = html(role, &stopped());
