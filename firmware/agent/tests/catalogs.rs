@@ -78,6 +78,8 @@ fn a_catalog_is_followed_its_news_arrive_and_nothing_older_is_taken() {
     assert_eq!(offer(&roof, &key)["in-store"], false);
     roof.json(&["catalog", "get", "gracia", "broker"]);
     assert!(image(&roof).is_some() && image(&roof) == image(&garden));
+    let source = |agent: &Agent| agent.json(&["app", "catalog"])["apps"][0]["source"].clone();
+    assert_eq!((&source(&roof)["key"], &source(&roof)["name"], &source(&garden)), (&key.as_str().into(), &"gracia".into(), &Value::Null));
     let first = saved(&roof, &key, "first.catalog");
 
     // The next publication arrives by itself, and so does the app's next version where somebody wants it: no update is needed for that.
@@ -148,6 +150,20 @@ fn of_two_publishers_neither_s_app_takes_the_place_of_the_other_s() {
     restart(&mut roof);
     assert!(refused(&roof, &["catalog", "get", &two, "broker", "--install"]).contains("--replace"));
     assert_eq!(image(&roof), image(&garden));
+    // The other one is given by its node too, and comes no more easily that way.
+    let given = || {
+        let found = roof.json(&["app", "found"])["apps"].as_array().unwrap().clone();
+        found.into_iter().find(|found| found["app"]["index"].as_str() == image(&shed).as_deref())
+    };
+    let found = wait("it is given", given);
+    assert_eq!(found["takes-from"]["key"], one.as_str());
+    let hash = found["hash"].as_str().unwrap();
+    let said = refused(&roof, &["app", "get", hash]);
+    assert!(said.contains("from the catalog gracia") && said.contains("--replace"), "{said}");
+    assert_eq!(image(&roof), image(&garden));
+    roof.json(&["app", "get", hash, "--replace"]);
+    assert_eq!(image(&roof), image(&shed));
+    roof.json(&["catalog", "get", &one, "broker", "--replace"]);
     roof.json(&["catalog", "get", &two, "broker", "--replace"]);
     assert_eq!(image(&roof), image(&shed));
     assert_eq!(offer(&roof, &one)["other"], "Others");

@@ -47,7 +47,7 @@ use publish::Watched;
 pub use record::Publication;
 #[cfg(test)]
 pub use shared::tests::found as a_found_app;
-pub use shared::{FoundApp, NotShared, Shelf};
+pub use shared::{AppSource, FoundApp, NotShared, Shelf};
 pub use shown::{AppView, AskedView, CatalogView, Changeable, JobView, OwnDetails, OwnView, PortView};
 pub use uses::UseView;
 pub use wishes::{Refused, Wish};

@@ -9,7 +9,7 @@ use crate::blobs::{BlobView, Blobs, Here, Refused as BlobRefused, Taking, Visibi
 use crate::limits::APP_TAKE_AGAIN;
 use crate::net::{AppImage, BlobSearch, Holder, Registry};
 use crate::pieces::stream;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
@@ -37,6 +37,28 @@ pub struct FoundApp {
     pub in_catalog: bool,
     /// Whether it is for machines like this one.
     pub fits: bool,
+    /// The signed catalog of whose app it would take the place: for that it must be asked (`replace`).
+    pub takes_from: Option<AppSource>,
+}
+
+/// A signed catalog as where an app comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct AppSource {
+    /// The catalog's key: 64 hexadecimal digits.
+    pub key: String,
+    /// How its publisher calls it; empty where it is followed no more, or has not come.
+    pub name: String,
+    /// What people call it, by language; likewise.
+    pub title: BTreeMap<String, String>,
+}
+
+impl AppSource {
+    /// The beginning of its key, by which people tell catalogs apart.
+    pub fn short(&self) -> &str {
+        self.key.get(..10).unwrap_or(&self.key)
+    }
 }
 
 /// Why an app is not shared.
@@ -99,6 +121,7 @@ impl Apps {
                 known: entry.is_some(),
                 in_catalog: entry.is_some_and(|entry| entry.index == app.index),
                 fits: this.as_ref() == Some(&app.architecture),
+                takes_from: None,
                 app,
             })
         };
@@ -214,6 +237,7 @@ pub mod tests {
             known: false,
             in_catalog: false,
             fits: true,
+            takes_from: None,
         }
     }
 

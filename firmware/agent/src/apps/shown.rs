@@ -4,6 +4,7 @@ use super::asked::Asked;
 use super::own::{NotSaved, Saved};
 use super::plan::{Course, Kind, Phase, Seen, Step};
 use super::record::{Installed, Job, Own, Publication, What};
+use super::shared::AppSource;
 use super::{Apps, Face, Live, ports};
 use crate::broker::{Progress, ProjectState, Run};
 use contract::apps::SettingKind;
@@ -37,6 +38,9 @@ pub struct CatalogView {
     pub ports: BTreeMap<String, PortView>,
     /// Whether it is installed.
     pub installed: bool,
+    /// The signed catalog that it comes from; none where it was added by hand or fetched from a neighbour.
+    #[serde(default)]
+    pub source: Option<AppSource>,
 }
 
 /// An app of this node.
@@ -259,6 +263,7 @@ impl Apps {
                 ports: if installed.contains(&entry.name) { BTreeMap::new() } else { proposed(&app, BTreeMap::new(), &held) },
                 installed: installed.contains(&entry.name),
                 name: entry.name,
+                source: None,
             }),
             Err(error) => {
                 log::warn!("`{}` of the catalog can't be shown: {error}", entry.name);

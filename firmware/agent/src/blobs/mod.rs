@@ -112,6 +112,16 @@ pub enum Refused {
     /// Something of the wish can't be.
     #[error("{0}")]
     Wrong(String),
+    /// An app of that name came from a signed catalog.
+    #[error(
+        "this node has an app that is called `{app}`, from the catalog {catalog}: an owner may have this one take its place (`--replace`), which changes nothing of what is installed until it is updated"
+    )]
+    InTheWay {
+        /// The app.
+        app: String,
+        /// From which catalog the other one is.
+        catalog: String,
+    },
     /// There is no room for it.
     #[error("{0}")]
     NoRoom(#[from] NoRoom),

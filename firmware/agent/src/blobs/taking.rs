@@ -6,12 +6,22 @@ use crate::net::{AppImage, BlobFacts, Form, PART_BYTES, Registry};
 use std::sync::Arc;
 
 impl Blobs {
-    /// Begins to fetch an app, which goes into the catalog once it is here.
+    /// Begins to fetch an app that `may` come, which goes into the catalog once it is here.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn fetch_app(self: &Arc<Self>, registry: Option<&Registry>, hash: &str) -> Result<BlobView, Refused> {
-        self.fetch_as(registry, hash, Taking::Wanted, |_| Ok(())).await
+    pub async fn fetch_app(
+        self: &Arc<Self>,
+        registry: Option<&Registry>,
+        hash: &str,
+        may: impl Fn(&AppImage) -> Result<(), Refused>,
+    ) -> Result<BlobView, Refused> {
+        let fits = |facts: &BlobFacts| facts.app.as_ref().map_or(Ok(()), &may);
+        // What is here already may have been told to be another app than it is told to be now.
+        if let Ok(here) = self.one(hash) {
+            fits(&here.facts)?;
+        }
+        self.fetch_as(registry, hash, Taking::Wanted, fits).await
     }
 
     /// Likewise, if it is told of by all as this app, and so large.

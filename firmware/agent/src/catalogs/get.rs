@@ -1,9 +1,9 @@
 //! An app of a catalog → the store of this node: it is fetched as a blob, taken by `apps`, and installed where that is wished.
 
-use super::plan::{InTheWay, There, Way, way};
+use super::plan::{InTheWay, There, Way, takes_from, way};
 use super::record::Wanted;
 use super::{Catalogs, Refused, by_language, check_key, digest, lock};
-use crate::apps::{JobView, Wish};
+use crate::apps::{AppSource, JobView, Wish};
 use crate::net::AppImage;
 use cluster::catalog::Listed;
 use contract::oci::Digest;
@@ -41,8 +41,9 @@ impl Catalogs {
     /// An app of a catalog that is followed, with its version.
     pub(super) fn listed(&self, key: &str, name: &str) -> Result<(Listed, Digest), Refused> {
         check_key(key)?;
-        if !self.kept().followed.contains_key(key) {
-            return Err(Refused::NotFollowed(key.to_owned()));
+        let followed = self.kept().followed.get(key).cloned().ok_or_else(|| Refused::NotFollowed(key.to_owned()))?;
+        if followed.is_refused() {
+            return Err(followed.forked());
         }
         let catalog = self.catalog(key).ok_or_else(|| Refused::NotCome(key.to_owned()))?;
         let found = catalog.contents().apps.iter().find(|app| app.name == name).cloned();
@@ -58,13 +59,21 @@ impl Catalogs {
     /// See [`Refused`]; nothing was done.
     pub async fn get(self: &Arc<Self>, key: &str, name: &str, wish: &GetWish) -> Result<Begun, Refused> {
         let (listed, index) = self.listed(key, name)?;
-        let (app, hash, size_bytes) = self.image(&listed, &index)?;
+        lock(&self.live).failures.forget(key, name);
+        self.begin(key, &listed, &index, wish).await
+    }
+
+    /// The same of an app that is listed, whoever wishes it.
+    pub(super) async fn begin(self: &Arc<Self>, key: &str, listed: &Listed, index: &Digest, wish: &GetWish) -> Result<Begun, Refused> {
+        let _one = self.getting.lock().await;
+        let (name, index) = (listed.name.as_str(), index.clone());
+        let (app, hash, size_bytes) = self.image(listed, &index)?;
         let found = self.way(key, name, &index, wish.replace).map_err(|why| self.in_the_way(name, why))?;
         let begun = Begun { app: name.to_owned(), hash: hash.clone(), in_store: found == Way::Here, job: None };
         if found == Way::Here {
-            let (of, key) = (name.to_owned(), key.to_owned());
+            let (of, key, installed) = (name.to_owned(), key.to_owned(), self.apps.under(name).1);
             self.alter(move |kept| {
-                kept.is_of(&of, &key, &index);
+                kept.is_of(&of, &key, &index, installed.as_ref().map(|entry| &entry.index));
                 Ok(())
             })
             .await?;
@@ -87,7 +96,6 @@ impl Catalogs {
         if let Some(before) = before {
             self.blobs.want_no_more(&before).await;
         }
-        lock(&self.live).problems.remove(name);
         if let Err(error) = self.blobs.fetch_signed_app(&hash, app, size_bytes).await {
             self.want_no_more(name).await?;
             return Err(error.into());
@@ -123,17 +131,38 @@ impl Catalogs {
         Ok((app, HEXLOWER.encode(&build.hash), build.size_bytes))
     }
 
-    pub(super) fn way(&self, key: &str, name: &str, index: &Digest, owner_said_so: bool) -> Result<Way, InTheWay> {
+    /// What there is under an app's name.
+    fn under<T>(&self, name: &str, look: impl FnOnce(&There<'_>) -> T) -> T {
         let (store, installed, own) = self.apps.under(name);
         let kept = self.kept();
-        let there = There {
+        look(&There {
             store: store.as_ref().map(|entry| &entry.index),
             installed: installed.as_ref().map(|entry| &entry.index),
             source: kept.sources.get(name),
             wanted: kept.wanted.get(name),
             own,
-        };
-        way(&there, key, index, owner_said_so)
+        })
+    }
+
+    pub(super) fn way(&self, key: &str, name: &str, index: &Digest, owner_said_so: bool) -> Result<Way, InTheWay> {
+        self.under(name, |there| way(there, key, index, owner_said_so))
+    }
+
+    /// The catalog of whose app one would take the place that comes another way: see [`takes_from`].
+    pub fn would_take_from(&self, app: &AppImage) -> Option<AppSource> {
+        let key = self.under(&app.name, |there| takes_from(there, &app.index).map(str::to_owned))?;
+        Some(self.source(&key))
+    }
+
+    /// A catalog as where an app comes from.
+    pub(super) fn source(&self, key: &str) -> AppSource {
+        let catalog = self.catalog(key);
+        let said = catalog.as_deref().map(cluster::catalog::Catalog::contents);
+        AppSource {
+            key: key.to_owned(),
+            name: said.map(|said| said.name.clone()).unwrap_or_default(),
+            title: said.map(|said| by_language(&said.title)).unwrap_or_default(),
+        }
     }
 
     fn in_the_way(&self, name: &str, why: InTheWay) -> Refused {

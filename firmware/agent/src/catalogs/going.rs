@@ -1,6 +1,7 @@
 //! What goes on by itself: newer publications are fetched as nodes tell of them, what this node has is told, and apps that were asked for
 //! are noted and installed once they are here.
 
+use super::failures::Failures;
 use super::plan::{Candidate, Way, candidates};
 use super::record::Wanted;
 use super::{Catalogs, Refused, lock};
@@ -28,8 +29,10 @@ const NOTES: usize = 1000;
 /// What is known while the agent runs, and of no use after a restart.
 #[derive(Debug, Default)]
 pub(super) struct Live {
-    /// What is wrong with a catalog, by its key, or with an app, by its name.
+    /// What is wrong with catalogs, by their keys.
     pub problems: BTreeMap<String, String>,
+    /// Apps that did not come.
+    pub failures: Failures,
     /// Nodes that told what was not so, by the catalog's key and their ids.
     liars: BTreeMap<(String, String), Instant>,
     /// Blobs that did not come.
@@ -163,7 +166,7 @@ impl Catalogs {
         let followed = self.kept().followed.clone();
         let mut soon = false;
         for (key, followed) in followed {
-            let here = (followed.mark.as_ref(), self.catalog(&key).is_some(), followed.fork.as_deref());
+            let here = (&followed, self.catalog(&key).is_some());
             let counts = |node: &str, mark: &Mark| {
                 let live = lock(&self.live);
                 live.believes(&key, node) && !live.rests(&mark.hash)
@@ -261,19 +264,28 @@ impl Catalogs {
     async fn want_updates(self: &Arc<Self>) {
         let sources = self.kept().sources.clone();
         for (app, source) in sources {
-            let (Ok((_, index)), (Some(store), Some(_), _)) = (self.listed(&source.key, &app), self.apps.under(&app)) else { continue };
-            let asked = self.kept().wanted.contains_key(&app) || lock(&self.live).problems.contains_key(&app);
-            if store.index == index || asked || self.way(&source.key, &app, &index, false) != Ok(Way::Fetch) {
+            let (Ok((listed, index)), (Some(store), Some(_), _)) = (self.listed(&source.key, &app), self.apps.under(&app)) else {
+                continue;
+            };
+            let of = (source.key.as_str(), app.as_str());
+            let waits = self.kept().wanted.contains_key(&app) || lock(&self.live).failures.rests(Instant::now(), of, &index);
+            if store.index == index || waits || self.way(&source.key, &app, &index, false) != Ok(Way::Fetch) {
                 continue;
             }
-            if let Err(error) = self.get(&source.key, &app, &super::GetWish::default()).await {
-                lock(&self.live).problems.insert(app, error.to_string());
+            if let Err(error) = self.begin(&source.key, &listed, &index, &super::GetWish::default()).await {
+                log::warn!(app = app.as_str(), error:%; "a newer version of an app of a catalog is not fetched");
+                lock(&self.live).failures.note(Instant::now(), of, &index, error.to_string());
             }
         }
     }
 
     /// Goes on with an app that was asked for; whether it is still on its way.
-    async fn see_to(self: &Arc<Self>, app: &str, wanted: &Wanted) -> Result<bool, Refused> {
+    pub(super) async fn see_to(self: &Arc<Self>, app: &str, wanted: &Wanted) -> Result<bool, Refused> {
+        let one = self.getting.lock().await;
+        // Another one may have been asked for since it was looked what is.
+        if self.kept().wanted.get(app) != Some(wanted) {
+            return Ok(true);
+        }
         let taking = self.blobs.one(&wanted.hash).ok().and_then(|blob| blob.here).map(|here| here.taking);
         let problem = match taking {
             Some(Taking::Wanted) => return Ok(true),
@@ -283,16 +295,22 @@ impl Catalogs {
             Some(Taking::Refused { why }) => Some(why),
             Some(Taking::No) | None => Some("its blob was removed while it came".to_owned()),
         };
-        let (name, wanted, is_here) = (app.to_owned(), wanted.clone(), problem.is_none());
+        let (key, index) = (wanted.key.as_str(), &wanted.index);
+        let is_here = problem.is_none();
         let install = wanted.install && is_here;
+        let (name, taken, installed) = (app.to_owned(), wanted.clone(), self.apps.under(app).1);
         self.alter(move |kept| {
             kept.wanted.remove(&name);
             if is_here {
-                kept.is_of(&name, &wanted.key, &wanted.index);
+                kept.is_of(&name, &taken.key, &taken.index, installed.as_ref().map(|entry| &entry.index));
             }
             Ok(())
         })
         .await?;
+        drop(one);
+        if is_here {
+            lock(&self.live).failures.forget(key, app);
+        }
         let problem = match (problem, install) {
             (None, true) => match self.install(app).await {
                 // What must be said is asked for by the store.
@@ -303,7 +321,7 @@ impl Catalogs {
         };
         if let Some(problem) = problem {
             log::warn!(app, problem = problem.as_str(); "an app of a catalog is not as it was wished");
-            lock(&self.live).problems.insert(app.to_owned(), problem);
+            lock(&self.live).failures.note(Instant::now(), (key, app), index, problem);
         }
         Ok(false)
     }

@@ -7,6 +7,7 @@
 //! Architecture invariant: a catalog is taken only with its key's signature and a higher number than the last; an app takes the place of
 //! another publisher's app of the same name only where an owner said so.
 
+mod failures;
 mod get;
 mod going;
 mod plan;
@@ -74,7 +75,7 @@ pub enum Refused {
     },
     /// Another one of the same number.
     #[error(
-        "its publisher has signed two different catalogs as publication {0}: the key is in two places, or was restored from an old copy; what is here stays until a higher one is published"
+        "its publisher has signed two different catalogs as publication {0}: the key is in two places, or was restored from an old copy; what is here stays, and nothing more is taken of it until an owner decides: go on with it (`cloudy catalog follow KEY` again) or leave it (`cloudy catalog unfollow KEY`)"
     )]
     Fork(u64),
     /// Its key is not to be believed.
@@ -154,6 +155,8 @@ pub struct Catalogs {
     live: Mutex<Live>,
     /// Held while a catalog is taken or published.
     taking: tokio::sync::Mutex<()>,
+    /// Held while it changes what is on its way, so that what was noted has begun too.
+    getting: tokio::sync::Mutex<()>,
     wake: Notify,
 }
 
@@ -197,6 +200,7 @@ impl Catalogs {
             files: Mutex::new(files),
             live: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
+            getting: tokio::sync::Mutex::default(),
             wake: Notify::new(),
         }
     }
@@ -247,7 +251,8 @@ impl Catalogs {
         tokio::task::spawn_blocking(move || work(&catalogs)).await.map_err(|error| Refused::NotKept(error.to_string()))?
     }
 
-    /// Follows the catalog of that key: it is fetched, and each newer one after it.
+    /// Follows the catalog of that key: it is fetched, and each newer one after it. Who follows one of which two of one number are known has
+    /// decided that it goes on.
     ///
     /// # Errors
     /// It is no key, there are too many, or it can't be kept.
@@ -258,10 +263,11 @@ impl Catalogs {
             if !kept.followed.contains_key(&of) && kept.followed.len() >= CATALOGS_FOLLOWED {
                 return Err(Refused::TooMany);
             }
-            kept.followed.entry(of).or_default();
+            kept.followed.entry(of).or_default().decide();
             Ok(())
         })
         .await?;
+        lock(&self.live).problems.remove(key);
         self.wake.notify_one();
         self.info(key).await.ok_or_else(|| Refused::NotFollowed(key.to_owned()))
     }
@@ -273,6 +279,7 @@ impl Catalogs {
     pub async fn unfollow(self: &Arc<Self>, key: &str) -> Result<(), Refused> {
         check_key(key)?;
         let _one = self.taking.lock().await;
+        let _getting = self.getting.lock().await;
         let of = key.to_owned();
         let coming = self.kept().wanted.clone();
         for wanted in coming.into_values().filter(|wanted| wanted.key == key) {
@@ -325,17 +332,19 @@ impl Catalogs {
             return Err(Refused::NotFollowed(key));
         }
         let mark = catalog.mark(&Hash::new(&bytes).to_hex());
-        let had = self.kept().followed.get(&key).and_then(|followed| followed.mark.clone());
+        let followed = self.kept().followed.get(&key).cloned().unwrap_or_default();
+        let had = &followed.mark;
         match news(had.as_ref(), &mark) {
+            News::Newer if followed.is_refused() && !mark.revoked => return Err(followed.forked()),
             News::Same if self.catalog(&key).is_some() => return Ok(false),
             News::Newer | News::Same => {}
-            News::Older => return Err(Refused::Older { had: had.map(|had| had.number).unwrap_or_default(), shown: mark.number }),
+            News::Older => return Err(Refused::Older { had: had.as_ref().map(|had| had.number).unwrap_or_default(), shown: mark.number }),
             News::Revoked => return Err(Refused::Revoked),
             News::Fork => {
                 log::error!(key = key.as_str(), number = mark.number; "a catalog was signed twice with one number");
                 let number = mark.number;
                 self.alter(move |kept| {
-                    kept.followed.entry(key).or_default().fork = Some(mark.hash);
+                    kept.followed.entry(key).or_default().fork.get_or_insert(mark.hash);
                     Ok(())
                 })
                 .await?;
@@ -348,7 +357,11 @@ impl Catalogs {
         let of = key.clone();
         self.alter(move |kept| {
             let followed = kept.followed.entry(of).or_default();
-            (followed.mark, followed.fork) = (Some(mark), None);
+            // The same again, whose file was lost, says nothing new.
+            if followed.mark.as_ref() != Some(&mark) {
+                (followed.fork, followed.decided) = (None, false);
+            }
+            followed.mark = Some(mark);
             Ok(())
         })
         .await?;
@@ -356,6 +369,13 @@ impl Catalogs {
         lock(&self.files).insert(key, Arc::new(catalog));
         self.wake.notify_one();
         Ok(true)
+    }
+}
+
+impl Followed {
+    /// Why nothing is taken of it.
+    fn forked(&self) -> Refused {
+        Refused::Fork(self.mark.as_ref().map(|mark| mark.number).unwrap_or_default())
     }
 }
 

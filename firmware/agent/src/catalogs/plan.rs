@@ -1,7 +1,7 @@
 //! What is decided about catalogs: which publications of those that nodes tell of are fetched, and whether an app may take the place of
 //! another. Nothing is done here.
 
-use super::record::{Source, Wanted};
+use super::record::{Followed, Source, Wanted};
 use crate::net::ToldCatalog;
 use cluster::catalog::{Mark, News, news};
 use contract::oci::Digest;
@@ -19,21 +19,22 @@ pub struct Candidate {
     pub tellers: BTreeSet<String>,
 }
 
-/// What is worth fetching of a catalog, the best first. `had` is what was taken last, `whole` whether that is still here, `fork` another
-/// one of the same number that is known already; what `counts` leaves out of what a node says counts for nothing.
+/// What is worth fetching of a catalog, the best first. `whole` says whether what was taken last is still here; what `counts` leaves out of
+/// what a node says counts for nothing. Once two of one number are known no more of them are looked at, and nothing newer before an owner
+/// decides.
 pub fn candidates(
     told: &[ToldCatalog],
     key: &str,
-    (had, whole, fork): (Option<&Mark>, bool, Option<&str>),
+    (followed, whole): (&Followed, bool),
     counts: impl Fn(&str, &Mark) -> bool,
 ) -> Vec<Candidate> {
     let mut found: BTreeMap<&str, Candidate> = BTreeMap::new();
     for told in told.iter().filter(|told| told.key == key && !told.holder.me && counts(&told.holder.node, &told.news.mark)) {
         let mark = &told.news.mark;
-        let worth = match news(had, mark) {
-            News::Newer => true,
+        let worth = match news(followed.mark.as_ref(), mark) {
+            News::Newer => mark.revoked || !followed.is_refused(),
             News::Same => !whole,
-            News::Fork => fork != Some(&mark.hash),
+            News::Fork => followed.fork.is_none(),
             News::Older | News::Revoked => false,
         };
         if worth {
@@ -69,6 +70,13 @@ pub enum Way {
     Here,
     /// It is fetched.
     Fetch,
+}
+
+/// Which catalog's app one would take the place of that comes another way; such a one takes it only where an owner said so.
+pub fn takes_from<'a>(there: &There<'a>, version: &Digest) -> Option<&'a str> {
+    let source = there.source?;
+    let others = [there.store, there.installed].into_iter().flatten().filter(|have| *have != version);
+    others.into_iter().any(|have| source.has(have)).then_some(source.key.as_str())
 }
 
 /// What is in an app's way.
@@ -132,8 +140,10 @@ mod tests {
             told("a", 7, "07", "me"),
             told("b", 8, "08", "roof"),
         ];
+        let followed =
+            |had: Option<&Mark>, fork: Option<&str>| Followed { mark: had.cloned(), fork: fork.map(str::to_owned), ..Followed::default() };
         let tried = |had: Option<&Mark>, whole: bool, fork: Option<&str>| {
-            let found = candidates(&all, "a", (had, whole, fork), |node, _| node != "liar");
+            let found = candidates(&all, "a", (&followed(had, fork), whole), |node, _| node != "liar");
             found.into_iter().map(|found| (found.mark.number, found.tellers.len())).collect::<Vec<_>>()
         };
         assert_eq!(tried(None, false, None), [(5, 2), (3, 1)]);
@@ -141,12 +151,19 @@ mod tests {
         assert_eq!(tried(Some(&mark(3, "03")), false, None), [(5, 2), (3, 1)], "the same again where its file is lost");
         assert_eq!(tried(Some(&mark(5, "05")), true, None), []);
         assert_eq!(tried(Some(&mark(5, "55")), true, None), [(5, 2)], "two of one number are a fork");
-        assert_eq!(tried(Some(&mark(5, "55")), true, Some(&"05".repeat(32))), [], "which is looked at once");
+        assert_eq!(tried(Some(&mark(5, "55")), true, Some("05")), [], "which is looked at once");
+        assert_eq!(tried(Some(&mark(5, "55")), true, Some("56")), [], "and so is a third of that number");
+        let three = followed(Some(&mark(3, "03")), Some("33"));
+        assert_eq!(candidates(&all, "a", (&three, true), |node, _| node != "liar"), [], "nothing newer before an owner decides");
+        let decided = Followed { decided: true, ..three };
+        assert_eq!(candidates(&all, "a", (&decided, true), |node, _| node != "liar").len(), 1);
         assert_eq!(tried(Some(&mark(6, "06")), true, None), []);
         let mut end = told("a", 1, "0e", "garden");
         end.news.mark.revoked = true;
-        let found = candidates(&[all[1].clone(), end], "a", (Some(&mark(4, "04")), true, None), |_, _| true);
+        let found = candidates(&[all[1].clone(), end.clone()], "a", (&followed(Some(&mark(4, "04")), None), true), |_, _| true);
         assert!(found[0].mark.revoked && found.len() == 2, "that a key is given up comes first");
+        let found = candidates(&[all[1].clone(), end], "a", (&followed(Some(&mark(4, "04")), Some("44")), true), |_, _| true);
+        assert!(matches!(&found[..], [only] if only.mark.revoked), "and is taken of what is refused too");
     }
 
     #[test]
@@ -177,14 +194,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_comes_another_way_takes_no_place_of_a_catalog_s_app_unasked() {
+        let [one, two, by_hand] = [1_u8, 2, 3].map(|number| Digest::of(&[number]));
+        let source = Source { key: "a".to_owned(), versions: vec![one.clone()] };
+        let there = |store, installed| There { store, installed, source: Some(&source), ..There::default() };
+        // (what the store has, what is installed, the version that comes, whose place it takes)
+        let cases = [
+            (Some(&one), None, &two, Some("a")),
+            (None, Some(&one), &two, Some("a")),
+            (Some(&by_hand), Some(&one), &two, Some("a")),
+            (Some(&one), None, &one, None),
+            (Some(&by_hand), None, &two, None),
+            (None, None, &two, None),
+        ];
+        for (store, installed, version, expected) in cases {
+            assert_eq!(takes_from(&there(store, installed), version), expected);
+        }
+        assert_eq!(takes_from(&There { store: Some(&one), ..There::default() }, &two), None);
+    }
+
     proptest! {
         /// Whatever nodes tell, what is fetched is newer than what was taken, or the same number and something else.
         #[test]
         fn nothing_older_is_ever_fetched(all in prop::collection::vec((0..4_u64, 0..3_u8, 0..3_u8), 0..20), had in 0..4_u64) {
             let all: Vec<_> = all.into_iter().map(|(n, hash, node)| told("a", n, &format!("0{hash}"), &node.to_string())).collect();
-            let had = mark(had, "aa");
-            for found in candidates(&all, "a", (Some(&had), true, None), |_, _| true) {
-                prop_assert!(found.mark.number >= had.number && !found.tellers.is_empty());
+            let followed = Followed { mark: Some(mark(had, "aa")), ..Followed::default() };
+            for found in candidates(&all, "a", (&followed, true), |_, _| true) {
+                prop_assert!(found.mark.number >= had && !found.tellers.is_empty());
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Publishing: apps of this node's store become a signed catalog. Its secret key stays on this node, and may be brought to another one.
 
+use super::record::Followed;
 use super::{CatalogInfo, Catalogs, Refused, lock};
 use crate::limits::CATALOGS_PUBLISHED;
 use crate::settings::read_whole;
@@ -143,6 +144,13 @@ impl Catalogs {
         if new {
             self.keep_key(name, Some(seed)).await?;
         }
+        // Who publishes it decides what it says from now on.
+        let of = key.clone();
+        self.alter(move |kept| {
+            kept.followed.get_mut(&of).into_iter().for_each(Followed::decide);
+            Ok(())
+        })
+        .await?;
         self.take(signed.to_bytes(), None).await?;
         self.info(&key).await.ok_or(Refused::NotFollowed(key))
     }

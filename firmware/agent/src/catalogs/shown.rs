@@ -2,6 +2,7 @@
 
 use super::plan::{InTheWay, Way};
 use super::{Catalogs, by_language, digest, lock};
+use crate::apps::AppSource;
 use crate::net::ToldCatalog;
 use cluster::catalog::Words;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub struct CatalogInfo {
     pub revoked: bool,
     /// Its publisher has signed another one with the same number: the key is in two places, or was restored from an old copy.
     pub fork: bool,
+    /// Nothing is taken of it for that, until an owner decides: follows it again, or no more.
+    pub refused: bool,
     /// Why what nodes tell of it is not here.
     pub problem: Option<String>,
     /// Who tells of it, and which publication.
@@ -146,7 +149,7 @@ impl Catalogs {
             let mut info = all.remove(&key).unwrap_or_else(|| CatalogInfo { key: key.clone(), ..CatalogInfo::default() });
             info.followed = true;
             info.problem = lock(&self.live).problems.get(&key).cloned();
-            info.fork = followed.fork.is_some();
+            (info.fork, info.refused) = (followed.fork.is_some(), followed.is_refused());
             if let Some(mark) = followed.mark {
                 (info.number, info.hash, info.revoked) = (Some(mark.number), Some(mark.hash), mark.revoked);
             }
@@ -168,13 +171,12 @@ impl Catalogs {
         Some(CatalogDetails { catalog: self.info(key).await?, offers: self.offers(key) })
     }
 
-    /// Where apps of the store come from: titles of catalogs, by the apps' names.
-    pub fn origins(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+    /// Which catalogs apps of the store come from, by the apps' names.
+    pub fn origins(&self) -> BTreeMap<String, AppSource> {
         let sources = self.kept().sources.clone();
         let origin = |(app, source): (String, super::record::Source)| {
             let store = self.apps.under(&app).0?;
-            let catalog = self.catalog(&source.key).filter(|_| source.has(&store.index))?;
-            Some((app, by_language(&catalog.contents().title)))
+            source.has(&store.index).then(|| (app, self.source(&source.key)))
         };
         sources.into_iter().filter_map(origin).collect()
     }
@@ -198,7 +200,9 @@ impl Catalogs {
             let wanted = self.kept().wanted.get(&app.name).filter(|wanted| wanted.key == key && wanted.index == index).cloned();
             let here = wanted.as_ref().and_then(|wanted| self.blobs.one(&wanted.hash).ok()?.here);
             let in_store = store.as_ref().is_some_and(|store| store.index == index);
-            let problem = here.and_then(|here| here.problem).or_else(|| lock(&self.live).problems.get(&app.name).cloned());
+            // While it is tried again, it is on its way.
+            let failed = || lock(&self.live).failures.why(key, &app.name).filter(|_| wanted.is_none());
+            let problem = here.and_then(|here| here.problem).or_else(failed);
             offers.push(Offer {
                 catalog: key.to_owned(),
                 name: app.name.clone(),

@@ -55,7 +55,7 @@ async fn only_what_the_followed_key_signed_with_a_higher_number_is_taken() {
     assert!(matches!(catalogs.take(file(&SEED, 1, "one"), None).await, Err(Refused::Older { had: 2, shown: 1 })));
     assert!(matches!(catalogs.take(file(&SEED, 2, "other"), None).await, Err(Refused::Fork(2))));
     let info = catalogs.info(&key()).await.unwrap();
-    assert!(info.fork && info.title["en"] == "two" && info.number == Some(2));
+    assert!(info.fork && info.refused && info.title["en"] == "two" && info.number == Some(2));
     // All of it holds after a restart, and although the file is lost.
     for damage in [false, true] {
         if damage {
@@ -67,8 +67,21 @@ async fn only_what_the_followed_key_signed_with_a_higher_number_is_taken() {
     }
     let again = open(data.path());
     assert!(again.take(file(&SEED, 2, "two"), Some(&key())).await.unwrap(), "the same again, where its file is lost");
+    // Nothing more is taken of it, nor an app, until an owner decides; a third of that number changes nothing.
+    for brought in [Some(key()), None] {
+        assert!(matches!(again.take(file(&SEED, 3, "three"), brought.as_deref()).await, Err(Refused::Fork(2))));
+        assert!(matches!(again.take(file(&SEED, 2, "third"), brought.as_deref()).await, Err(Refused::Fork(2))));
+    }
+    assert!(matches!(again.get(&key(), "broker", &GetWish::default()).await, Err(Refused::Fork(2))));
+    let decided = again.follow(&key()).await.unwrap();
+    assert!(decided.fork && !decided.refused);
+    assert!(matches!(again.take(file(&SEED, 2, "third"), Some(&key())).await, Err(Refused::Fork(2))));
+    assert!(!again.info(&key()).await.unwrap().refused, "of that number all is decided");
     assert!(again.take(file(&SEED, 3, "three"), Some(&key())).await.unwrap());
     assert!(!again.info(&key()).await.unwrap().fork, "a newer one ends it");
+    assert!(matches!(again.take(file(&SEED, 3, "forked"), Some(&key())).await, Err(Refused::Fork(3))));
+    assert!(again.info(&key()).await.unwrap().refused, "and another number is to be decided anew");
+    again.follow(&key()).await.unwrap();
     // A file that is newer than what is said was taken just before the agent ended; one that is older is not believed.
     for (put, is_here, then) in [(4, true, Some(4)), (2, false, Some(3))] {
         std::fs::write(data.path().join(FOLDER).join(file_of(&key())), file(&SEED, put, "put")).unwrap();
@@ -124,6 +137,35 @@ async fn of_apps_that_are_on_their_way_one_at_a_time_has_a_name() {
     // Who follows it no more waits for nothing of it.
     catalogs.unfollow(&key()).await.unwrap();
     catalogs.get(&other, "broker", &wish).await.unwrap();
+    catalogs.blobs.close().await;
+}
+
+#[tokio::test]
+async fn what_was_asked_for_meanwhile_is_not_taken_for_what_was_looked_at() {
+    let data = tempfile::tempdir().unwrap();
+    let catalogs = open(data.path());
+    let publication = |number: u64| {
+        let mut contents = contents(number, "one");
+        let hash = u8::try_from(number).unwrap();
+        contents.apps[0].index = [hash; 32];
+        contents.apps[0].builds.iter_mut().for_each(|build| build.hash = [hash; 32]);
+        Catalog::sign(&SEED, contents).unwrap().to_bytes()
+    };
+    catalogs.add(publication(1)).await.unwrap();
+    catalogs.get(&key(), "broker", &GetWish::default()).await.unwrap();
+    let looked_at = catalogs.kept().wanted["broker"].clone();
+    catalogs.add(publication(2)).await.unwrap();
+    let newer = catalogs.get(&key(), "broker", &GetWish { install: true, replace: false }).await.unwrap();
+    // The first one comes no more, and whoever looked at it then decides nothing about the second.
+    assert!(catalogs.see_to("broker", &looked_at).await.unwrap(), "it is on its way");
+    let wanted = catalogs.kept().wanted["broker"].clone();
+    assert_eq!((wanted.hash.as_str(), wanted.install), (newer.hash.as_str(), true));
+    assert!(catalogs.offers(&key())[0].coming && catalogs.offers(&key())[0].problem.is_none());
+    // Nor does anybody look between its being noted and its being begun.
+    let one = catalogs.getting.lock().await;
+    assert!(futures_util::FutureExt::now_or_never(catalogs.see_to("broker", &wanted)).is_none());
+    drop(one);
+    assert!(catalogs.see_to("broker", &wanted).await.unwrap());
     catalogs.blobs.close().await;
 }
 

@@ -359,6 +359,9 @@ fn catalog(answer: &Value) -> Result<String> {
         let here = if app.installed { " (installed)" } else { "" };
         writeln!(out, "{:<20} {:>6} MB  {}{here}", app.name, app.bytes / 1_000_000, app.title.get("en").unwrap_or(&app.name))?;
         writeln!(out, "    {}", app.description.get("en").map_or("", String::as_str))?;
+        if let Some(source) = &app.source {
+            writeln!(out, "    from the catalog {} ({})", source.name, source.short())?;
+        }
         if !app.must.is_empty() {
             let words: Vec<String> = app.must.iter().map(|name| format!("--set {name}=…")).collect();
             writeln!(out, "    must be said: {}", words.join(" "))?;

@@ -303,6 +303,11 @@ fn list(answer: &Value) -> Result<String> {
         if catalog.fork {
             how.push("its publisher has signed two of that number".to_owned());
         }
+        if catalog.refused {
+            how.push(
+                "nothing more is taken of it until you go on with it (`cloudy catalog follow KEY`) or leave it (`unfollow`)".to_owned(),
+            );
+        }
         writeln!(out, "{}  {}  {title}\n    {}", catalog.key, catalog.name, how.join("; "))?;
         for teller in &catalog.told {
             writeln!(out, "    {} has publication {}", teller.node_name, teller.number)?;

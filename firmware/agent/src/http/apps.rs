@@ -168,7 +168,9 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -
 
 pub(super) async fn list_catalog(State(app): State<Arc<App>>, uri: Uri, asked: Asked) -> Result<Response, Refusal> {
     let listed = app.apps().in_background(|apps| apps.list_catalog()).await;
-    let listed = listed.map_err(|ending| refuse(StatusCode::SERVICE_UNAVAILABLE, ending.to_string()))?;
+    let mut listed = listed.map_err(|ending| refuse(StatusCode::SERVICE_UNAVAILABLE, ending.to_string()))?;
+    let mut origins = app.catalogs().origins();
+    listed.iter_mut().for_each(|listed| listed.source = origins.remove(&listed.name));
     let (apps, next) = paging::cut(listed, Order::Up, |app| app.name.clone(), &paging::asked(asked)?)?;
     Ok(paging::answer(&uri, next, |next| CatalogPage { apps, next }))
 }

@@ -72,7 +72,7 @@ type Answer<T> = Result<Json<T>, Refusal>;
 pub(super) fn refused(error: Refused) -> Refusal {
     let status = match &error {
         Refused::NotHere(_) | Refused::Unknown(_) => StatusCode::NOT_FOUND,
-        Refused::NotWhole(_) => StatusCode::CONFLICT,
+        Refused::NotWhole(_) | Refused::InTheWay { .. } => StatusCode::CONFLICT,
         Refused::Wrong(_) | Refused::TooLong { .. } | Refused::NoText(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::NoRoom(_) | Refused::DiskFull { .. } | Refused::NotKept => StatusCode::INSUFFICIENT_STORAGE,
         Refused::Busy | Refused::Store(_) | Refused::NotCome { .. } => StatusCode::SERVICE_UNAVAILABLE,

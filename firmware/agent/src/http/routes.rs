@@ -119,7 +119,7 @@ routes! {
     page_setup_step      GET    "/setup/{step}"                       Own     No forms::setup::show;
     page_setup_body      GET    "/setup/{step}/body"                  Own     No forms::setup::show_body;
     page_setup_send      POST   "/setup/{step}"                       Own     No forms::setup::act;
-    page_found_send      POST   "/found-apps/{hash}/fetch"            Own     No forms::found::fetch;
+    page_found_send      POST   "/found-apps/{hash}/{action}"         Own     No forms::found::fetch;
     page_catalogs        GET    "/catalogs"                           Inspect No forms::catalogs::show;
     page_catalogs_send   POST   "/catalogs"                           Own     No forms::catalogs::follow;
     page_catalog_send    POST   "/catalogs/{key}/{action}"            Own     No forms::catalogs::act;

@@ -6,7 +6,7 @@ use super::paging;
 use super::problem::Refusal;
 use crate::apps::{FoundApp, NotShared, Shelf};
 use crate::blobs::{BlobView, Refused as BlobRefused, Visibility};
-use crate::net::BlobSearch;
+use crate::net::{AppImage, BlobSearch};
 use crate::state::App;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -38,6 +38,14 @@ pub struct Sharing {
     pub public: bool,
 }
 
+/// `POST /api/v1/found-apps/HASH`
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Fetching {
+    /// Whether it may take the place of a signed catalog's app of that name.
+    replace: bool,
+}
+
 pub(super) fn refused(error: NotShared) -> Refusal {
     match error {
         NotShared::App(error) => app_refused(error),
@@ -54,7 +62,9 @@ pub(super) fn refused(error: NotShared) -> Refusal {
 /// A page of what nodes give.
 pub(super) async fn find(app: &App, search: BlobSearch) -> Result<FoundAppsPage, Refusal> {
     let found = app.apps().found_elsewhere(app.blobs(), app.registry().as_ref(), search).await;
-    found.map(|(apps, next)| FoundAppsPage { apps, next }).map_err(blob_refused)
+    let (mut apps, next) = found.map_err(blob_refused)?;
+    apps.iter_mut().for_each(|found| found.takes_from = app.catalogs().would_take_from(&found.app));
+    Ok(FoundAppsPage { apps, next })
 }
 
 /// What a page has room for of what nodes give.
@@ -78,10 +88,17 @@ pub(super) async fn give(app: &App, name: &str, sharing: &Sharing) -> Result<Blo
     app.apps().share(app.blobs(), name, visibility).await.map_err(refused)
 }
 
-/// Begins to fetch an app that goes into the catalog.
-pub(super) async fn begin_fetch(app: &App, hash: &str) -> Result<BlobView, Refusal> {
+/// Begins to fetch an app that goes into the catalog. It takes the place of a signed catalog's app only where that is asked for.
+pub(super) async fn begin_fetch(app: &App, hash: &str, replace: bool) -> Result<BlobView, Refusal> {
     kept(app)?;
-    app.blobs().fetch_app(app.registry().as_ref(), hash).await.map_err(blob_refused)
+    let fits = |image: &AppImage| match app.catalogs().would_take_from(image).filter(|_| !replace) {
+        None => Ok(()),
+        Some(source) => Err(BlobRefused::InTheWay {
+            app: image.name.clone(),
+            catalog: if source.name.is_empty() { source.short().to_owned() } else { format!("{} ({})", source.name, source.short()) },
+        }),
+    };
+    app.blobs().fetch_app(app.registry().as_ref(), hash, fits).await.map_err(blob_refused)
 }
 
 pub(super) async fn list(
@@ -102,6 +119,10 @@ pub(super) async fn share(
     give(&app, &name, &sharing).await.map(|blob| (StatusCode::CREATED, Json(blob)))
 }
 
-pub(super) async fn fetch(State(app): State<Arc<App>>, Path(hash): Path<String>) -> Result<(StatusCode, Json<BlobView>), Refusal> {
-    begin_fetch(&app, &hash).await.map(|blob| (StatusCode::ACCEPTED, Json(blob)))
+pub(super) async fn fetch(
+    State(app): State<Arc<App>>,
+    Path(hash): Path<String>,
+    Query(asked): Query<Fetching>,
+) -> Result<(StatusCode, Json<BlobView>), Refusal> {
+    begin_fetch(&app, &hash, asked.replace).await.map(|blob| (StatusCode::ACCEPTED, Json(blob)))
 }

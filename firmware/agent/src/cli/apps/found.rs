@@ -18,6 +18,9 @@ pub enum FoundVerb {
     Get {
         /// The app's name, or the hash of its blob.
         app: String,
+        /// It takes the place of the app of that name that came from a signed catalog.
+        #[arg(long)]
+        replace: bool,
         #[command(flatten)]
         local: Local,
     },
@@ -41,7 +44,7 @@ impl FoundVerb {
     pub async fn run(self) -> Result<()> {
         match self {
             Self::Found(local) => local.show(&all(&local).await?, list),
-            Self::Get { app, local } => get(&app, &local).await,
+            Self::Get { app, replace, local } => get(&app, replace, &local).await,
             Self::Share { name, public, local } => {
                 let answer = local.client().post(&format!("/api/v1/catalog/{}/share", encode(&name)), &Sharing { public }).await?;
                 local.show(&answer, |blob| {
@@ -109,9 +112,9 @@ fn chosen(answer: &Value, app: &str) -> Result<String> {
     }
 }
 
-async fn get(app: &str, local: &Local) -> Result<()> {
+async fn get(app: &str, replace: bool, local: &Local) -> Result<()> {
     let hash = if crate::net::is_hash(app) { app.to_owned() } else { chosen(&all(local).await?, app)? };
-    let begun = local.client().post(&format!("/api/v1/found-apps/{hash}"), &()).await?;
+    let begun = local.client().post(&format!("/api/v1/found-apps/{hash}?replace={replace}"), &()).await?;
     let state = |here: &Value| here.pointer("/taking/state").and_then(Value::as_str).unwrap_or_default().to_owned();
     let blob = follow(local, begun, |here| state(here) != "wanted").await?;
     let here = blob.get("here").cloned().unwrap_or_default();

@@ -325,6 +325,11 @@ fn on_node(id: &str) -> Option<Said> {
             .refuses(&[422, 503]),
         "found_app_fetch" => of("apps", "Fetch an app that another node gives into the catalog")
             .more("It goes on over restarts; of `blob`, `here.taking` tells how far it is.")
+            .query(
+                "replace",
+                "Whether it may take the place of a signed catalog's app of that name; else that is refused (409).",
+                json!({ "type": "boolean" }),
+            )
             .gives_as::<BlobView>(202, "It is on its way.")
             .refuses(&[404, 409, 422, 503, 507]),
         "own_apps" => of("apps", "Apps of people's own that are saved: forms and compose files")

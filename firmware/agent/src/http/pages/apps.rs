@@ -2,7 +2,7 @@
 
 use super::home::{run, size};
 use super::{View, backups, catalogs, changes, found, jobs, not_done, own, running};
-use crate::apps::{AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView, UpdateView, UseView};
+use crate::apps::{AppSource, AppView, CatalogView, Changeable, Face, FoundApp, JobView, OwnView, PortView, UpdateView, UseView};
 use crate::broker::Run;
 use crate::catalogs::CatalogDetails;
 use crate::text::{Lang, Store};
@@ -26,7 +26,7 @@ pub struct Shown {
     /// Signed catalogs that are followed.
     pub signed: Vec<CatalogDetails>,
     /// Titles of the catalogs that apps of the store come from, by the apps' names.
-    pub origins: BTreeMap<String, BTreeMap<String, String>>,
+    pub origins: BTreeMap<String, AppSource>,
     /// Apps of people's own that are saved.
     pub own: Vec<OwnView>,
     /// Jobs, the newest first.
@@ -108,7 +108,7 @@ fn store(view: &View<'_>, shown: &Shown) -> Markup {
                 li data-offer=(app.name) { div.wide {
                     strong { (title(&app.title, &app.name, view.lang)) } " " span.quiet { (view.lang.category(&app.category)) ", " (size(app.bytes)) }
                     p { (title(&app.description, "", view.lang)) }
-                    @if let Some(origin) = shown.origins.get(&app.name) { p.quiet { (view.lang.catalogs().from) " " (title(origin, "", view.lang)) } }
+                    @if let Some(origin) = shown.origins.get(&app.name) { p.quiet { (view.lang.catalogs().from) " " (title(&origin.title, origin.short(), view.lang)) } }
                     p.quiet { @for port in app.ports.values() { (words.on_port) " " (words.port) " " (port.port) " (" (port.scheme) ") " } }
                     div.buttons {
                         @if app.must.is_empty() { (view.button(&at, words.install)) }
@@ -333,7 +333,7 @@ mod tests {
             own: Vec::new(),
             found: Ok(Vec::new()),
             signed: Vec::new(),
-            origins: [("broker".to_owned(), words("<i>Neighbours"))].into(),
+            origins: [("broker".to_owned(), AppSource { title: words("<i>Neighbours"), ..AppSource::default() })].into(),
             jobs: Vec::new(),
             host: "garden.local".to_owned(),
         }

@@ -46,10 +46,12 @@ fn one(view: &View<'_>, catalog: &CatalogInfo) -> Markup {
             @if catalog.followed && catalog.number.is_none() { p.quiet { (words.not_come) } }
             @if catalog.revoked { p.mend { (words.revoked) } }
             @if catalog.fork { p.mend { (words.fork) } }
+            @if catalog.refused { p.mend { (words.refused) } }
             @if let Some(problem) = &catalog.problem { p.mend { (problem) } }
             @if !tellers.is_empty() { p.quiet { (words.told_by) " " (tellers.join(", ")) } }
             details { summary { (words.key) } code { (catalog.key) } }
             @if view.caller.may(Operation::Own) { div.buttons {
+                @if catalog.refused { (view.button(&at("follow"), words.go_on)) }
                 @if catalog.followed { (view.button(&at("unfollow"), words.unfollow)) } @else { (view.button(&at("follow"), words.follow)) }
             } }
         } }
@@ -132,10 +134,12 @@ pub mod tests {
         let shown = |role| {
             let caller = caller(Some(role));
             let view = View { node: "garden", lang: Lang::En, caller: &caller, owned: true };
-            let page = body(&view, &[some_catalog(true), some_catalog(false)], Some("<u>"));
+            let forked = CatalogInfo { key: "0f".repeat(32), fork: true, refused: true, ..some_catalog(true) };
+            let page = body(&view, &[some_catalog(true), some_catalog(false), forked], Some("<u>"));
             html! { (page) (in_store(&view, &[details("wiki")])) }.into_string()
         };
         let owner = shown(Role::Owner);
+        assert_eq!(owner.matches(&format!("/catalogs/{}/follow\"", "0f".repeat(32))).count(), 1, "who is asked may go on with it");
         for action in ["unfollow", "follow", "wiki/install", "wiki/fetch", "wiki/replace"] {
             assert!(owner.contains(&format!("/{action}\"")), "{action}: {owner}");
         }

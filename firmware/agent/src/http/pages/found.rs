@@ -42,6 +42,12 @@ fn one(view: &View<'_>, found: &FoundApp) -> Markup {
                     (words.coming) " " progress max=(found.size_bytes.max(1)) value=(here.fetched_bytes) aria-label=(words.coming) {}
                 },
                 _ if !found.fits => p.quiet { (words.other_machines) " (" (app.architecture) ")" },
+                _ if let Some(source) = &found.takes_from => {
+                    p.mend { (view.lang.catalogs().other) " " (title(&source.title, source.short(), view.lang)) "." }
+                    @if view.caller.may(Operation::Own) {
+                        div.buttons { (view.button(&format!("/found-apps/{}/replace", found.hash), view.lang.catalogs().replace)) }
+                    }
+                },
                 _ if view.caller.may(Operation::Own) => div.buttons {
                     (view.button(&format!("/found-apps/{}/fetch", found.hash), if found.known { words.update } else { words.fetch }))
                 },
@@ -54,7 +60,7 @@ fn one(view: &View<'_>, found: &FoundApp) -> Markup {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::apps::a_found_app;
+    use crate::apps::{AppSource, a_found_app};
     use crate::blobs::Taking;
     use crate::http::pages::tests::caller;
     use crate::text::Lang;
@@ -83,6 +89,9 @@ pub mod tests {
         assert!(coming.contains("<progress max=\"10\" value=\"3\"") && !coming.contains(fetch));
         let refused = shown(Role::Owner, &[found("broker", Some(Taking::Refused { why: "it holds <u>".to_owned() }))]);
         assert!(refused.contains("it holds &lt;u&gt;") && refused.contains(fetch));
+        let source = AppSource { title: [("en".to_owned(), "<i>Barri".to_owned())].into(), ..AppSource::default() };
+        let of_a_catalog = shown(Role::Owner, &[FoundApp { takes_from: Some(source), ..found("broker", None) }]);
+        assert!(of_a_catalog.contains("/replace\"") && of_a_catalog.contains("&lt;i&gt;Barri") && !of_a_catalog.contains(fetch));
         assert!(!shown(Role::Owner, &[]).contains("data-found"));
     }
 }

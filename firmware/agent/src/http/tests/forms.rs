@@ -8,7 +8,7 @@ use super::super::pages::{
 };
 use super::super::routes::{Route, Side, TABLE};
 use super::docker::without_docker;
-use crate::apps::{AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
+use crate::apps::{AppSource, AppView, AskedView, CatalogView, Changeable, Face, FoundApp, OwnDetails, OwnView, PortView};
 use crate::broker::Run;
 use crate::catalogs::{CatalogInfo, some_catalog};
 use crate::net::{ClusterView, CommunityView, Door, Listed, Liveness, Me, MemberView, Page, Search, Service};
@@ -20,7 +20,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 
 /// What a form does → the operation that it equals. Names of apps and users are `{name}` here.
-const EQUALS: [(&str, &str, &str); 104] = [
+const EQUALS: [(&str, &str, &str); 105] = [
     ("get", "/files", "blobs"),
     ("post", "/api/v1/blobs", "blob_add"),
     ("post", "/files/{name}/fetch", "blob_fetch"),
@@ -55,6 +55,7 @@ const EQUALS: [(&str, &str, &str); 104] = [
     ("post", "/backups/key", "backup_key_set"),
     ("post", "/backups/{name}/restore", "backup_restore"),
     ("post", "/found-apps/{name}/fetch", "found_app_fetch"),
+    ("post", "/found-apps/{name}/replace", "found_app_fetch"),
     ("post", "/catalogs", "catalogs_follow"),
     ("post", "/catalogs/{name}/follow", "catalogs_follow"),
     ("post", "/catalogs/{name}/unfollow", "catalogs_unfollow"),
@@ -187,13 +188,14 @@ fn own_pages(view: &View<'_>) -> Markup {
 fn app_pages(view: &View<'_>) -> Markup {
     let app = |run, published| AppView { name: "wiki".to_owned(), run, published, newer: true, ..AppView::default() };
     let offers = [Vec::new(), vec!["password".to_owned()]];
+    let found_app = |takes_from| FoundApp { hash: "wiki".to_owned(), takes_from, ..found::tests::found("wiki", None) };
     let offer = |must: &Vec<String>| CatalogView { name: "wiki".to_owned(), must: must.clone(), ..CatalogView::default() };
     let shown = apps::Shown {
         uses: std::collections::BTreeMap::new(),
         apps: vec![app(Some(Run::Running), false), app(Some(Run::Stopped), true), app(None, false), app(Some(Run::Failing), true)],
         catalog: offers.iter().map(offer).collect(),
         given: BTreeSet::new(),
-        found: Ok(vec![FoundApp { hash: "wiki".to_owned(), ..found::tests::found("wiki", None) }]),
+        found: Ok([None, Some(AppSource::default())].map(found_app).into()),
         signed: vec![catalogs::tests::details("wiki")],
         origins: std::collections::BTreeMap::new(),
         own: own_views().into(),
