@@ -175,6 +175,42 @@ fn of_two_publishers_neither_s_app_takes_the_place_of_the_other_s() {
 }
 
 #[test]
+fn what_a_builder_publishes_without_a_node_is_taken_as_what_a_node_publishes() {
+    let builder = std::path::Path::new(env!("CARGO_BIN_EXE_cloudy")).with_file_name("xtask");
+    assert!(builder.exists(), "the builder is made by `cargo build --workspace`");
+    let folder = tempfile::tempdir().unwrap();
+    let (images, key) = (folder.path().join("apps"), folder.path().join("gracia.key"));
+    let made = |words: &[&str]| -> Value {
+        #[expect(clippy::disallowed_methods, reason = "the builder is what is tested here")]
+        let mut command = std::process::Command::new(&builder);
+        command.args(["app", "broker", "--json", "--catalog", key.to_str().unwrap(), "--built", images.to_str().unwrap()]).args(words);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    layout(&images, 1);
+    let first = made(&["--new-key", "gracia", "--title", "Neighbours"]);
+    let garden = founder("garden");
+    let of = first["key"].as_str().unwrap();
+    assert_eq!(garden.json(&["catalog", "add", first["file"].as_str().unwrap()])["key"], of);
+    let add = |file: &Value| garden.json(&["blob", "add", file.as_str().unwrap()])["hash"].clone();
+    let added: Vec<Value> = first["blobs"].as_array().unwrap().iter().map(add).collect();
+    garden.json(&["catalog", "get", "gracia", "broker"]);
+    assert_eq!(offer(&garden, of)["in-store"], true);
+    // The blob is the one that a node gives of the same app.
+    assert!(added.contains(&garden.json(&["app", "share", "broker"])["hash"]), "{added:?}");
+
+    // The next publication is newer, and a node publishes after it by the same key.
+    layout(&images, 2);
+    let second = made(&[]);
+    assert_eq!((&second["number"], &second["key"]), (&2.into(), &first["key"]));
+    assert_eq!(garden.json(&["catalog", "add", second["file"].as_str().unwrap()])["number"], 2);
+    garden.json(&["catalog", "bring-key", "gracia", key.to_str().unwrap()]);
+    assert_eq!(publish(&garden, "gracia", &[]), of);
+    assert_eq!(number(&garden, of), Some(3));
+}
+
+#[test]
 fn a_catalog_on_a_stick_is_enough_and_who_took_it_tells_the_others() {
     let alone = Agent::start("alone", "[join]\nmdns = false\n");
     take_in(&alone, 1);

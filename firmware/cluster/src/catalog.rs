@@ -28,6 +28,8 @@ const MAX_DESCRIPTION_BYTES: usize = 1000;
 const MAX_WORD_BYTES: usize = 30;
 /// Largest blob of an app in bytes.
 const MAX_BLOB_BYTES: u64 = 32 * 1024 * 1024 * 1024;
+/// What has more bytes is known by the hashes of its parts, each but the last of so many: the BLAKE3 of those one after the other.
+pub const PART_BYTES: u64 = 16 * 1024 * 1024;
 /// Longest saved key in bytes.
 const MAX_KEY_BYTES: usize = 80;
 
@@ -186,6 +188,16 @@ impl Listed {
             }
         }
         Ok(())
+    }
+
+    /// The same: where it was listed in this very version before, what was built for other machines stays.
+    #[must_use]
+    pub fn with_builds_of(self, before: Option<&Contents>) -> Self {
+        let same = before.into_iter().flat_map(|before| &before.apps).find(|app| app.name == self.name && app.index == self.index);
+        let others = same.into_iter().flat_map(|app| &app.builds).filter(|build| self.build(&build.machine).is_none());
+        let mut builds: Vec<Build> = self.builds.iter().chain(others).cloned().collect();
+        builds.sort_by(|one, other| one.machine.cmp(&other.machine));
+        Self { builds, ..self }
     }
 
     /// The images for one kind of machine.

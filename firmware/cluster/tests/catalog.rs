@@ -136,6 +136,18 @@ fn a_key_is_brought_to_another_node_as_text() {
 
 static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| Catalog::sign(&SEED, contents(3)).unwrap().to_bytes());
 
+#[test]
+fn what_is_built_for_other_machines_stays_for_the_same_version_alone() {
+    let listed = |index: u8, machines: &[(&str, u8)]| {
+        let build = |(machine, hash): &(&str, u8)| Build { machine: (*machine).to_owned(), hash: [*hash; 32], size_bytes: 1 };
+        Listed { index: [index; 32], builds: machines.iter().map(build).collect(), ..app("broker") }
+    };
+    let before = Contents { apps: vec![listed(1, &[("amd64", 1), ("arm64", 2)])], ..Contents::default() };
+    assert_eq!(listed(1, &[("arm64", 3)]).with_builds_of(Some(&before)), listed(1, &[("amd64", 1), ("arm64", 3)]));
+    assert_eq!(listed(2, &[("arm64", 3)]).with_builds_of(Some(&before)), listed(2, &[("arm64", 3)]));
+    assert_eq!(listed(1, &[("arm64", 3)]).with_builds_of(None), listed(1, &[("arm64", 3)]));
+}
+
 proptest! {
     #[test]
     fn a_changed_catalog_is_no_catalog(place in any::<prop::sample::Index>(), bit in 0..8_u8, cut in any::<prop::sample::Index>()) {

@@ -6,6 +6,7 @@
 //! fetched and stored once a node, and what the app adds to it.
 
 pub mod build;
+pub mod catalog;
 pub mod lab;
 mod lints;
 pub mod oci;

@@ -165,6 +165,17 @@ impl Layout {
         }
     }
 
+    /// Where catalogs of what it has land: beside it, a folder for each.
+    pub fn catalogs(&self) -> PathBuf {
+        self.root.with_file_name("catalogs")
+    }
+
+    /// An app's index, as the layout's list has it.
+    pub fn named(&self, name: &str) -> Result<Descriptor> {
+        let found = self.index()?.manifests.into_iter().find(|found| found.annotations.get(REF_NAME).is_some_and(|its| its == name));
+        found.with_context(|| format!("`{}` has no app `{name}`", self.root.display()))
+    }
+
     /// Puts an app's facts and its icon beside its image: blobs that the layout's list names.
     pub fn facts(&self, facts: &[u8], icon: Option<&[u8]>) -> Result<Vec<(&'static str, String)>> {
         let mut named = vec![(FACTS, self.put("application/toml", facts)?.digest)];

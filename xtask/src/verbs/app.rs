@@ -1,10 +1,13 @@
 //! `cargo xtask app NAME`: an app's image for all architectures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use cluster::catalog::Words;
+use contract::apps::App;
 
+use crate::apps::catalog::{self, Published, Publisher};
 use crate::apps::lab::{self, Trial};
 use crate::apps::oci::{Descriptor, Layout};
 use crate::apps::plan::AppPlan;
@@ -38,6 +41,8 @@ pub struct AppVerb {
     /// Make all layers a second time, from the packages, and refuse another digest.
     #[arg(long)]
     twice: bool,
+    #[command(flatten)]
+    publishing: Publishing,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -46,9 +51,53 @@ pub struct AppVerb {
     deb_mirror: Option<PathBuf>,
 }
 
+/// What makes the signed catalog of what is built.
+#[derive(Args)]
+struct Publishing {
+    /// Make the signed catalog of these apps, by the publisher's key in this file, into out/catalogs: no node is needed for that.
+    #[arg(long, value_name = "KEYFILE")]
+    catalog: Option<PathBuf>,
+    /// Take the apps from this image layout, which was built before, instead of building them.
+    #[arg(long, value_name = "DIR", requires = "catalog", conflicts_with_all = ["all", "trial", "node", "twice", "deb_mirror"])]
+    built: Option<PathBuf>,
+    /// Make that key, for a catalog that its publisher calls so.
+    #[arg(long, value_name = "NAME", requires = "catalog")]
+    new_key: Option<String>,
+    /// What people call the catalog; needed at first.
+    #[arg(long, requires = "catalog")]
+    title: Option<String>,
+    /// The same in Spanish, if it is not the same.
+    #[arg(long, requires = "title")]
+    title_es: Option<String>,
+    /// The same in Catalan.
+    #[arg(long, requires = "title")]
+    title_ca: Option<String>,
+}
+
+impl Publishing {
+    fn publisher(&self) -> Result<Option<Publisher>> {
+        let Some(file) = &self.catalog else { return Ok(None) };
+        self.new_key.as_ref().map_or_else(|| Publisher::read(file), |name| Publisher::new(file, name)).map(Some)
+    }
+
+    /// Publishes what is built, where that is wished.
+    fn publish(&self, publisher: Option<Publisher>, layout: &Layout, apps: &[(&App, Vec<Arch>)]) -> Result<Option<Published>> {
+        publisher.map(|publisher| publisher.publish(layout, apps, self.title())).transpose()
+    }
+
+    fn title(&self) -> Option<Words> {
+        let en = self.title.clone()?;
+        let or_en = |said: &Option<String>| said.clone().unwrap_or_else(|| en.clone());
+        Some(Words { es: or_en(&self.title_es), ca: or_en(&self.title_ca), en })
+    }
+}
+
 impl AppVerb {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
+        if let Some(folder) = &self.publishing.built {
+            return self.publish_built(folder);
+        }
         let repo = super::root()?;
         let apps = Apps::load(&Trees::of(&repo))?;
         if self.names.is_empty() && !self.all {
@@ -62,6 +111,8 @@ impl AppVerb {
         } else {
             self.names.iter().map(|name| apps.app(name)).collect::<Result<_>>()?
         };
+        // What is wrong with the key is said before anything is built.
+        let publisher = self.publishing.publisher()?;
         let plans = chosen.into_iter().map(|app| AppPlan::make(&apps, app, &arches)).collect::<Result<Vec<_>>>()?;
         let shop = Workshop::open(repo, self.deb_mirror.clone())?;
         fetch_all(&shop, &plans)?;
@@ -85,11 +136,28 @@ impl AppVerb {
         if self.tries() {
             lab::run(&shop, &shop.repo.join(OUT), &trials, self.node.as_deref())?;
         }
+        let apps: Vec<_> = plans.iter().map(|plan| (plan.app, plan.images.iter().map(|image| image.arch).collect())).collect();
+        let published = self.publishing.publish(publisher, &layout, &apps)?;
         if self.json {
+            report.extend(published.map(|published| ("signed-catalog".to_owned(), said(&published))));
             println!("{}", serde_json::Value::Object(report));
+        } else if let Some(published) = published {
+            show(&published);
         } else if !self.tries() {
             let name = plans.first().map(|plan| plan.app.name.as_str()).unwrap_or("NAME");
             println!("\nNext: try it: {}", command(&format!("app {name} --try")));
+        }
+        Ok(())
+    }
+
+    /// Publishes apps that were built before.
+    fn publish_built(&self, folder: &Path) -> Result<()> {
+        let (publisher, layout, arches) = (self.publishing.publisher()?, Layout::at(folder)?, self.arches()?);
+        let mut apps = self.names.iter().map(|name| catalog::built(&layout, name)).collect::<Result<Vec<_>>>()?;
+        apps.iter_mut().for_each(|(_, of)| of.retain(|arch| arches.is_empty() || arches.contains(arch)));
+        let apps: Vec<_> = apps.iter().map(|(app, arches)| (app, arches.clone())).collect();
+        if let Some(published) = self.publishing.publish(publisher, &layout, &apps)? {
+            if self.json { println!("{}", said(&published)) } else { show(&published) }
         }
         Ok(())
     }
@@ -123,6 +191,17 @@ impl AppVerb {
         }
         Ok(serde_json::json!({ "index": index.digest, "images": images }))
     }
+}
+
+fn said(published: &Published) -> serde_json::Value {
+    let Published { file, number, key, blobs } = published;
+    serde_json::json!({ "key": key, "number": number, "file": file, "blobs": blobs })
+}
+
+fn show(published: &Published) {
+    let Published { file, number, key, blobs } = published;
+    println!("{}: publication {number} of {key}, with {} blobs beside it", file.display(), blobs.len());
+    println!("\nNext, on any node: `cloudy catalog add FILE`, and `cloudy blob add` with each blob that it is to give");
 }
 
 fn mb(bytes: u64) -> f64 {

@@ -45,15 +45,6 @@ fn words(said: &BTreeMap<String, String>) -> Option<Words> {
     Some(Words { en: of("en"), es: of("es"), ca: of("ca") })
 }
 
-/// An app as it is listed anew: where it was listed in this very version before, what was built for other machines stays.
-fn relisted(now: Listed, before: Option<&Catalog>) -> Listed {
-    let same = before.into_iter().flat_map(|before| &before.contents().apps).find(|app| app.name == now.name && app.index == now.index);
-    let others = same.into_iter().flat_map(|app| &app.builds).filter(|build| now.build(&build.machine).is_none());
-    let mut builds: Vec<Build> = now.builds.iter().chain(others).cloned().collect();
-    builds.sort_by(|one, other| one.machine.cmp(&other.machine));
-    Listed { builds, ..now }
-}
-
 impl Catalogs {
     fn keys(&self) -> Result<Keys, Refused> {
         let read = read_whole(&self.folder.join(KEYS));
@@ -137,7 +128,7 @@ impl Catalogs {
         let named = said.map(|said| said.apps.iter().map(|app| app.name.clone()).collect());
         let mut apps = Vec::new();
         for app in wish.apps.or(named).unwrap_or_default() {
-            apps.push(relisted(self.share(&app).await?, before.as_deref()));
+            apps.push(self.share(&app).await?.with_builds_of(said));
         }
         let number = self.next_number(&key)?;
         let signed = Catalog::sign(&seed, Contents { name: name.to_owned(), title, number, revoked: false, apps })?;
@@ -237,29 +228,5 @@ mod tests {
         let ca = said(&[("ca", "Veïns")]).unwrap();
         assert_eq!((ca.en.as_str(), ca.es.as_str()), ("Veïns", "Veïns"));
         assert_eq!(said(&[("en", "Neighbours"), ("es", "Vecinos")]).unwrap().ca, "Neighbours");
-    }
-
-    #[test]
-    fn what_is_built_for_other_machines_stays_for_the_same_version_alone() {
-        let words = words(&[("en".to_owned(), "Broker".to_owned())].into()).unwrap();
-        let listed = |index: u8, machines: &[(&str, u8)]| Listed {
-            name: "broker".to_owned(),
-            index: [index; 32],
-            category: "messages".to_owned(),
-            title: words.clone(),
-            description: Words::default(),
-            builds: machines.iter().map(|(m, hash)| Build { machine: (*m).to_owned(), hash: [*hash; 32], size_bytes: 1 }).collect(),
-        };
-        let contents = Contents {
-            name: "gracia".to_owned(),
-            title: words.clone(),
-            number: 1,
-            revoked: false,
-            apps: vec![listed(1, &[("amd64", 1), ("arm64", 2)])],
-        };
-        let before = Catalog::sign(&[1; 32], contents).unwrap();
-        assert_eq!(relisted(listed(1, &[("arm64", 3)]), Some(&before)), listed(1, &[("amd64", 1), ("arm64", 3)]));
-        assert_eq!(relisted(listed(2, &[("arm64", 3)]), Some(&before)), listed(2, &[("arm64", 3)]));
-        assert_eq!(relisted(listed(1, &[("arm64", 3)]), None), listed(1, &[("arm64", 3)]));
     }
 }

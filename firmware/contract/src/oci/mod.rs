@@ -2,6 +2,7 @@
 //! asked, and the headers of the answer. Whoever serves it only reads and writes.
 
 pub mod documents;
+pub mod pack;
 
 use serde::{Deserialize, Serialize};
 

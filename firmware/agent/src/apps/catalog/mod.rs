@@ -4,7 +4,6 @@
 //! what is named in the list is whole. What neither the list nor an installed app names is removed.
 
 mod give;
-pub mod pack;
 mod receive;
 mod walk;
 

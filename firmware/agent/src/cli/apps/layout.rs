@@ -1,10 +1,11 @@
 //! An image layout on this machine → the tar that the agent takes: of a folder only what this machine needs, the list first.
 
-use crate::apps::catalog::{pack, this_arch};
+use crate::apps::catalog::this_arch;
 use crate::pieces;
 use anyhow::{Context, Result, ensure};
 use contract::oci::Digest;
 use contract::oci::documents::{Descriptor, FACTS, ICON, Index, Manifest, REF_NAME};
+use contract::oci::pack::pack;
 use hyper::body::Bytes;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -20,7 +21,7 @@ pub fn pieces(path: &Path, names: &[String]) -> Result<Receiver<std::io::Result<
     if path.is_dir() {
         let (list, blobs) = chosen(path, names)?;
         let blobs: Vec<_> = blobs.into_iter().map(|digest| (digest.clone(), blob(path, &digest))).collect();
-        return Ok(pieces::written(move |to| pack::pack(&list, &blobs, to)));
+        return Ok(pieces::written(move |to| pack(&list, &blobs, to)));
     }
     ensure!(names.is_empty(), "of a tar all apps are taken: name a folder to choose some");
     let mut file = File::open(path).with_context(reading)?;

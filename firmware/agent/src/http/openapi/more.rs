@@ -1,8 +1,8 @@
 //! What is said of the operations on files and on the node's settings.
 
 use super::super::{
-    backups, blobs, by_hand, catalogs as signed, hidden as hides, household as homes, leases, muted, paging, settings, storage, tunnels,
-    words,
+    backups, blobs, by_hand, catalogs as signed, hidden as hides, household as homes, leases, muted, paging, settings, shared_apps,
+    storage, tunnels, words,
 };
 use super::{Said, of};
 use crate::apps::{AdoptWish, BackupWish, HandView, JobView, Key, KeyView, NewKey, RestoreWish};
@@ -69,11 +69,25 @@ pub fn blobs(id: &str) -> Option<Said> {
     })
 }
 
-/// Of signed catalogs of apps.
+/// Of apps of other nodes, and of signed catalogs.
 pub fn catalogs(id: &str) -> Option<Said> {
     const CHANGE: [u16; 5] = [404, 409, 422, 503, 507];
     let shown = |said: Said| said.gives::<CatalogInfo>("How it is.").refuses(&CHANGE);
     Some(match id {
+        "found_apps" => of("apps", "Apps that nodes of the microcloud give")
+            .query("text", "Words that all must be in the blob's name or hash.", json!({ "type": "string", "maxLength": 200 }))
+            .gives::<shared_apps::FoundAppsPage>("A page of them, by the hashes of their blobs.")
+            .paged(paging::MAX_PAGE)
+            .refuses(&[422, 503]),
+        "found_app_fetch" => of("apps", "Fetch an app that another node gives into the catalog")
+            .more("It goes on over restarts; of `blob`, `here.taking` tells how far it is.")
+            .query(
+                "replace",
+                "Whether it may take the place of a signed catalog's app of that name; else that is refused (409).",
+                json!({ "type": "boolean" }),
+            )
+            .gives_as::<BlobView>(202, "It is on its way.")
+            .refuses(&[404, 409, 422, 503, 507]),
         "catalogs" => of("apps", "Signed catalogs of apps: those that are followed, and those that nodes tell of")
             .more("Of one that is not followed its name and title are what nodes say; nothing of it was verified.")
             .gives::<signed::CatalogsPage>("A page of them, by their keys.")

@@ -318,20 +318,6 @@ fn on_node(id: &str) -> Option<Said> {
             .takes::<shared_apps::Sharing>()
             .gives_as::<BlobView>(201, "The blob that they fetch.")
             .refuses(&[404, 409, 422, 503, 507]),
-        "found_apps" => of("apps", "Apps that nodes of the microcloud give")
-            .query("text", "Words that all must be in the blob's name or hash.", json!({ "type": "string", "maxLength": 200 }))
-            .gives::<shared_apps::FoundAppsPage>("A page of them, by the hashes of their blobs.")
-            .paged(paging::MAX_PAGE)
-            .refuses(&[422, 503]),
-        "found_app_fetch" => of("apps", "Fetch an app that another node gives into the catalog")
-            .more("It goes on over restarts; of `blob`, `here.taking` tells how far it is.")
-            .query(
-                "replace",
-                "Whether it may take the place of a signed catalog's app of that name; else that is refused (409).",
-                json!({ "type": "boolean" }),
-            )
-            .gives_as::<BlobView>(202, "It is on its way.")
-            .refuses(&[404, 409, 422, 503, 507]),
         "own_apps" => of("apps", "Apps of people's own that are saved: forms and compose files")
             .gives::<own::OwnAppsPage>("A page of them, by name. No value of an environment stands in it.")
             .paged(paging::MAX_PAGE)

@@ -27,7 +27,7 @@ const MAX_TYPE_BYTES: usize = 100;
 /// The largest blob in bytes.
 pub const MAX_BLOB_BYTES: u64 = 1 << 40;
 /// What a large blob is cut into: so can parts come from several neighbours at once.
-pub const PART_BYTES: u64 = 16 * 1024 * 1024;
+pub use cluster::catalog::PART_BYTES;
 /// Most blobs of one page.
 const MAX_PAGE: usize = 200;
 /// Of one page, where nothing else is asked for.

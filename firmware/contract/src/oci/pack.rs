@@ -1,6 +1,8 @@
-//! Blobs of an image layout → a tar of it, the same bytes for the same blobs. What is read is held to its digest on the way.
+//! An app's images for one kind of machine → a tar of their layout: the same bytes wherever the same version is packed. What is read is
+//! held to its digest on the way.
 
-use contract::oci::Digest;
+use super::Digest;
+use super::documents::{Descriptor, FACTS, ICON, INDEX, Index, REF_NAME};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{Error, Read, Result, Write};
@@ -26,7 +28,21 @@ impl Read for Held {
     }
 }
 
-/// Writes the tar: the list, then the blobs, each at its place.
+/// The list of a layout that has this app alone: its name, its index with the index's bytes, its facts and its icon.
+pub fn list(app: &str, (index, bytes): (&Digest, u64), facts: &Digest, icon: Option<&Digest>) -> Index {
+    let icon = icon.map(|icon| (ICON, icon.to_string()));
+    let said = [(REF_NAME, app.to_owned()), (FACTS, facts.to_string())].into_iter().chain(icon);
+    let image = Descriptor {
+        media_type: INDEX.to_owned(),
+        digest: index.to_string(),
+        size: bytes,
+        platform: None,
+        annotations: said.map(|(name, value)| (name.to_owned(), value)).collect(),
+    };
+    Index { schema_version: 2, media_type: Some(INDEX.to_owned()), manifests: vec![image] }
+}
+
+/// Writes the tar: the list, then the blobs, each at its place. Blobs stand in the order of their digests.
 ///
 /// # Errors
 /// A blob can't be read, or has another digest; or nobody reads what is written.
