@@ -191,6 +191,8 @@ impl Setup {
 mod tests {
     use super::*;
 
+    type Answers = [(Step, Answer)];
+
     fn marks(answers: &[(Step, Answer)]) -> Marks {
         Marks { begun: true, answers: answers.iter().copied().collect() }
     }
@@ -205,7 +207,7 @@ mod tests {
         let alone = [(Step::Name, Later), (Step::Microcloud, Later)];
         let kept = [(Step::Name, Done), (Step::Kit, Done)];
         let all = [(Step::Name, Done), (Step::Kit, Later), (Step::Place, Later)];
-        let table: &[(Facts, &[(Step, Answer)], Step)] = &[
+        let table: &[(Facts, &Answers, Step)] = &[
             (fresh, &[], Step::Claim),
             // Whatever was answered: nobody owns it any more.
             (fresh, &all, Step::Claim),

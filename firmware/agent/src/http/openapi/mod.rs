@@ -214,6 +214,7 @@ fn path_parameter(path: &str, name: &str) -> Value {
         "port" => ("The port of this node at which it is.", json!({ "type": "integer", "minimum": 1, "maximum": 65535 })),
         "id" => ("The number.", json!({ "type": "integer", "format": "int64", "minimum": 0 })),
         "path" => ("What is asked there, below `/api/v1/`.", json!({ "type": "string" })),
+        "step" => ("The step: `name`, `microcloud`, `kit`, `place`, or `done`.", json!({ "type": "string" })),
         other => panic!("say what `{other}` is"),
     };
     json!({ "name": name, "in": "path", "required": true, "description": what, "schema": schema })
