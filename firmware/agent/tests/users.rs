@@ -172,7 +172,7 @@ fn a_node_is_claimed_and_an_app_begun_from_its_page() {
     assert!(jobs["jobs"][0]["app"] == "broker" && !jobs.to_string().contains("se-cret"), "{jobs}");
     assert!(!stranger.get("/apps").body.contains("data-job"));
     let again = owner.press("/apps/broker/install", "/apps/broker/install", "set.password=x");
-    assert!(again.status == 409 && again.body.contains("job 1 is at work"), "{}", again.body);
+    assert!(again.status == 409 && again.body.contains("Something is being done with “broker”"), "{}", again.body);
     for path in ["/api/v1/jobs", "/api/v1/catalog", "/api/v1/apps/broker/logs", "/api/v1/apps/broker/settings"] {
         let refused = stranger.get(path);
         assert_eq!((refused.status, refused.header("content-type")), (401, "application/problem+json"), "{path}");

@@ -42,6 +42,7 @@ pub use hosted::{Bar, NOT_NOW};
 pub use own::NotSaved;
 pub use places::JobPlace;
 pub use plan::Kind as JobKind;
+pub use ports::Refused as PortRefused;
 pub use publish::NotPublished;
 use publish::Watched;
 pub use record::Publication;

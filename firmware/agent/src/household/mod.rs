@@ -14,7 +14,7 @@ pub use forward::{Forward, NotForwarded};
 pub use head::Acting;
 pub use serve::{Server, serve};
 
-use crate::net::{ClusterView, Command, HouseholdBegun, HouseholdWish, Liveness, NetHandle, Refused, Registry};
+use crate::net::{ClusterView, Command, CommandResult, HouseholdBegun, HouseholdWish, Liveness, NetHandle, Refused, Registry, Unwilling};
 use cluster::NodeId;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -65,8 +65,8 @@ pub enum Failed {
     #[error("`{0}` is no id of a node: it has 64 hexadecimal digits, as `cloudy nodes --json` shows")]
     NoNode(String),
     /// Refused by the network part, with the mend.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(Unwilling),
     /// The records.
     #[error("{0}")]
     Records(#[from] Refused),
@@ -80,7 +80,7 @@ fn id(node: &str) -> Result<NodeId, Failed> {
     NodeId::of_hex(node).ok_or_else(|| Failed::NoNode(node.escape_debug().to_string()))
 }
 
-async fn wish<T>(net: &NetHandle, make: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Command) -> Result<T, Failed> {
+async fn wish<T>(net: &NetHandle, make: impl FnOnce(oneshot::Sender<CommandResult<T>>) -> Command) -> Result<T, Failed> {
     let (reply, answer) = oneshot::channel();
     net.commands.send(make(reply)).await.map_err(|_| Failed::NoNetwork)?;
     answer.await.map_err(|_| Failed::NoNetwork)?.map_err(Failed::Refused)

@@ -2,6 +2,7 @@
 //! changes). The page's forms call the same functions.
 
 use super::caller::Caller;
+use super::codes;
 use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
 use super::services::NO_COMMUNITY;
@@ -10,6 +11,7 @@ use crate::apps::{AppView, Apps, CatalogView, JobView, NotPublished, Publication
 use crate::pieces::Incoming;
 use crate::revision::Expected;
 use crate::state::App;
+use crate::text::Code;
 use crate::units::Action;
 use crate::users::Operation;
 use axum::body::Body;
@@ -103,7 +105,8 @@ pub(super) fn not_taken(error: catalog::Refused) -> Refusal {
         No::Io { source, .. } if full(source) => StatusCode::INSUFFICIENT_STORAGE,
         No::Io { .. } | No::Kept(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    refuse(status, said(error))
+    let told = codes::of_catalog(&error);
+    refuse(status, said(error)).told(told)
 }
 
 pub(super) fn refused(error: Refused) -> Refusal {
@@ -135,7 +138,8 @@ pub(super) fn refused(error: Refused) -> Refusal {
         Refused::Docker(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refused::NoRoom { .. } | Refused::NotKept(_) => StatusCode::INSUFFICIENT_STORAGE,
     };
-    refuse(status, said(error))
+    let told = codes::of_app(&error);
+    refuse(status, said(error)).told(told)
 }
 
 /// The agent ends while it is at work.
@@ -178,7 +182,7 @@ pub(super) async fn list_catalog(State(app): State<Arc<App>>, uri: Uri, asked: A
 /// Refuses where the record of what is begun would be gone at the next start.
 pub(super) fn kept(app: &App) -> Result<(), Refusal> {
     let why = "this node's data is not kept in this run, so nothing is done with apps: `cloudy status` says what is wrong with it";
-    if app.keeps() { Ok(()) } else { Err(refuse(StatusCode::CONFLICT, why.to_owned())) }
+    if app.keeps() { Ok(()) } else { Err(refuse(StatusCode::CONFLICT, why.to_owned()).told(crate::text::Told::from(Code::DataNotKept))) }
 }
 
 pub(super) async fn add(State(app): State<Arc<App>>, body: Body) -> Answer<Added> {
@@ -336,7 +340,10 @@ pub(super) async fn set_publication(
     app.apps().publish(&registry, name, wanted, expected).await.map_err(|error| match error {
         NotPublished::Refused(error) => refused(error),
         NotPublished::Records(error) => super::services::refused(&error),
-        error @ NotPublished::Taken(_) => refuse(StatusCode::CONFLICT, said(error)),
+        error @ NotPublished::Taken(_) => {
+            let told = codes::of_publication(&error);
+            refuse(StatusCode::CONFLICT, said(error)).told(told)
+        }
         error @ NotPublished::Draft(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, said(error)),
     })
 }

@@ -1,6 +1,7 @@
 //! Blobs in the API: what is public for everybody, all of it for operators.
 
 use super::caller::Caller;
+use super::codes;
 use super::paging;
 use super::problem::Refusal;
 use crate::blobs::{BlobView, BlobsPage, Change, Refused, Visibility, Wish, gateway, hash_in};
@@ -78,7 +79,7 @@ pub(super) fn refused(error: Refused) -> Refusal {
         Refused::Busy | Refused::Store(_) | Refused::NotCome { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refused::NotImported(why) => why.status(),
     };
-    Refusal::new(status, error.to_string())
+    Refusal::new(status, error.to_string()).told(codes::of_blob(&error))
 }
 
 /// What is looked for.

@@ -3,9 +3,9 @@
 use super::problem::Refusal;
 use crate::doctor::Check;
 use crate::install;
-use crate::net::{Command, CommandResult, FoundConfig, Successor};
+use crate::net::{Command, CommandResult, FoundConfig, Successor, Unwilling};
 use crate::state::App;
-use crate::text::Lang;
+use crate::text::{Code, Lang, Told};
 use crate::units::{self, Action, DOCKER_UNIT};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -228,11 +228,11 @@ pub(super) const NO_NETWORK: &str = "the network part of the agent does not run;
 
 /// Sends a wish to the network part and waits for its answer.
 pub(super) async fn wish<T>(app: &App, make: impl FnOnce(oneshot::Sender<CommandResult<T>>) -> Command) -> Result<T, Refusal> {
-    let gone = || refuse(StatusCode::SERVICE_UNAVAILABLE, NO_NETWORK.to_owned());
+    let gone = || refuse(StatusCode::SERVICE_UNAVAILABLE, NO_NETWORK.to_owned()).told(Told::from(Code::NoNetwork));
     let net = app.net().ok_or_else(gone)?;
     let (reply, answer) = oneshot::channel();
     net.commands.send(make(reply)).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())?.map_err(|error| refuse(StatusCode::CONFLICT, error))
+    answer.await.map_err(|_| gone())?.map_err(|Unwilling { why, told }| refuse(StatusCode::CONFLICT, why).told(told))
 }
 
 fn refuse(status: StatusCode, error: String) -> Refusal {

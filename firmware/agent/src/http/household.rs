@@ -1,6 +1,7 @@
 //! The nodes of one owner, in the API. The page's forms call the same functions.
 
 use super::caller::Caller;
+use super::codes;
 use super::problem::Refusal;
 use crate::household::{self as of_owner, Failed, HouseholdView};
 use crate::net::NetHandle;
@@ -69,7 +70,7 @@ fn refused(error: Failed) -> Refusal {
         Failed::NotAsked(_) => StatusCode::NOT_FOUND,
         Failed::NoNode(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
-    Refusal::new(status, error.to_string())
+    Refusal::new(status, error.to_string()).told(codes::of_household(&error))
 }
 
 fn net(app: &App) -> Result<&NetHandle, Refusal> {

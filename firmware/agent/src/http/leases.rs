@@ -2,6 +2,7 @@
 //! same functions.
 
 use super::apps::{kept, refused as app_refused};
+use super::codes;
 use super::problem::Refusal;
 use super::shared_apps;
 use crate::leases::{LeasesView, Policy, Refused, Wanted, Wish};
@@ -44,6 +45,7 @@ pub enum Word {
 }
 
 fn refused(error: Refused) -> Refusal {
+    let told = codes::of_lease(&error);
     let status = match error {
         Refused::Unknown(_) => StatusCode::NOT_FOUND,
         Refused::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -53,7 +55,7 @@ fn refused(error: Refused) -> Refusal {
         Refused::Records(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refused::NotKept(_) => StatusCode::INSUFFICIENT_STORAGE,
     };
-    Refusal::new(status, error.to_string())
+    Refusal::new(status, error.to_string()).told(told)
 }
 
 /// Offers an app.

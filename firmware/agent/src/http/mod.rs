@@ -16,6 +16,7 @@ mod by_hand;
 mod caller;
 mod catalogs;
 mod changes;
+mod codes;
 mod contained;
 mod encrypted;
 mod follow;

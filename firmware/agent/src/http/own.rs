@@ -3,6 +3,7 @@
 
 use super::blobs;
 use super::caller::Caller;
+use super::codes;
 use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
 use crate::apps::{Apps, NotSaved, OwnDetails, OwnView};
@@ -24,7 +25,7 @@ pub(super) fn refused(error: NotSaved) -> Refusal {
         NotSaved::Unknown(_) => StatusCode::NOT_FOUND,
         NotSaved::Full | NotSaved::NotKept(_) => StatusCode::INSUFFICIENT_STORAGE,
     };
-    Refusal::new(status, error.to_string())
+    Refusal::new(status, error.to_string()).told(codes::of_own(&error))
 }
 
 /// Does what waits for the disk.

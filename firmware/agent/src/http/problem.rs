@@ -1,5 +1,6 @@
 //! What is not done is said as RFC 9457 has it: `application/problem+json`.
 
+use crate::text::{Lang, Told};
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -13,12 +14,15 @@ const KIND: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// Bytes of a sentence that is put into a problem at most.
 const SENTENCE_BYTES: usize = 4096;
 
-/// A problem as it travels. Its type is `about:blank`, so that the title is the status's own.
+/// What the type of a problem begins with that has a code. No page is there: it is a name.
+const TYPE: &str = "urn:cloudy:problem:";
+
+/// A problem as it travels. Its title is the status's own.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Problem {
-    /// `about:blank`.
+    /// Which one it is, for programs, as `urn:cloudy:problem:port-taken`; `about:blank` where it has no name.
     r#type: String,
     /// The status in words.
     title: String,
@@ -37,19 +41,33 @@ pub struct Refusal {
     pub detail: String,
     /// When to come again, in seconds.
     pub again: Option<u64>,
+    /// The same in all languages, where there are words for it.
+    pub told: Option<Told>,
 }
 
 impl Refusal {
     /// A refusal with its reason.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), again: None }
+        Self { status, detail: detail.into(), again: None, told: None }
+    }
+
+    /// The same refusal, with words for it.
+    #[must_use]
+    pub fn told(self, told: impl Into<Option<Told>>) -> Self {
+        Self { told: told.into(), ..self }
+    }
+
+    /// Why, in the reader's words where there are any.
+    pub fn said(&self, lang: Lang) -> String {
+        self.told.as_ref().map_or_else(|| self.detail.clone(), |told| told.say(lang))
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or_default().to_owned();
-        let problem = Problem { r#type: "about:blank".to_owned(), title, status: self.status.as_u16(), detail: self.detail };
+        let kind = self.told.map_or_else(|| "about:blank".to_owned(), |told| format!("{TYPE}{}", told.code.word()));
+        let problem = Problem { r#type: kind, title, status: self.status.as_u16(), detail: self.detail };
         let mut response = (self.status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, KIND);

@@ -1,8 +1,10 @@
 //! The node's settings and its power, in the API.
 
+use super::codes;
 use super::problem::Refusal;
 use crate::settings::{NotSet, SettingsView, Wish};
 use crate::state::App;
+use crate::text::{Code, Told};
 use crate::units::{self, Power};
 use axum::Json;
 use axum::extract::State;
@@ -45,19 +47,22 @@ fn of_unit(error: units::Error) -> Refusal {
 }
 
 fn refused(error: NotSet) -> Refusal {
-    match error {
+    let told = codes::of_setting(&error);
+    let refusal = match error {
+        NotSet::Zone(_) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         NotSet::Wrong(words) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words),
         NotSet::NoTrial => Refusal::new(StatusCode::CONFLICT, error.to_string()),
         NotSet::NotKept(_) => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
         NotSet::Unit(error) => of_unit(error),
-    }
+    };
+    refusal.told(told)
 }
 
 /// Changes settings.
 pub(super) async fn alter(app: &App, wish: Wish) -> Result<SettingsView, Refusal> {
     if !app.keeps() {
         let why = "this node's data is not kept in this run, so no settings are: `cloudy status` says what is wrong with it";
-        return Err(Refusal::new(StatusCode::CONFLICT, why.to_owned()));
+        return Err(Refusal::new(StatusCode::CONFLICT, why.to_owned()).told(Told::from(Code::DataNotKept)));
     }
     app.settings().set(wish).await.map_err(refused)
 }

@@ -12,6 +12,7 @@ mod jobs;
 mod muted;
 mod nodes;
 mod published;
+mod refusals;
 
 use super::*;
 use crate::users::{Operation, Role, Scope, Users, may};

@@ -1,6 +1,7 @@
 //! Services of other nodes that are opened through this one, in the API. The page's forms call the same functions.
 
 use super::caller::Caller;
+use super::codes;
 use super::forms::host;
 use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
@@ -67,7 +68,7 @@ fn refused(error: &Refused) -> Refusal {
         | Refused::NoListener(_)
         | Refused::Records(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    Refusal::new(status, error.to_string())
+    Refusal::new(status, error.to_string()).told(codes::of_tunnel(error))
 }
 
 /// How this node is called by whoever asks: as they did, or over the local socket, which has no name, by its first address.

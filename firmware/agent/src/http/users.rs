@@ -1,6 +1,7 @@
 //! Users in the API: logging in and out, claiming the node, people and their programs' tokens.
 
 use super::caller::{Acted, Caller, Who};
+use super::codes;
 use super::paging::{self, Order, Paging};
 use super::problem::Refusal;
 use super::versions::{IfMatch, Revision};
@@ -245,7 +246,7 @@ pub fn refused(error: Refused) -> Refusal {
         Refused::Wait(seconds) => Some(*seconds),
         _ => None,
     };
-    Refusal { status, detail: error.to_string(), again }
+    Refusal { again, ..Refusal::new(status, error.to_string()).told(codes::of_user(&error)) }
 }
 
 /// Adds the session's cookie to an answer, and says for the journal who came.

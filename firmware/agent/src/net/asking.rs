@@ -1,12 +1,14 @@
 //! Four words: asking a node on the local network to be let in by them, and deciding about newcomers that ask here.
 
 use super::{
-    AskingEnd, AskingStep, AskingView, CommandResult, JoinFailure, NewcomerView,
+    AskingEnd, AskingStep, AskingView, CommandResult, JoinFailure, NewcomerView, Unwilling,
+    commands::member_already,
     event::{Event, Target},
     greet, ids,
     join::{Goal, Joining},
     state::State,
 };
+use crate::text::Code;
 use cluster::{
     NodeId, Refusal, Token,
     hello::{Reason, Reply, Request},
@@ -77,7 +79,7 @@ impl State {
     /// Asks a node that is seen on the local network, by its id; or one as `ID@ADDRESS`, where that network passes on no word of mDNS.
     pub(super) fn ask(&mut self, whom: &str) -> CommandResult<AskingView> {
         if let Some(node) = &self.node {
-            return Err(format!("this node belongs to `{}` already: leave that first (`cloudy leave`)", node.founding().name()));
+            return Err(member_already(node));
         }
         let seen = self.seen.iter().find(|(node, (_, says))| node.hex() == whom && says.community.is_some());
         let (target, name) = match (seen, ids::placed(whom)) {
@@ -87,7 +89,8 @@ impl State {
                 return Err(format!(
                     "no node of a microcloud with the id `{}` is seen on this network: `cloudy ask` lists those that are",
                     whom.escape_debug()
-                ));
+                )
+                .into());
             }
         };
         self.stop_asking();
@@ -102,7 +105,7 @@ impl State {
             running: false,
             trouble: None,
         });
-        self.asked().ok_or_else(|| NOT_ASKING.to_owned())
+        self.asked().ok_or_else(|| NOT_ASKING.into())
     }
 
     /// The person here found the same words on the other node's page.
@@ -110,7 +113,7 @@ impl State {
         let question = self.asking.as_mut().ok_or(NOT_ASKING)?;
         question.asking.agree(words).map_err(|error| format!("{error}: look again at both pages"))?;
         question.next = Instant::now();
-        self.asked().ok_or_else(|| NOT_ASKING.to_owned())
+        self.asked().ok_or_else(|| NOT_ASKING.into())
     }
 
     /// Asks no more, and tells whoever was asked.
@@ -208,13 +211,14 @@ impl State {
     /// A person decides about a newcomer; what it calls itself.
     pub(super) fn decide_newcomer(&mut self, id: &str, words: &str, admit: bool) -> CommandResult<String> {
         let now = self.now();
-        let over =
-            || "no newcomer asks with these words: it asks anew, or its time is over. `cloudy newcomers` lists those that ask".to_owned();
+        let over = || {
+            Unwilling::from("no newcomer asks with these words: it asks anew, or its time is over. `cloudy newcomers` lists those that ask")
+        };
         let own = self.node.as_mut().ok_or_else(over)?;
         let node = NodeId::of_hex(id).ok_or_else(over)?;
         let name = own.decide_newcomer(now, &node, words, admit).map_err(|refusal| match refusal {
-            Refusal::NoAdmin => "this node can let nobody in: do it on a node that can".to_owned(),
-            Refusal::Used { .. } => "it has its invite already: once it is a member, `cloudy revoke` removes it".to_owned(),
+            Refusal::NoAdmin => Unwilling::told("this node can let nobody in: do it on a node that can", Code::MayNotInvite),
+            Refusal::Used { .. } => "it has its invite already: once it is a member, `cloudy revoke` removes it".into(),
             _ => over(),
         })?;
         log::info!(node = node.short(), name = name.as_str(), admit; "a person compared the four words");

@@ -1,7 +1,8 @@
 //! How the network part begins: it goes on as a member, founds a community, or joins one.
 
 use super::{
-    DoorConfig, FoundConfig, clock,
+    CommandResult, DoorConfig, FoundConfig, clock,
+    commands::member_already,
     files::{self, Kept},
     ids,
     join::{self, Goal, Joining},
@@ -98,9 +99,9 @@ impl State {
     }
 
     /// Founds a community here, or comes back into the one that the kit founded. Answers with the kit's text.
-    pub(super) fn found(&mut self, found: &FoundConfig) -> Result<String, String> {
+    pub(super) fn found(&mut self, found: &FoundConfig) -> CommandResult<String> {
         if let Some(node) = &self.node {
-            return Err(format!("this node belongs to `{}` already: leave that first (`cloudy leave`)", node.founding().name()));
+            return Err(member_already(node));
         }
         let name = Name::try_from(found.name.as_str()).map_err(|error| error.to_string())?;
         let kit = match &found.kit {
@@ -109,7 +110,7 @@ impl State {
         };
         // Under another name it would be another community, and nobody would be found.
         if let Some(other) = kit.community().filter(|other| **other != name) {
-            return Err(format!("this recovery kit is of the community `{other}`, not of `{name}`: give that name"));
+            return Err(format!("this recovery kit is of the community `{other}`, not of `{name}`: give that name").into());
         }
         if let Some(text) = &found.member {
             let (node, address) = ids::placed(text).filter(|_| found.kit.is_some()).ok_or(NO_MEMBER)?;

@@ -1,11 +1,12 @@
 //! What people wish: each command is checked, done and answered here.
 
 use super::{
-    Command, CommandResult, DoorConfig, Successor, clock, files,
+    Command, CommandResult, DoorConfig, Successor, Unwilling, clock, files,
     identity::Identity,
     join::{self, Goal, Joining},
     state::State,
 };
+use crate::text::{Code, Told};
 use cluster::{Millis, NodeId, Refusal, Terms, admission::MAX_USES, membership::Liveness, node::Node, roster::Standing};
 use std::time::Duration;
 
@@ -18,6 +19,20 @@ const SUCCESSOR_VALID: Duration = Duration::from_secs(7 * 86_400);
 
 pub(super) const NO_COMMUNITY: &str =
     "this node belongs to no community: found one (`cloudy found NAME`) or join one (`cloudy join TOKEN`)";
+
+/// Likewise, in words.
+pub(super) fn no_community() -> Unwilling {
+    Unwilling::told(NO_COMMUNITY, Code::NoCommunity)
+}
+
+/// Who belongs to one joins no other.
+pub(super) fn member_already(node: &Node) -> Unwilling {
+    let name = node.founding().name();
+    Unwilling::told(
+        format!("this node belongs to `{name}` already: leave that first (`cloudy leave`)"),
+        Told::new(Code::MemberAlready, &[&name]),
+    )
+}
 
 impl State {
     /// Does a command and answers it; a caller that has gone away misses the answer, nothing else.
@@ -56,29 +71,30 @@ impl State {
 
     fn invite(&mut self, uses: u16, valid_seconds: Option<u64>) -> CommandResult<String> {
         self.choose_seeds();
-        let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
+        let node = self.node.as_ref().ok_or_else(no_community)?;
         if !(1..=MAX_USES).contains(&uses) {
-            return Err(format!("an invite is good for 1 to {MAX_USES} nodes, not {uses}"));
+            return Err(format!("an invite is good for 1 to {MAX_USES} nodes, not {uses}").into());
         }
         let not_after = match (valid_seconds, clock::now(self.config.wall).sure) {
             (None, _) => None,
             (Some(seconds), Some(now)) => Some(now.saturating_add(seconds)),
             (Some(_), None) => {
-                return Err("this node's clock is unsure, so it can't say when an invite expires: wait until it is set from the network, or make an invite that does not expire".to_owned());
+                let why = "this node's clock is unsure, so it can't say when an invite expires: wait until it is set from the network, or make an invite that does not expire";
+                return Err(Unwilling::told(why, Code::ClockUnsure));
             }
         };
         let token = node.invite(Terms { uses, not_after }, &mut self.rng);
-        let token = token
-            .ok_or("this node holds no key that can invite: do it on the node that founded the community, or where the recovery kit is")?;
+        let why = "this node holds no key that can invite: do it on the node that founded the community, or where the recovery kit is";
+        let token = token.ok_or_else(|| Unwilling::told(why, Code::MayNotInvite))?;
         Ok(token.to_text())
     }
 
     fn join(&mut self, text: &str) -> CommandResult<String> {
         if let Some(node) = &self.node {
-            return Err(format!("this node belongs to `{}` already: leave that first (`cloudy leave`)", node.founding().name()));
+            return Err(member_already(node));
         }
-        let token =
-            join::read_token(text, &clock::now(self.config.wall)).map_err(|failure| format!("{}; {}", failure.seen, failure.mend))?;
+        let token = join::read_token(text, &clock::now(self.config.wall))
+            .map_err(|failure| Unwilling::told(format!("{}; {}", failure.seen, failure.mend), Code::NoInvite))?;
         let name = token.community().name().to_string();
         self.stop_asking();
         self.joining = Some(Joining::new(Goal::Token(Box::new(token))));
@@ -86,9 +102,9 @@ impl State {
     }
 
     fn open_door(&mut self, minutes: u32) -> CommandResult<()> {
-        let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
+        let node = self.node.as_ref().ok_or_else(no_community)?;
         if minutes > 0 && node.admin().is_none() {
-            return Err("this node holds no key that can invite: open the door on the node that does".to_owned());
+            return Err(Unwilling::told("this node holds no key that can invite: open the door on the node that does", Code::MayNotInvite));
         }
         self.set_door(if minutes == 0 { DoorConfig::Closed } else { DoorConfig::OpenMinutes(minutes) });
         self.say();
@@ -96,12 +112,12 @@ impl State {
     }
 
     fn kit(&self) -> CommandResult<String> {
-        let node = self.node.as_ref().ok_or(NO_COMMUNITY)?;
+        let node = self.node.as_ref().ok_or_else(no_community)?;
         let admin = node.admin().ok_or("this node holds no recovery kit")?;
         if !admin.grants.is_empty() {
             return Err(
                 "this node decides by a key of its own, which dies with it: the recovery kit lies with those who founded the microcloud"
-                    .to_owned(),
+                    .into(),
             );
         }
         Ok(admin.kit.to_text())
@@ -111,7 +127,7 @@ impl State {
     fn revoke(&mut self, id: &str) -> CommandResult<String> {
         let (node, name) = self.known(id)?;
         if node == self.me {
-            return Err("this node can't remove itself: `cloudy leave` takes it out".to_owned());
+            return Err("this node can't remove itself: `cloudy leave` takes it out".into());
         }
         self.decide(|own, now| own.revoke(now, node), "that the node was removed")?;
         log::warn!(node = node.short(), name; "a node was removed from the community");
@@ -125,7 +141,8 @@ impl State {
         if node == self.me || beliefs.get(&node).is_some_and(|belief| belief.state != Liveness::Down) {
             return Err(format!(
                 "`{name}` is here, so nothing takes its place: switch it off first. What harms the microcloud is removed (`cloudy revoke`)"
-            ));
+            )
+            .into());
         }
         let valid = clock::now(self.config.wall).sure.map(|_| SUCCESSOR_VALID.as_secs());
         let token = self.invite(1, valid)?;
@@ -149,24 +166,29 @@ impl State {
 
     /// A node of the community by its id, and what it is called.
     pub(super) fn known(&self, id: &str) -> CommandResult<(NodeId, String)> {
-        let roster = self.node.as_ref().ok_or(NO_COMMUNITY)?.roster();
+        let roster = self.node.as_ref().ok_or_else(no_community)?.roster();
         let wanted = roster.nodes().find(|known| known.hex() == id);
-        let wanted =
-            wanted.ok_or_else(|| format!("no node of the community has the id `{}`: `cloudy nodes` lists them", id.escape_debug()))?;
+        let wanted = wanted.ok_or_else(|| {
+            Unwilling::told(
+                format!("no node of the community has the id `{}`: `cloudy nodes` lists them", id.escape_debug()),
+                Code::NodeUnknown,
+            )
+        })?;
         Ok((wanted, roster.card(&wanted).map_or_else(|| wanted.short(), |card| card.facts().name.to_string())))
     }
 
     /// Decides as an admin. It is on the disk when this answers; `what` would be forgotten otherwise.
     fn decide(&mut self, decision: impl FnOnce(&mut Node, Millis) -> Result<(), Refusal>, what: &str) -> CommandResult<()> {
         let now = self.now();
-        decision(self.node.as_mut().ok_or(NO_COMMUNITY)?, now).map_err(|refusal| match refusal {
-            Refusal::NoAdmin => "this node holds no key that decides who belongs to the community: do it on the node that founded it, on another admin's, or where the recovery kit is".to_owned(),
-            Refusal::Rank => "only the key of those who founded the community decides about admins: do it on the node that founded it, or where the recovery kit is".to_owned(),
-            other => other.to_string(),
+        decision(self.node.as_mut().ok_or_else(no_community)?, now).map_err(|refusal| match refusal {
+            Refusal::NoAdmin => Unwilling::told("this node holds no key that decides who belongs to the community: do it on the node that founded it, on another admin's, or where the recovery kit is", Code::MayNotDecide),
+            Refusal::Rank => Unwilling::told("only the key of those who founded the community decides about admins: do it on the node that founded it, or where the recovery kit is", Code::MayNotDecide),
+            other => other.to_string().into(),
         })?;
         self.perform();
         if !self.save_roster() {
-            return Err(format!("this node can't write its data, so after a restart it would not know {what}: make room, and try again"));
+            let why = format!("this node can't write its data, so after a restart it would not know {what}: make room, and try again");
+            return Err(Unwilling::told(why, Code::NotKept));
         }
         // Whether this node may let others in may have changed with it.
         self.say();

@@ -4,7 +4,7 @@
 //! Architecture invariant: a node is an owner's only by its own owner's wish. A certificate that somebody made counts for nothing until
 //! then.
 
-use super::{CommandResult, commands::NO_COMMUNITY, files, state::State};
+use super::{CommandResult, Unwilling, commands::no_community, files, state::State};
 use cluster::{CommunityId, Kit, NodeId, keys::Key, records::Ownership};
 use tokio::sync::oneshot;
 
@@ -50,7 +50,7 @@ fn told(begun: Option<HouseholdBegun>, said: Result<(), String>) -> CommandResul
 
 impl State {
     fn community_id(&self) -> CommandResult<CommunityId> {
-        Ok(self.node.as_ref().ok_or(NO_COMMUNITY)?.founding().id())
+        Ok(self.node.as_ref().ok_or_else(no_community)?.founding().id())
     }
 
     /// The owner's key that is here: of the household that began here, or the recovery kit of whoever founded the community.
@@ -85,7 +85,7 @@ impl State {
                     None => (Kit::generate(&mut self.rng), true),
                 };
                 if !new_key && other(kit.public()) {
-                    return Err(TAKEN.to_owned());
+                    return Err(TAKEN.into());
                 }
                 if new {
                     files::save_owner_key(&self.store, &kit).map_err(|error| format!("{error:#}"))?;
@@ -93,9 +93,9 @@ impl State {
                 (Some(kit.own(community, self.me)), new.then(|| kit.to_text()))
             }
             HouseholdWish::Take { ownership } if !ownership.verifies(community, self.me) => {
-                return Err("what that node signed is not of this node in this microcloud: ask it to say it anew".to_owned());
+                return Err("what that node signed is not of this node in this microcloud: ask it to say it anew".into());
             }
-            HouseholdWish::Take { ownership } if other(ownership.owner) => return Err(TAKEN.to_owned()),
+            HouseholdWish::Take { ownership } if other(ownership.owner) => return Err(TAKEN.into()),
             HouseholdWish::Take { ownership } => (Some(ownership), None),
             HouseholdWish::Leave => (None, None),
         };
@@ -121,13 +121,13 @@ impl State {
         let community = self.community_id()?;
         let (node, name) = self.known(node)?;
         if node == self.me {
-            return Err(format!("`{name}` is this node"));
+            return Err(format!("`{name}` is this node").into());
         }
         let kit = self.owner_key()?.ok_or(
             "the owner's key is not on this node: do it on the node where the household began, or give that node the recovery kit (`cloudy household begin --kit`)",
         )?;
         if self.ownership.borrow().is_none_or(|ownership| ownership.owner != kit.public()) {
-            return Err("this node is not of the owner whose key is here: `cloudy household begin` first".to_owned());
+            return Err("this node is not of the owner whose key is here: `cloudy household begin` first".into());
         }
         Ok((node, kit.own(community, node)))
     }

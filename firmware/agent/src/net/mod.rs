@@ -56,6 +56,7 @@ pub use registry::{Changed, SERVICES_PAGE};
 pub use registry::{an_app, some_news};
 pub use view::*;
 
+use crate::text::Told;
 use anyhow::Result;
 use cluster::{NodeId, records::Ownership};
 use std::{net::SocketAddr, path::PathBuf};
@@ -137,7 +138,44 @@ pub enum DoorConfig {
 }
 
 /// Why a command was refused, in words for people, with the mend.
-pub type CommandResult<T> = std::result::Result<T, String>;
+pub type CommandResult<T> = std::result::Result<T, Unwilling>;
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Unwilling {
+    /// In words for people, with the mend.
+    pub why: String,
+    /// The same in all languages, where there are words for it.
+    pub told: Option<Told>,
+}
+
+impl Unwilling {
+    /// A reason that there are words for.
+    pub fn told(why: impl Into<String>, told: impl Into<Told>) -> Self {
+        Self { why: why.into(), told: Some(told.into()) }
+    }
+}
+
+impl From<String> for Unwilling {
+    fn from(why: String) -> Self {
+        Self { why, told: None }
+    }
+}
+
+impl From<&str> for Unwilling {
+    fn from(why: &str) -> Self {
+        why.to_owned().into()
+    }
+}
+
+impl std::ops::Deref for Unwilling {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.why
+    }
+}
 
 /// A wish to the network part. Each that has a reply is answered exactly once; a dropped reply means that the network part has ended.
 #[derive(Debug)]

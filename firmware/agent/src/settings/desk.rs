@@ -29,6 +29,9 @@ pub enum NotSet {
     /// Something of the wish.
     #[error("{0}")]
     Wrong(String),
+    /// The time zone.
+    #[error("there is no time zone `{0}`: it is written as in Europe/Madrid")]
+    Zone(String),
     /// It can't be written.
     #[error("it can't be kept: {0}")]
     NotKept(String),
@@ -170,7 +173,7 @@ impl Desk {
         if let Some(zone) = &plan.settings.time_zone
             && !Path::new(ZONEINFO).join(zone.as_str()).is_file()
         {
-            return Err(NotSet::Wrong(format!("there is no time zone `{}`: it is written as in Europe/Madrid", zone.as_str())));
+            return Err(NotSet::Zone(zone.as_str().to_owned()));
         }
         if plan == Plan::default() {
             return Ok(self.view());
@@ -330,7 +333,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let desk = Arc::new(Desk::new(data.path(), Arc::new(Systemd::default())));
         let wish = Wish { time_zone: Some("Nowhere/Land".to_owned()), ..Wish::default() };
-        assert!(matches!(desk.set(wish).await, Err(NotSet::Wrong(words)) if words.contains("there is no time zone")));
+        assert!(matches!(desk.set(wish).await, Err(NotSet::Zone(zone)) if zone == "Nowhere/Land"));
         // It can't be asked, or does not take it; what could cut the node off stays on trial, and nothing secret stays.
         let wifi = WifiWish { ssid: "Casa".to_owned(), passphrase: Some("secret secret".to_owned()), country: "ES".to_owned() };
         assert!(matches!(desk.set(Wish { wifi: Some(wifi), ..Wish::default() }).await, Err(NotSet::Unit(_) | NotSet::NotKept(_))));

@@ -11,6 +11,7 @@ use crate::http::problem::Refusal;
 use crate::http::shared_apps::{self, Sharing};
 use crate::revision::Expected;
 use crate::state::App;
+use crate::text::{Code, Told};
 use crate::users::Operation;
 use axum::extract::{Form, Path};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -60,12 +61,12 @@ fn given(reader: &Reader) -> BTreeSet<String> {
 
 /// What other nodes give, as far as one page has room for it.
 async fn found(reader: &Reader) -> Result<Vec<FoundApp>, String> {
-    shared_apps::find_new(&reader.app).await.map_err(|refusal| refusal.detail)
+    shared_apps::find_new(&reader.app).await.map_err(|refusal| refusal.said(reader.lang))
 }
 
 /// The page of apps, with what was not done.
 pub(super) async fn refused(reader: &Reader, headers: &HeaderMap, refusal: &Refusal) -> Response {
-    let body = page::body(&reader.view(), &shown(reader, headers).await, Some(&refusal.detail));
+    let body = page::body(&reader.view(), &shown(reader, headers).await, Some(&refusal.said(reader.lang)));
     reader.refused(refusal, "/apps", &body)
 }
 
@@ -102,9 +103,10 @@ async fn details(reader: &Reader, name: &str, update: bool, wrong: Option<&str>,
     }
     // Both ask Docker.
     let (log, uses) = tokio::join!(read_logs(&reader.app, name, LOG_LINES), uses(&reader.app));
-    let log = log.map_err(|refusal| refusal.detail);
+    let log = log.map_err(|refusal| refusal.said(reader.lang));
     let log = log.as_ref().map_or_else(|why| Err(why.as_str()), |log| Ok(log.as_str()));
-    let changes = if update { Some(what_changes(&reader.app, name.to_owned()).await.map_err(|refusal| refusal.detail)) } else { None };
+    let changes =
+        if update { Some(what_changes(&reader.app, name.to_owned()).await.map_err(|refusal| refusal.said(reader.lang))) } else { None };
     let update = changes.as_ref().map(|changes| changes.as_ref().map_err(String::as_str));
     let shared = given(reader).contains(name);
     let details = Details { app: &app, change: change.as_ref(), update, shared, log, uses: uses.get(name) };
@@ -171,10 +173,10 @@ pub async fn act(
     let Err(refusal) = done else { return to("/apps") };
     // What somebody else did meanwhile is shown below, and can be changed again.
     let words = match refusal.status {
-        StatusCode::PRECONDITION_FAILED => reader.lang.store().changed_meanwhile,
-        _ => refusal.detail.as_str(),
+        StatusCode::PRECONDITION_FAILED => reader.lang.store().changed_meanwhile.to_owned(),
+        _ => refusal.said(reader.lang),
     };
-    let wrong = Some(words);
+    let wrong = Some(words.as_str());
     let again = match action.as_str() {
         "install" => choices(&reader, &name, wrong).await,
         "publish" => {
@@ -198,9 +200,11 @@ pub(super) fn wish(fields: &BTreeMap<String, String>) -> Result<Wish, Refusal> {
         if let Some(name) = field.strip_prefix("set.") {
             wish.settings.insert(name.to_owned(), value.clone());
         } else if let Some(name) = field.strip_prefix("port.") {
-            let number = value
-                .parse()
-                .map_err(|_| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("`{name}` is no port: a number from 1 to 65535")))?;
+            let no_port = |_| {
+                let why = format!("`{name}` is no port: a number from 1 to 65535");
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why).told(Told::new(Code::PortNumber, &[&value]))
+            };
+            let number = value.parse().map_err(no_port)?;
             wish.ports.insert(name.to_owned(), number);
         }
     }

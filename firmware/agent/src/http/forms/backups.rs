@@ -21,7 +21,7 @@ async fn found(reader: &Reader) -> Result<Vec<BackupView>, String> {
     let (mut all, mut after) = (Vec::new(), String::new());
     for _ in 0..PAGES_LOOKED_AT {
         let search = BlobSearch { limit: Some(MAX_PAGE), after, ..BlobSearch::default() };
-        let page = find(&reader.app, search).await.map_err(|refusal| refusal.detail)?;
+        let page = find(&reader.app, search).await.map_err(|refusal| refusal.said(reader.lang))?;
         all.extend(page.backups);
         match page.next {
             Some(next) => after = next,
@@ -29,7 +29,9 @@ async fn found(reader: &Reader) -> Result<Vec<BackupView>, String> {
         }
     }
     let seen: BTreeSet<String> = all.iter().map(|backup| backup.hash.clone()).collect();
-    all.extend(held(&reader.app).await.map_err(|refusal| refusal.detail)?.into_iter().filter(|backup| !seen.contains(&backup.hash)));
+    all.extend(
+        held(&reader.app).await.map_err(|refusal| refusal.said(reader.lang))?.into_iter().filter(|backup| !seen.contains(&backup.hash)),
+    );
     // The name ends with the moment.
     all.sort_by(|one, other| other.here.cmp(&one.here).then_with(|| other.name.cmp(&one.name)));
     Ok(all)
@@ -41,7 +43,7 @@ async fn body(reader: &Reader, made: Option<&NewKey>, wrong: Option<&str>) -> ma
 }
 
 async fn refused(reader: &Reader, refusal: &Refusal) -> Response {
-    reader.refused(refusal, HERE, &body(reader, None, Some(&refusal.detail)).await)
+    reader.refused(refusal, HERE, &body(reader, None, Some(&refusal.said(reader.lang))).await)
 }
 
 /// `GET /backups`

@@ -17,7 +17,7 @@ pub async fn show(reader: Reader) -> Response {
     match all(&reader.app).await {
         Ok(all) => reader.page("/apps", None, &page::body(&reader.view(), &all, None)),
         Err(refusal) if refusal.status == StatusCode::SERVICE_UNAVAILABLE => reader.page("/apps", None, &page::without(&reader.view())),
-        Err(refusal) => reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.detail)),
+        Err(refusal) => reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.said(reader.lang))),
     }
 }
 
@@ -25,7 +25,7 @@ pub async fn show(reader: Reader) -> Response {
 pub async fn show_one(reader: Reader, Path(id): Path<String>) -> Response {
     match look(&reader.app, &id, &reader.caller).await {
         Ok(one) => reader.page("/apps", None, &page::one(&reader.view(), &one, None)),
-        Err(refusal) => reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.detail)),
+        Err(refusal) => reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.said(reader.lang))),
     }
 }
 
@@ -37,8 +37,8 @@ pub async fn adopt(reader: Reader, Path(id): Path<String>, Fields(said): Fields<
         // It is saved, and shows there what an owner must allow first.
         Err(refusal) if refusal.status == StatusCode::FORBIDDEN => to(&format!("/own/{name}")),
         Err(refusal) => match look(&reader.app, &id, &reader.caller).await {
-            Ok(one) => reader.refused(&refusal, "/apps", &page::one(&reader.view(), &one, Some(&refusal.detail))),
-            Err(_) => reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.detail)),
+            Ok(one) => reader.refused(&refusal, "/apps", &page::one(&reader.view(), &one, Some(&refusal.said(reader.lang)))),
+            Err(_) => reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.said(reader.lang))),
         },
     }
 }
@@ -50,8 +50,8 @@ async fn cleared(reader: Reader, thing: Thing) -> Response {
 
 async fn show_again(reader: &Reader, refusal: &Refusal) -> Response {
     match all(&reader.app).await {
-        Ok(all) => reader.refused(refusal, "/apps", &page::body(&reader.view(), &all, Some(&refusal.detail))),
-        Err(_) => reader.refused(refusal, "/apps", &not_done(reader.lang, &refusal.detail)),
+        Ok(all) => reader.refused(refusal, "/apps", &page::body(&reader.view(), &all, Some(&refusal.said(reader.lang)))),
+        Err(_) => reader.refused(refusal, "/apps", &not_done(reader.lang, &refusal.said(reader.lang))),
     }
 }
 

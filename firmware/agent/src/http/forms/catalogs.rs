@@ -26,7 +26,7 @@ async fn done(reader: &Reader, done: Result<(), Refusal>) -> Response {
     match done {
         Ok(()) => to("/catalogs"),
         Err(refusal) => {
-            let body = page::body(&reader.view(), &reader.app.catalogs().list().await, Some(&refusal.detail));
+            let body = page::body(&reader.view(), &reader.app.catalogs().list().await, Some(&refusal.said(reader.lang)));
             reader.refused(&refusal, "/catalogs", &body)
         }
     }

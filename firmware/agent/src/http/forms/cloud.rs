@@ -133,7 +133,7 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
         Err(refusal) if setup => steps::refused(&reader, step, &refusal),
         Ok(()) => to(HERE),
         Err(refusal) => {
-            let body = body(&reader, reader.app.view().as_ref(), None, Some(&refusal.detail));
+            let body = body(&reader, reader.app.view().as_ref(), None, Some(&refusal.said(reader.lang)));
             reader.refused(&refusal, HERE, &body)
         }
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 const HERE: &str = "/encrypted";
 
 fn body(reader: &Reader, headers: &HeaderMap, wrong: Option<&str>) -> maud::Markup {
-    let shown = view(&reader.app).map_err(|refusal| refusal.detail);
+    let shown = view(&reader.app).map_err(|refusal| refusal.said(reader.lang));
     page::body(&reader.view(), &shown, &apps::host(headers), wrong)
 }
 
@@ -33,6 +33,6 @@ pub async fn choose_only(reader: Reader, headers: HeaderMap, Form(fields): Form<
     let chosen: Result<_, Refusal> = choose(&reader.app, &reader.caller, Choice { only: fields.only }).await;
     match chosen {
         Ok(_) => to(HERE),
-        Err(refusal) => reader.refused(&refusal, HERE, &body(&reader, &headers, Some(&refusal.detail))),
+        Err(refusal) => reader.refused(&refusal, HERE, &body(&reader, &headers, Some(&refusal.said(reader.lang)))),
     }
 }

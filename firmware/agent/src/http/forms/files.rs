@@ -31,7 +31,7 @@ async fn shown(reader: &Reader, headers: &HeaderMap, asked: Result<BlobSearch, R
     let (quota, used, _) = blobs.room_used();
     let gateway = blobs.gateway().map(|at| format!("http://{}:{}", host(headers), at.port()));
     let refusal = found.as_ref().err().cloned();
-    (Shown { asked, found: found.map_err(|refusal| refusal.detail), room: (used, quota), gateway }, refusal)
+    (Shown { asked, found: found.map_err(|refusal| refusal.said(reader.lang)), room: (used, quota), gateway }, refusal)
 }
 
 /// `GET /files`: the fields are the API's.
@@ -64,7 +64,7 @@ pub async fn act(reader: Reader, Path((hash, action)): Path<(String, String)>, h
         Ok(()) => to("/files"),
         Err(refusal) => {
             let (shown, _) = shown(&reader, &headers, Ok(BlobSearch::default())).await;
-            reader.refused(&refusal, "/files", &page::body(&reader.view(), &shown, Some(&refusal.detail)))
+            reader.refused(&refusal, "/files", &page::body(&reader.view(), &shown, Some(&refusal.said(reader.lang))))
         }
     }
 }

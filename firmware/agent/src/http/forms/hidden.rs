@@ -41,7 +41,7 @@ pub async fn act(reader: Reader, headers: HeaderMap, Path(action): Path<String>,
 async fn answer(reader: &Reader, headers: &HeaderMap, done: Result<&str, Refusal>) -> Response {
     match done {
         Ok(there) => to(there),
-        Err(refusal) => reader.refused(&refusal, "/search", &home_search(reader, headers, Some(&refusal.detail)).await),
+        Err(refusal) => reader.refused(&refusal, "/search", &home_search(reader, headers, Some(&refusal.said(reader.lang))).await),
     }
 }
 

@@ -41,8 +41,8 @@ async fn answer(reader: &Reader, made: Option<&HouseholdBegun>, done: Result<(),
     let members = reader.app.view().map(|view| view.members).unwrap_or_default();
     let wrong = done.err().or(lacks);
     let (kit, late) = made.map(|made| (made.kit.as_deref(), made.late.as_deref())).unwrap_or_default();
-    let why = wrong.as_ref().map(|refusal| refusal.detail.as_str()).or(late);
-    let body = page::body(&reader.view(), &household, &members, kit, why);
+    let said = wrong.as_ref().map(|refusal| refusal.said(reader.lang));
+    let body = page::body(&reader.view(), &household, &members, kit, said.as_deref().or(late));
     match wrong {
         Some(refusal) => reader.refused(&refusal, HERE, &body),
         None => reader.page(HERE, None, &body),
@@ -111,8 +111,10 @@ async fn one(reader: &Reader, id: &str, wrong: Option<Refusal>) -> Response {
 }
 
 fn show_node(reader: &Reader, node: &HouseNode, apps: Result<Vec<AppView>, Refusal>, wrong: Option<Refusal>) -> Response {
-    let shown = apps.as_deref().map_err(|refusal| refusal.detail.as_str());
-    let body = page::one(&reader.view(), node, shown, wrong.as_ref().map(|refusal| refusal.detail.as_str()));
+    let shown = apps.as_deref().map_err(|refusal| refusal.said(reader.lang));
+    let shown = shown.as_ref().map_or_else(|why| Err(why.as_str()), |apps| Ok(*apps));
+    let wrong_words = wrong.as_ref().map(|refusal| refusal.said(reader.lang));
+    let body = page::one(&reader.view(), node, shown, wrong_words.as_deref());
     match wrong.or(apps.err()) {
         Some(refusal) => reader.refused(&refusal, HERE, &body),
         None => reader.page(HERE, None, &body),

@@ -27,7 +27,7 @@ async fn shown(reader: &Reader, asked: Result<Query<Paging>, QueryRejection>) ->
 pub async fn show(reader: Reader, asked: Result<Query<Paging>, QueryRejection>) -> Response {
     match shown(&reader, asked).await {
         Ok(shown) => reader.page("/jobs", Some(&page::address("/jobs/body", &shown.asked)), &page::body(&reader.view(), &shown)),
-        Err(refusal) => reader.refused(&refusal, "/jobs", &not_done(reader.lang, &refusal.detail)),
+        Err(refusal) => reader.refused(&refusal, "/jobs", &not_done(reader.lang, &refusal.said(reader.lang))),
     }
 }
 
@@ -35,6 +35,6 @@ pub async fn show(reader: Reader, asked: Result<Query<Paging>, QueryRejection>) 
 pub async fn show_body(reader: Reader, asked: Result<Query<Paging>, QueryRejection>) -> Response {
     match shown(&reader, asked).await {
         Ok(shown) => html(page::body(&reader.view(), &shown)),
-        Err(refusal) => reader.refused(&refusal, "/jobs", &not_done(reader.lang, &refusal.detail)),
+        Err(refusal) => reader.refused(&refusal, "/jobs", &not_done(reader.lang, &refusal.said(reader.lang))),
     }
 }

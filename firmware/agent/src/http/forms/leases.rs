@@ -24,7 +24,7 @@ fn body(reader: &Reader, wrong: Option<&str>) -> maud::Markup {
 }
 
 fn refused(reader: &Reader, refusal: &Refusal) -> Response {
-    reader.refused(refusal, HERE, &body(reader, Some(&refusal.detail)))
+    reader.refused(refusal, HERE, &body(reader, Some(&refusal.said(reader.lang))))
 }
 
 /// `GET /leases`
@@ -111,7 +111,7 @@ pub async fn offer(reader: Reader, Path(name): Path<String>, Form(fields): Form<
     };
     match done {
         Ok(_) => to(HERE),
-        Err(refusal) => match form(&reader, &name, Some(&refusal.detail)).await {
+        Err(refusal) => match form(&reader, &name, Some(&refusal.said(reader.lang))).await {
             Some(body) => reader.refused(&refusal, HERE, &body),
             None => refused(&reader, &refusal),
         },
@@ -138,7 +138,7 @@ pub async fn set_replicas(reader: Reader, Path(name): Path<String>, Form(fields)
     match done {
         Ok(()) => to(HERE),
         Err(refusal) if listed => refused(&reader, &refusal),
-        Err(refusal) => match form(&reader, &name, Some(&refusal.detail)).await {
+        Err(refusal) => match form(&reader, &name, Some(&refusal.said(reader.lang))).await {
             Some(body) => reader.refused(&refusal, HERE, &body),
             None => refused(&reader, &refusal),
         },

@@ -27,7 +27,7 @@ use super::problem::Refusal;
 use super::{household as api_household, lang, services, tunnels as api_tunnels};
 use crate::net::Search;
 use crate::state::App;
-use crate::text::Lang;
+use crate::text::{Code, Lang, Told};
 pub(super) use apps::host;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query};
@@ -66,8 +66,8 @@ impl Reader {
 
     /// A page that there is not.
     fn nothing(&self) -> Response {
-        let why = Refusal::new(StatusCode::NOT_FOUND, "there is no such page");
-        self.refused(&why, "", &pages::not_done(self.lang, &why.detail))
+        let why = Refusal::new(StatusCode::NOT_FOUND, "there is no such page").told(Told::from(Code::NoPage));
+        self.refused(&why, "", &pages::not_done(self.lang, &why.said(self.lang)))
     }
 }
 
@@ -85,7 +85,7 @@ impl FromRequestParts<Arc<App>> for Reader {
 /// A page that says why the one who asks may not do that.
 pub fn refused(app: &Arc<App>, caller: &Caller, lang: Lang, refusal: &Refusal) -> Response {
     let reader = Reader { caller: caller.clone(), lang, app: Arc::clone(app) };
-    reader.refused(refusal, "", &pages::not_done(lang, &refusal.detail))
+    reader.refused(refusal, "", &pages::not_done(lang, &refusal.said(lang)))
 }
 
 fn html(markup: Markup) -> Response {
@@ -108,7 +108,7 @@ pub async fn show_home_body(reader: Reader) -> Response {
 /// `POST /docker/ACTION`
 pub async fn act_on_docker(reader: Reader, Path(action): Path<String>) -> Response {
     let Err(refusal) = run_docker(&reader.app, &action).await else { return to("/") };
-    reader.refused(&refusal, "/", &maud::html! { (pages::not_done(reader.lang, &refusal.detail)) (home_body(&reader).await) })
+    reader.refused(&refusal, "/", &maud::html! { (pages::not_done(reader.lang, &refusal.said(reader.lang))) (home_body(&reader).await) })
 }
 
 pub async fn show_help(reader: Reader) -> Response {
@@ -135,7 +135,9 @@ pub async fn show_search(reader: Reader, headers: HeaderMap, query: Result<Query
     match found {
         Err(_) if reader.app.registry().is_none() => reader.page("/search", None, &search::alone(&reader.view())),
         Ok(found) => reader.page("/search", None, &search::body(&reader.view(), &asked, Ok(&found), &open, None)),
-        Err(refusal) => reader.refused(&refusal, "/search", &search::body(&reader.view(), &asked, Err(&refusal.detail), &open, None)),
+        Err(refusal) => {
+            reader.refused(&refusal, "/search", &search::body(&reader.view(), &asked, Err(&refusal.said(reader.lang)), &open, None))
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub async fn show_one(reader: Reader, Path(name): Path<String>) -> Response {
     match details_for(&reader.app, &name, &reader.caller).await {
         Ok(details) => reader.page("/apps", None, &page::one(&reader.view(), &details, None)),
         Err(refusal) if refusal.status == StatusCode::FORBIDDEN => {
-            reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.detail))
+            reader.refused(&refusal, "/apps", &not_done(reader.lang, &refusal.said(reader.lang)))
         }
         Err(_) => reader.nothing(),
     }
@@ -77,7 +77,7 @@ async fn save(reader: &Reader, said: &Said, definition: Result<Definition, Refus
         }
         Ok(details) if details.view.installed => to(&format!("/apps/{name}/update")),
         Ok(_) => to(&format!("/own/{name}")),
-        Err(refusal) => reader.refused(&refusal, "/apps", &again(&reader.view(), &typed_again(said), Some(&refusal.detail))),
+        Err(refusal) => reader.refused(&refusal, "/apps", &again(&reader.view(), &typed_again(said), Some(&refusal.said(reader.lang)))),
     }
 }
 
@@ -105,7 +105,7 @@ pub async fn grant(reader: Reader, Path(name): Path<String>, Fields(said): Field
 
 async fn show_again(reader: &Reader, name: &str, refusal: &Refusal) -> Response {
     match details_for(&reader.app, name, &reader.caller).await {
-        Ok(details) => reader.refused(refusal, "/apps", &page::one(&reader.view(), &details, Some(&refusal.detail))),
+        Ok(details) => reader.refused(refusal, "/apps", &page::one(&reader.view(), &details, Some(&refusal.said(reader.lang)))),
         Err(_) => reader.nothing(),
     }
 }

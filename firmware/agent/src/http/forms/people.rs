@@ -3,7 +3,7 @@
 use super::{Reader, to};
 use crate::http::pages::{hidden, people as page};
 use crate::http::users::{Claim, Login, person, refused, remove_person, with_session, with_tried, without_session};
-use crate::http::{muted, setup};
+use crate::http::{codes, muted, setup};
 use crate::revision::Expected;
 use crate::users::{PasswordRefused, Refused, Role, RuleRefused, Scope};
 use axum::extract::{Form, Path};
@@ -23,7 +23,7 @@ fn words(reader: &Reader, error: &Refused) -> String {
         Refused::Rule(RuleRefused::Claimed) => people.claim_owned.to_owned(),
         Refused::Rule(RuleRefused::Changed) => people.changed_meanwhile.to_owned(),
         Refused::Code => people.code_wrong.to_owned(),
-        error => error.to_string(),
+        error => codes::of_user(error).map_or_else(|| error.to_string(), |told| told.say(reader.lang)),
     }
 }
 

@@ -56,7 +56,7 @@ pub async fn act(reader: Reader, Path(action): Path<String>, Form(fields): Form<
         (Ok(()), _) if setup => stepped(&reader, Step::Place).await,
         (Err(refusal), _) if setup => steps_refused(&reader, Step::Place, &refusal),
         (Ok(()), _) => to(HERE),
-        (Err(refusal), _) => reader.refused(&refusal, HERE, &body(&reader, Some(&refusal.detail))),
+        (Err(refusal), _) => reader.refused(&refusal, HERE, &body(&reader, Some(&refusal.said(reader.lang)))),
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn founded(reader: &Reader, kit: &str) -> Response {
 
 /// A step whose form came to nothing.
 pub(super) fn refused(reader: &Reader, step: Step, refusal: &Refusal) -> Response {
-    let body = body(reader, step, reader.app.view().as_ref(), None, Some(&refusal.detail));
+    let body = body(reader, step, reader.app.view().as_ref(), None, Some(&refusal.said(reader.lang)));
     reader.refused(refusal, HERE, &body)
 }
 

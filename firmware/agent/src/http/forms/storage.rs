@@ -32,7 +32,7 @@ async fn shown(reader: &Reader) -> Result<Shown, Refusal> {
 async fn body(reader: &Reader, wrong: Option<&str>) -> maud::Markup {
     match shown(reader).await {
         Ok(shown) => page::body(&reader.view(), &shown, wrong),
-        Err(refusal) => crate::http::pages::not_done(reader.lang, &refusal.detail),
+        Err(refusal) => crate::http::pages::not_done(reader.lang, &refusal.said(reader.lang)),
     }
 }
 
@@ -72,6 +72,6 @@ pub async fn act_on_one(reader: Reader, Path((id, action)): Path<(String, String
 async fn ended(reader: &Reader, done: Result<(), Refusal>) -> Response {
     match done {
         Ok(()) => to(HERE),
-        Err(refusal) => reader.refused(&refusal, HERE, &body(reader, Some(&refusal.detail)).await),
+        Err(refusal) => reader.refused(&refusal, HERE, &body(reader, Some(&refusal.said(reader.lang))).await),
     }
 }

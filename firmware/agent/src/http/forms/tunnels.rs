@@ -26,7 +26,7 @@ pub struct Wish {
 }
 
 async fn refused(reader: &Reader, headers: &HeaderMap, refusal: &Refusal) -> Response {
-    let body = home_search(reader, headers, Some(&refusal.detail)).await;
+    let body = home_search(reader, headers, Some(&refusal.said(reader.lang))).await;
     reader.refused(refusal, "/search", &body)
 }
 

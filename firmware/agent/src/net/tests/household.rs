@@ -1,6 +1,6 @@
 //! Who reaches a node's API as a node of the same owner, asked with the protocol itself.
 
-use super::super::{Command, HouseholdWish, NetHandle, ids::node_id};
+use super::super::{Command, CommandResult, HouseholdWish, NetHandle, ids::node_id};
 use super::{PATIENCE, by_token, command, config, desks, founding, invite, until};
 use crate::household::{Acting, Server, serve};
 use crate::http::Peer;
@@ -45,7 +45,7 @@ async fn asked(conn: &Connection, head: &[u8]) -> Option<String> {
     Some(String::from_utf8(answer).unwrap()).filter(|answer| !answer.is_empty())
 }
 
-async fn belongs(handle: &NetHandle, wish: HouseholdWish) -> Result<(), String> {
+async fn belongs(handle: &NetHandle, wish: HouseholdWish) -> CommandResult<()> {
     command(handle, |reply| Command::Household { wish, reply }).await.map(drop)
 }
 

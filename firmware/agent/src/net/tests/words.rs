@@ -1,6 +1,6 @@
 //! Four words between running nodes: both people agree, one does not, one side goes away.
 
-use super::super::{AskingEnd, AskingStep, AskingView, Command, JoinConfig, NetConfig, NetHandle, NewcomerView, start};
+use super::super::{AskingEnd, AskingStep, AskingView, Command, CommandResult, JoinConfig, NetConfig, NetHandle, NewcomerView, start};
 use super::{Stranger, alive, by_token, command, config, founding, invite, shut_down, until};
 use cluster::{
     NodeId,
@@ -10,7 +10,7 @@ use cluster::{
 };
 
 /// Asks `of`, as somebody does who was told where it is.
-async fn ask(asker: &NetHandle, of: &NetHandle) -> Result<AskingView, String> {
+async fn ask(asker: &NetHandle, of: &NetHandle) -> CommandResult<AskingView> {
     let node = of.view.borrow().me.place().unwrap();
     command(asker, |reply| Command::Ask { node, reply }).await
 }
@@ -30,12 +30,12 @@ async fn compared(asker: &NetHandle, admin: &NetHandle) -> (String, NewcomerView
     (here, newcomer)
 }
 
-async fn decide(admin: &NetHandle, newcomer: &NewcomerView, admit: bool) -> Result<String, String> {
+async fn decide(admin: &NetHandle, newcomer: &NewcomerView, admit: bool) -> CommandResult<String> {
     let (node, words) = (newcomer.node.clone(), newcomer.words.clone());
     command(admin, |reply| Command::Decide { node, words, admit, reply }).await
 }
 
-async fn agree(asker: &NetHandle, words: &str) -> Result<AskingView, String> {
+async fn agree(asker: &NetHandle, words: &str) -> CommandResult<AskingView> {
     let words = words.to_owned();
     command(asker, |reply| Command::SameWords { words, reply }).await
 }
