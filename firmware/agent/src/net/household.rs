@@ -4,7 +4,7 @@
 //! Architecture invariant: a node is an owner's only by its own owner's wish. A certificate that somebody made counts for nothing until
 //! then.
 
-use super::{CommandResult, Unwilling, commands::no_community, files, state::State};
+use super::{CommandResult, commands::no_community, files, state::State};
 use cluster::{CommunityId, Kit, NodeId, keys::Key, records::Ownership};
 use tokio::sync::oneshot;
 
@@ -44,7 +44,7 @@ fn told(begun: Option<HouseholdBegun>, said: Result<(), String>) -> CommandResul
     let late = format!("this is kept, but members hear of it only when this node starts again: {why}");
     match begun {
         Some(begun) if begun.kit.is_some() => Ok(Some(HouseholdBegun { late: Some(late), ..begun })),
-        _ => Err(late),
+        _ => Err(late.into()),
     }
 }
 
