@@ -14,7 +14,7 @@ pub fn of_user(error: &User) -> Option<Told> {
     Some(match error {
         User::Wrong => Code::WrongLogin.into(),
         User::Wait(seconds) => Told::new(Code::TooManyTries, &[seconds]),
-        User::Code => Code::ClaimCode.into(),
+        User::Code => Code::WrongClaim.into(),
         User::NotKept(_) => Code::NotKept.into(),
         User::Password(PasswordRefused::Busy) => Code::PasswordsBusy.into(),
         User::Password(PasswordRefused::Length) => Told::new(Code::PasswordLength, &[&PASSWORD_MIN_CHARS]),
