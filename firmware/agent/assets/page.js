@@ -14,8 +14,9 @@ async function refresh() {
     });
     if (!answer.ok) throw new Error(answer.statusText);
     const text = await answer.text();
-    // What a person has opened or is about to press stays.
-    const busy = main.querySelector("details[open]") || (main.contains(document.activeElement) && document.activeElement !== main);
+    // What a person has opened, typed or is about to press stays.
+    const typed = () => [...main.querySelectorAll("input:not([type=hidden]), textarea")].some(field => field.value !== field.defaultValue);
+    const busy = main.querySelector("details[open]") || typed() || (main.contains(document.activeElement) && document.activeElement !== main);
     if (text !== main.dataset.last && !busy) {
       main.innerHTML = text;
       main.dataset.last = text;

@@ -2,7 +2,7 @@
 //! the last. Beside it lie the apps' blobs, as a node that has the apps gives them. No node is needed for any of it.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -109,10 +109,13 @@ impl Publisher {
         }
         let contents = Contents { name: self.name.clone(), title, number, revoked: false, apps: listed };
         let catalog = Catalog::sign(&self.seed, contents)?;
-        self.keep()?;
         let mut aside = aside(&folder)?;
         aside.write_all(&catalog.to_bytes())?;
+        // Two publications of one number would be a fork for good: it is on the disk before anybody gets it.
+        aside.as_file().sync_all()?;
+        self.keep()?;
         aside.persist(&file).with_context(|| format!("failed to write `{}`", file.display()))?;
+        File::open(&folder)?.sync_all()?;
         Ok(Published { file, number, key: catalog.key().hex(), blobs })
     }
 }

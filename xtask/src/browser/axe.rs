@@ -23,8 +23,11 @@ pub fn text(repo: &Path) -> Result<String> {
         let pip = python::pip(&repo.join("target").join(format!("axe-{VERSION}.venv")))?;
         let wanted = tempfile::NamedTempFile::new().context("failed to make a file")?;
         fs::write(&wanted, format!("{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n"))?;
-        let (shell, wanted) = (Shell::new()?, wanted.path());
-        commands::read(cmd!(shell, "{pip} install --quiet --no-deps --require-hashes --target {folder} --requirement {wanted}"))?;
+        // What was cut short is not taken for whole.
+        let aside = tempfile::tempdir_in(repo.join("target")).context("failed to make a folder")?;
+        let (shell, wanted, into) = (Shell::new()?, wanted.path(), aside.path().join("axe"));
+        commands::read(cmd!(shell, "{pip} install --quiet --no-deps --require-hashes --target {into} --requirement {wanted}"))?;
+        fs::rename(&into, &folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
     }
     fs::read_to_string(&file).with_context(|| format!("failed to read `{}`", file.display()))
 }

@@ -152,6 +152,7 @@ impl AppVerb {
 
     /// Publishes apps that were built before.
     fn publish_built(&self, folder: &Path) -> Result<()> {
+        ensure!(!self.names.is_empty(), "name the apps that the catalog shall have: who follows it would lose all others");
         let (publisher, layout, arches) = (self.publishing.publisher()?, Layout::at(folder)?, self.arches()?);
         let mut apps = self.names.iter().map(|name| catalog::built(&layout, name)).collect::<Result<Vec<_>>>()?;
         apps.iter_mut().for_each(|(_, of)| of.retain(|arch| arches.is_empty() || arches.contains(arch)));

@@ -49,9 +49,10 @@ impl Failures {
         same.is_some_and(|failure| now.saturating_duration_since(failure.last) < pause(failure.times))
     }
 
-    /// Why an app did not come.
-    pub fn why(&self, key: &str, app: &str) -> Option<String> {
-        self.0.get(&of(key, app)).map(|failure| failure.why.clone())
+    /// Why that version of an app did not come.
+    pub fn why(&self, (key, app): (&str, &str), version: &Digest) -> Option<String> {
+        let same = self.0.get(&of(key, app)).filter(|failure| failure.version == *version);
+        same.map(|failure| failure.why.clone())
     }
 
     /// It came, or a person asks for it anew.
@@ -82,12 +83,17 @@ mod tests {
         let pauses: Vec<u64> = tried.windows(2).map(|two| two[1] - two[0]).collect();
         assert!(pauses.is_sorted() && pauses.last() == Some(&LONGEST_PAUSE.as_secs()) && tried.len() < 50, "{pauses:?}");
         let end = begun + Duration::from_secs(tried[tried.len() - 1]);
-        assert!(failures.rests(end, of, &one) && failures.why("aa", "broker").as_deref() == Some("no room"));
+        assert!(failures.rests(end, of, &one) && failures.why(of, &one).as_deref() == Some("no room"));
         // Neither another version, nor an app of that name of another catalog, waits for it.
-        assert!(!failures.rests(end, of, &two) && !failures.rests(end, ("bb", "broker"), &one) && failures.why("bb", "broker").is_none());
+        assert!(
+            !failures.rests(end, of, &two)
+                && !failures.rests(end, ("bb", "broker"), &one)
+                && failures.why(("bb", "broker"), &one).is_none()
+        );
+        assert!(failures.why(of, &two).is_none(), "of another version nothing is known");
         failures.note(end, of, &two, "no room".to_owned());
         assert!(!failures.rests(end + FIRST_PAUSE, of, &two), "each version begins with the first pause");
         failures.forget("aa", "broker");
-        assert!(!failures.rests(end, of, &two) && failures.why("aa", "broker").is_none());
+        assert!(!failures.rests(end, of, &two) && failures.why(of, &two).is_none());
     }
 }

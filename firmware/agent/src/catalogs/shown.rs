@@ -201,7 +201,7 @@ impl Catalogs {
             let here = wanted.as_ref().and_then(|wanted| self.blobs.one(&wanted.hash).ok()?.here);
             let in_store = store.as_ref().is_some_and(|store| store.index == index);
             // While it is tried again, it is on its way.
-            let failed = || lock(&self.live).failures.why(key, &app.name).filter(|_| wanted.is_none());
+            let failed = || lock(&self.live).failures.why((key, &app.name), &index).filter(|_| wanted.is_none() && !in_store);
             let problem = here.and_then(|here| here.problem).or_else(failed);
             offers.push(Offer {
                 catalog: key.to_owned(),

@@ -62,6 +62,10 @@ pub(super) async fn answer(app: &App, step: &str, later: bool) -> Result<SetupVi
     let Some(step) = Step::of(step).filter(|step| *step != Step::Claim) else {
         return Err(Refusal::new(StatusCode::NOT_FOUND, "setting up has no such step: name, microcloud, kit, place, done"));
     };
+    if step == Step::Microcloud && !later && !facts(app).member {
+        let why = "this node belongs to no microcloud yet: found one, join one, or leave it for later";
+        return Err(Refusal::new(StatusCode::CONFLICT, why));
+    }
     let (setup, answer) = (Arc::clone(app.setup()), if later { Answer::Later } else { Answer::Done });
     written(move || setup.answer(step, answer)).await?;
     Ok(look(app))

@@ -1,7 +1,7 @@
 //! What people wish: each command is checked, done and answered here.
 
 use super::{
-    Command, CommandResult, DoorConfig, Successor, Unwilling, clock, files,
+    Command, CommandResult, DoorConfig, JoinFailure, JoinProblem, Successor, Unwilling, clock, files,
     identity::Identity,
     join::{self, Goal, Joining},
     state::State,
@@ -93,8 +93,7 @@ impl State {
         if let Some(node) = &self.node {
             return Err(member_already(node));
         }
-        let token = join::read_token(text, &clock::now(self.config.wall))
-            .map_err(|failure| Unwilling::told(format!("{}; {}", failure.seen, failure.mend), Code::NoInvite))?;
+        let token = join::read_token(text, &clock::now(self.config.wall)).map_err(|failure| unreadable(&failure))?;
         let name = token.community().name().to_string();
         self.stop_asking();
         self.joining = Some(Joining::new(Goal::Token(Box::new(token))));
@@ -253,4 +252,10 @@ impl State {
             log::warn!("closing the network took too long");
         }
     }
+}
+
+/// Why an invite is not taken. Of one that a newer version made, another invite is no mend.
+fn unreadable(failure: &JoinFailure) -> Unwilling {
+    let why = format!("{}; {}", failure.seen, failure.mend);
+    if failure.reason == JoinProblem::ProtocolVersion { why.into() } else { Unwilling::told(why, Code::NoInvite) }
 }

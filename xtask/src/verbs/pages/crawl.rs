@@ -12,6 +12,8 @@ use crate::browser::{PHONE, Visitor};
 
 /// So many pages that differ in a number, a hash or the value of a query alone.
 const OF_A_KIND: usize = 2;
+/// Where a link may lead that leads on.
+const LEADS_ON: [&str; 1] = ["/setup"];
 /// More than a node has: who comes to so many goes in circles.
 const MOST: usize = 400;
 /// What a page says of itself. What others published would mark an element, or the window, if a page took it as its own.
@@ -20,6 +22,7 @@ const links = Array.from(document.querySelectorAll("a[href]")).filter(a => a.ori
 const entry = performance.getEntriesByType("navigation")[0];
 return JSON.stringify({
     status: entry ? entry.responseStatus : 0,
+    path: location.pathname,
     html: document.contentType === "text/html",
     lang: document.documentElement.lang,
     title: document.title.trim(),
@@ -53,6 +56,7 @@ pub struct Seen {
 #[derive(Debug, Deserialize)]
 struct About {
     status: u16,
+    path: String,
     html: bool,
     lang: String,
     title: String,
@@ -62,12 +66,13 @@ struct About {
 }
 
 impl About {
-    /// What is wrong with it, for a person of that language.
-    fn faults(&self, language: &str) -> Vec<String> {
+    /// What is wrong with it, for a person of that language who followed a link to `path`.
+    fn faults(&self, path: &str, language: &str) -> Vec<String> {
         let mut faults = Vec::new();
         let mut must = |holds: bool, what: String| faults.extend((!holds).then_some(what));
         must(self.status == 200, format!("a link leads there, and its status is {}", self.status));
         must(self.html, "it is no page".to_owned());
+        must(self.path == path || LEADS_ON.contains(&path), format!("it leads on to {}", self.path));
         must(self.lang == language, format!("its language is `{}`", self.lang));
         must(!self.title.is_empty(), "it has no title".to_owned());
         must(self.headings == 1, format!("it has {} first headings", self.headings));
@@ -91,7 +96,7 @@ pub fn crawl(visitor: &Visitor, name: &str, looks: &Looks<'_>) -> Result<Seen> {
         seen.visited += 1;
         let about = visitor.script(ABOUT)?;
         let about: About = serde_json::from_str(about.as_str().context("a page says nothing of itself")?)?;
-        let mut faults = about.faults(visitor.language());
+        let mut faults = about.faults(path.split('?').next().unwrap_or_default(), visitor.language());
         faults.extend(visitor.complaints()?.into_iter().map(|said| format!("the browser complains: {said}")));
         faults.extend(visitor.nameless()?.into_iter().map(|role| format!("a {role} without a name")));
         let wide = visitor.width_at(PHONE)?;
@@ -107,7 +112,7 @@ pub fn crawl(visitor: &Visitor, name: &str, looks: &Looks<'_>) -> Result<Seen> {
             let _wide = visitor.pictures(folder, &format!("{name}{named}"));
         }
         seen.faults.extend(faults.into_iter().map(|fault| format!("{name}: {path}: {fault}")));
-        seen.reached.extend(of_route(path.split('?').next().unwrap_or_default(), looks.pages));
+        seen.reached.extend(of_route(&about.path, looks.pages));
         for link in about.links {
             // What the API answers and what is downloaded is no page.
             if link.starts_with("/api/") || link == "/metrics" || link.ends_with(".crt") || !known.insert(link.clone()) {
@@ -164,12 +169,29 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_page_is_said() {
-        let good =
-            || About { status: 200, html: true, lang: "ca".into(), title: "Apps".into(), headings: 1, hostile: false, links: Vec::new() };
-        assert_eq!(good().faults("ca"), Vec::<String>::new());
-        assert_eq!(good().faults("es").len(), 1);
-        let bad =
-            About { status: 404, html: false, lang: String::new(), title: String::new(), headings: 0, hostile: true, links: Vec::new() };
-        assert_eq!(bad.faults("ca").len(), 6);
+        let good = || About {
+            status: 200,
+            path: "/apps".into(),
+            html: true,
+            lang: "ca".into(),
+            title: "Apps".into(),
+            headings: 1,
+            hostile: false,
+            links: Vec::new(),
+        };
+        assert_eq!(good().faults("/apps", "ca"), Vec::<String>::new());
+        assert_eq!(good().faults("/apps", "es").len(), 1);
+        assert!(good().faults("/users", "ca")[0].contains("leads on to /apps") && good().faults("/setup", "ca").is_empty());
+        let bad = About {
+            status: 404,
+            path: "/apps".into(),
+            html: false,
+            lang: String::new(),
+            title: String::new(),
+            headings: 0,
+            hostile: true,
+            links: Vec::new(),
+        };
+        assert_eq!(bad.faults("/apps", "ca").len(), 6);
     }
 }

@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
+use xshell::{Shell, cmd};
 
 use super::crawl::{Looks, crawl, of_route};
 use crate::board::parse;
 use crate::browser::step::{Browse, browse, placeholder};
 use crate::browser::{Browser, INSIDE};
-use crate::{ask, parallel, ui};
+use crate::{ask, cmd as commands, parallel, ui};
 
 /// So many browsers at a time.
 const AT_ONCE: usize = 2;
@@ -152,11 +152,15 @@ impl Step {
         match self {
             Self::Browse(step) => step.check().and_then(|()| node(&step.node).map(drop)),
             Self::Crawl(step) => node(&step.node).map(drop),
-            Self::Run(step) => Ok(ensure!(!step.words.is_empty(), "no words")),
             Self::Docker(asked) => serde_json::from_str::<Value>(&asked.body).context("the body is no JSON").map(drop),
+            Self::Run(step) => {
+                ensure!(!step.words.is_empty(), "no words");
+                Ok(())
+            }
             Self::File(file) => {
                 let plain = file.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
-                Ok(ensure!(plain && !file.name.starts_with('.'), "a file is named by letters, digits, `.` and -"))
+                ensure!(plain && !file.name.starts_with('.'), "a file is named by letters, digits, `.` and -");
+                Ok(())
             }
         }
     }
@@ -257,9 +261,7 @@ impl<'a> Tour<'a> {
                 self.faults.extend(browsed.violations.into_iter().map(|violation| format!("{}: axe-core: {violation}", step.shown())));
                 self.kept.extend(browsed.kept);
                 let path = visitor.script("return location.pathname")?;
-                // Where a form leads elsewhere, the page that has it was seen too.
-                let opened = step.open.as_deref().and_then(|path| path.split('?').next());
-                self.reached.extend(path.as_str().into_iter().chain(opened).filter_map(|path| of_route(path, &self.plan.pages)));
+                self.reached.extend(path.as_str().and_then(|path| of_route(path, &self.plan.pages)));
                 Ok(())
             }
             Step::Run(step) => self.run(step),
@@ -275,19 +277,16 @@ impl<'a> Tour<'a> {
         let value = |word: &String| placeholder(word).and_then(|name| self.kept.get(name)).unwrap_or(word).clone();
         let words: Vec<String> = step.words.iter().map(value).collect();
         let begun = Instant::now();
+        let (shell, program, socket) = (Shell::new()?, self.program, self.doors.join(step.node.socket()));
         let said = loop {
-            let mut command = Command::new(self.program);
-            let output = command
-                .args(&words)
-                .arg("--socket")
-                .arg(self.doors.join(step.node.socket()))
-                .output()
-                .context("failed to start the node's program")?;
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            if output.status.success() && step.contains.iter().all(|part| said.contains(part.as_str())) {
-                break said;
+            let words = &words;
+            let said = commands::read(cmd!(shell, "{program} {words...} --socket {socket}"));
+            match said {
+                Ok(said) if step.contains.iter().all(|part| said.contains(part.as_str())) => break said,
+                Ok(said) => ensure!(begun.elapsed() < COMMAND, "it says {said}"),
+                Err(error) if begun.elapsed() >= COMMAND => return Err(error),
+                Err(_) => {}
             }
-            ensure!(begun.elapsed() < COMMAND, "it ended with {}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
             std::thread::sleep(LOOK);
         };
         if !step.save.is_empty() {

@@ -19,7 +19,7 @@ const SHOWN: usize = 16;
 pub fn body(page: &View<'_>, household: &HouseholdView, members: &[MemberView], kit: Option<&str>, wrong: Option<&str>) -> Markup {
     let words = page.lang.household();
     if !page.caller.may(Operation::Own) {
-        return for_operators(words, household);
+        return for_operators(page, household, wrong);
     }
     html! {
         @if let Some(wrong) = wrong { (not_done(page.lang, wrong)) }
@@ -44,12 +44,14 @@ pub fn body(page: &View<'_>, household: &HouseholdView, members: &[MemberView], 
 }
 
 /// For those who own nothing here: where they may look.
-fn for_operators(words: &Household, household: &HouseholdView) -> Markup {
+fn for_operators(page: &View<'_>, household: &HouseholdView, wrong: Option<&str>) -> Markup {
+    let words = page.lang.household();
     html! {
+        @if let Some(wrong) = wrong { (not_done(page.lang, wrong)) }
         section.whole {
             h2 { (words.title) }
             p { (words.for_operators) }
-            @if household.nodes.is_empty() { p { (words.no_others) } }
+            @if household.nodes.is_empty() && wrong.is_none() { p { (words.no_others) } }
             ul.nodes { @for node in &household.nodes { (mine(words, node)) } }
         }
     }
