@@ -359,7 +359,7 @@ mod tests {
         let quick: Vec<&Part> = PARTS.iter().filter(|part| !part.slow).collect();
         let groups: Vec<_> = groups(&quick).iter().map(names).collect();
         let images = "image then vm then image-pi then u-boot then vm-arm";
-        let expected: [&[&str]; 4] = [&["tidy"], &["format"], &["clippy then unit", images], &["disturbed"]];
+        let expected: [&[&str]; 4] = [&["tidy"], &["format"], &["clippy then unit then pages", images], &["disturbed"]];
         assert_eq!(groups, expected);
     }
 

@@ -133,7 +133,9 @@ pub async fn show_search(reader: Reader, headers: HeaderMap, query: Result<Query
     };
     let open = api_tunnels::all(&reader.app, &reader.caller, &headers);
     match found {
-        Err(_) if reader.app.registry().is_none() => reader.page("/search", None, &search::alone(&reader.view())),
+        Err(refusal) if refusal.status == StatusCode::CONFLICT && reader.app.registry().is_none() => {
+            reader.page("/search", None, &search::alone(&reader.view()))
+        }
         Ok(found) => reader.page("/search", None, &search::body(&reader.view(), &asked, Ok(&found), &open, None)),
         Err(refusal) => {
             reader.refused(&refusal, "/search", &search::body(&reader.view(), &asked, Err(&refusal.said(reader.lang)), &open, None))
