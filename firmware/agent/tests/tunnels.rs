@@ -384,6 +384,6 @@ fn a_guest_opens_a_service_with_one_button_and_nobody_does() {
     let (status, ..) = browse(&page, "POST", &format!("/tunnels/{port}/close"), &session, &format!("csrf={csrf}"));
     assert_eq!(status, 403);
     let (status, _, body) = browse(&page, "POST", "/tunnels", &session, &format!("csrf={csrf}&node={}&service=gone", id(&roof)));
-    assert!(status == 404 && body.contains("publishes no `gone`") && body.contains("role=\"search\""), "{body}");
+    assert!(status == 404 && body.contains("does not share that any more") && body.contains("role=\"search\""), "{body}");
     assert_eq!(garden.json(&["tunnels"])["tunnels"].as_array().unwrap().len(), 2);
 }
