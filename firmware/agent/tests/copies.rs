@@ -4,6 +4,7 @@
 
 mod support;
 
+use nix::sys::signal::Signal;
 use std::{collections::BTreeSet, path::Path, process::Command};
 use support::{Agent, community::community, get, wait};
 
@@ -76,8 +77,22 @@ fn a_copied_card_is_told_and_what_others_said_and_it_said_before_stays() {
     roof.stop();
     let folder = tempfile::tempdir().unwrap();
     copy(roof.data.path(), folder.path());
+    // While nobody is there of whom they could hear of each other, both begin the same life and say something else at one moment of it.
+    for agent in [&garden, &shed] {
+        agent.signal(Signal::SIGSTOP);
+    }
     roof.child = Agent::spawn(roof.data.path());
     let mut twin = Agent { child: Agent::spawn(folder.path()), data: folder };
+    for (agent, key) in [(&roof, "roof"), (&twin, "twin")] {
+        agent.wait_until_up();
+        wait("it may say something", || publish(agent, key).then_some(()));
+    }
+    for agent in [&roof, &twin] {
+        wait("it begins a life", || (agent.json(&["nodes"])["records"]["phase"] == "open").then_some(()));
+    }
+    for agent in [&garden, &shed] {
+        agent.signal(Signal::SIGCONT);
+    }
     let mut number = 0;
     wait("one of the two is told", || {
         number += 1;

@@ -5,8 +5,7 @@
 
 mod support;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::broker::{Asked, play};
 use support::layout::layout;
@@ -34,10 +33,6 @@ fn holder(name: &str, lender: &Agent) -> (Agent, Asked) {
     wait("it is in", || agent.alive().contains(&name.to_owned()).then_some(()));
     wait("it is seen", || lender.alive().contains(&name.to_owned()).then_some(()));
     (agent, asked)
-}
-
-fn signal(agent: &Agent, signal: Signal) {
-    kill(Pid::from_raw(agent.child.id().try_into().unwrap()), signal).unwrap();
 }
 
 fn restart(agent: &mut Agent) {
@@ -183,11 +178,11 @@ fn what_nobody_else_may_run_stands_still_until_its_lender_is_heard() {
     let begun = words(&asked);
     assert_eq!(begun, ["pull", "up"]);
     // Its lender is silent, and the holder's agent knows nothing of before: it must not run.
-    signal(&garden, Signal::SIGSTOP);
+    garden.signal(Signal::SIGSTOP);
     restart(&mut roof);
     wait("it stands still", || (words(&asked).last().is_some_and(|word| word == "stop")).then_some(()));
     assert!(refused(&roof, &["app", "start", "broker"]).contains("can't be started now"));
-    signal(&garden, Signal::SIGCONT);
+    garden.signal(Signal::SIGCONT);
     wait("its time goes on", || (words(&asked).last().is_some_and(|word| word == "up")).then_some(()));
     // Its owner stops it, and nobody else starts it.
     roof.json(&["app", "stop", "broker"]);

@@ -7,6 +7,8 @@ pub mod community;
 pub mod layout;
 pub mod namespaces;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -121,8 +123,13 @@ impl Agent {
         names
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
     pub fn stop(&mut self) {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap()), nix::sys::signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
         assert!(self.child.wait().unwrap().success());
     }
 }
