@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use self::tour::{Plan, Tour};
+use self::tour::{Plan, SoFar, Tour};
 use super::bench;
 use crate::apps::OUT;
 use crate::apps::lab;
@@ -56,7 +56,17 @@ impl PagesVerb {
         let (gone, seen) = lab::behind_doors(&shop, &shop.repo.join(OUT), &trial, &program, folder.path(), || {
             let urls = lab::door_urls(folder.path())?;
             let browser = Browser::start(&browsing, &work)?;
-            Tour::new(&plan, browser, &work, folder.path(), &program, urls, &axe).go()
+            let tour = Tour {
+                plan: &plan,
+                browser,
+                work: &work,
+                doors: folder.path(),
+                program: &program,
+                urls,
+                axe: &axe,
+                so_far: SoFar::default(),
+            };
+            tour.go()
         })?;
         gone?;
         ensure!(seen.panics.is_empty(), "{}", seen.panics.join("\n"));

@@ -12,8 +12,6 @@ use crate::browser::{PHONE, Visitor};
 
 /// So many pages that differ in a number, a hash or the value of a query alone.
 const OF_A_KIND: usize = 2;
-/// Where a link may lead that leads on.
-const LEADS_ON: [&str; 1] = ["/setup"];
 /// More than a node has: who comes to so many goes in circles.
 const MOST: usize = 400;
 /// What a page says of itself. What others published would mark an element, or the window, if a page took it as its own.
@@ -37,6 +35,8 @@ pub struct Looks<'a> {
     pub url: &'a str,
     /// As the router names them.
     pub pages: &'a [String],
+    /// Those that lead on to another.
+    pub leads_on: BTreeSet<&'a str>,
     /// Where pictures of each go.
     pub pictures: Option<&'a Path>,
     /// The text of axe-core, where they are held to it.
@@ -66,13 +66,13 @@ struct About {
 }
 
 impl About {
-    /// What is wrong with it, for a person of that language who followed a link to `path`.
-    fn faults(&self, path: &str, language: &str) -> Vec<String> {
+    /// What is wrong with it, for a person of that language who followed a link to `path`, which may lead on.
+    fn faults(&self, path: &str, language: &str, leads_on: &BTreeSet<&str>) -> Vec<String> {
         let mut faults = Vec::new();
         let mut must = |holds: bool, what: String| faults.extend((!holds).then_some(what));
         must(self.status == 200, format!("a link leads there, and its status is {}", self.status));
         must(self.html, "it is no page".to_owned());
-        must(self.path == path || LEADS_ON.contains(&path), format!("it leads on to {}", self.path));
+        must(self.path == path || leads_on.contains(path), format!("it leads on to {}", self.path));
         must(self.lang == language, format!("its language is `{}`", self.lang));
         must(!self.title.is_empty(), "it has no title".to_owned());
         must(self.headings == 1, format!("it has {} first headings", self.headings));
@@ -96,7 +96,7 @@ pub fn crawl(visitor: &Visitor, name: &str, looks: &Looks<'_>) -> Result<Seen> {
         seen.visited += 1;
         let about = visitor.script(ABOUT)?;
         let about: About = serde_json::from_str(about.as_str().context("a page says nothing of itself")?)?;
-        let mut faults = about.faults(path.split('?').next().unwrap_or_default(), visitor.language());
+        let mut faults = about.faults(path.split('?').next().unwrap_or_default(), visitor.language(), &looks.leads_on);
         faults.extend(visitor.complaints()?.into_iter().map(|said| format!("the browser complains: {said}")));
         faults.extend(visitor.nameless()?.into_iter().map(|role| format!("a {role} without a name")));
         let wide = visitor.width_at(PHONE)?;
@@ -169,6 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_page_is_said() {
+        let leads_on = BTreeSet::from(["/setup"]);
         let good = || About {
             status: 200,
             path: "/apps".into(),
@@ -179,9 +180,12 @@ mod tests {
             hostile: false,
             links: Vec::new(),
         };
-        assert_eq!(good().faults("/apps", "ca"), Vec::<String>::new());
-        assert_eq!(good().faults("/apps", "es").len(), 1);
-        assert!(good().faults("/users", "ca")[0].contains("leads on to /apps") && good().faults("/setup", "ca").is_empty());
+        assert_eq!(good().faults("/apps", "ca", &leads_on), Vec::<String>::new());
+        assert_eq!(good().faults("/apps", "es", &leads_on).len(), 1);
+        assert!(
+            good().faults("/users", "ca", &leads_on)[0].contains("leads on to /apps")
+                && good().faults("/setup", "ca", &leads_on).is_empty()
+        );
         let bad = About {
             status: 404,
             path: "/apps".into(),
@@ -192,6 +196,6 @@ mod tests {
             hostile: true,
             links: Vec::new(),
         };
-        assert_eq!(bad.faults("/apps", "ca").len(), 6);
+        assert_eq!(bad.faults("/apps", "ca", &leads_on).len(), 6);
     }
 }

@@ -63,7 +63,7 @@ impl Node {
 pub struct Plan {
     /// All pages that a node has, as its router names them: somebody has to come to each. The agent's tests hold the list to the router.
     pages: Vec<String>,
-    /// Those that nobody can come to here, and why.
+    /// Those on which nobody can be here, and why: links to them lead on.
     #[serde(default)]
     not_here: BTreeMap<String, String>,
     steps: Vec<Step>,
@@ -187,13 +187,22 @@ fn node(name: &str) -> Result<Node> {
 
 /// People on the pages.
 pub struct Tour<'a> {
-    plan: &'a Plan,
-    browser: Browser,
-    work: &'a Path,
-    doors: &'a Path,
-    program: &'a Path,
-    urls: BTreeMap<&'static str, String>,
-    axe: &'a str,
+    pub plan: &'a Plan,
+    pub browser: Browser,
+    /// Where pictures go, and what the browser may choose lies.
+    pub work: &'a Path,
+    /// The folder of the lab's doors.
+    pub doors: &'a Path,
+    /// The node's program, as its command line.
+    pub program: &'a Path,
+    pub urls: BTreeMap<&'static str, String>,
+    pub axe: &'a str,
+    pub so_far: SoFar,
+}
+
+/// What has come of the steps.
+#[derive(Default)]
+pub struct SoFar {
     kept: BTreeMap<String, String>,
     /// The pages that somebody was on, as the router names them.
     reached: BTreeSet<String>,
@@ -201,19 +210,7 @@ pub struct Tour<'a> {
     faults: Vec<String>,
 }
 
-impl<'a> Tour<'a> {
-    pub fn new(
-        plan: &'a Plan,
-        browser: Browser,
-        work: &'a Path,
-        doors: &'a Path,
-        program: &'a Path,
-        urls: BTreeMap<&'static str, String>,
-        axe: &'a str,
-    ) -> Self {
-        Self { plan, browser, work, doors, program, urls, axe, kept: BTreeMap::new(), reached: BTreeSet::new(), faults: Vec::new() }
-    }
-
+impl Tour<'_> {
     /// Does all steps.
     ///
     /// # Errors
@@ -226,20 +223,20 @@ impl<'a> Tour<'a> {
                 // Others may go all the same, and one run then tells more.
                 let fault = format!("step {}: {}: {error:#}", number + 1, step.shown());
                 ui::say(&fault);
-                self.faults.push(fault);
+                self.so_far.faults.push(fault);
                 failed += 1;
-                ensure!(failed < MOST_FAILED, "{failed} steps could not be done:\n{}", self.faults.join("\n"));
+                ensure!(failed < MOST_FAILED, "{failed} steps could not be done:\n{}", self.so_far.faults.join("\n"));
             }
         }
-        for page in self.plan.pages.iter().filter(|page| !self.reached.contains(*page)) {
+        for page in self.plan.pages.iter().filter(|page| !self.so_far.reached.contains(*page)) {
             if !self.plan.not_here.contains_key(page) {
-                self.faults.push(format!("nobody came to `{page}`"));
+                self.so_far.faults.push(format!("nobody came to `{page}`"));
             }
         }
-        for page in self.plan.not_here.keys().filter(|page| self.reached.contains(*page)) {
-            self.faults.push(format!("somebody came to `{page}`, which is said to be `not-here`"));
+        for page in self.plan.not_here.keys().filter(|page| self.so_far.reached.contains(*page)) {
+            self.so_far.faults.push(format!("somebody came to `{page}`, which is said to be `not-here`"));
         }
-        ensure!(self.faults.is_empty(), "{} faults:\n{}", self.faults.len(), self.faults.join("\n"));
+        ensure!(self.so_far.faults.is_empty(), "{} faults:\n{}", self.so_far.faults.len(), self.so_far.faults.join("\n"));
         ui::say(&format!("all {} pages were reached but {}", self.plan.pages.len(), self.plan.not_here.len()));
         Ok(())
     }
@@ -257,11 +254,13 @@ impl<'a> Tour<'a> {
             Step::Browse(step) => {
                 let (url, folder) = (self.url(&step.node)?.clone(), self.pictures());
                 let visitor = self.browser.person(&step.person, &step.language, step.scripts)?;
-                let browsed = browse(visitor, &url, &folder, &step.with(&self.kept), Some(self.axe))?;
-                self.faults.extend(browsed.violations.into_iter().map(|violation| format!("{}: axe-core: {violation}", step.shown())));
-                self.kept.extend(browsed.kept);
+                let browsed = browse(visitor, &url, &folder, &step.with(&self.so_far.kept), Some(self.axe))?;
+                self.so_far
+                    .faults
+                    .extend(browsed.violations.into_iter().map(|violation| format!("{}: axe-core: {violation}", step.shown())));
+                self.so_far.kept.extend(browsed.kept);
                 let path = visitor.script("return location.pathname")?;
-                self.reached.extend(path.as_str().and_then(|path| of_route(path, &self.plan.pages)));
+                self.so_far.reached.extend(path.as_str().and_then(|path| of_route(path, &self.plan.pages)));
                 Ok(())
             }
             Step::Run(step) => self.run(step),
@@ -274,7 +273,7 @@ impl<'a> Tour<'a> {
     }
 
     fn run(&mut self, step: &Run) -> Result<()> {
-        let value = |word: &String| placeholder(word).and_then(|name| self.kept.get(name)).unwrap_or(word).clone();
+        let value = |word: &String| placeholder(word).and_then(|name| self.so_far.kept.get(name)).unwrap_or(word).clone();
         let words: Vec<String> = step.words.iter().map(value).collect();
         let begun = Instant::now();
         let (shell, program, socket) = (Shell::new()?, self.program, self.doors.join(step.node.socket()));
@@ -293,7 +292,7 @@ impl<'a> Tour<'a> {
             let json: Value = serde_json::from_str(&said).context("what it says is no JSON")?;
             for (name, pointer) in &step.save {
                 let text = json.pointer(pointer).and_then(Value::as_str).with_context(|| format!("nothing is at `{pointer}`"))?;
-                self.kept.insert(name.clone(), text.to_owned());
+                self.so_far.kept.insert(name.clone(), text.to_owned());
             }
         }
         Ok(())
@@ -302,7 +301,9 @@ impl<'a> Tour<'a> {
     fn crawl(&mut self, step: &Crawl) -> Result<()> {
         let url = self.url(&step.node)?.clone();
         let pictures = step.pictures.then(|| self.pictures());
-        let looks = Looks { url: &url, pages: &self.plan.pages, pictures: pictures.as_deref(), axe: step.axe.then_some(self.axe) };
+        let leads_on = self.plan.not_here.keys().map(String::as_str).collect();
+        let looks =
+            Looks { url: &url, pages: &self.plan.pages, leads_on, pictures: pictures.as_deref(), axe: step.axe.then_some(self.axe) };
         let found = Mutex::new(Vec::new());
         let browser = &self.browser;
         parallel::for_each(&step.people, AT_ONCE, |name| {
@@ -313,8 +314,8 @@ impl<'a> Tour<'a> {
         })?;
         for (name, seen) in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
             ui::say(&format!("          {name} was on {} pages, {:.1} s", seen.visited, seen.seconds));
-            self.reached.extend(seen.reached);
-            self.faults.extend(seen.faults);
+            self.so_far.reached.extend(seen.reached);
+            self.so_far.faults.extend(seen.faults);
         }
         Ok(())
     }
