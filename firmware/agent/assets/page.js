@@ -2,7 +2,9 @@
 // answers.
 "use strict";
 const EVERY_MS = 5000;
-const main = document.getElementById("main");
+// While something is on its way of which nobody tells.
+const SOON_MS = 1000;
+const main = document.querySelector("[data-fresh]");
 const lost = document.getElementById("lost");
 
 async function refresh() {
@@ -52,7 +54,7 @@ async function watch() {
 async function loop() {
   await refresh();
   watch();
-  setTimeout(loop, EVERY_MS);
+  setTimeout(loop, !watching && main.querySelector("progress") ? SOON_MS : EVERY_MS);
 }
 
 document.addEventListener("visibilitychange", () => {

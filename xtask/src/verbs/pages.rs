@@ -20,7 +20,7 @@ use crate::board::Arch;
 use crate::browser::{Browser, axe};
 use crate::plan::Profile;
 use crate::stages;
-use crate::tools;
+use crate::{tools, ui};
 
 /// What is done.
 const PLAN: &str = "ci/pages.toml";
@@ -68,10 +68,39 @@ impl PagesVerb {
             };
             tour.go()
         })?;
+        let said = fs::read_to_string(folder.path().join(lab::SAID)).context("failed to read what the agents said")?;
+        fs::write(work.join(lab::SAID), &said).context("failed to keep what the agents said")?;
+        if gone.is_err() {
+            // Whoever looks into it elsewhere has the output alone.
+            faults_of(&said).iter().for_each(|line| ui::say(line));
+        }
         gone?;
         ensure!(seen.panics.is_empty(), "{}", seen.panics.join("\n"));
         ensure!(seen.alive, "the agent or its broker has ended");
         println!("pictures are in `{}`; {} s", work.join("pictures").display(), begun.elapsed().as_secs());
         Ok(())
+    }
+}
+
+/// What a log tells of faults: each line once, and how often it was said.
+fn faults_of(log: &str) -> Vec<String> {
+    let mut found: Vec<(&str, usize)> = Vec::new();
+    for line in log.lines().filter(|line| !line.starts_with("info: ")) {
+        match found.iter_mut().find(|(said, _)| *said == line) {
+            Some((_, times)) => *times += 1,
+            None => found.push((line, 1)),
+        }
+    }
+    found.into_iter().map(|(line, times)| if times == 1 { line.to_owned() } else { format!("{line} ({times} times)") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_log_each_fault_is_told_once() {
+        let log = "info: up\nwarn: no way\nerror: torn\nwarn: no way\ninfo: warn: not\nnot ours\n";
+        assert_eq!(faults_of(log), ["warn: no way (2 times)", "error: torn", "not ours"]);
     }
 }

@@ -97,6 +97,7 @@ routes! {
     page_docker_send     POST   "/docker/{action}"                    Operate No forms::act_on_docker;
     page_help            GET    "/help"                               Look    No forms::show_help;
     page_files           GET    "/files"                              Look    No forms::files::show;
+    page_files_body      GET    "/files/body"                         Look    No forms::files::show_body;
     page_file_send       POST   "/files/{hash}/{action}"              Operate No forms::files::act;
     page_upload_script   GET    "/upload.js"                          Look    No super::upload_script;
     page_style           GET    "/style.css"                          Look    No super::style;
@@ -121,6 +122,7 @@ routes! {
     page_setup_send      POST   "/setup/{step}"                       Own     No forms::setup::act;
     page_found_send      POST   "/found-apps/{hash}/{action}"         Own     No forms::found::fetch;
     page_catalogs        GET    "/catalogs"                           Inspect No forms::catalogs::show;
+    page_catalogs_body   GET    "/catalogs/body"                      Inspect No forms::catalogs::show_body;
     page_catalogs_send   POST   "/catalogs"                           Own     No forms::catalogs::follow;
     page_catalog_send    POST   "/catalogs/{key}/{action}"            Own     No forms::catalogs::act;
     page_catalog_get     POST   "/catalogs/{key}/{name}/{action}"     Own     No forms::catalogs::get;
@@ -140,6 +142,7 @@ routes! {
     page_cloud_body      GET    "/microcloud/body"                    Own     No forms::cloud::show_body;
     page_cloud_send      POST   "/microcloud/{action}"                Own     No forms::cloud::act;
     page_household       GET    "/household"                          Inspect No forms::household::show;
+    page_household_body  GET    "/household/body"                     Inspect No forms::household::show_body;
     page_household_send  POST   "/household/{action}"                 Own     No forms::household::act;
     page_household_node  GET    "/household/nodes/{node}"             Inspect No forms::household::show_one;
     page_household_there POST   "/household/nodes/{node}/{app}/{action}" Inspect No forms::household::act_there;

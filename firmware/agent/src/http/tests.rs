@@ -12,6 +12,7 @@ mod jobs;
 mod muted;
 mod nodes;
 mod published;
+mod refreshed;
 mod refusals;
 
 use super::*;

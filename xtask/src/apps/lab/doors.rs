@@ -21,6 +21,8 @@ use crate::relay::{Ends, join};
 
 /// The file in the doors' folder that says that all is ready.
 pub const READY: &str = "ready";
+/// The file there of all that agents and broker said, once nobody asks any more.
+pub const SAID: &str = "node.log";
 /// Where something answers that the neighbour publishes: `ci/api` names it too.
 const SERVICE: u16 = 8099;
 /// Where each leads.
@@ -75,6 +77,7 @@ pub fn inside(trial: &Trial) -> Result<()> {
     fs::write(Path::new(DOORS).join(READY), "")?;
     // Who has asked enough closes it.
     stdin().read_to_end(&mut Vec::new())?;
+    fs::copy(node::LOG, Path::new(DOORS).join(SAID)).context("failed to hand out what the agents said")?;
     let seen = Seen { agent_most_mb: peak_mb(node.ids().0).ok(), panics: node::panics()?, alive: node.lives()? };
     println!("{}", serde_json::to_string(&seen)?);
     Ok(())

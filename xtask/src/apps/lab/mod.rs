@@ -20,7 +20,7 @@ mod trial;
 
 pub use bench::Measured;
 pub use docker::inside;
-pub use doors::{Seen, urls as door_urls};
+pub use doors::{SAID, Seen, urls as door_urls};
 pub use trial::Trial;
 
 use std::io::Write as _;

@@ -19,7 +19,7 @@ pub(super) const STATE: &str = "/run/node/broker";
 pub(super) const REGISTRY: &str = "127.0.0.1:4748";
 /// Docker's socket as the broker gets it.
 const DOCKER: &str = "/run/docker-lab.sock";
-const LOG: &str = "/var/log/node.log";
+pub(super) const LOG: &str = "/var/log/node.log";
 /// How long agent or broker may take to answer.
 const START: Duration = Duration::from_secs(60);
 /// How long a job may take that goes on in the background.

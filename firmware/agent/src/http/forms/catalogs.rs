@@ -1,6 +1,6 @@
 //! Forms about signed catalogs of apps.
 
-use super::{Reader, apps, to};
+use super::{Reader, apps, html, to};
 use crate::catalogs::GetWish;
 use crate::http::catalogs::{begin_to_follow, begin_to_get, end_following};
 use crate::http::pages::catalogs as page;
@@ -8,6 +8,7 @@ use crate::http::problem::Refusal;
 use axum::extract::{Form, Path};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use maud::Markup;
 use serde::Deserialize;
 
 /// `POST /catalogs`
@@ -18,15 +19,23 @@ pub struct Typed {
 
 /// `GET /catalogs`
 pub async fn show(reader: Reader) -> Response {
-    let body = page::body(&reader.view(), &reader.app.catalogs().list().await, None);
-    reader.page("/catalogs", None, &body)
+    reader.page("/catalogs", Some("/catalogs/body"), &body(&reader, None).await)
+}
+
+/// `GET /catalogs/body`
+pub async fn show_body(reader: Reader) -> Response {
+    html(body(&reader, None).await)
+}
+
+async fn body(reader: &Reader, wrong: Option<&str>) -> Markup {
+    page::body(&reader.view(), &reader.app.catalogs().list().await, wrong)
 }
 
 async fn done(reader: &Reader, done: Result<(), Refusal>) -> Response {
     match done {
         Ok(()) => to("/catalogs"),
         Err(refusal) => {
-            let body = page::body(&reader.view(), &reader.app.catalogs().list().await, Some(&refusal.said(reader.lang)));
+            let body = body(reader, Some(&refusal.said(reader.lang))).await;
             reader.refused(&refusal, "/catalogs", &body)
         }
     }

@@ -1,7 +1,7 @@
 //! Forms about files.
 
 use super::apps::host;
-use super::{Reader, to};
+use super::{Reader, html, to};
 use crate::blobs::{Change, Visibility};
 use crate::http::blobs;
 use crate::http::pages::files::{self as page, Shown};
@@ -34,14 +34,28 @@ async fn shown(reader: &Reader, headers: &HeaderMap, asked: Result<BlobSearch, R
     (Shown { asked, found: found.map_err(|refusal| refusal.said(reader.lang)), room: (used, quota), gateway }, refusal)
 }
 
+async fn asked_for(reader: &Reader, headers: &HeaderMap, query: Result<Query<BlobSearch>, QueryRejection>) -> (Shown, Option<Refusal>) {
+    let asked = query.map(|Query(asked)| asked).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()));
+    shown(reader, headers, asked).await
+}
+
 /// `GET /files`: the fields are the API's.
 pub async fn show(reader: Reader, headers: HeaderMap, query: Result<Query<BlobSearch>, QueryRejection>) -> Response {
-    let asked = query.map(|Query(asked)| asked).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()));
-    let (shown, refusal) = shown(&reader, &headers, asked).await;
+    let (shown, refusal) = asked_for(&reader, &headers, query).await;
     let body = page::body(&reader.view(), &shown, None);
     match refusal {
         None => reader.page("/files", None, &body),
         Some(refusal) => reader.refused(&refusal, "/files", &body),
+    }
+}
+
+/// `GET /files/body`: the files alone, with the same fields.
+pub async fn show_body(reader: Reader, headers: HeaderMap, query: Result<Query<BlobSearch>, QueryRejection>) -> Response {
+    let (shown, refusal) = asked_for(&reader, &headers, query).await;
+    let list = page::list(&reader.view(), &shown);
+    match refusal {
+        None => html(list),
+        Some(refusal) => reader.refused(&refusal, "/files", &list),
     }
 }
 

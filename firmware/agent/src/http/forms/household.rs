@@ -1,6 +1,6 @@
 //! Forms about the nodes of one owner.
 
-use super::{Reader, to};
+use super::{Reader, html, to};
 use crate::apps::AppView;
 use crate::household::{HouseNode, HouseholdView};
 use crate::http::household::{self, HouseholdBegun};
@@ -11,6 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Form, Path};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
+use maud::Markup;
 use serde::Deserialize;
 
 const HERE: &str = "/household";
@@ -32,21 +33,32 @@ pub async fn show(reader: Reader) -> Response {
     answer(&reader, None, Ok(())).await
 }
 
+/// `GET /household/body`
+pub async fn show_body(reader: Reader) -> Response {
+    let (body, _) = whole(&reader, None, None).await;
+    html(body)
+}
+
 /// The page, with a kit that was made just now, or with why something was not done.
 async fn answer(reader: &Reader, made: Option<&HouseholdBegun>, done: Result<(), Refusal>) -> Response {
+    match whole(reader, made, done.err()).await {
+        (body, Some(refusal)) => reader.refused(&refusal, HERE, &body),
+        // A kit is shown once, and stays until its reader goes.
+        (body, None) => reader.page(HERE, made.is_none().then_some("/household/body"), &body),
+    }
+}
+
+/// All of it, and what is refused: what somebody asked for, or else what the page needs.
+async fn whole(reader: &Reader, made: Option<&HouseholdBegun>, wrong: Option<Refusal>) -> (Markup, Option<Refusal>) {
     let (household, lacks) = match household::view(&reader.app).await {
         Ok(household) => (household, None),
         Err(refusal) => (HouseholdView::default(), Some(refusal)),
     };
     let members = reader.app.view().map(|view| view.members).unwrap_or_default();
-    let wrong = done.err().or(lacks);
+    let wrong = wrong.or(lacks);
     let (kit, late) = made.map(|made| (made.kit.as_deref(), made.late.as_deref())).unwrap_or_default();
     let said = wrong.as_ref().map(|refusal| refusal.said(reader.lang));
-    let body = page::body(&reader.view(), &household, &members, kit, said.as_deref().or(late));
-    match wrong {
-        Some(refusal) => reader.refused(&refusal, HERE, &body),
-        None => reader.page(HERE, None, &body),
-    }
+    (page::body(&reader.view(), &household, &members, kit, said.as_deref().or(late)), wrong)
 }
 
 /// `POST /household/ACTION`

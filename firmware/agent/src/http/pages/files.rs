@@ -35,6 +35,21 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
             }
         }
         @if operator { (add(view, words, shown.room)) }
+        // The files alone come anew: what somebody sends or chooses meanwhile stays.
+        div.parts data-fresh=[shown.found.is_ok().then(|| fresh(&shown.asked))] { (list(view, shown)) }
+        script src="/page.js" defer {}
+    }
+}
+
+/// Where the script of the page finds the files anew.
+fn fresh(asked: &BlobSearch) -> String {
+    format!("/files/body?{}", serde_urlencoded::to_string(asked).unwrap_or_default())
+}
+
+/// The files.
+pub fn list(view: &View<'_>, shown: &Shown) -> Markup {
+    let words = view.lang.files();
+    html! {
         @match &shown.found {
             Err(why) => (not_done(view.lang, why)),
             Ok(page) => section.whole aria-live="polite" {
