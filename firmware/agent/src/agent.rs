@@ -128,7 +128,8 @@ pub async fn run(options: Options) -> Result<()> {
     });
 
     let mut giving = JoinSet::new();
-    giving.spawn(Arc::clone(app.apps()).keep_taking(Arc::clone(app.blobs())));
+    let catalogs = Arc::clone(app.catalogs());
+    giving.spawn(Arc::clone(app.apps()).keep_taking(Arc::clone(app.blobs()), move |image| catalogs.would_take_from(image)));
     giving.spawn(Arc::clone(app.catalogs()).keep_going());
     giving.spawn(Arc::clone(app.leases()).keep_going());
     giving.spawn(Arc::clone(app.leases()).keep_time());

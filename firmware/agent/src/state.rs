@@ -121,9 +121,15 @@ impl App {
         }
     }
 
-    /// The node's name.
+    /// The name of this machine.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name by which people know this node: the one that it has in the microcloud, else the machine's.
+    pub fn known_as(&self) -> String {
+        let there = self.net.as_ref().map(|net| net.view.borrow().me.name.clone()).filter(|name| !name.is_empty());
+        there.unwrap_or_else(|| self.name.clone())
     }
 
     /// The network part, if it runs.

@@ -59,6 +59,12 @@ impl AppSource {
     pub fn short(&self) -> &str {
         self.key.get(..10).unwrap_or(&self.key)
     }
+
+    /// Why another app is not taken in place of one of it.
+    pub fn in_the_way(&self, app: &AppImage) -> BlobRefused {
+        let catalog = if self.name.is_empty() { self.short().to_owned() } else { format!("{} ({})", self.name, self.short()) };
+        BlobRefused::InTheWay { app: app.name.clone(), catalog }
+    }
 }
 
 /// Why an app is not shared.
@@ -128,12 +134,17 @@ impl Apps {
         Ok((page.blobs.into_iter().filter_map(view).collect(), page.next))
     }
 
-    /// Takes apps that have come into the catalog, until the agent ends.
-    pub async fn keep_taking(self: Arc<Self>, blobs: Arc<Blobs>) {
+    /// Takes apps that have come into the catalog, until the agent ends. `whose` says of which signed catalog's app one would take the place:
+    /// it does where somebody said so, and else is not taken.
+    pub async fn keep_taking(self: Arc<Self>, blobs: Arc<Blobs>, whose: impl Fn(&AppImage) -> Option<AppSource>) {
         loop {
             let mut again = false;
-            for (hash, app) in blobs.apps_wanted() {
-                match self.take_one(&blobs, &hash, &app).await {
+            for (hash, app, replace) in blobs.apps_wanted() {
+                let taken = match whose(&app).filter(|_| !replace) {
+                    Some(source) => Err(source.in_the_way(&app).into()),
+                    None => self.take_one(&blobs, &hash, &app).await,
+                };
+                match taken {
                     // Another is being received: its turn comes.
                     Err(NotShared::Taken(NotTaken::Busy)) => again = true,
                     taken => {
@@ -167,14 +178,14 @@ impl Apps {
 impl FoundApp {
     /// Whether it is on its way into the catalog.
     pub fn coming(&self) -> bool {
-        self.here.as_ref().is_some_and(|here| here.taking == Taking::Wanted)
+        self.here.as_ref().is_some_and(|here| matches!(here.taking, Taking::Wanted { .. }))
     }
 
     /// Why it is not in the catalog, though somebody wanted it.
     pub fn problem(&self) -> Option<&str> {
         match self.here.as_ref()? {
             Here { taking: Taking::Refused { why }, .. } => Some(why),
-            Here { taking: Taking::Wanted, problem, .. } => problem.as_deref(),
+            Here { taking: Taking::Wanted { .. }, problem, .. } => problem.as_deref(),
             Here { .. } => None,
         }
     }
@@ -248,7 +259,7 @@ pub mod tests {
         shelf.put(FoundApp { in_catalog: true, ..found("mine", "garden", None) });
         shelf.put(FoundApp { fits: false, ..found("other", "garden", None) });
         shelf.put(found("wiki", "garden", None));
-        shelf.put(found("late", "hostile", Some(Taking::Wanted)));
+        shelf.put(found("late", "hostile", Some(Taking::Wanted { replace: false })));
         assert!(!shelf.is_full());
         let names: Vec<String> = shelf.into_shown().into_iter().map(|found| found.app.name).collect();
         assert_eq!((names.len(), names[0].as_str(), names.last().unwrap().as_str()), (33, "late", "other"));

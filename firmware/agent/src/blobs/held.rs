@@ -47,7 +47,11 @@ pub enum Taking {
     #[default]
     No,
     /// Once it is here, the app in it goes into the catalog.
-    Wanted,
+    Wanted {
+        /// Whether it may take the place of a signed catalog's app of that name: somebody said so, or that catalog brings it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        replace: bool,
+    },
     /// This node knows it: it was taken into the catalog, or shared from there.
     Taken,
     /// It could not.
@@ -176,7 +180,7 @@ impl Kept {
 impl Held {
     /// Whether it stays when room is needed: what is being fetched was asked for just now.
     fn stays(&self) -> bool {
-        self.pinned || !self.complete || self.taking == Taking::Wanted
+        self.pinned || !self.complete || matches!(self.taking, Taking::Wanted { .. })
     }
 }
 
@@ -217,7 +221,9 @@ mod tests {
         let mut kept = kept(&[(1, false, true), (1, false, true), (1, false, true)]);
         let name = format!("{:064x}", 1);
         let app = crate::net::an_app("broker");
-        for (held, taking) in kept.blobs.values_mut().zip([Taking::No, Taking::Wanted, Taking::Refused { why: "x".to_owned() }]) {
+        for (held, taking) in
+            kept.blobs.values_mut().zip([Taking::No, Taking::Wanted { replace: true }, Taking::Refused { why: "x".to_owned() }])
+        {
             (held.facts.app, held.taking) = (Some(app.clone()), taking);
         }
         let read: Kept = serde_json::from_slice(&serde_json::to_vec(&kept).unwrap()).unwrap();
@@ -238,9 +244,12 @@ mod tests {
     #[test]
     fn what_others_say_of_an_app_is_not_passed_on_until_it_was_seen() {
         let mut kept = kept(&[(1, true, true)]);
-        for (taking, says) in
-            [(Taking::No, false), (Taking::Wanted, false), (Taking::Refused { why: String::new() }, false), (Taking::Taken, true)]
-        {
+        for (taking, says) in [
+            (Taking::No, false),
+            (Taking::Wanted { replace: false }, false),
+            (Taking::Refused { why: String::new() }, false),
+            (Taking::Taken, true),
+        ] {
             kept.blobs.values_mut().for_each(|held| (held.facts.app, held.taking) = (Some(crate::net::an_app("broker")), taking.clone()));
             assert_eq!(kept.told().values().next().unwrap().app.is_some(), says, "{taking:?}");
         }

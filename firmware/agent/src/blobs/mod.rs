@@ -382,11 +382,11 @@ impl Blobs {
         let said = most_say(holders.into_iter().map(|(_, facts)| facts));
         said.as_ref().map_or(Ok(()), &fits)?;
         if here {
-            self.want_app(hash, said.and_then(|facts| facts.app)).await?;
+            self.want_app(hash, said.and_then(|facts| facts.app), app == Taking::Wanted { replace: true }).await?;
             return self.hope(hash);
         }
         let facts = said.ok_or_else(|| Refused::Unknown(hash.to_owned()))?;
-        if app == Taking::Wanted && facts.app.is_none() {
+        if app != Taking::No && facts.app.is_none() {
             return Err(taking::no_app(hash));
         }
         self.to_its_end(move |blobs| async move { blobs.begin(id, facts, app).await }).await

@@ -6,7 +6,8 @@ use crate::net::{AppImage, BlobFacts, Form, PART_BYTES, Registry};
 use std::sync::Arc;
 
 impl Blobs {
-    /// Begins to fetch an app that `may` come, which goes into the catalog once it is here.
+    /// Begins to fetch an app that `may` come, which goes into the catalog once it is here; with `replace` in place of a signed catalog's app
+    /// of that name too.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -14,6 +15,7 @@ impl Blobs {
         self: &Arc<Self>,
         registry: Option<&Registry>,
         hash: &str,
+        replace: bool,
         may: impl Fn(&AppImage) -> Result<(), Refused>,
     ) -> Result<BlobView, Refused> {
         let fits = |facts: &BlobFacts| facts.app.as_ref().map_or(Ok(()), &may);
@@ -21,7 +23,7 @@ impl Blobs {
         if let Ok(here) = self.one(hash) {
             fits(&here.facts)?;
         }
-        self.fetch_as(registry, hash, Taking::Wanted, fits).await
+        self.fetch_as(registry, hash, Taking::Wanted { replace }, fits).await
     }
 
     /// Likewise, if it is told of by all as this app, and so large.
@@ -34,6 +36,7 @@ impl Blobs {
         hash: &str,
         app: &AppImage,
         size_bytes: u64,
+        replace: bool,
     ) -> Result<BlobView, Refused> {
         let other = || Refused::Wrong(format!("what nodes tell of `{hash}` is not the app that was offered"));
         let fits = |facts: &BlobFacts| match facts.app.as_ref() == Some(app) && facts.size_bytes == size_bytes {
@@ -44,7 +47,7 @@ impl Blobs {
         if let Ok(here) = self.one(hash) {
             fits(&here.facts)?;
         }
-        self.fetch_as(registry, hash, Taking::Wanted, fits).await
+        self.fetch_as(registry, hash, Taking::Wanted { replace }, fits).await
     }
 
     /// Begins to fetch an app of which a signed catalog says what it is and how large: what nodes tell of it does not matter.
@@ -66,17 +69,17 @@ impl Blobs {
                 if seen.is_some_and(|seen| (&seen.name, &seen.index) != (&app.name, &app.index)) {
                     return Err(Refused::Wrong(format!("`{hash}` is another app than the catalog says: tell its publisher")));
                 }
-                self.want_app(hash, Some(app)).await?;
+                self.want_app(hash, Some(app), true).await?;
                 return self.hope(hash);
             }
             None => {}
         }
-        self.to_its_end(move |blobs| async move { blobs.begin(id, facts, Taking::Wanted).await }).await
+        self.to_its_end(move |blobs| async move { blobs.begin(id, facts, Taking::Wanted { replace: true }).await }).await
     }
 
     /// The catalog does not wait for it any more, if it did.
     pub async fn want_no_more(self: &Arc<Self>, hash: &str) {
-        if self.one(hash).is_ok_and(|blob| blob.here.is_some_and(|here| here.taking == Taking::Wanted))
+        if self.one(hash).is_ok_and(|blob| blob.here.is_some_and(|here| matches!(here.taking, Taking::Wanted { .. })))
             && let Err(error) = self.app_is_taken(hash, Some("nobody wants it any more".to_owned())).await
         {
             log::error!(hash, error:%; "that an app is not wanted any more can't be noted");
@@ -84,7 +87,7 @@ impl Blobs {
     }
 
     /// Notes that the catalog waits for a blob that is held, and what its holders say of it now.
-    pub(super) async fn want_app(self: &Arc<Self>, hash: &str, said: Option<AppImage>) -> Result<(), Refused> {
+    pub(super) async fn want_app(self: &Arc<Self>, hash: &str, said: Option<AppImage>, replace: bool) -> Result<(), Refused> {
         let hash = hash.to_owned();
         self.alter(move |kept| {
             let held = kept.blobs.get_mut(&hash).ok_or_else(|| Refused::NotHere(hash.clone()))?;
@@ -95,15 +98,20 @@ impl Blobs {
             if held.facts.app.is_none() {
                 return Err(no_app(&hash));
             }
-            held.taking = Taking::Wanted;
+            held.taking = Taking::Wanted { replace };
             Ok(())
         })
         .await
     }
 
-    /// Whole ones that the catalog waits for.
-    pub fn apps_wanted(&self) -> Vec<(String, AppImage)> {
-        self.apps(|held| held.complete && held.taking == Taking::Wanted)
+    /// Whole ones that the catalog waits for, and whether each may take the place of a signed catalog's app.
+    pub fn apps_wanted(&self) -> Vec<(String, AppImage, bool)> {
+        let kept = self.kept();
+        let wanted = kept.blobs.iter().filter(|(_, held)| held.complete).filter_map(|(hash, held)| match held.taking {
+            Taking::Wanted { replace } => Some((hash.clone(), held.facts.app.clone()?, replace)),
+            _ => None,
+        });
+        wanted.collect()
     }
 
     /// Those that this node gives of its own accord: not what it fetched.

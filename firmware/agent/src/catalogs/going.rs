@@ -288,7 +288,7 @@ impl Catalogs {
         }
         let taking = self.blobs.one(&wanted.hash).ok().and_then(|blob| blob.here).map(|here| here.taking);
         let problem = match taking {
-            Some(Taking::Wanted) => return Ok(true),
+            Some(Taking::Wanted { .. }) => return Ok(true),
             // The store's is the one that was wished, and not one that came into it meanwhile under that name.
             Some(Taking::Taken) if self.apps.under(app).0.is_some_and(|store| store.index == wanted.index) => None,
             Some(Taking::Taken) => Some("another version of it came into the store meanwhile: fetch it again".to_owned()),

@@ -74,6 +74,10 @@ pub enum Way {
 
 /// Which catalog's app one would take the place of that comes another way; such a one takes it only where an owner said so.
 pub fn takes_from<'a>(there: &There<'a>, version: &Digest) -> Option<&'a str> {
+    // One that is asked for of a catalog has its place already.
+    if let Some(wanted) = there.wanted.filter(|wanted| wanted.index != *version) {
+        return Some(wanted.key.as_str());
+    }
     let source = there.source?;
     let others = [there.store, there.installed].into_iter().flatten().filter(|have| *have != version);
     others.into_iter().any(|have| source.has(have)).then_some(source.key.as_str())
@@ -212,6 +216,10 @@ mod tests {
             assert_eq!(takes_from(&there(store, installed), version), expected);
         }
         assert_eq!(takes_from(&There { store: Some(&one), ..There::default() }, &two), None);
+        // What is on its way from a catalog has its place already.
+        let wanted = Wanted { key: "b".to_owned(), index: one.clone(), hash: String::new(), install: false };
+        let coming = |version| takes_from(&There { wanted: Some(&wanted), ..There::default() }, version).map(str::to_owned);
+        assert_eq!((coming(&two), coming(&one)), (Some("b".to_owned()), None));
     }
 
     proptest! {

@@ -1,6 +1,8 @@
 //! What is taken of catalogs and what is not, with what is kept on the disk; between nodes it is done in `tests/catalogs.rs`.
 
 use super::*;
+use crate::apps::AppSource;
+use crate::blobs::Taking;
 use cluster::catalog::{Build, Contents, Listed, Words};
 use cluster::keys::Key;
 
@@ -196,4 +198,37 @@ async fn a_secret_key_is_for_nobody_else_to_read_and_comes_back_by_its_text() {
     assert!(catalogs.publish("gracia", wish("Anew")).await.unwrap().key != first.key, "the name is free for a new key");
     other.blobs.close().await;
     catalogs.blobs.close().await;
+}
+
+#[tokio::test]
+async fn what_came_takes_the_place_of_a_catalog_s_app_only_where_somebody_said_so() {
+    let data = tempfile::tempdir().unwrap();
+    let catalogs = open(data.path());
+    let (apps, blobs) = (&catalogs.apps, &catalogs.blobs);
+    let wish = crate::blobs::Wish::of_app(crate::net::an_app("broker"), crate::blobs::Visibility::Community);
+    let body = futures_util::stream::iter([Ok::<_, std::io::Error>("no app".into())]);
+    let hash = blobs.add(wish, body).await.unwrap().hash;
+    let tried = async |replace| {
+        blobs.fetch_app(None, &hash, replace, |_| Ok(())).await.unwrap();
+        let source = AppSource { key: "0f".repeat(32), ..AppSource::default() };
+        let taking = Arc::clone(apps).keep_taking(Arc::clone(blobs), move |_| Some(source.clone()));
+        let seen = async {
+            loop {
+                match blobs.one(&hash).unwrap().here.unwrap().taking {
+                    Taking::Wanted { .. } => tokio::task::yield_now().await,
+                    taking => return taking,
+                }
+            }
+        };
+        tokio::select! {
+            () = taking => unreachable!("it goes on"),
+            seen = seen => seen,
+        }
+    };
+    let in_the_way = |taking: &Taking| matches!(taking, Taking::Refused { why } if why.contains("`broker`, from the catalog 0f0f0f0f0f"));
+    assert!(in_the_way(&tried(false).await));
+    // It is looked at, and is none.
+    let looked_at = tried(true).await;
+    assert!(matches!(looked_at, Taking::Refused { .. }) && !in_the_way(&looked_at), "{looked_at:?}");
+    blobs.close().await;
 }

@@ -79,8 +79,9 @@ pub(super) async fn switch(app: &App, power: Power) -> Result<(), Refusal> {
 
 /// Has the node forget all that it kept.
 pub(super) async fn erase(app: &App, name: &str) -> Result<(), Refusal> {
-    if name.trim() != app.name() {
-        let words = format!("this node is called `{}`: write that name to erase it", app.name());
+    let known_as = app.known_as();
+    if ![known_as.as_str(), app.name()].contains(&name.trim()) {
+        let words = format!("this node is called `{known_as}`: write that name to erase it");
         return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words));
     }
     log::warn!("a factory reset was asked for: this node restarts and forgets all that it kept");

@@ -93,12 +93,9 @@ pub(super) async fn begin_fetch(app: &App, hash: &str, replace: bool) -> Result<
     kept(app)?;
     let fits = |image: &AppImage| match app.catalogs().would_take_from(image).filter(|_| !replace) {
         None => Ok(()),
-        Some(source) => Err(BlobRefused::InTheWay {
-            app: image.name.clone(),
-            catalog: if source.name.is_empty() { source.short().to_owned() } else { format!("{} ({})", source.name, source.short()) },
-        }),
+        Some(source) => Err(source.in_the_way(image)),
     };
-    app.blobs().fetch_app(app.registry().as_ref(), hash, fits).await.map_err(blob_refused)
+    app.blobs().fetch_app(app.registry().as_ref(), hash, replace, fits).await.map_err(blob_refused)
 }
 
 pub(super) async fn list(

@@ -137,9 +137,9 @@ impl Leases {
         let policy = self.kept().policy.clone();
         let decided = match policy.judge(&self.asked(&held.about, &from, id)) {
             Verdict::Ask => return,
-            Verdict::Refuse(why) => self.decide(id, Err(why)).await,
+            Verdict::Refuse(why) => self.decide(id, false, Err(why)).await,
             Verdict::Accept => match registry.sign_lease(held.offer).await {
-                Ok(lease) => self.decide(id, Ok(lease)).await,
+                Ok(lease) => self.decide(id, false, Ok(lease)).await,
                 Err(error) => Err(error.into()),
             },
         };
@@ -224,7 +224,7 @@ impl Leases {
             may_run,
             in_catalog: hosted.catalog.as_ref() == Some(&app.index),
             fetched: held.fetched,
-            coming: here.as_ref().is_some_and(|here| here.taking == Taking::Wanted),
+            coming: here.as_ref().is_some_and(|here| matches!(here.taking, Taking::Wanted { .. })),
             not_coming: here.and_then(|here| if let Taking::Refused { why } = here.taking { Some(why) } else { None }),
             begun: held.begun,
             installed: hosted.installed,
@@ -272,13 +272,15 @@ impl Leases {
         }
         match next(held.stands, held.terms().exclusive, &seen) {
             Act::Wait => {}
-            Act::Fetch => match self.blobs.fetch_this_app(registry, &held.about.hash, &held.about.app, held.about.size_bytes).await {
-                Ok(_) if held.fetched => {}
-                Ok(_) => self.note(id, |held| held.fetched = true).await?,
-                // Its lender tells all nodes of it, which may come later than the offer.
-                Err(BlobRefused::Unknown(_)) => {}
-                Err(error) => self.end_given(id, error.to_string()).await,
-            },
+            Act::Fetch => {
+                match self.blobs.fetch_this_app(registry, &held.about.hash, &held.about.app, held.about.size_bytes, held.by_owner).await {
+                    Ok(_) if held.fetched => {}
+                    Ok(_) => self.note(id, |held| held.fetched = true).await?,
+                    // Its lender tells all nodes of it, which may come later than the offer.
+                    Err(BlobRefused::Unknown(_)) => {}
+                    Err(error) => self.end_given(id, error.to_string()).await,
+                }
+            }
             Act::Again => self.note(id, |held| (held.begun, held.job) = (false, None)).await?,
             Act::Install => {
                 self.note(id, |held| held.begun = true).await?;

@@ -121,6 +121,9 @@ pub struct Held {
     /// Its owner stopped it.
     #[serde(default)]
     pub stopped: bool,
+    /// Its owner agreed to it, and not the policy alone: what it takes the place of was shown.
+    #[serde(default)]
+    pub by_owner: bool,
     /// When it was offered, by this node's clock.
     pub at: u64,
 }
@@ -297,8 +300,8 @@ impl Kept {
             return self.refuse(from, offer.id, "too many offers wait for its owner already".to_owned());
         }
         let (why, at) = (String::new(), now);
-        let (stands, job, fetched, begun, paused, stopped) = (Stands::Asked, None, false, false, false, false);
-        let held = Held { offer, about, stands, why, job, fetched, begun, paused, stopped, at };
+        let (stands, job, fetched, begun, paused, stopped, by_owner) = (Stands::Asked, None, false, false, false, false, false);
+        let held = Held { offer, about, stands, why, job, fetched, begun, paused, stopped, by_owner, at };
         self.held.insert(id.clone(), held);
         Heard::New(id)
     }
@@ -322,11 +325,12 @@ impl Kept {
     }
 
     /// What an owner or the policy says to an offer; false if it waits for nobody.
-    pub fn decide(&mut self, id: &str, answer: Result<Lease, String>) -> bool {
+    /// `by_owner` says that a person decides, and not the policy.
+    pub fn decide(&mut self, id: &str, by_owner: bool, answer: Result<Lease, String>) -> bool {
         let Some(held) = self.held.get_mut(id).filter(|held| held.stands == Stands::Asked) else { return false };
         let (to, said) = match answer {
             Ok(lease) => {
-                held.stands = Stands::Agreed;
+                (held.stands, held.by_owner) = (Stands::Agreed, by_owner);
                 (held.from(), Said::Lease(lease))
             }
             Err(why) => {

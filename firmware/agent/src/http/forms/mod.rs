@@ -42,11 +42,17 @@ pub struct Reader {
     caller: Caller,
     lang: Lang,
     app: Arc<App>,
+    /// What the node is called.
+    node: String,
 }
 
 impl Reader {
+    fn new(app: &Arc<App>, caller: Caller, lang: Lang) -> Self {
+        Self { caller, lang, app: Arc::clone(app), node: app.known_as() }
+    }
+
     pub fn view(&self) -> View<'_> {
-        View { node: self.app.name(), lang: self.lang, caller: &self.caller, owned: self.app.users().owned() }
+        View { node: &self.node, lang: self.lang, caller: &self.caller, owned: self.app.users().owned() }
     }
 
     /// A whole page.
@@ -78,13 +84,13 @@ impl FromRequestParts<Arc<App>> for Reader {
         let Some(caller) = parts.extensions.get::<Caller>().cloned() else {
             return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody knows who asks"));
         };
-        Ok(Self { caller, lang: lang(&parts.headers), app: Arc::clone(app) })
+        Ok(Self::new(app, caller, lang(&parts.headers)))
     }
 }
 
 /// A page that says why the one who asks may not do that.
 pub fn refused(app: &Arc<App>, caller: &Caller, lang: Lang, refusal: &Refusal) -> Response {
-    let reader = Reader { caller: caller.clone(), lang, app: Arc::clone(app) };
+    let reader = Reader::new(app, caller.clone(), lang);
     reader.refused(refusal, "", &pages::not_done(lang, &refusal.said(lang)))
 }
 

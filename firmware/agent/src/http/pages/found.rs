@@ -85,7 +85,7 @@ pub mod tests {
         assert!(!shown(Role::Operator, &new).contains(fetch));
         let other = [FoundApp { fits: false, ..found("broker", None) }];
         assert!(!shown(Role::Owner, &other).contains(fetch) && shown(Role::Owner, &other).contains("amd64"));
-        let coming = shown(Role::Owner, &[found("broker", Some(Taking::Wanted))]);
+        let coming = shown(Role::Owner, &[found("broker", Some(Taking::Wanted { replace: false }))]);
         assert!(coming.contains("<progress max=\"10\" value=\"3\"") && !coming.contains(fetch));
         let refused = shown(Role::Owner, &[found("broker", Some(Taking::Refused { why: "it holds <u>".to_owned() }))]);
         assert!(refused.contains("it holds &lt;u&gt;") && refused.contains(fetch));
