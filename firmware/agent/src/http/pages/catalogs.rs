@@ -41,7 +41,7 @@ fn one(view: &View<'_>, catalog: &CatalogInfo) -> Markup {
                 (catalog.short())
                 @if catalog.followed { " · " (words.followed) }
                 @if catalog.mine.is_some() { " · " (words.mine) }
-                @if let Some(number) = catalog.number { " · " (words.publication) " " (number) ", " (catalog.apps) " " (words.apps) }
+                @if let Some(number) = catalog.number { " · " (words.publication) " " (number) ", " (words.apps) ": " (catalog.apps) }
             }
             @if catalog.followed && catalog.number.is_none() { p.quiet { (words.not_come) } }
             @if catalog.revoked { p.mend { (words.revoked) } }
@@ -144,6 +144,7 @@ pub mod tests {
             assert!(owner.contains(&format!("/{action}\"")), "{action}: {owner}");
         }
         assert!(owner.contains("already, from &lt;i&gt;Others.") && owner.contains("0a0a0a0a0a") && owner.contains("arm64"));
+        assert!(owner.contains("publication 3, apps: 0"), "{owner}");
         assert!(!owner.contains("unseen") && !["<b>", "<i>", "<u>"].iter().any(|tag| owner.contains(tag)), "{owner}");
         assert_eq!(owner.matches("<form").count(), owner.matches("name=\"csrf\"").count());
         assert!(!shown(Role::Operator).contains("<form"));
