@@ -7,6 +7,13 @@ const SOON_MS = 1000;
 const main = document.querySelector("[data-fresh]");
 const lost = document.getElementById("lost");
 
+// Whether a field is not as the page came.
+function filledIn() {
+  const changed = (field) => field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+  const chosen = (list) => list.selectedIndex !== Math.max(0, [...list.options].findIndex((option) => option.defaultSelected));
+  return [...main.querySelectorAll("input:not([type=hidden]), textarea")].some(changed) || [...main.querySelectorAll("select")].some(chosen);
+}
+
 async function refresh() {
   if (document.hidden) return;
   try {
@@ -15,10 +22,11 @@ async function refresh() {
       cache: "no-store", headers: { "x-cloudy-refresh": "1" }, signal: AbortSignal.timeout(EVERY_MS * 2),
     });
     if (!answer.ok) throw new Error(answer.statusText);
+    // Whoever is logged in no more is led elsewhere.
+    if (answer.redirected) return location.reload();
     const text = await answer.text();
-    // What a person has opened, typed or is about to press stays.
-    const typed = () => [...main.querySelectorAll("input:not([type=hidden]), textarea")].some(field => field.value !== field.defaultValue);
-    const busy = main.querySelector("details[open]") || typed() || (main.contains(document.activeElement) && document.activeElement !== main);
+    // What a person has opened, typed, chosen or is about to press stays.
+    const busy = main.querySelector("details[open]") || filledIn() || (main.contains(document.activeElement) && document.activeElement !== main);
     if (text !== main.dataset.last && !busy) {
       main.innerHTML = text;
       main.dataset.last = text;

@@ -68,13 +68,15 @@ impl PagesVerb {
             };
             tour.go()
         })?;
-        let said = fs::read_to_string(folder.path().join(lab::SAID)).context("failed to read what the agents said")?;
-        fs::write(work.join(lab::SAID), &said).context("failed to keep what the agents said")?;
+        // That the agents' words can't be had is no reason to tell of nothing else.
+        let said = fs::read(folder.path().join(lab::SAID)).unwrap_or_default();
+        let kept = fs::write(work.join(lab::SAID), &said);
         if gone.is_err() {
             // Whoever looks into it elsewhere has the output alone.
-            faults_of(&said).iter().for_each(|line| ui::say(line));
+            faults_of(&String::from_utf8_lossy(&said)).iter().for_each(|line| ui::say(line));
         }
         gone?;
+        kept.context("failed to keep what the agents said")?;
         ensure!(seen.panics.is_empty(), "{}", seen.panics.join("\n"));
         ensure!(seen.alive, "the agent or its broker has ended");
         println!("pictures are in `{}`; {} s", work.join("pictures").display(), begun.elapsed().as_secs());

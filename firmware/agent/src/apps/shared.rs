@@ -139,7 +139,9 @@ impl Apps {
     pub async fn keep_taking(self: Arc<Self>, blobs: Arc<Blobs>, whose: impl Fn(&AppImage) -> Option<AppSource>) {
         loop {
             let mut again = false;
-            for (hash, app, replace) in blobs.apps_wanted() {
+            for (hash, app) in blobs.apps_wanted() {
+                // Others were taken meanwhile, which takes its time.
+                let Some(replace) = blobs.may_replace(&hash) else { continue };
                 let taken = match whose(&app).filter(|_| !replace) {
                     Some(source) => Err(source.in_the_way(&app).into()),
                     None => self.take_one(&blobs, &hash, &app).await,

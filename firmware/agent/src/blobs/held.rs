@@ -48,7 +48,7 @@ pub enum Taking {
     No,
     /// Once it is here, the app in it goes into the catalog.
     Wanted {
-        /// Whether it may take the place of a signed catalog's app of that name: somebody said so, or that catalog brings it.
+        /// Whether it may take the place of a signed catalog's app of that name: somebody said so.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         replace: bool,
     },
@@ -228,6 +228,8 @@ mod tests {
         }
         let read: Kept = serde_json::from_slice(&serde_json::to_vec(&kept).unwrap()).unwrap();
         assert_eq!(read, kept);
+        let old: Taking = serde_json::from_str(r#"{"state":"wanted"}"#).unwrap();
+        assert_eq!(old, Taking::Wanted { replace: false }, "nobody said so before it could be said");
         assert!(!kept.make_room(2, 3).unwrap().contains(&name) && kept.make_room(3, 3).is_err());
     }
 

@@ -69,12 +69,12 @@ impl Blobs {
                 if seen.is_some_and(|seen| (&seen.name, &seen.index) != (&app.name, &app.index)) {
                     return Err(Refused::Wrong(format!("`{hash}` is another app than the catalog says: tell its publisher")));
                 }
-                self.want_app(hash, Some(app), true).await?;
+                self.want_app(hash, Some(app), false).await?;
                 return self.hope(hash);
             }
             None => {}
         }
-        self.to_its_end(move |blobs| async move { blobs.begin(id, facts, Taking::Wanted { replace: true }).await }).await
+        self.to_its_end(move |blobs| async move { blobs.begin(id, facts, Taking::Wanted { replace: false }).await }).await
     }
 
     /// The catalog does not wait for it any more, if it did.
@@ -104,14 +104,14 @@ impl Blobs {
         .await
     }
 
-    /// Whole ones that the catalog waits for, and whether each may take the place of a signed catalog's app.
-    pub fn apps_wanted(&self) -> Vec<(String, AppImage, bool)> {
-        let kept = self.kept();
-        let wanted = kept.blobs.iter().filter(|(_, held)| held.complete).filter_map(|(hash, held)| match held.taking {
-            Taking::Wanted { replace } => Some((hash.clone(), held.facts.app.clone()?, replace)),
-            _ => None,
-        });
-        wanted.collect()
+    /// Whole ones that the catalog waits for.
+    pub fn apps_wanted(&self) -> Vec<(String, AppImage)> {
+        self.apps(|held| held.complete && matches!(held.taking, Taking::Wanted { .. }))
+    }
+
+    /// Whether an app may take the place of a signed catalog's; none where it is not waited for any more.
+    pub fn may_replace(&self, hash: &str) -> Option<bool> {
+        self.kept().blobs.get(hash).and_then(|held| if let Taking::Wanted { replace } = held.taking { Some(replace) } else { None })
     }
 
     /// Those that this node gives of its own accord: not what it fetched.

@@ -104,6 +104,19 @@ impl Catalogs {
         Ok(begun)
     }
 
+    /// What is on its way under that name from a catalog comes no more: an owner wants the blob `hash` there.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub async fn give_way(self: &Arc<Self>, name: &str, hash: &str) -> Result<(), Refused> {
+        let _one = self.getting.lock().await;
+        let before = self.kept().wanted.get(name).map(|before| before.hash.clone()).filter(|before| before != hash);
+        let Some(before) = before else { return Ok(()) };
+        self.want_no_more(name).await?;
+        self.blobs.want_no_more(&before).await;
+        Ok(())
+    }
+
     async fn want_no_more(self: &Arc<Self>, name: &str) -> Result<(), Refused> {
         let of = name.to_owned();
         self.alter(move |kept| {

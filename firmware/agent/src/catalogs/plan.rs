@@ -74,9 +74,11 @@ pub enum Way {
 
 /// Which catalog's app one would take the place of that comes another way; such a one takes it only where an owner said so.
 pub fn takes_from<'a>(there: &There<'a>, version: &Digest) -> Option<&'a str> {
-    // One that is asked for of a catalog has its place already.
-    if let Some(wanted) = there.wanted.filter(|wanted| wanted.index != *version) {
-        return Some(wanted.key.as_str());
+    // What is asked for of a catalog has its place already.
+    match there.wanted {
+        Some(wanted) if wanted.index == *version => return None,
+        Some(wanted) => return Some(wanted.key.as_str()),
+        None => {}
     }
     let source = there.source?;
     let others = [there.store, there.installed].into_iter().flatten().filter(|have| *have != version);
@@ -218,8 +220,11 @@ mod tests {
         assert_eq!(takes_from(&There { store: Some(&one), ..There::default() }, &two), None);
         // What is on its way from a catalog has its place already.
         let wanted = Wanted { key: "b".to_owned(), index: one.clone(), hash: String::new(), install: false };
-        let coming = |version| takes_from(&There { wanted: Some(&wanted), ..There::default() }, version).map(str::to_owned);
-        assert_eq!((coming(&two), coming(&one)), (Some("b".to_owned()), None));
+        let coming = |version| takes_from(&There { wanted: Some(&wanted), ..there(Some(&two), None) }, version).map(str::to_owned);
+        assert_eq!((coming(&by_hand), coming(&one)), (Some("b".to_owned()), None));
+        let source = Source { key: "b".to_owned(), versions: vec![two.clone()] };
+        let update = There { store: Some(&two), installed: Some(&two), source: Some(&source), wanted: Some(&wanted), own: false };
+        assert_eq!(takes_from(&update, &one), None, "no catalog's app is in its own way");
     }
 
     proptest! {

@@ -201,6 +201,22 @@ async fn a_secret_key_is_for_nobody_else_to_read_and_comes_back_by_its_text() {
 }
 
 #[tokio::test]
+async fn what_an_owner_wants_instead_ends_what_was_on_its_way() {
+    let data = tempfile::tempdir().unwrap();
+    let catalogs = open(data.path());
+    catalogs.add(file(&SEED, 1, "one")).await.unwrap();
+    let begun = catalogs.get(&key(), "broker", &GetWish::default()).await.unwrap();
+    catalogs.give_way("wiki", "another").await.unwrap();
+    catalogs.give_way("broker", &begun.hash).await.unwrap();
+    assert!(catalogs.offers(&key())[0].coming, "it is another app's, or that very one");
+    catalogs.give_way("broker", "another").await.unwrap();
+    assert!(!catalogs.offers(&key())[0].coming);
+    let taking = catalogs.blobs.one(&begun.hash).unwrap().here.unwrap().taking;
+    assert!(matches!(taking, Taking::Refused { .. }), "it takes no place when it comes: {taking:?}");
+    catalogs.blobs.close().await;
+}
+
+#[tokio::test]
 async fn what_came_takes_the_place_of_a_catalog_s_app_only_where_somebody_said_so() {
     let data = tempfile::tempdir().unwrap();
     let catalogs = open(data.path());

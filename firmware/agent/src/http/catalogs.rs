@@ -38,7 +38,7 @@ pub struct Unfollowed {
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
-fn refused(error: Refused) -> Refusal {
+pub(super) fn refused(error: Refused) -> Refusal {
     let status = match error {
         Refused::App(error) => return app_refused(error),
         Refused::Blob(error) => return blob_refused(error),

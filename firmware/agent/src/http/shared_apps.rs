@@ -2,6 +2,7 @@
 
 use super::apps::{kept, not_taken, refused as app_refused};
 use super::blobs::{asked, refused as blob_refused};
+use super::catalogs::refused as catalog_refused;
 use super::paging;
 use super::problem::Refusal;
 use crate::apps::{FoundApp, NotShared, Shelf};
@@ -95,7 +96,11 @@ pub(super) async fn begin_fetch(app: &App, hash: &str, replace: bool) -> Result<
         None => Ok(()),
         Some(source) => Err(source.in_the_way(image)),
     };
-    app.blobs().fetch_app(app.registry().as_ref(), hash, replace, fits).await.map_err(blob_refused)
+    let begun = app.blobs().fetch_app(app.registry().as_ref(), hash, replace, fits).await.map_err(blob_refused)?;
+    if let Some(image) = begun.facts.app.as_ref().filter(|_| replace) {
+        app.catalogs().give_way(&image.name, hash).await.map_err(catalog_refused)?;
+    }
+    Ok(begun)
 }
 
 pub(super) async fn list(

@@ -273,7 +273,7 @@ impl Leases {
         match next(held.stands, held.terms().exclusive, &seen) {
             Act::Wait => {}
             Act::Fetch => {
-                match self.blobs.fetch_this_app(registry, &held.about.hash, &held.about.app, held.about.size_bytes, held.by_owner).await {
+                match self.blobs.fetch_this_app(registry, &held.about.hash, &held.about.app, held.about.size_bytes, held.replaces).await {
                     Ok(_) if held.fetched => {}
                     Ok(_) => self.note(id, |held| held.fetched = true).await?,
                     // Its lender tells all nodes of it, which may come later than the offer.

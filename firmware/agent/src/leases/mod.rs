@@ -312,7 +312,8 @@ impl Leases {
         policy.agree(&self.asked(&held.about, &from, id)).map_err(Refused::Conflict)?;
         let registry = self.registry().ok_or(Refused::NoCommunity)?;
         let lease = registry.sign_lease(held.offer.clone()).await?;
-        self.decide(id, true, Ok(lease)).await
+        // What it takes the place of is shown beside the button.
+        self.decide(id, self.replaces(&held.about), Ok(lease)).await
     }
 
     /// An owner does not.
@@ -320,12 +321,12 @@ impl Leases {
     /// # Errors
     /// See [`Refused`].
     pub async fn refuse(self: &Arc<Self>, id: &str) -> Result<(), Refused> {
-        self.decide(id, true, Err("its owner said no".to_owned())).await
+        self.decide(id, false, Err("its owner said no".to_owned())).await
     }
 
-    async fn decide(self: &Arc<Self>, id: &str, by_owner: bool, answer: Result<Lease, String>) -> Result<(), Refused> {
+    async fn decide(self: &Arc<Self>, id: &str, replaces: bool, answer: Result<Lease, String>) -> Result<(), Refused> {
         let of = id.to_owned();
-        let decided = self.altered(move |kept| kept.decide(&of, by_owner, answer)).await?;
+        let decided = self.altered(move |kept| kept.decide(&of, replaces, answer)).await?;
         if decided { Ok(()) } else { Err(Refused::Unknown(id.to_owned())) }
     }
 

@@ -121,9 +121,9 @@ pub struct Held {
     /// Its owner stopped it.
     #[serde(default)]
     pub stopped: bool,
-    /// Its owner agreed to it, and not the policy alone: what it takes the place of was shown.
+    /// Its owner agreed to it when the page said that it takes the place of another version.
     #[serde(default)]
-    pub by_owner: bool,
+    pub replaces: bool,
     /// When it was offered, by this node's clock.
     pub at: u64,
 }
@@ -300,8 +300,8 @@ impl Kept {
             return self.refuse(from, offer.id, "too many offers wait for its owner already".to_owned());
         }
         let (why, at) = (String::new(), now);
-        let (stands, job, fetched, begun, paused, stopped, by_owner) = (Stands::Asked, None, false, false, false, false, false);
-        let held = Held { offer, about, stands, why, job, fetched, begun, paused, stopped, by_owner, at };
+        let (stands, job, fetched, begun, paused, stopped, replaces) = (Stands::Asked, None, false, false, false, false, false);
+        let held = Held { offer, about, stands, why, job, fetched, begun, paused, stopped, replaces, at };
         self.held.insert(id.clone(), held);
         Heard::New(id)
     }
@@ -325,12 +325,12 @@ impl Kept {
     }
 
     /// What an owner or the policy says to an offer; false if it waits for nobody.
-    /// `by_owner` says that a person decides, and not the policy.
-    pub fn decide(&mut self, id: &str, by_owner: bool, answer: Result<Lease, String>) -> bool {
+    /// `replaces` says that an owner agrees that it takes the place of another version.
+    pub fn decide(&mut self, id: &str, replaces: bool, answer: Result<Lease, String>) -> bool {
         let Some(held) = self.held.get_mut(id).filter(|held| held.stands == Stands::Asked) else { return false };
         let (to, said) = match answer {
             Ok(lease) => {
-                (held.stands, held.by_owner) = (Stands::Agreed, by_owner);
+                (held.stands, held.replaces) = (Stands::Agreed, replaces);
                 (held.from(), Said::Lease(lease))
             }
             Err(why) => {

@@ -43,7 +43,8 @@ fn an_offer_becomes_a_lease_that_both_can_show() {
     assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::New(id.clone()));
     assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::New(id.clone()), "it was not judged yet");
     assert!(holder.decide(&id, true, Ok(Lease::sign(&[2; 32], &offer))));
-    assert!(!holder.decide(&id, true, Err(String::new())), "it is decided");
+    assert!(holder.held[&id].replaces, "its owner was asked");
+    assert!(!holder.decide(&id, false, Err(String::new())), "it is decided");
     assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::Nothing, "it comes twice");
     let lease = holder.tell.pop().unwrap();
     assert_eq!(lease.to, node(1).hex());

@@ -35,8 +35,10 @@ pub async fn show(reader: Reader) -> Response {
 
 /// `GET /household/body`
 pub async fn show_body(reader: Reader) -> Response {
-    let (body, _) = whole(&reader, None, None).await;
-    html(body)
+    match whole(&reader, None, None).await {
+        (body, Some(refusal)) => reader.refused(&refusal, HERE, &body),
+        (body, None) => html(body),
+    }
 }
 
 /// The page, with a kit that was made just now, or with why something was not done.

@@ -36,8 +36,10 @@ pub fn body(view: &View<'_>, shown: &Shown, wrong: Option<&str>) -> Markup {
         }
         @if operator { (add(view, words, shown.room)) }
         // The files alone come anew: what somebody sends or chooses meanwhile stays.
-        div.parts data-fresh=[shown.found.is_ok().then(|| fresh(&shown.asked))] { (list(view, shown)) }
-        script src="/page.js" defer {}
+        @if shown.found.is_ok() {
+            div.parts data-fresh=(fresh(&shown.asked)) { (list(view, shown)) }
+            script src="/page.js" defer {}
+        } @else { (list(view, shown)) }
     }
 }
 
@@ -121,7 +123,10 @@ fn one(view: &View<'_>, words: &Files, blob: &BlobView, gateway: Option<&str>) -
 fn coming(words: &Files, blob: &BlobView, here: &Here) -> Markup {
     html! {
         div {
-            (words.coming) " " progress max=(blob.facts.size_bytes) value=(here.fetched_bytes) aria-label=(words.coming) {} " " a href="/files" { (words.look_again) }
+            (words.coming) " "
+            // The script looks more often while there is one.
+            @if here.problem.is_none() { progress max=(blob.facts.size_bytes) value=(here.fetched_bytes) aria-label=(words.coming) {} " " }
+            a href="/files" { (words.look_again) }
             @if let Some(problem) = &here.problem { div.mend { (problem) } }
         }
     }
