@@ -382,7 +382,7 @@ impl Blobs {
         let said = most_say(holders.into_iter().map(|(_, facts)| facts));
         said.as_ref().map_or(Ok(()), &fits)?;
         if here {
-            self.want_app(hash, said.and_then(|facts| facts.app), app == Taking::Wanted { replace: true }).await?;
+            self.want_app(hash, said.and_then(|facts| facts.app), app).await?;
             return self.hope(hash);
         }
         let facts = said.ok_or_else(|| Refused::Unknown(hash.to_owned()))?;

@@ -69,7 +69,7 @@ impl Blobs {
                 if seen.is_some_and(|seen| (&seen.name, &seen.index) != (&app.name, &app.index)) {
                     return Err(Refused::Wrong(format!("`{hash}` is another app than the catalog says: tell its publisher")));
                 }
-                self.want_app(hash, Some(app), false).await?;
+                self.want_app(hash, Some(app), Taking::Wanted { replace: false }).await?;
                 return self.hope(hash);
             }
             None => {}
@@ -86,8 +86,8 @@ impl Blobs {
         }
     }
 
-    /// Notes that the catalog waits for a blob that is held, and what its holders say of it now.
-    pub(super) async fn want_app(self: &Arc<Self>, hash: &str, said: Option<AppImage>, replace: bool) -> Result<(), Refused> {
+    /// Notes that and how the catalog waits for a blob that is held, and what its holders say of it now.
+    pub(super) async fn want_app(self: &Arc<Self>, hash: &str, said: Option<AppImage>, wish: Taking) -> Result<(), Refused> {
         let hash = hash.to_owned();
         self.alter(move |kept| {
             let held = kept.blobs.get_mut(&hash).ok_or_else(|| Refused::NotHere(hash.clone()))?;
@@ -98,7 +98,7 @@ impl Blobs {
             if held.facts.app.is_none() {
                 return Err(no_app(&hash));
             }
-            held.taking = Taking::Wanted { replace };
+            held.taking = wish;
             Ok(())
         })
         .await

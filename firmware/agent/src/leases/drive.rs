@@ -137,9 +137,9 @@ impl Leases {
         let policy = self.kept().policy.clone();
         let decided = match policy.judge(&self.asked(&held.about, &from, id)) {
             Verdict::Ask => return,
-            Verdict::Refuse(why) => self.decide(id, false, Err(why)).await,
+            Verdict::Refuse(why) => self.decide(id, Err(why)).await,
             Verdict::Accept => match registry.sign_lease(held.offer).await {
-                Ok(lease) => self.decide(id, false, Ok(lease)).await,
+                Ok(lease) => self.decide(id, Ok((lease, false))).await,
                 Err(error) => Err(error.into()),
             },
         };

@@ -313,7 +313,7 @@ impl Leases {
         let registry = self.registry().ok_or(Refused::NoCommunity)?;
         let lease = registry.sign_lease(held.offer.clone()).await?;
         // What it takes the place of is shown beside the button.
-        self.decide(id, self.replaces(&held.about), Ok(lease)).await
+        self.decide(id, Ok((lease, self.replaces(&held.about)))).await
     }
 
     /// An owner does not.
@@ -321,12 +321,12 @@ impl Leases {
     /// # Errors
     /// See [`Refused`].
     pub async fn refuse(self: &Arc<Self>, id: &str) -> Result<(), Refused> {
-        self.decide(id, false, Err("its owner said no".to_owned())).await
+        self.decide(id, Err("its owner said no".to_owned())).await
     }
 
-    async fn decide(self: &Arc<Self>, id: &str, replaces: bool, answer: Result<Lease, String>) -> Result<(), Refused> {
+    async fn decide(self: &Arc<Self>, id: &str, answer: Result<(Lease, bool), String>) -> Result<(), Refused> {
         let of = id.to_owned();
-        let decided = self.altered(move |kept| kept.decide(&of, replaces, answer)).await?;
+        let decided = self.altered(move |kept| kept.decide(&of, answer)).await?;
         if decided { Ok(()) } else { Err(Refused::Unknown(id.to_owned())) }
     }
 

@@ -324,12 +324,12 @@ impl Kept {
         self.given.get_mut(&id.to_string()).filter(|given| given.offer.holder == *holder)
     }
 
-    /// What an owner or the policy says to an offer; false if it waits for nobody.
-    /// `replaces` says that an owner agrees that it takes the place of another version.
-    pub fn decide(&mut self, id: &str, replaces: bool, answer: Result<Lease, String>) -> bool {
+    /// What an owner or the policy says to an offer: yes, and whether it may take the place of another version, or why not. False if it waits
+    /// for nobody.
+    pub fn decide(&mut self, id: &str, answer: Result<(Lease, bool), String>) -> bool {
         let Some(held) = self.held.get_mut(id).filter(|held| held.stands == Stands::Asked) else { return false };
         let (to, said) = match answer {
-            Ok(lease) => {
+            Ok((lease, replaces)) => {
                 (held.stands, held.replaces) = (Stands::Agreed, replaces);
                 (held.from(), Said::Lease(lease))
             }

@@ -42,9 +42,9 @@ fn an_offer_becomes_a_lease_that_both_can_show() {
     let hear = |kept: &mut Kept, from: u8, said: Said, me: u8| kept.hear(&node(from), said, &node(me), &HOME, 5);
     assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::New(id.clone()));
     assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::New(id.clone()), "it was not judged yet");
-    assert!(holder.decide(&id, true, Ok(Lease::sign(&[2; 32], &offer))));
+    assert!(holder.decide(&id, Ok((Lease::sign(&[2; 32], &offer), true))));
     assert!(holder.held[&id].replaces, "its owner was asked");
-    assert!(!holder.decide(&id, false, Err(String::new())), "it is decided");
+    assert!(!holder.decide(&id, Err(String::new())), "it is decided");
     assert_eq!(hear(&mut holder, 1, Said::Offer(offer.clone()), 2), Heard::Nothing, "it comes twice");
     let lease = holder.tell.pop().unwrap();
     assert_eq!(lease.to, node(1).hex());
